@@ -1,0 +1,44 @@
+// Hybrid logical clock (Kulkarni, Demirbas et al. 2014, "Logical Physical Clocks"): 48 bits of Unix milliseconds, 16 of
+// counter, so that integer order is time order and a causally later write is always larger.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+
+#include "common/base/ids.hpp"
+
+namespace marmot {
+
+struct Hlc {
+  uint64_t value = 0;  // below 2^63: SQLite stores it as a signed integer
+
+  static constexpr int kCounterBits = 16;
+  static constexpr Hlc from_wall(WallMs ms) { return Hlc{static_cast<uint64_t>(ms < 0 ? 0 : ms) << kCounterBits}; }
+  constexpr WallMs wall() const { return static_cast<WallMs>(value >> kCounterBits); }
+  constexpr uint32_t counter() const { return static_cast<uint32_t>(value & 0xffff); }
+  auto operator<=>(const Hlc&) const = default;
+};
+
+// "2026-11-20T21:02:10.123Z+5" (the counter after the plus sign).
+std::string to_string(Hlc hlc);
+
+// One clock a database file. Not thread-safe: the database thread owns it.
+class HlcClock {
+ public:
+  explicit HlcClock(Hlc last = {}) : last_(last) {}
+
+  // The stamp of a local change touched at `touched` and read at `now`: max(last + 1, min(touched, now)). A backlog of
+  // hours keeps its true times, and a touch that claims to come from the future does not drag the clock along.
+  Hlc tick(WallMs touched, WallMs now);
+
+  // Raises the clock to what was applied to this file.
+  void observe(Hlc applied) { if (applied > last_) last_ = applied; }
+
+  Hlc last() const { return last_; }
+
+ private:
+  Hlc last_;
+};
+
+}  // namespace marmot

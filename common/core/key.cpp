@@ -1,0 +1,260 @@
+#include "common/core/key.hpp"
+
+#include <cinttypes>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+
+namespace marmot {
+
+namespace {
+
+constexpr uint8_t kBlob = 0x01;
+constexpr uint8_t kText = 0x02;
+constexpr uint8_t kZero = 0x14;  // 0x0c to 0x1c: integers of up to eight bytes either way
+constexpr uint8_t kReal = 0x21;
+constexpr uint8_t kRowid = 0x30;
+
+void append_big_endian(std::string& out, uint64_t value, int bytes) {
+  for (int shift = (bytes - 1) * 8; shift >= 0; shift -= 8) out.push_back(static_cast<char>(value >> shift));
+}
+
+int significant_bytes(uint64_t value) {
+  int n = 0;
+  for (; value != 0; value >>= 8) ++n;
+  return n;
+}
+
+void append_integer(std::string& out, int64_t value) {
+  // Two's complement makes -value of INT64_MIN well defined as unsigned.
+  const uint64_t magnitude = value < 0 ? ~static_cast<uint64_t>(value) + 1 : static_cast<uint64_t>(value);
+  const int n = significant_bytes(magnitude);
+  out.push_back(static_cast<char>(value < 0 ? kZero - n : kZero + n));
+  append_big_endian(out, value < 0 ? ~magnitude : magnitude, n);
+}
+
+void append_escaped(std::string& out, uint8_t tag, std::string_view bytes) {
+  out.push_back(static_cast<char>(tag));
+  for (;;) {
+    const size_t nul = bytes.find('\0');
+    if (nul == std::string_view::npos) break;
+    out.append(bytes.substr(0, nul + 1));
+    out.push_back('\xff');
+    bytes.remove_prefix(nul + 1);
+  }
+  out.append(bytes);
+  out.push_back('\0');
+}
+
+// Reads one key front to back.
+class Reader {
+ public:
+  explicit Reader(std::string_view bytes) : rest_(bytes) {}
+
+  bool empty() const { return rest_.empty(); }
+  uint8_t peek() const { return static_cast<uint8_t>(rest_.front()); }
+  void skip() { rest_.remove_prefix(1); }
+
+  bool integer(int64_t& out) {
+    if (empty() || peek() < kZero - 8 || peek() > kZero + 8) return false;
+    const int tag = peek();
+    skip();
+    const int n = tag < kZero ? kZero - tag : tag - kZero;
+    uint64_t raw = 0;
+    if (!big_endian(n, raw)) return false;
+    if (tag < kZero) {
+      const uint64_t mask = n == 8 ? ~uint64_t{0} : (uint64_t{1} << (n * 8)) - 1;
+      const uint64_t magnitude = ~raw & mask;
+      if (significant_bytes(magnitude) != n || magnitude > uint64_t{1} << 63) return false;
+      out = static_cast<int64_t>(~magnitude + 1);
+      return true;
+    }
+    if (significant_bytes(raw) != n || raw > static_cast<uint64_t>(INT64_MAX)) return false;
+    out = static_cast<int64_t>(raw);
+    return true;
+  }
+
+  bool real(double& out) {
+    skip();
+    uint64_t bits = 0;
+    if (!big_endian(8, bits)) return false;
+    bits = bits >> 63 ? bits ^ (uint64_t{1} << 63) : ~bits;
+    std::memcpy(&out, &bits, sizeof out);
+    return true;
+  }
+
+  bool escaped(DecodedKey& key, std::string_view& out) {
+    skip();
+    std::string unescaped;
+    bool copied = false;
+    for (size_t at = 0;;) {
+      const size_t nul = rest_.find('\0', at);
+      if (nul == std::string_view::npos) return false;
+      const bool escape = nul + 1 < rest_.size() && rest_[nul + 1] == '\xff';
+      if (!escape && !copied && at == 0) {  // the usual case: nothing to unescape
+        out = rest_.substr(0, nul);
+        rest_.remove_prefix(nul + 1);
+        return true;
+      }
+      copied = true;
+      unescaped.append(rest_.substr(at, nul - at + (escape ? 1 : 0)));
+      at = nul + 1 + (escape ? 1 : 0);
+      if (!escape) {
+        rest_.remove_prefix(at);
+        key.storage.push_back(std::move(unescaped));
+        out = key.storage.back();
+        return true;
+      }
+    }
+  }
+
+ private:
+  bool big_endian(int n, uint64_t& out) {
+    if (rest_.size() < static_cast<size_t>(n)) return false;
+    for (int i = 0; i < n; ++i) out = out << 8 | static_cast<uint8_t>(rest_[static_cast<size_t>(i)]);
+    rest_.remove_prefix(static_cast<size_t>(n));
+    return true;
+  }
+
+  std::string_view rest_;
+};
+
+Error corrupt_key() { return make_error(Errc::corrupt, "key bytes do not decode"); }
+
+void describe_value(std::string& out, const ValueView& value) {
+  char text[64];
+  switch (value.type) {
+    case ValueType::null: out += "NULL"; return;
+    case ValueType::integer:
+      std::snprintf(text, sizeof text, "%" PRId64, value.integer);
+      out += text;
+      return;
+    case ValueType::real:
+      std::snprintf(text, sizeof text, "%.17g", value.real);
+      out += text;
+      return;
+    case ValueType::text:
+      out += '\'';
+      for (const char c : value.bytes) {
+        if (c == '\'') out += '\'';
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte == 0x7f) {
+          std::snprintf(text, sizeof text, "\\x%02x", byte);
+          out += text;
+        } else {
+          out += c;
+        }
+      }
+      out += '\'';
+      return;
+    case ValueType::blob:
+      out += "x'";
+      for (const char c : value.bytes) {
+        std::snprintf(text, sizeof text, "%02x", static_cast<unsigned>(static_cast<unsigned char>(c)));
+        out += text;
+      }
+      out += '\'';
+      return;
+  }
+}
+
+}  // namespace
+
+std::string fold_text(std::string_view text, Collation collation) {
+  std::string out(text);
+  if (collation == Collation::rtrim) {
+    while (!out.empty() && out.back() == ' ') out.pop_back();
+  } else if (collation == Collation::nocase) {
+    // sqlite3StrNICmp stops at the first NUL and the lengths decide after it, so what follows a NUL does not count.
+    const size_t nul = out.find('\0');
+    for (size_t i = 0; i < out.size(); ++i) {
+      if (i >= nul) out[i] = '\0';
+      else if (out[i] >= 'A' && out[i] <= 'Z') out[i] = static_cast<char>(out[i] - 'A' + 'a');
+    }
+  }
+  return out;
+}
+
+void append_key_part(std::string& out, const ValueView& value, Collation collation) {
+  switch (value.type) {
+    case ValueType::null: assert(false && "a NULL key part has no canonical form"); return;
+    case ValueType::integer: append_integer(out, value.integer); return;
+    case ValueType::real: {
+      // SQLite compares integers and reals by value: 1 = 1.0, so they share bytes.
+      constexpr double kTwo63 = 9223372036854775808.0;
+      if (value.real >= -kTwo63 && value.real < kTwo63 && std::trunc(value.real) == value.real) {
+        append_integer(out, static_cast<int64_t>(value.real));
+        return;
+      }
+      uint64_t bits = 0;
+      std::memcpy(&bits, &value.real, sizeof bits);
+      bits = bits >> 63 ? ~bits : bits ^ (uint64_t{1} << 63);
+      out.push_back(static_cast<char>(kReal));
+      append_big_endian(out, bits, 8);
+      return;
+    }
+    case ValueType::text:
+      if (collation == Collation::binary) append_escaped(out, kText, value.bytes);
+      else append_escaped(out, kText, fold_text(value.bytes, collation));
+      return;
+    case ValueType::blob: append_escaped(out, kBlob, value.bytes); return;
+  }
+}
+
+void append_rowid_part(std::string& out, NodeId origin, int64_t rowid) {
+  out.push_back(static_cast<char>(kRowid));
+  append_integer(out, static_cast<int64_t>(origin.value));
+  append_integer(out, rowid);
+}
+
+Result<DecodedKey> decode_key(std::string_view bytes) {
+  DecodedKey key;
+  Reader in(bytes);
+  if (in.empty()) return corrupt_key();
+  if (in.peek() == kRowid) {
+    int64_t origin = 0;
+    in.skip();
+    if (!in.integer(origin) || origin < 0 || !in.integer(key.rowid.rowid) || !in.empty()) return corrupt_key();
+    key.is_rowid = true;
+    key.rowid.origin = NodeId{static_cast<uint64_t>(origin)};
+    return key;
+  }
+  // Every unescaped part takes at least two bytes (tag, end); reserving keeps the views into `storage` valid.
+  size_t escapes = 0;
+  for (const char c : bytes) escapes += c == '\xff' ? 1 : 0;
+  key.storage.reserve(escapes);
+  while (!in.empty()) {
+    ValueView value;
+    const uint8_t tag = in.peek();
+    if (tag == kReal) {
+      value.type = ValueType::real;
+      if (!in.real(value.real)) return corrupt_key();
+    } else if (tag == kText || tag == kBlob) {
+      value.type = tag == kText ? ValueType::text : ValueType::blob;
+      if (!in.escaped(key, value.bytes)) return corrupt_key();
+    } else {
+      value.type = ValueType::integer;
+      if (!in.integer(value.integer)) return corrupt_key();
+    }
+    key.parts.push_back(value);
+  }
+  return key;
+}
+
+std::string describe_key(std::string_view bytes) {
+  auto key = decode_key(bytes);
+  if (!key) return "(undecodable key)";
+  if (key->is_rowid) {
+    return "node " + std::to_string(key->rowid.origin.value) + " rowid " + std::to_string(key->rowid.rowid);
+  }
+  std::string out;
+  if (key->parts.size() > 1) out += '(';
+  for (size_t i = 0; i < key->parts.size(); ++i) {
+    if (i != 0) out += ", ";
+    describe_value(out, key->parts[i]);
+  }
+  if (key->parts.size() > 1) out += ')';
+  return out;
+}
+
+}  // namespace marmot

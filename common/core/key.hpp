@@ -1,0 +1,57 @@
+// Canonical key bytes: two rows have equal bytes exactly when SQLite's key index holds them for equal, and decoding gives
+// values that find the row (`WHERE k1 = ? AND ...`).
+//
+//   key     := part+
+//   part    := integer | real | text | blob | rowid
+//   integer := (0x14 + n) n bytes big-endian           value >= 0, n = 0 to 8 significant bytes
+//            | (0x14 - n) n bytes of ~(-value)         value < 0, so that byte order is number order
+//   real    := 0x21 8 bytes, sign-flipped big-endian   only what is not exactly an int64
+//   text    := 0x02 bytes, 00 written as 00 FF, then 00
+//   blob    := 0x01 likewise
+//   rowid   := 0x30 integer(origin node) integer(rowid there)
+//
+// Integer keys that grow give bytes that grow, so the version table is appended to, not scattered over.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/ids.hpp"
+#include "common/base/result.hpp"
+#include "common/core/value.hpp"
+
+namespace marmot {
+
+// SQLite's three built-in collations; a key under any other is refused unless the agent loads it.
+enum class Collation : uint8_t { binary, nocase, rtrim };
+
+// Appends one part to `out`. `value` must not be NULL (such a row is known by its rowid).
+void append_key_part(std::string& out, const ValueView& value, Collation collation = Collation::binary);
+
+// Appends the identity of a row without a declared key: the node that inserted it and its rowid there.
+void append_rowid_part(std::string& out, NodeId origin, int64_t rowid);
+
+struct RowidIdentity {
+  NodeId origin;
+  int64_t rowid = 0;
+};
+
+// A decoded key. Values borrow from `storage` (a deque-like arena: stable addresses) or from the bytes given.
+struct DecodedKey {
+  std::vector<ValueView> parts;      // empty when the key is a rowid identity
+  bool is_rowid = false;
+  RowidIdentity rowid;
+  std::vector<std::string> storage;  // unescaped text; reserved up front so that views stay valid
+};
+
+// Errc::corrupt on anything append_* does not write. Keeps views into `bytes`.
+Result<DecodedKey> decode_key(std::string_view bytes);
+
+// For people: `17`, `'text'`, `(1, 'a')`, `x'0aff'`, `node 3 rowid 7`. Not for machines.
+std::string describe_key(std::string_view bytes);
+
+// The fold that makes text equal under `collation` byte-equal (SQLite 3.40 main.c: nocaseCollatingFunc, rtrimCollFunc).
+std::string fold_text(std::string_view text, Collation collation);
+
+}  // namespace marmot

@@ -1,0 +1,51 @@
+// What travels: a unit is what one drain took (DESIGN: "Drain"), applied elsewhere as one.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/core/value.hpp"
+#include "common/core/version.hpp"
+
+namespace marmot {
+
+enum class Op : uint8_t { insert = 1, update = 2, remove = 3 };
+
+// A table as the sender knew it. Columns are the stored ones (no generated columns), in the sender's order.
+struct UnitTable {
+  Version id;  // permanent table id: the version that created it
+  std::string name;
+  std::vector<std::string> columns;
+};
+
+struct UnitRow {
+  uint32_t table = 0;    // index into Unit::tables
+  uint32_t version = 0;  // index into Unit::versions
+  Op op = Op::insert;
+  std::string_view key;     // canonical key bytes (core/key.hpp)
+  uint32_t first_value = 0; // index into Unit::values; columns.size() of them, none for a remove
+};
+
+// Views borrow from whoever decoded the unit (codec::DecodedUnit owns both).
+struct Unit {
+  Origin origin;        // who publishes: its units are numbered from 1 and applied in that order
+  uint64_t number = 0;
+  bool more = false;    // a larger transaction goes on in the next unit (beyond atomic_rows)
+  std::vector<Version> versions;  // of the rows; another node's when history is published again
+  std::vector<UnitTable> tables;
+  std::vector<UnitRow> rows;
+  std::vector<ValueView> values;
+};
+
+// Schema objects, in the order in which they can be created.
+struct SchemaObject {
+  std::string type;   // table, index, view, trigger (as in sqlite_schema)
+  std::string name;
+  std::string table;  // tbl_name
+  std::string sql;
+  Version id;         // tables: the permanent id; others: the version that wrote it
+};
+
+}  // namespace marmot

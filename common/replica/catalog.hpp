@@ -1,0 +1,79 @@
+// What SQLite knows about a table, in the form that capture, drain and apply need it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/result.hpp"
+#include "common/core/key.hpp"
+#include "common/sqlite/database.hpp"
+
+namespace marmot::replica {
+
+// How a row is known everywhere.
+enum class KeyKind : uint8_t {
+  rowid_alias,  // INTEGER PRIMARY KEY
+  declared,     // any other PRIMARY KEY
+  rowid,        // none declared: (origin node, rowid there)
+};
+
+struct Column {
+  std::string name;
+  uint64_t seed = 0;            // core column_seed(name)
+  bool generated = false;       // never captured, sent or written
+  bool numeric_default = false; // affinity applies to the default
+  std::string default_sql;      // empty: NULL
+  ValueView default_value;      // a constant default's value; NULL when it is not constant
+  std::string default_bytes;    // storage of default_value
+};
+
+struct KeyColumn {
+  int column = 0;  // index into TableInfo::columns
+  Collation collation = Collation::binary;
+};
+
+// A secondary unique index (not the primary key): what REPLACE can delete by.
+struct UniqueIndex {
+  std::string name;
+  uint64_t id = 0;                      // core bytes_hash(name)
+  std::vector<std::string> terms;       // SQL of each indexed term, as a SELECT list can hold it
+  std::vector<Collation> collations;    // of each term
+  std::string where;                    // partial index: its condition; empty: none
+};
+
+struct TableInfo {
+  std::string name;
+  KeyKind key_kind = KeyKind::rowid;
+  bool without_rowid = false;
+  bool nullable_key = false;      // declared key of a rowid table in which NULL is possible: such rows go by rowid
+  std::string rowid_name;         // rowid, oid or _rowid_, whichever is not a column; empty: WITHOUT ROWID
+  std::vector<Column> columns;    // in table order, generated ones too
+  std::vector<KeyColumn> key;     // empty for KeyKind::rowid
+  std::vector<UniqueIndex> unique;
+
+  // Stored columns and key as one line: two tables of the same shape can hold each other's rows. Case-folded, in name
+  // order, so that it does not depend on the order of ADD COLUMNs.
+  std::string shape() const;
+};
+
+// Errc::not_found: no such table. Errc::schema: a table that cannot be replicated, with the reason (a key under a
+// collation that is not built in, all three rowid names taken by columns).
+Result<TableInfo> read_table(sqlite::Database& db, std::string_view name);
+
+// Why a schema object is not watched.
+enum class NotWatched : uint8_t { internal, sqlite_own, virtual_table, shadow_table, excluded };
+std::string_view reason(NotWatched why);
+
+struct Candidate {
+  std::string name;
+  std::optional<NotWatched> not_watched;  // nullopt: watch it
+};
+
+// Every table of the main schema, in creation order. Globs are SQLite's GLOB, case-sensitive, on the table's name.
+Result<std::vector<Candidate>> list_tables(sqlite::Database& db, const std::vector<std::string>& include,
+                                           const std::vector<std::string>& exclude);
+
+}  // namespace marmot::replica

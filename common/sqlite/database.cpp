@@ -1,0 +1,193 @@
+#include "common/sqlite/database.hpp"
+
+#include <utility>
+
+namespace marmot::sqlite {
+
+Error error_of(sqlite3* db, int rc) {
+  const int extended = db != nullptr && sqlite3_extended_errcode(db) != SQLITE_OK ? sqlite3_extended_errcode(db) : rc;
+  Errc code = Errc::internal;
+  switch (extended & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: code = Errc::busy; break;
+    case SQLITE_FULL: code = Errc::full; break;
+    case SQLITE_IOERR: code = Errc::io; break;
+    case SQLITE_CANTOPEN:
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH: code = Errc::io; break;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: code = Errc::corrupt; break;
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISMATCH:
+    case SQLITE_TOOBIG: code = Errc::constraint; break;
+    case SQLITE_SCHEMA:
+    case SQLITE_ERROR: code = Errc::schema; break;
+    default: break;
+  }
+  return make_error(code, db != nullptr ? sqlite3_errmsg(db) : sqlite3_errstr(rc), extended);
+}
+
+Statement& Statement::bind(int index, int64_t value) {
+  sqlite3_bind_int64(stmt_, index, value);
+  return *this;
+}
+
+Statement& Statement::bind(int index, std::string_view text) {
+  // A null pointer would bind NULL: an empty view may hold one.
+  sqlite3_bind_text64(stmt_, index, text.data() != nullptr ? text.data() : "", text.size(), SQLITE_STATIC, SQLITE_UTF8);
+  return *this;
+}
+
+Statement& Statement::bind_blob(int index, std::string_view bytes) {
+  if (bytes.empty()) sqlite3_bind_zeroblob(stmt_, index, 0);
+  else sqlite3_bind_blob64(stmt_, index, bytes.data(), bytes.size(), SQLITE_STATIC);
+  return *this;
+}
+
+Statement& Statement::bind_null(int index) {
+  sqlite3_bind_null(stmt_, index);
+  return *this;
+}
+
+Statement& Statement::bind(int index, const ValueView& value) {
+  switch (value.type) {
+    case ValueType::null: return bind_null(index);
+    case ValueType::integer: return bind(index, value.integer);
+    case ValueType::real: sqlite3_bind_double(stmt_, index, value.real); return *this;
+    case ValueType::text: return bind(index, value.bytes);
+    case ValueType::blob: return bind_blob(index, value.bytes);
+  }
+  return *this;
+}
+
+Result<bool> Statement::step() {
+  const int rc = sqlite3_step(stmt_);
+  if (rc == SQLITE_ROW) return true;
+  if (rc == SQLITE_DONE) {
+    sqlite3_reset(stmt_);
+    return false;
+  }
+  Error error = error_of(sqlite3_db_handle(stmt_), rc);
+  reset();
+  return error;
+}
+
+Status Statement::run() {
+  for (;;) {
+    TRY_ASSIGN(const bool more, step());
+    if (!more) return ok();
+  }
+}
+
+void Statement::reset() {
+  sqlite3_reset(stmt_);
+  sqlite3_clear_bindings(stmt_);
+}
+
+std::string_view Statement::text(int column) const {
+  const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(stmt_, column));
+  return data == nullptr ? std::string_view{} : std::string_view(data, static_cast<size_t>(sqlite3_column_bytes(stmt_, column)));
+}
+
+std::string_view Statement::blob(int column) const {
+  const auto* data = static_cast<const char*>(sqlite3_column_blob(stmt_, column));
+  return data == nullptr ? std::string_view{} : std::string_view(data, static_cast<size_t>(sqlite3_column_bytes(stmt_, column)));
+}
+
+ValueView Statement::value(int column) const {
+  switch (sqlite3_column_type(stmt_, column)) {
+    case SQLITE_INTEGER: return ValueView::of_integer(sqlite3_column_int64(stmt_, column));
+    case SQLITE_FLOAT: return ValueView::of_real(sqlite3_column_double(stmt_, column));
+    case SQLITE_TEXT: return ValueView::of_text(text(column));
+    case SQLITE_BLOB: return ValueView::of_blob(blob(column));
+    default: return ValueView::of_null();
+  }
+}
+
+Result<Database> Database::open(const std::string& path, int flags) {
+  sqlite3* handle = nullptr;
+  const int rc = sqlite3_open_v2(path.c_str(), &handle, flags | SQLITE_OPEN_EXRESCODE, nullptr);
+  Database db(handle, true);
+  if (rc != SQLITE_OK) return error_of(handle, rc).in("open " + path);
+  return db;
+}
+
+Database::~Database() {
+  if (owned_) sqlite3_close_v2(db_);
+}
+
+Database::Database(Database&& other) noexcept
+    : db_(std::exchange(other.db_, nullptr)), owned_(std::exchange(other.owned_, false)) {}
+
+Database& Database::operator=(Database&& other) noexcept {
+  std::swap(db_, other.db_);
+  std::swap(owned_, other.owned_);
+  return *this;
+}
+
+Status Database::exec(const std::string& sql) {
+  const int rc = sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr);
+  if (rc != SQLITE_OK) return error(rc);
+  return ok();
+}
+
+Result<Statement> Database::prepare(std::string_view sql, bool keep) {
+  sqlite3_stmt* stmt = nullptr;
+  const char* tail = nullptr;
+  const int rc = sqlite3_prepare_v3(db_, sql.data(), static_cast<int>(sql.size()), keep ? SQLITE_PREPARE_PERSISTENT : 0,
+                                    &stmt, &tail);
+  if (rc != SQLITE_OK) return error(rc).in("prepare " + std::string(sql));
+  if (stmt == nullptr) return make_error(Errc::bad_input, "no statement in: " + std::string(sql));
+  return Statement(stmt);
+}
+
+Result<int64_t> Database::query_integer(std::string_view sql) {
+  TRY_ASSIGN(Statement statement, prepare(sql));
+  TRY_ASSIGN(const bool found, statement.step());
+  if (!found) return make_error(Errc::not_found, "no row from: " + std::string(sql));
+  return statement.integer(0);
+}
+
+Result<std::string> Database::query_text(std::string_view sql) {
+  TRY_ASSIGN(Statement statement, prepare(sql));
+  TRY_ASSIGN(const bool found, statement.step());
+  if (!found) return make_error(Errc::not_found, "no row from: " + std::string(sql));
+  return std::string(statement.text(0));
+}
+
+Result<Transaction> Transaction::begin(Database& db, Kind kind) {
+  TRY(db.exec(kind == Kind::immediate ? "BEGIN IMMEDIATE" : "BEGIN"));
+  return Transaction(db);
+}
+
+Transaction::~Transaction() { rollback(); }
+
+Status Transaction::commit() {
+  TRY(db_->exec("COMMIT"));
+  db_ = nullptr;
+  return ok();
+}
+
+void Transaction::rollback() {
+  // SQLite may already have rolled back by itself (disk full, I/O error).
+  if (db_ != nullptr && db_->in_transaction()) (void)db_->exec("ROLLBACK");
+  db_ = nullptr;
+}
+
+namespace {
+std::string quote(std::string_view text, char mark) {
+  std::string out(1, mark);
+  for (const char c : text) {
+    if (c == mark) out += mark;
+    out += c;
+  }
+  out += mark;
+  return out;
+}
+}  // namespace
+
+std::string quote_identifier(std::string_view name) { return quote(name, '"'); }
+std::string quote_text(std::string_view text) { return quote(text, '\''); }
+
+}  // namespace marmot::sqlite

@@ -1,0 +1,2 @@
+-- The triggers that watch one table. {{...}} is filled in by common/replica/capture.cpp.
+-- They name key columns only, so that no ALTER TABLE or DROP INDEX is ever refused because of them.

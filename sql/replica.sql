@@ -1,0 +1,1 @@
+-- What drain and apply say to the internal tables.

@@ -1,0 +1,104 @@
+-- Marmot's tables in the application's file. Read this first: everything else reads or writes these.
+-- Plain SQL of SQLite 3.35; nothing here needs the extension. `marmot cleanup` drops them all.
+
+-- name: create_internal_tables
+CREATE TABLE IF NOT EXISTS __marmot_meta(     -- facts about this file: see the keys in common/replica/store.hpp
+  key TEXT PRIMARY KEY,
+  value
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS __marmot_table(    -- watched tables; triggers are named __marmot_<id>_<event>
+  id INTEGER PRIMARY KEY,                     -- here; never used again for another table
+  hlc INT, node INT, incarnation INT,         -- permanent table id: the version that created it; NULL until an agent has seen it
+  name TEXT NOT NULL,                         -- as last seen
+  mode TEXT NOT NULL DEFAULT 'keys',          -- 'keys', or 'full' (old values kept, for change data capture)
+  shape TEXT,                                 -- stored columns and key, as last seen by the agent: a difference is a schema change
+  baseline INT NOT NULL DEFAULT 0,            -- 1: every row that stood here when the table was first watched has its version
+  stopped TEXT                                -- why nothing is replicated for this table now; NULL: running
+);
+CREATE TABLE IF NOT EXISTS __marmot_log(      -- a queue, written by the triggers, emptied by each drain
+  seq INTEGER PRIMARY KEY,
+  tbl INT,                                    -- __marmot_table.id
+  op INT,                                     -- 1 insert, 2 update, 3 delete: what the trigger saw, a hint only
+  ts INT,                                     -- wall clock, milliseconds since 1970
+  k1                                          -- key values; composite keys add k2, k3, ...
+);
+CREATE TABLE IF NOT EXISTS __marmot_origin(   -- who has written: a node in one of its lives
+  id INTEGER PRIMARY KEY,                     -- here; 0 is "stood here before it was watched"
+  node INT NOT NULL,
+  incarnation INT NOT NULL,
+  unit INT NOT NULL DEFAULT 0,                -- the last unit of this origin that was applied here
+  UNIQUE(node, incarnation)
+);
+CREATE TABLE IF NOT EXISTS __marmot_version(  -- one register a row, live or dead
+  tbl INT NOT NULL,
+  key BLOB NOT NULL,                          -- canonical key bytes: common/core/key.hpp
+  hlc INT NOT NULL,
+  origin INT NOT NULL,                        -- __marmot_origin.id
+  seq INT,                                    -- stream sequence of the last message that touched the key; NULL: ours, not yet seen in the stream
+  hash INT NOT NULL,                          -- of the row by column name; 0 for a tombstone
+  state INT NOT NULL,                         -- 0 tombstone, 1 live
+  PRIMARY KEY(tbl, key)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS __marmot_outbox ON __marmot_version(tbl) WHERE seq IS NULL;
+CREATE TABLE IF NOT EXISTS __marmot_unique(   -- who holds which unique value, to find what REPLACE deleted without a trigger
+  tbl INT NOT NULL,
+  idx INT NOT NULL,                           -- hash of the index's name
+  key BLOB NOT NULL,
+  hash INT NOT NULL,                          -- of the indexed values as the index compares them
+  PRIMARY KEY(tbl, idx, key)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS __marmot_unique_hash ON __marmot_unique(tbl, idx, hash);
+CREATE TABLE IF NOT EXISTS __marmot_rowid(    -- rows without a declared key: (origin, rowid there) <-> the rowid here
+  tbl INT NOT NULL,
+  node INT NOT NULL,
+  there INT NOT NULL,
+  here INT NOT NULL,
+  PRIMARY KEY(tbl, node, there)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS __marmot_rowid_here ON __marmot_rowid(tbl, here);
+CREATE TABLE IF NOT EXISTS __marmot_part(     -- staged parts of units that are not whole, or not next, yet
+  node INT NOT NULL,
+  incarnation INT NOT NULL,
+  unit INT NOT NULL,
+  part INT NOT NULL,
+  seq INT NOT NULL,                           -- its stream sequence
+  last INT NOT NULL,                          -- 1: the unit's final part
+  kind INT NOT NULL,                          -- codec::Kind
+  data BLOB NOT NULL,
+  PRIMARY KEY(node, incarnation, unit, part)
+);
+CREATE TABLE IF NOT EXISTS __marmot_waiting(  -- units with rows for a table that is stopped here; applied again when it resumes
+  seq INTEGER PRIMARY KEY,
+  node INT NOT NULL, incarnation INT NOT NULL, unit INT NOT NULL,
+  payload BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS __marmot_quarantine( -- messages that do not decode
+  seq INTEGER PRIMARY KEY,
+  at INT NOT NULL,                            -- wall clock, milliseconds
+  reason TEXT NOT NULL,
+  data BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS __marmot_conflict( -- rows that lost where both writers meant to keep theirs
+  id INTEGER PRIMARY KEY,
+  at INT NOT NULL,                            -- wall clock, milliseconds
+  kind TEXT NOT NULL,                         -- 'insert': two nodes inserted different rows under one key
+  tbl TEXT NOT NULL,
+  key BLOB NOT NULL,
+  winner_hlc INT NOT NULL, winner_node INT NOT NULL, winner_incarnation INT NOT NULL,
+  loser_hlc INT NOT NULL, loser_node INT NOT NULL, loser_incarnation INT NOT NULL,
+  loser_row TEXT NOT NULL,                    -- JSON object by column name; blobs and invalid text as {"hex": "..."}
+  UNIQUE(tbl, key, loser_hlc, loser_node, loser_incarnation)
+);
+
+-- name: drop_internal_tables
+DROP TABLE IF EXISTS __marmot_meta;
+DROP TABLE IF EXISTS __marmot_table;
+DROP TABLE IF EXISTS __marmot_log;
+DROP TABLE IF EXISTS __marmot_origin;
+DROP TABLE IF EXISTS __marmot_version;
+DROP TABLE IF EXISTS __marmot_unique;
+DROP TABLE IF EXISTS __marmot_rowid;
+DROP TABLE IF EXISTS __marmot_part;
+DROP TABLE IF EXISTS __marmot_waiting;
+DROP TABLE IF EXISTS __marmot_quarantine;
+DROP TABLE IF EXISTS __marmot_conflict;
