@@ -1,0 +1,220 @@
+// The replication engine over one database file: drain what the triggers logged into units, apply units from the stream,
+// keep a version for every row. DESIGN.md section 2 is its specification.
+//
+// Deterministic: time, randomness and the question "is another process reading?" come in through Environment; messages
+// come in through apply() and go out as OutUnits. No thread, no clock, no socket. One thread owns a Replica and its
+// connection. Every function that writes runs one short write transaction; when it returns an error nothing was changed,
+// in the file or in memory, and it may be called again.
+//
+//   open -> baseline until done -> [found | compare*, join] -> then, in any order: drain, publish_outbox, apply
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/ids.hpp"
+#include "common/base/log.hpp"
+#include "common/base/result.hpp"
+#include "common/core/hlc.hpp"
+#include "common/core/unit.hpp"
+#include "common/sqlite/database.hpp"
+
+namespace marmot::replica {
+
+struct Settings {
+  std::vector<std::string> include = {"*"};  // globs of tables to watch
+  std::vector<std::string> exclude;
+  int64_t atomic_rows = 100000;              // a unit's largest number of log rows; 0: no limit
+  size_t max_message = 900 * 1024;           // bytes of one sealed message: the server's max_payload less headers
+  int64_t slice_us = 5000;                   // apply holds the write lock this long, or for one unit
+};
+
+struct Environment {
+  std::function<WallMs()> now;               // wall clock
+  std::function<int64_t()> monotonic_us;
+  std::function<bool()> others_reading;      // asked just before COMMIT: does another process hold a snapshot?
+  LogSink log;
+};
+
+// Who writes. The node id is kept in the file's meta; the incarnation is new at every start.
+struct Identity {
+  NodeId node;
+  Incarnation incarnation;
+  Hlc high_water;  // from data_dir: no smaller HLC was ever given out for this file (it may have been rolled back)
+};
+
+// Where this file stands in the stream.
+struct Position {
+  uint64_t stream_id = 0;  // 0: never been in a stream
+  StreamSeq seq = 0;       // the last message applied
+  std::string msg_id;      // its Nats-Msg-Id
+};
+
+// Something to publish: all parts, in order. The same bytes again on every retry.
+struct OutUnit {
+  uint64_t number = 0;
+  size_t rows = 0;
+  std::vector<std::string> messages;
+  std::vector<std::string> msg_ids;  // one a message
+};
+
+// A message of the stream.
+struct Incoming {
+  StreamSeq seq = 0;
+  WallMs at = 0;  // JetStream's timestamp
+  std::string msg_id;
+  std::string bytes;
+};
+
+// One row that changed, for `marmot tail`.
+struct Change {
+  bool in = false;  // from the stream; else ours
+  std::string table;
+  Op op = Op::insert;
+  std::string key;  // core describe_key
+  Version version;
+  StreamSeq seq = 0;
+};
+
+struct DrainResult {
+  std::vector<OutUnit> units;   // to be published in this order
+  std::vector<Change> changes;  // when tracing
+  bool more = false;            // the log holds more than atomic_rows: call again
+  int64_t held_us = 0;          // how long the write lock was held
+};
+
+struct ApplyResult {
+  std::vector<OutUnit> units;   // what the drain before the apply found
+  std::vector<Change> changes;
+  size_t messages = 0;          // consumed from the front of the queue
+  size_t rows = 0;              // rows in them
+  size_t rows_changed = 0;      // rows that won
+  int64_t held_us = 0;
+};
+
+// What joining would do to a file that holds data.
+struct Comparison {
+  int64_t equal = 0;
+  int64_t differing = 0;    // the same key, another row
+  int64_t only_here = 0;
+  int64_t only_there = 0;   // will simply arrive
+  std::vector<std::string> examples;  // "users 17: differs", at most ten
+  bool accepted() const { return differing == 0 && only_here == 0; }
+};
+
+enum class Membership : uint8_t {
+  none,     // has not met a stream: publishes nothing
+  joining,  // applies the stream up to where it ended when it joined: publishes nothing yet
+  member,
+};
+
+struct StoppedTable {
+  std::string name;
+  std::string reason;  // with the cure
+};
+
+struct Counters {
+  int64_t log_rows = 0;     // touched, not yet drained
+  int64_t outbox_rows = 0;  // drained, not yet seen in the stream
+  int64_t waiting_units = 0;
+  int64_t staged_parts = 0;
+  int64_t quarantined = 0;
+  int64_t conflicts = 0;
+};
+
+// A table's content in 256 buckets by key hash: equal digests on two nodes mean equal rows.
+struct TableDigest {
+  std::string table;
+  int64_t rows = 0;
+  struct Bucket {
+    int64_t rows = 0;
+    uint64_t sum = 0;
+    bool operator==(const Bucket&) const = default;
+  };
+  std::vector<Bucket> buckets;  // 256
+};
+
+struct KeyHash {
+  std::string key;  // canonical bytes
+  uint64_t hash = 0;
+};
+
+class Replica {
+ public:
+  // Takes a connection in WAL mode with a busy timeout, and prepares it (application triggers off, foreign keys and CHECK
+  // not enforced: DESIGN "Apply"). Creates the internal tables, watches what the settings choose, and logs what it does
+  // not watch and why. Errc::newer_format when a later Marmot made the internal tables.
+  static Result<Replica> open(sqlite::Database db, Settings settings, Environment environment, Identity identity);
+  ~Replica();
+  Replica(Replica&&) noexcept;
+  Replica& operator=(Replica&&) noexcept;
+
+  // Gives rows that stood here before their table was watched a version, a slice at a time. True: all have one.
+  Result<bool> baseline();
+
+  Membership membership() const;
+  Position position() const;
+  Hlc last_hlc() const;       // keep it in data_dir before publishing what a drain returned
+  Origin origin() const;
+
+  // First on a new stream: what stands here is published (by publish_outbox).
+  Status found(uint64_t stream_id);
+
+  // Joining a stream with a file that holds rows. Feed the stream's messages from its first to its present end to
+  // compare(), then ask comparison(); nothing is written. Empty files need no comparison.
+  bool empty_file() const;    // no watched table holds a row
+  Status compare(const Incoming& message);
+  Result<Comparison> comparison();
+  // Removes the local rows of every watched table, unlogged (`--adopt=replace`; the caller made the backup).
+  Status discard_rows();
+  // Accepts the stream: apply() follows from its first message; publishing starts once `end` was applied. What the
+  // cluster has under an equal key wins; what only stands here is published.
+  Status join(uint64_t stream_id, StreamSeq end);
+
+  // The stream is not the one, or no longer holds what, this file has seen (DESIGN section 3): take a new incarnation,
+  // read the stream from its first message, and once `end` was applied publish what it then still lacks.
+  Status history_lost(uint64_t stream_id, StreamSeq end, Incarnation incarnation);
+
+  // Takes the whole log (at most atomic_rows). `polite`: when another process holds a snapshot just before COMMIT, roll
+  // back and return Errc::busy.
+  Result<DrainResult> drain(bool polite);
+
+  // Everything unacknowledged from before this incarnation, with the versions it has: call it after the first drain until
+  // it returns nothing (again after join has reached its end, found() or history_lost()).
+  Result<DrainResult> publish_outbox(bool polite);
+
+  // Applies messages from the front of `queue` while the slice lasts, in one transaction with the cursor; erases the
+  // consumed ones. Errc::newer_format: the front message is of a later Marmot; it stays in the queue.
+  Result<ApplyResult> apply(std::deque<Incoming>& queue, bool polite);
+
+  // Cheap: did another connection commit since the last call, or is the log not empty?
+  Result<bool> has_work();
+
+  // Tries stopped tables again. True: at least one runs again.
+  Result<bool> resume_stopped();
+
+  Result<Counters> counters();
+  std::vector<StoppedTable> stopped() const;
+  std::vector<std::string> watched() const;  // names of the tables that are replicated, stopped ones too
+
+  // Reads rows, not versions: what is really there.
+  Result<std::vector<TableDigest>> digests();
+  Result<std::vector<KeyHash>> bucket_keys(const std::string& table, int bucket);
+
+  void trace(bool on);  // fill `changes` in results
+
+  sqlite::Database& database();
+
+ private:
+  struct Impl;
+  explicit Replica(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace marmot::replica
