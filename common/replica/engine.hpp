@@ -148,6 +148,9 @@ struct Replica::Impl {
   Status apply_staged(const Origin& origin, StreamSeq seq, ApplyResult& result);
   Status apply_payload(const codec::Envelope& envelope, std::string_view payload, StreamSeq seq, ApplyResult& result);
   Status apply_unit(const Unit& unit, std::string_view payload, StreamSeq seq, ApplyResult& result, Table* only);
+  // The rows of one table, whose columns `map` puts in our order (apply_rows.cpp).
+  Status apply_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, Table& table, std::vector<int> map,
+                    StreamSeq seq, ApplyResult& result);
   Status quarantine(const Incoming& message, const std::string& reason);
 
   // membership.cpp
