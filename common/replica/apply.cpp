@@ -21,17 +21,23 @@ bool stops_table(const Error& error) {
 
 }  // namespace
 
-// `only`: a stopped table that is tried again; the unit's other tables have had their rows.
-Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, StreamSeq seq, ApplyResult& result, Table* only) {
+// With `retry`, the unit's other tables have had their rows.
+Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, StreamSeq seq, ApplyResult& result, const Retry* retry) {
   std::vector<std::vector<const UnitRow*>> by_table(unit.tables.size());
-  for (const UnitRow& row : unit.rows) by_table[row.table].push_back(&row);
+  for (const UnitRow& row : unit.rows) {
+    if (retry != nullptr) {
+      const auto newest = retry->newest.find(std::string(row.key));
+      if (newest != retry->newest.end() && unit.versions[row.version] < newest->second) continue;
+    }
+    by_table[row.table].push_back(&row);
+  }
   result.rows += unit.rows.size();
   bool waits = false;
   for (size_t i = 0; i < unit.tables.size(); ++i) {
     const UnitTable& wanted = unit.tables[i];
     if (by_table[i].empty() || not_ours.count(fold_name(wanted.name)) != 0) continue;
     Table* const table = table_by_name(wanted.name);
-    if (only != nullptr && table != only) continue;
+    if (retry != nullptr && table != retry->table) continue;
     if (table == nullptr) {
       log(LogLevel::error, "message " + std::to_string(seq) + ": no table " + wanted.name + " here: its rows wait apart");
       waits = true;
@@ -48,7 +54,7 @@ Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, Str
     }
     waits = waits || !table->running();
   }
-  if (waits && only == nullptr) {
+  if (waits && retry == nullptr) {
     TRY_ASSIGN(Statement* const wait, store.statement(sql::kWait));
     wait->bind(1, static_cast<int64_t>(seq)).bind(2, static_cast<int64_t>(unit.origin.node.value));
     wait->bind(3, static_cast<int64_t>(unit.origin.incarnation.value)).bind(4, static_cast<int64_t>(unit.number)).bind_blob(5, payload);
@@ -193,66 +199,6 @@ Result<ApplyResult> Replica::apply(std::deque<Incoming>& queue, bool polite) {
   queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(result.messages));
   if (newer && result.messages == 0) return std::move(*newer);
   return result;
-}
-
-// A stopped table is tried again with everything that waits for it, all or nothing.
-Result<bool> Replica::resume_stopped() {
-  Impl& impl = *impl_;
-  bool any = false;
-  std::vector<int64_t> ids;  // tables are read again when a try fails
-  for (const auto& table : impl.tables) {
-    if (table->stopped && table->exists) ids.push_back(table->id);
-  }
-  for (const int64_t id : ids) {
-    const Status resumed = impl.write(false, nullptr, [&]() -> Status {
-      impl.tables_dirty = true;
-      Table& table = *impl.table_by_id(id);
-      TRY_ASSIGN(const TableInfo now, read_table(impl.db, table.info.name));
-      if (now.shape() != table.shape) return make_error(Errc::schema, "its columns are not those of the cluster");
-      table.stopped.reset();
-      TRY(table.save());
-      // What the application did to it meanwhile comes first, as before every apply.
-      TouchedKeys touched;
-      TRY_ASSIGN(Statement* const parked, impl.store.statement(sql::kSelectParked));
-      parked->bind(1, id);
-      for (;;) {
-        TRY_ASSIGN(const bool more, parked->step());
-        if (!more) break;
-        touched.add(&table, std::string(parked->blob(0)), parked->integer(1));
-      }
-      TRY(impl.drain_touched(touched, nullptr, nullptr));
-      TRY_ASSIGN(Statement* const forget, impl.store.statement(sql::kDeleteParked));
-      forget->bind(1, id);
-      TRY(forget->run());
-      ApplyResult result;
-      for (int64_t after = 0;;) {
-        TRY_ASSIGN(Statement* const waiting, impl.store.statement(sql::kSelectWaiting));
-        waiting->bind(1, after);
-        TRY_ASSIGN(const bool more, waiting->step());
-        if (!more) break;
-        after = waiting->integer(0);
-        const Envelope envelope{Kind::rows,
-                                Origin{NodeId{static_cast<uint64_t>(waiting->integer(1))}, Incarnation{static_cast<uint64_t>(waiting->integer(2))}},
-                                static_cast<uint64_t>(waiting->integer(3)), 0, true, {}};
-        const std::string payload(waiting->blob(4));
-        waiting->reset();
-        TRY_ASSIGN(const auto decoded, codec::decode_unit(envelope, payload));
-        TRY(impl.apply_unit(decoded.unit, payload, static_cast<StreamSeq>(after), result, &table));
-        if (table.stopped) return make_error(Errc::constraint, *table.stopped);
-      }
-      impl.state.outbox_due = impl.state.membership == Membership::member;
-      impl.state.outbox_until = impl.state.clock.last();
-      return ok();
-    });
-    if (resumed) {
-      impl.log(LogLevel::info, "table " + impl.table_by_id(id)->info.name + " is replicated again");
-      any = true;
-    } else if (resumed.error().code == Errc::busy || resumed.error().code == Errc::full || resumed.error().code == Errc::io) {
-      return resumed.error();
-    }
-  }
-  if (any && stopped().empty()) TRY(impl.db.exec("DELETE FROM __marmot_waiting"));
-  return any;
 }
 
 }  // namespace marmot::replica
