@@ -87,7 +87,10 @@ class Node:
 
     def says(self, pattern, seconds=10.0):
         """Waits until its log matches."""
-        return until(f"{self.name} logs /{pattern}/", lambda: re.search(pattern, self.program.err(), re.IGNORECASE), seconds)
+        try:
+            return until(f"{self.name} logs /{pattern}/", lambda: re.search(pattern, self.program.err(), re.IGNORECASE), seconds)
+        except Failure as failure:
+            raise Failure(f"{failure}; it said\n{self.program.err_tail()}") from None
 
     def command(self, verb, *arguments, seconds=30.0):
         return self.product.run(verb, self.db, *arguments, seconds=seconds)
