@@ -165,7 +165,7 @@ result "$(/usr/bin/python3 -B "$root/examples/arrival.py" --see "SELECT 1 FROM n
 
 heading 6 "all the same?"
 command_line "marmot verify n1.db"
-"$marmot" wait n1.db --timeout 10
+"$marmot" wait n1.db --level all >wait.txt
 "$marmot" verify n1.db | sed 's/^/        /'
 
 echo

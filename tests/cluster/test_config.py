@@ -22,7 +22,7 @@ BAD = {
     "bad format": (GOOD + '[logging]\nformat = "xml"\n', ["format", "xml"]),
     "bad name": ('[[database]]\npath = "{db}"\nname = "my app"\n', ["name", "my app"]),
     "two of a name": (GOOD + '[[database]]\npath = "{db}2"\nname = "app"\n', ["name", "app"]),
-    "one file twice": (GOOD + '[[database]]\npath = "{db}"\nname = "other"\n', ["path"]),
+    "one file twice": (GOOD + '[[database]]\npath = "{db}"\nname = "other"\n', ["twice"]),
     "no path": ('[[database]]\nname = "app"\n', ["path"]),
     "not TOML": ("this is not toml\n", ["marmot.toml"]),
     "bad adopt": (GOOD + 'adopt = "maybe"\n', ["adopt", "maybe"]),
