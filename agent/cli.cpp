@@ -20,15 +20,9 @@ void repeatable(CLI::App& app, const char* name, std::vector<std::string>& into,
 }
 
 void add_target(CLI::App& app, TargetOptions& target) {
-  auto* database = app.add_option("database", target.database, "the database file")->type_name("DB");
+  app.add_option("database", target.database, "the database file")->type_name("DB");
   app.add_option("--config,-c", target.config, "the agent's configuration instead")->type_name("FILE");
   app.add_flag("--json", target.json, "print JSON");
-  app.callback([&app, &target] {
-    if (target.database.empty() && target.config.empty()) {
-      throw CLI::ValidationError(app.get_name(), "name a database file, or --config FILE");
-    }
-  });
-  static_cast<void>(database);
 }
 
 void add_agent(CLI::App& root, ConfigOverrides& over, Chosen& chosen) {

@@ -10,8 +10,12 @@ namespace marmot::agent {
 
 Result<Target> find_target(const TargetOptions& options) {
   Target target;
+  if (options.database.empty() && options.config.empty()) {
+    return make_error(Errc::bad_input, "name a database file, or --config FILE");
+  }
+  target.shown = options.database.empty() ? options.config : options.database;
+  target.start = "marmot agent " + (options.config.empty() ? options.database : "--config " + options.config);
   if (options.config.empty()) {
-    target.shown = options.database;
     TRY_ASSIGN(std::string path, canonical_path(options.database));
     target.data_dir = marmot_dir(path);
     target.databases.push_back(std::move(path));
@@ -20,7 +24,6 @@ Result<Target> find_target(const TargetOptions& options) {
     overrides.file = options.config;
     if (!options.database.empty()) overrides.databases = {options.database};
     TRY_ASSIGN(const Config config, load_config(overrides));
-    target.shown = options.database.empty() ? options.config : options.database;
     for (const DatabaseConfig& database : config.databases) target.databases.push_back(database.path);
     target.data_dir = config.data_dir;
   }
@@ -39,10 +42,8 @@ Result<std::string> single_database(const Target& target) {
 
 Result<ControlClient> connect_agent(const Target& target) {
   if (!target.agent) {
-    return make_error(Errc::not_found, "no agent is running for " + target.shown + " (start one: marmot agent " +
-                                           (target.databases[0] == target.shown || target.databases.size() == 1
-                                                ? target.shown
-                                                : "--config " + target.shown) + ")");
+    return make_error(Errc::not_found,
+                      "no agent is running for " + target.shown + " (start one: " + target.start + ")");
   }
   constexpr auto kPatience = std::chrono::seconds{2};
   const auto deadline = std::chrono::steady_clock::now() + kPatience;

@@ -28,6 +28,7 @@ struct TargetOptions {
 
 struct Target {
   std::string shown;                   // as the user wrote it, for messages
+  std::string start;                   // the command that starts its agent
   std::vector<std::string> databases;  // canonical paths, at least one
   std::string data_dir;
   std::optional<RunningAgent> agent;   // nullopt: none runs

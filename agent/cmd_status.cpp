@@ -45,7 +45,7 @@ std::string database_text(const Json& database) {
     if (!why.empty()) rows.push_back({"  STOPPED", printable(text_in(table, "name")) + ": " + printable(why)});
   }
   if (number_in(database, "waiting").value_or(0) != 0) {
-    rows.push_back({"  waiting", shown(database, "waiting") + " rows for stopped tables"});
+    rows.push_back({"  waiting", shown(database, "waiting") + " units for stopped tables"});
   }
   if (number_in(database, "conflicts").value_or(0) != 0) {
     rows.push_back({"  conflicts", shown(database, "conflicts") + " (list them: marmot conflicts " + path + ")"});
