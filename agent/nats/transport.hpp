@@ -100,6 +100,9 @@ struct LogMessage {
 inline constexpr size_t kMaxInFlightMessages = 8192;
 inline constexpr size_t kMaxInFlightBytes = size_t{64} << 20;
 
+// What the headers of a log message may take of max_payload().
+inline constexpr size_t kLogHeaderRoom = 512;
+
 struct Delivered {
   uint64_t seq = 0;
   WallMs time_ms = 0;
@@ -192,9 +195,11 @@ class Connection {
   //   unavailable, timeout   unknown whether stored: send again with the same id
   //   full                   the server's or the stream's limits are reached: nothing was stored
   //   refused                expected_last_seq does not match (detail 10071), or JetStream is disabled
-  //   not_found              another stream holds that subject; or nobody does (detail 503): the stream is gone
+  //   unavailable, detail 503  nobody stores that subject: the stream is gone or without a leader; see ensure_stream
+  //   not_found              another stream holds that subject
   //   bad_input              larger than the stream takes
-  // Returned: busy, unavailable (not connected), bad_input (above max_payload); `done` is then not called.
+  // Returned: busy, unavailable (not connected), bad_input (data above max_payload() - kLogHeaderRoom); `done` is then
+  // not called.
   virtual Status publish_log(const LogMessage& message, std::function<void(Result<Ack>)> done) = 0;
   virtual size_t in_flight() const = 0;  // messages
 
