@@ -52,6 +52,7 @@ TEST_CASE("key: a real that is an integer has the integer's bytes") {
   CHECK(key_of(ValueView::of_real(-0.0)) == integer_key(0));
   CHECK(key_of(ValueView::of_real(-std::ldexp(1.0, 63))) == integer_key(INT64_MIN));
   CHECK(key_of(ValueView::of_real(std::ldexp(1.0, 53))) == integer_key(int64_t{1} << 53));
+  CHECK(key_of(ValueView::of_real(std::ldexp(1.0, 63) - 1024)) == integer_key(INT64_MAX - 1023));  // the largest
 }
 
 TEST_CASE("key: a real beyond 64 bits is no integer") {
