@@ -247,6 +247,11 @@ Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>
   if (publishes) TRY_IN("publish schema", publish_schema(out));
   TRY_IN("drain", drain_touched(touched, publishes ? &out : nullptr, changes));
   TRY_ASSIGN(auto finished, out.finish(*more));
+  if (*more) {
+    ++split_units;
+    log(LogLevel::info, "more than atomic_rows = " + std::to_string(settings.atomic_rows) +
+                            " rows are waiting: other nodes get them in parts, each whole");
+  }
   for (OutUnit& unit : finished) units.push_back(std::move(unit));
   return ok();
 }

@@ -70,6 +70,7 @@ struct Replica::Impl {
   Origin self;
   Store store;
   bool tracing = false;
+  int64_t split_units = 0;
 
   // Memory that must go back when a transaction rolls back.
   struct State {
@@ -101,6 +102,7 @@ struct Replica::Impl {
   template <class Body>
   Status write(bool polite, int64_t* held_us, Body&& body) {
     const State saved = state;
+    tables_dirty = false;
     auto transaction = sqlite::Transaction::begin(db, sqlite::Transaction::Kind::immediate);
     if (!transaction) return std::move(transaction).error().in("begin");
     const int64_t began = env.monotonic_us();
