@@ -160,7 +160,11 @@ Error nats_error(natsStatus status) {
   natsStatus last = NATS_OK;
   const char* text = nats_GetLastError(&last);
   std::string message = natsStatus_GetText(status);
-  if (last == status && text != nullptr && *text != '\0' && message != text) message += std::string(" (") + text + ")";
+  if (last == status && text != nullptr) {
+    std::string_view more = text;  // "(conn.c:1905): Authorization Violation"
+    if (const size_t at = more.find("): "); !more.empty() && more.front() == '(' && at != std::string_view::npos) more.remove_prefix(at + 3);
+    if (!more.empty() && more != message) message += " (" + std::string(more) + ")";
+  }
   Errc code = Errc::unavailable;
   if (status == NATS_TIMEOUT) code = Errc::timeout;
   if (status == NATS_CONNECTION_AUTH_FAILED || status == NATS_NOT_PERMITTED) code = Errc::refused;
