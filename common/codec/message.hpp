@@ -3,7 +3,8 @@
 //   "MMT" format(1 byte) kind(1 byte) msgpack[ node, incarnation, number, part, last, checksum ] slice
 //
 // `last` is true on a unit's final part; the slices of parts 0..last joined are one zstd frame of the msgpack payload
-// (format 1). `checksum` is XXH3-64 of the slice. Every decoder is total and bounded: any bytes give a value or an
+// (format 1). `checksum` is XXH3-64 of the slice, seeded with XXH3-64 of all bytes before it, so that a flipped bit is
+// found wherever it is. Every decoder is total and bounded: any bytes give a value or an
 // Errc::corrupt / Errc::newer_format, without reading past the end or reserving more than the input justifies.
 #pragma once
 
@@ -19,6 +20,10 @@
 namespace marmot::codec {
 
 inline constexpr uint8_t kFormat = 1;
+
+// The most that a rows payload may hold uncompressed. One row fits, whatever SQLite lets it hold (10^9 bytes) and with the
+// same again as key.
+inline constexpr size_t kMaxRawBytes = size_t{2} << 30;
 
 enum class Kind : uint8_t {
   genesis = 1,  // the stream's first message: its random id
@@ -66,7 +71,8 @@ class UnitWriter {
   size_t rows() const;
   size_t raw_bytes() const;  // uncompressed, so far
 
-  // The compressed payload for seal(). The writer is spent.
+  // The compressed payload for seal(). The writer is spent. Errc::bad_input beyond kMaxRawBytes, or a sixteenth as many
+  // values.
   Result<std::string> finish(bool more);
 
  private:
@@ -74,15 +80,16 @@ class UnitWriter {
   std::unique_ptr<State> state_;
 };
 
-// A unit together with the bytes its views point into.
+// A unit together with the bytes its views point into: always on the heap, so moving it keeps the views; not copyable.
 struct DecodedUnit {
   Unit unit;
-  std::string bytes;
+  std::unique_ptr<char[]> bytes;
+  size_t bytes_size = 0;
 };
 
-// `payload` is the joined slices. Errc::corrupt names what is wrong.
-// `max_raw_bytes` bounds decompression (a bomb is refused before it is unpacked).
-Result<DecodedUnit> decode_unit(const Envelope& envelope, std::string_view payload, size_t max_raw_bytes = size_t{2} << 30);
+// `payload` is the joined slices. Errc::corrupt names what is wrong. Every index is checked and every row has its values.
+// `max_raw_bytes` bounds decompression (a bomb is refused before it is unpacked) and, at 16 bytes each, the values.
+Result<DecodedUnit> decode_unit(const Envelope& envelope, std::string_view payload, size_t max_raw_bytes = kMaxRawBytes);
 
 Result<std::string> encode_schema(const std::vector<SchemaObject>& objects);
 Result<std::vector<SchemaObject>> decode_schema(std::string_view payload);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,10 +25,10 @@ struct Column {
   std::string name;
   uint64_t seed = 0;            // core column_seed(name)
   bool generated = false;       // never captured, sent or written
-  bool numeric_default = false; // affinity applies to the default
+  bool numeric_default = false; // the column's affinity is INTEGER, REAL or NUMERIC
   std::string default_sql;      // empty: NULL
-  ValueView default_value;      // a constant default's value; NULL when it is not constant
-  std::string default_bytes;    // storage of default_value
+  ValueView default_value;      // a constant default as the column would store it; NULL when it is not constant
+  std::shared_ptr<const std::string> default_bytes;  // what default_value borrows from; shared so that copies stay valid
 };
 
 struct KeyColumn {

@@ -1,0 +1,48 @@
+// One agent a database file: `<db>-marmot/agent.lock`, flock'ed while the agent runs, says who and where its socket is.
+// data_dir is locked likewise. The database file itself is only ever stat()ed here: closing any descriptor of it would drop
+// the POSIX locks that SQLite holds in this process.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/result.hpp"
+
+namespace marmot::agent {
+
+// "<db>-marmot", where the lock of a database file stands (and everything else, unless data_dir is set).
+std::string marmot_dir(const std::string& database_path);
+
+// The path by which SQLite names a file: absolute, symbolic links resolved; the file itself may be missing.
+// Errc::bad_input when its folder does not exist.
+Result<std::string> canonical_path(const std::string& path);
+
+// Holds the lock of one directory. Move-only; released by the destructor or by the end of the process.
+class AgentLock {
+ public:
+  // Makes the directory when it is missing. Errc::refused: another agent holds it; the message names its pid. Errc::io:
+  // the directory cannot be written.
+  static Result<AgentLock> acquire(const std::string& directory, const std::string& socket_path);
+  ~AgentLock();
+  AgentLock(AgentLock&& other) noexcept;
+  AgentLock& operator=(AgentLock&& other) noexcept;
+
+ private:
+  explicit AgentLock(int fd) : fd_(fd) {}
+  int fd_ = -1;
+};
+
+// The locks of all database files and of data_dir, or none of them.
+Result<std::vector<AgentLock>> acquire_locks(const std::vector<std::string>& database_paths,
+                                             const std::string& data_dir, const std::string& socket_path);
+
+struct RunningAgent {
+  int pid = 0;
+  std::string socket;  // absolute path
+};
+
+// Who runs for a database file, or for a data_dir (`directory` is where its agent.lock stands). nullopt: nobody.
+Result<std::optional<RunningAgent>> find_agent(const std::string& directory);
+
+}  // namespace marmot::agent

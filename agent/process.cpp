@@ -1,0 +1,151 @@
+#include "agent/process.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace marmot::agent::uv {
+
+namespace {
+
+struct ChildPlan {
+  const char* file;
+  char* const* argv;
+  int input;
+  int output;
+  int report;  // errno of what failed goes here; closed by a successful exec
+  int death_signal;
+  pid_t parent;
+};
+
+// Between fork and exec in a process with threads: async-signal-safe calls only.
+[[noreturn]] void become(const ChildPlan& plan) {
+  // The handlers libuv installed write to a pipe shared with the parent.
+  for (int signum = 1; signum < 32; ++signum) {
+    if (signum != SIGKILL && signum != SIGSTOP) ::signal(signum, SIG_DFL);
+  }
+  ::setpgid(0, 0);
+  bool good = ::prctl(PR_SET_PDEATHSIG, plan.death_signal) == 0;
+  // The parent may have died before the line above.
+  if (::getppid() != plan.parent) ::_exit(127);
+  good = good && ::dup2(plan.input, 0) >= 0 && ::dup2(plan.output, 1) >= 0 && ::dup2(plan.output, 2) >= 0;
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  if (good) ::execv(plan.file, plan.argv);
+  const int error = errno;
+  [[maybe_unused]] const ssize_t written = ::write(plan.report, &error, sizeof error);
+  ::_exit(127);
+}
+
+class Fd {
+ public:
+  explicit Fd(int fd) : fd_(fd) {}
+  ~Fd() { reset(); }
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+  int get() const { return fd_; }
+  void reset() {
+    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+  }
+
+ private:
+  int fd_;
+};
+
+ProcessEnd end_of(int status) {
+  ProcessEnd end;
+  if (WIFSIGNALED(status)) end.signal = WTERMSIG(status);
+  else end.exit_code = WEXITSTATUS(status);
+  return end;
+}
+
+}  // namespace
+
+std::string ProcessEnd::text() const {
+  if (signal == 0) return "exit code " + std::to_string(exit_code);
+  const char* name = ::sigdescr_np(signal);
+  return "signal " + std::to_string(signal) + (name != nullptr ? " (" + std::string(name) + ")" : "");
+}
+
+Result<std::unique_ptr<Process>> Process::spawn(Loop& loop, const ProcessOptions& options,
+                                                std::function<void(const ProcessEnd&)> ended) {
+  const Fd input(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const std::string& out = options.output.empty() ? "/dev/null" : options.output;
+  const Fd output(::open(out.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
+  if (input.get() < 0 || output.get() < 0) return uv_error(-errno).in("open " + out);
+  int pipe_fds[2];
+  if (::pipe2(pipe_fds, O_CLOEXEC) != 0) return uv_error(-errno).in("pipe");
+  const Fd report_read(pipe_fds[0]);
+  Fd report_write(pipe_fds[1]);
+
+  std::string file = options.file;
+  std::vector<std::string> args = options.args;
+  std::vector<char*> argv{file.data()};
+  for (std::string& arg : args) argv.push_back(arg.data());
+  argv.push_back(nullptr);
+  const ChildPlan plan{file.c_str(), argv.data(), input.get(), output.get(), report_write.get(), options.death_signal,
+                       ::getpid()};
+
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  const pid_t pid = ::fork();
+  if (pid == 0) become(plan);
+  const int fork_errno = errno;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (pid < 0) return uv_error(-fork_errno).in("fork");
+
+  report_write.reset();
+  int error = 0;
+  ssize_t got = 0;
+  do {
+    got = ::read(report_read.get(), &error, sizeof error);
+  } while (got < 0 && errno == EINTR);
+  if (got == static_cast<ssize_t>(sizeof error)) {
+    ::waitpid(pid, nullptr, 0);
+    return uv_error(-error).in("run " + file);
+  }
+  return std::unique_ptr<Process>(new Process(loop, pid, std::move(ended)));
+}
+
+Process::Process(Loop& loop, int pid, std::function<void(const ProcessEnd&)> ended)
+    : pid_(pid),
+      ended_(std::move(ended)),
+      child_signal_(std::make_unique<Signal>(loop, SIGCHLD, [this] { reap(); })) {}
+
+Process::~Process() {
+  if (reaped_) return;
+  ::kill(pid_, SIGKILL);
+  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {}
+}
+
+void Process::signal(int signum) {
+  if (!reaped_) ::kill(pid_, signum);
+}
+
+bool Process::poll_ended(ProcessEnd& end) {
+  if (reaped_) return true;
+  int status = 0;
+  if (::waitpid(pid_, &status, WNOHANG) != pid_) return false;
+  reaped_ = true;
+  end = end_of(status);
+  return true;
+}
+
+void Process::reap() {
+  if (reaped_) return;
+  ProcessEnd end;
+  if (!poll_ended(end)) return;
+  const auto ended = std::move(ended_);  // it may destroy this Process
+  if (ended) ended(end);
+}
+
+}  // namespace marmot::agent::uv
