@@ -13,6 +13,7 @@ CREATE TABLE IF NOT EXISTS __marmot_table(    -- watched tables; triggers are na
   mode TEXT NOT NULL DEFAULT 'keys',          -- 'keys', or 'full' (old values kept, for change data capture)
   shape TEXT,                                 -- stored columns and key, as last seen by the agent: a difference is a schema change
   baseline INT NOT NULL DEFAULT 0,            -- 1: every row that stood here when the table was first watched has its version
+  seq INT,                                    -- stream sequence of the last schema message that names it; NULL: not yet in the stream
   stopped TEXT                                -- why nothing is replicated for this table now; NULL: running
 );
 CREATE TABLE IF NOT EXISTS __marmot_log(      -- a queue, written by the triggers, emptied by each drain
@@ -22,6 +23,12 @@ CREATE TABLE IF NOT EXISTS __marmot_log(      -- a queue, written by the trigger
   ts INT,                                     -- wall clock, milliseconds since 1970
   k1                                          -- key values; composite keys add k2, k3, ...
 );
+CREATE TABLE IF NOT EXISTS __marmot_parked(   -- what the log says of a table that is stopped; drained when it resumes
+  tbl INT NOT NULL,
+  key BLOB NOT NULL,
+  ts INT NOT NULL,
+  PRIMARY KEY(tbl, key)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS __marmot_origin(   -- who has written: a node in one of its lives
   id INTEGER PRIMARY KEY,                     -- here; 0 is "stood here before it was watched"
   node INT NOT NULL,
@@ -36,10 +43,10 @@ CREATE TABLE IF NOT EXISTS __marmot_version(  -- one register a row, live or dea
   origin INT NOT NULL,                        -- __marmot_origin.id
   seq INT,                                    -- stream sequence of the last message that touched the key; NULL: ours, not yet seen in the stream
   hash INT NOT NULL,                          -- of the row by column name; 0 for a tombstone
-  state INT NOT NULL,                         -- 0 tombstone, 1 live
+  state INT NOT NULL,                         -- 0 tombstone, 1 live, 2 live: inserted here, not yet seen in the stream
   PRIMARY KEY(tbl, key)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS __marmot_outbox ON __marmot_version(tbl) WHERE seq IS NULL;
+CREATE INDEX IF NOT EXISTS __marmot_outbox ON __marmot_version(tbl, key) WHERE seq IS NULL;
 CREATE TABLE IF NOT EXISTS __marmot_unique(   -- who holds which unique value, to find what REPLACE deleted without a trigger
   tbl INT NOT NULL,
   idx INT NOT NULL,                           -- hash of the index's name
@@ -94,6 +101,7 @@ CREATE TABLE IF NOT EXISTS __marmot_conflict( -- rows that lost where both write
 DROP TABLE IF EXISTS __marmot_meta;
 DROP TABLE IF EXISTS __marmot_table;
 DROP TABLE IF EXISTS __marmot_log;
+DROP TABLE IF EXISTS __marmot_parked;
 DROP TABLE IF EXISTS __marmot_origin;
 DROP TABLE IF EXISTS __marmot_version;
 DROP TABLE IF EXISTS __marmot_unique;

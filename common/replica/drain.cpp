@@ -1,0 +1,263 @@
+// Drain: the log's keys become versions and a unit (DESIGN "Drain").
+#include <algorithm>
+
+#include "common/core/row_hash.hpp"
+#include "common/replica/engine.hpp"
+#include "sql.hpp"
+
+namespace marmot::replica {
+
+using sqlite::Statement;
+
+void TouchedKeys::add(Table* table, std::string key, WallMs at) {
+  std::string id = std::to_string(table->id) + ' ' + key;
+  const auto [found, added] = index_.try_emplace(std::move(id), list_.size());
+  if (added) list_.push_back(Touched{table, std::move(key), at});
+  else list_[found->second].at = std::max(list_[found->second].at, at);
+}
+
+void TouchedKeys::sort() {
+  const auto earlier = [](const Touched& a, const Touched& b) { return a.at < b.at; };
+  if (std::is_sorted(list_.begin(), list_.end(), earlier)) return;
+  std::stable_sort(list_.begin(), list_.end(), earlier);
+  for (size_t i = 0; i < list_.size(); ++i) index_[std::to_string(list_[i].table->id) + ' ' + list_[i].key] = i;
+}
+
+Status UnitStream::row(Table& table, const Version& version, Op op, std::string_view key, const std::vector<ValueView>& values) {
+  constexpr size_t kMaxRawBytes = size_t{1} << 30;  // one unit must fit into memory at both ends
+  if (writer_ && ((settings_.atomic_rows > 0 && writer_->rows() >= static_cast<size_t>(settings_.atomic_rows)) ||
+                  writer_->raw_bytes() >= kMaxRawBytes)) {
+    TRY(close(true));
+  }
+  if (!writer_) {
+    writer_.emplace();
+    tables_.clear();
+  }
+  auto known = tables_.find(table.id);
+  if (known == tables_.end()) {
+    const uint32_t index = writer_->add_table(UnitTable{table.permanent_id.value_or(Version{}), table.info.name, table.stored_names()});
+    known = tables_.emplace(table.id, index).first;
+  }
+  writer_->row(known->second, writer_->add_version(version), op, key);
+  if (op != Op::remove) {
+    for (const ValueView& value : values) writer_->value(value);
+  }
+  return ok();
+}
+
+Status UnitStream::seal(codec::Kind kind, const std::string& payload, size_t rows) {
+  OutUnit unit;
+  unit.number = (*next_number_)++;
+  unit.rows = rows;
+  unit.messages = codec::seal(kind, origin_, unit.number, payload, settings_.max_message);
+  for (size_t part = 0; part < unit.messages.size(); ++part) {
+    unit.msg_ids.push_back(codec::message_id(origin_, unit.number, static_cast<uint32_t>(part)));
+  }
+  units_.push_back(std::move(unit));
+  return ok();
+}
+
+Status UnitStream::close(bool more) {
+  if (!writer_) return ok();
+  const size_t rows = writer_->rows();
+  TRY_ASSIGN(const std::string payload, writer_->finish(more));
+  writer_.reset();
+  return seal(codec::Kind::rows, payload, rows);
+}
+
+Result<std::vector<OutUnit>> UnitStream::finish(bool more) {
+  TRY(close(more));
+  return std::move(units_);
+}
+
+Status UnitStream::schema(const std::vector<SchemaObject>& objects) {
+  if (objects.empty()) return ok();
+  TRY(close(true));
+  TRY_ASSIGN(const std::string payload, codec::encode_schema(objects));
+  return seal(codec::Kind::schema, payload, 0);
+}
+
+// Rows logged within a second of each other share one HLC, so that two overlapping transactions do not interleave row by
+// row, and a backlog of hours still has its true times.
+namespace {
+class Stamps {
+ public:
+  Stamps(HlcClock& clock, WallMs now) : clock_(clock), now_(now) {}
+  Hlc of(WallMs at) {
+    if (!started_ || at - began_ > 1000 || at < began_ - 1000) {
+      began_ = at;
+      stamp_ = clock_.tick(at, now_);
+      started_ = true;
+    }
+    return stamp_;
+  }
+
+ private:
+  HlcClock& clock_;
+  WallMs now_;
+  WallMs began_ = 0;
+  bool started_ = false;
+  Hlc stamp_;
+};
+}  // namespace
+
+Status Replica::Impl::prepare_log() {
+  TRY_ASSIGN(const int64_t columns, db.query_integer("SELECT count(*) FROM pragma_table_info('__marmot_log') WHERE name GLOB 'k[0-9]*'"));
+  if (read_log && columns == log_keys) return ok();
+  log_keys = static_cast<int>(columns);
+  std::string list;
+  for (int i = 1; i <= log_keys; ++i) list += ", k" + std::to_string(i);
+  TRY_ASSIGN(read_log, db.prepare("SELECT tbl, ts" + list + " FROM __marmot_log WHERE seq <= ?1 ORDER BY seq", true));
+  return ok();
+}
+
+Status Replica::Impl::read_log_rows(TouchedKeys& touched, bool* more) {
+  TRY_ASSIGN(Statement* const range, store.statement(sql::kLogRange));
+  TRY_ASSIGN(const bool any, range->step());
+  if (!any || range->is_null(0)) {
+    sqlite3_reset(range->get());
+    return ok();
+  }
+  const int64_t first = range->integer(0);
+  const int64_t end = range->integer(1);
+  sqlite3_reset(range->get());
+  int64_t last = end;
+  if (settings.atomic_rows > 0 && end - first >= settings.atomic_rows) {
+    // Cut where the writers paused longest, near the end of what fits: most likely between two transactions.
+    last = first + settings.atomic_rows - 1;
+    TRY_ASSIGN(Statement* const pauses, store.statement(sql::kLogPauses));
+    pauses->bind(1, last - settings.atomic_rows / 10).bind(2, last + 1);
+    int64_t widest = -1, previous_ts = 0, previous_seq = 0;
+    for (bool started = false;; started = true) {
+      TRY_ASSIGN(const bool row, pauses->step());
+      if (!row) break;
+      if (started && pauses->integer(1) - previous_ts >= widest) {
+        widest = pauses->integer(1) - previous_ts;
+        last = previous_seq;
+      }
+      previous_seq = pauses->integer(0);
+      previous_ts = pauses->integer(1);
+    }
+    *more = true;
+  }
+  TRY(prepare_log());
+  read_log.bind(1, last);
+  {
+    const sqlite::ResetGuard guard(read_log);
+    Table* table = nullptr;
+    for (;;) {
+      TRY_ASSIGN(const bool row, read_log.step());
+      if (!row) break;
+      if (table == nullptr || table->id != read_log.integer(0)) table = table_by_id(read_log.integer(0));
+      if (table == nullptr || !table->exists) continue;  // dropped, or watched no more: nothing is left to read
+      TRY_ASSIGN(auto key, table->key_of_log(read_log, 2));
+      if (!key) continue;
+      if (table->running()) {
+        touched.add(table, std::move(*key), read_log.integer(1));
+      } else {
+        TRY_ASSIGN(Statement* const park, store.statement(sql::kPark));
+        park->bind(1, table->id).bind_blob(2, *key).bind(3, read_log.integer(1));
+        TRY(park->run());
+      }
+    }
+  }
+  return db.exec(last == end ? "DELETE FROM __marmot_log" : "DELETE FROM __marmot_log WHERE seq <= " + std::to_string(last));
+}
+
+Status Replica::Impl::keep_unique(Table& table, const std::string& key) {
+  if (table.info.unique.empty()) return ok();
+  TRY_ASSIGN(const auto values, table.unique_values(key));
+  for (const Table::UniqueValue& value : values) {
+    TRY_ASSIGN(Statement* const write, store.statement(value.hash ? sql::kUniquePut : sql::kUniqueRemove));
+    write->bind(1, table.id).bind(2, static_cast<int64_t>(value.index)).bind_blob(3, key);
+    if (value.hash) write->bind(4, static_cast<int64_t>(*value.hash));
+    TRY(write->run());
+  }
+  return ok();
+}
+
+Status Replica::Impl::drop_unique(Table& table, const std::string& key) {
+  for (const UniqueIndex& index : table.info.unique) {
+    TRY_ASSIGN(Statement* const write, store.statement(sql::kUniqueRemove));
+    write->bind(1, table.id).bind(2, static_cast<int64_t>(index.id)).bind_blob(3, key);
+    TRY(write->run());
+  }
+  return ok();
+}
+
+// REPLACE deletes by a secondary unique index without firing a trigger: whoever held this row's values before is looked at
+// too, and found gone.
+Status Replica::Impl::find_victims(Table& table, const std::string& key, WallMs at, TouchedKeys& touched) {
+  if (table.info.unique.empty()) return ok();
+  TRY_ASSIGN(const auto values, table.unique_values(key));
+  for (const Table::UniqueValue& value : values) {
+    if (!value.hash) continue;
+    TRY_ASSIGN(Statement* const holders, store.statement(sql::kUniqueHolders));
+    holders->bind(1, table.id).bind(2, static_cast<int64_t>(value.index)).bind(3, static_cast<int64_t>(*value.hash)).bind_blob(4, key);
+    for (;;) {
+      TRY_ASSIGN(const bool row, holders->step());
+      if (!row) break;
+      touched.add(&table, std::string(holders->blob(0)), at);
+    }
+  }
+  return ok();
+}
+
+Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::vector<Change>* changes) {
+  Stamps stamps(state.clock, env.now());
+  std::vector<ValueView> values;
+  touched.sort();
+  for (size_t i = 0; i < touched.size(); ++i) {  // grows while victims are found
+    const Touched item = touched[i];
+    Table& table = *item.table;
+    TRY_ASSIGN(const auto before, store.find(table.id, item.key));
+    const bool was_live = before && before->live();
+    // Victims first: the row's values are read below, and must not be disturbed.
+    TRY(find_victims(table, item.key, item.at, touched));
+    TRY_ASSIGN(const bool there, table.read(item.key, values));
+    if (!there && !was_live) {
+      // Deleted before its version was made: the tombstone must exist all the same.
+      if (before || table.baseline) continue;
+    }
+    const uint64_t hash = there ? table.hash(values) : 0;
+    if (there && was_live && before->hash == hash) continue;  // touched, not changed
+    const Version version{stamps.of(item.at), self};
+    const Op op = !there ? Op::remove : was_live ? Op::update : Op::insert;
+    if (out != nullptr) TRY(out->row(table, version, op, item.key, values));
+    const bool inserted = op == Op::insert || (was_live && before->state == RowState::inserted);
+    const RowState now = !there ? RowState::dead : inserted ? RowState::inserted : RowState::live;
+    TRY(store.put(table.id, item.key, before.has_value(), version, std::nullopt, hash, now));
+    if (there) {
+      TRY(keep_unique(table, item.key));
+    } else {
+      TRY(drop_unique(table, item.key));
+      TRY(table.forget_rowid(item.key));
+    }
+    if (changes != nullptr) changes->push_back(Change{false, table.info.name, op, describe_key(item.key), version, 0});
+  }
+  return ok();
+}
+
+Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>* changes, bool* more) {
+  TouchedKeys touched;
+  TRY_IN("check schema", check_schema(&touched));
+  TRY_IN("read log", read_log_rows(touched, more));
+  const bool publishes = state.membership == Membership::member;
+  UnitStream out(self, &state.next_unit, settings);
+  if (publishes) TRY_IN("publish schema", publish_schema(out));
+  TRY_IN("drain", drain_touched(touched, publishes ? &out : nullptr, changes));
+  TRY_ASSIGN(auto finished, out.finish(*more));
+  for (OutUnit& unit : finished) units.push_back(std::move(unit));
+  return ok();
+}
+
+Result<DrainResult> Replica::drain(bool polite) {
+  DrainResult result;
+  Impl& impl = *impl_;
+  TRY(impl.write(polite, &result.held_us, [&] {
+    return impl.drain_log(result.units, impl.tracing ? &result.changes : nullptr, &result.more);
+  }));
+  return result;
+}
+
+}  // namespace marmot::replica

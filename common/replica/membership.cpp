@@ -1,0 +1,220 @@
+// Meeting a stream: founding it, joining it with data of one's own, losing its history (DESIGN section 3).
+#include "common/core/row_hash.hpp"
+#include "common/replica/capture.hpp"
+#include "common/replica/engine.hpp"
+#include "sql.hpp"
+
+namespace marmot::replica {
+
+using sqlite::Statement;
+
+Result<bool> Replica::baseline() {
+  Impl& impl = *impl_;
+  bool all = true;
+  for (const auto& owned : impl.tables) {
+    if (owned->baseline || !owned->exists) continue;
+    all = false;
+    Table& table = *owned;
+    const Table::Position before = impl.baseline_at;
+    const Status done = impl.write(false, nullptr, [&]() -> Status {
+      const int64_t began = impl.env.monotonic_us();
+      for (bool end = false; !end && impl.env.monotonic_us() - began < impl.settings.slice_us;) {
+        TRY_ASSIGN(end, table.scan(impl.baseline_at, 500, true, [&](const std::string& key, const std::vector<ValueView>& values) -> Status {
+          TRY_ASSIGN(Statement* const insert, impl.store.statement(sql::kBaselineVersion));
+          insert->bind(1, table.id).bind_blob(2, key).bind(3, static_cast<int64_t>(table.hash(values)));
+          TRY(insert->run());
+          return impl.keep_unique(table, key);
+        }));
+        table.baseline = end;
+      }
+      if (table.baseline) {
+        impl.tables_dirty = true;
+        impl.baseline_at = {};
+        TRY(table.save());
+      }
+      return ok();
+    });
+    if (!done) {
+      impl.baseline_at = before;
+      table.baseline = false;
+      return done.error();
+    }
+    break;
+  }
+  return all;
+}
+
+bool Replica::empty_file() const {
+  for (const auto& table : impl_->tables) {
+    if (!table->exists) continue;
+    const auto rows = impl_->db.query_integer("SELECT EXISTS(SELECT 1 FROM " + sqlite::quote_identifier(table->info.name) + ")");
+    if (!rows || *rows != 0) return false;
+  }
+  return true;
+}
+
+Status Replica::Impl::become_member() {
+  state.membership = Membership::member;
+  state.outbox_due = true;
+  state.outbox_until = state.clock.last();
+  state.outbox_table = 0;
+  state.outbox_key.clear();
+  TRY(store.set_meta(meta::kMembership, static_cast<int64_t>(state.membership)));
+  // Anything whose schema nobody else has sent is ours to send.
+  TRY(db.exec("UPDATE __marmot_table SET seq = NULL WHERE seq = 0"));
+  for (const auto& table : tables) {
+    if (table->schema_seq == StreamSeq{0}) table->schema_seq.reset();
+  }
+  tables_dirty = true;
+  return ok();
+}
+
+Status Replica::found(uint64_t stream_id) {
+  Impl& impl = *impl_;
+  return impl.write(false, nullptr, [&]() -> Status {
+    impl.state.position = Position{stream_id, 0, {}};
+    return impl.become_member();
+  });
+}
+
+Status Replica::join(uint64_t stream_id, StreamSeq end) {
+  Impl& impl = *impl_;
+  impl.compared.clear();
+  impl.compared_parts.clear();
+  return impl.write(false, nullptr, [&]() -> Status {
+    impl.state.position = Position{stream_id, 0, {}};
+    impl.state.membership = Membership::joining;
+    impl.state.join_end = end;
+    return ok();
+  });
+}
+
+Status Replica::history_lost(uint64_t stream_id, StreamSeq end, Incarnation incarnation) {
+  Impl& impl = *impl_;
+  const Origin before = impl.self;
+  impl.self.incarnation = incarnation;
+  const Status done = impl.write(false, nullptr, [&]() -> Status {
+    bool more = true;
+    std::vector<OutUnit> unused;  // published again from the outbox
+    impl.state.membership = Membership::joining;
+    while (more) {
+      more = false;
+      TRY(impl.drain_log(unused, nullptr, &more));
+    }
+    impl.state.position = Position{stream_id, 0, {}};
+    impl.state.join_end = end;
+    impl.state.next_unit = 1;
+    impl.state.trimmed = false;
+    TRY(impl.store.set_meta(meta::kTrimmed, int64_t{0}));
+    // Nothing is known to be in the stream until it has been read there again.
+    TRY(impl.db.exec("UPDATE __marmot_version SET seq = NULL WHERE seq IS NOT NULL"));
+    TRY(impl.db.exec("UPDATE __marmot_table SET seq = NULL"));
+    for (const auto& table : impl.tables) table->schema_seq.reset();
+    impl.tables_dirty = true;
+    TRY(impl.db.exec("UPDATE __marmot_origin SET unit = 0"));
+    TRY(impl.db.exec("DELETE FROM __marmot_part"));
+    impl.store.forget();
+    if (end == 0) return impl.become_member();
+    return ok();
+  });
+  if (!done) impl.self = before;
+  return done;
+}
+
+Status Replica::compare(const Incoming& message) {
+  Impl& impl = *impl_;
+  auto envelope = codec::open(message.bytes);
+  if (!envelope && envelope.error().code == Errc::corrupt) return ok();  // apply() will quarantine it
+  TRY(envelope);
+  if (envelope->kind != codec::Kind::rows) return ok();
+  const std::string unit_id = to_hex(envelope->origin.node.value) + '.' + to_hex(envelope->origin.incarnation.value) + '.' +
+                              to_hex(envelope->number);
+  std::string& payload = impl.compared_parts[unit_id];
+  payload.append(envelope->slice);
+  if (!envelope->last) return ok();
+  const std::string whole = std::move(payload);
+  impl.compared_parts.erase(unit_id);
+  auto decoded = codec::decode_unit(*envelope, whole);
+  if (!decoded && decoded.error().code == Errc::corrupt) return ok();
+  TRY(decoded);
+  std::vector<ValueView> values;
+  for (const UnitRow& row : decoded->unit.rows) {
+    const UnitTable& wanted = decoded->unit.tables[row.table];
+    if (impl.not_ours.count(fold_name(wanted.name)) != 0) continue;
+    const Version& version = decoded->unit.versions[row.version];
+    Impl::Remote& remote = impl.compared[fold_name(wanted.name)][std::string(row.key)];
+    if (version < remote.version) continue;
+    remote.version = version;
+    remote.live = row.op != Op::remove;
+    remote.hash = 0;
+    Table* const table = impl.table_by_name(wanted.name);
+    const auto map = table != nullptr ? table->map_columns(wanted.columns) : std::nullopt;
+    if (!remote.live || !map) continue;  // another shape: every row of it differs
+    values.clear();
+    for (const int column : *map) values.push_back(decoded->unit.values[row.first_value + static_cast<size_t>(column)]);
+    remote.hash = table->hash(values);
+  }
+  return ok();
+}
+
+Result<Comparison> Replica::comparison() {
+  Impl& impl = *impl_;
+  Comparison out;
+  const auto example = [&](const Table& table, const std::string& key, const char* what) {
+    if (out.examples.size() < 10) out.examples.push_back(table.info.name + " " + describe_key(key) + ": " + what);
+  };
+  for (const auto& owned : impl.tables) {
+    Table& table = *owned;
+    if (!table.exists) continue;
+    auto& remote = impl.compared[fold_name(table.info.name)];
+    size_t met = 0;
+    Table::Position position;
+    TRY(table.scan(position, INT64_MAX, false, [&](const std::string& key, const std::vector<ValueView>& values) -> Status {
+      TRY_ASSIGN(const auto local, impl.store.find(table.id, key));
+      if (local && local->origin_id != 0) return ok();  // written since it is watched: a change like any other
+      auto there = remote.find(key);
+      if (there == remote.end()) {
+        // A keyless row has its origin's name in the stream and ours here: match by rowid.
+        TRY_ASSIGN(const DecodedKey decoded, decode_key(key));
+        for (auto other = remote.begin(); decoded.is_rowid && other != remote.end(); ++other) {
+          TRY_ASSIGN(const DecodedKey candidate, decode_key(other->first));
+          if (candidate.is_rowid && candidate.rowid.rowid == decoded.rowid.rowid && other->second.live) {
+            there = other;
+            break;
+          }
+        }
+      }
+      if (there == remote.end() || !there->second.live) {
+        ++out.only_here;
+        example(table, key, there == remote.end() ? "only here" : "deleted in the cluster");
+      } else if (there->second.hash == table.hash(values)) {
+        ++out.equal;
+        ++met;
+      } else {
+        ++out.differing;
+        ++met;
+        example(table, key, "differs");
+      }
+      return ok();
+    }));
+    int64_t live = 0;
+    for (const auto& [key, row] : remote) live += row.live ? 1 : 0;
+    out.only_there += live - static_cast<int64_t>(met);
+  }
+  return out;
+}
+
+Status Replica::discard_rows() {
+  Impl& impl = *impl_;
+  return impl.write(false, nullptr, [&]() -> Status {
+    for (const auto& table : impl.tables) {
+      if (table->exists) TRY(impl.db.exec("DELETE FROM " + sqlite::quote_identifier(table->info.name)));
+    }
+    for (const char* internal : {"version", "unique", "rowid", "log", "parked"}) {
+      TRY(impl.db.exec("DELETE FROM __marmot_" + std::string(internal)));
+    }
+    return ok();
+  });
+}
+
+}  // namespace marmot::replica

@@ -1,0 +1,85 @@
+// The engine's typed view of the internal tables (sql/schema.sql) on one connection. Statements are prepared once and kept.
+// No rule of replication is decided here.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/base/ids.hpp"
+#include "common/base/result.hpp"
+#include "common/core/version.hpp"
+#include "common/sqlite/database.hpp"
+
+namespace marmot::replica {
+
+// Keys of __marmot_meta.
+namespace meta {
+inline constexpr std::string_view kFormat = "format";          // of the internal tables; kFormatVersion
+inline constexpr std::string_view kNodeId = "node_id";
+inline constexpr std::string_view kHlc = "hlc";                // the clock
+inline constexpr std::string_view kStreamId = "stream_id";
+inline constexpr std::string_view kCursorSeq = "cursor_seq";
+inline constexpr std::string_view kCursorMsgId = "cursor_msg_id";
+inline constexpr std::string_view kMembership = "membership";  // Membership as a number
+inline constexpr std::string_view kJoinEnd = "join_end";       // stream sequence at which joining ends
+inline constexpr std::string_view kTrimmed = "trimmed";        // 1: the stream was read from after its first message
+inline constexpr int64_t kFormatVersion = 1;
+}  // namespace meta
+
+enum class RowState : uint8_t {
+  dead = 0,
+  live = 1,
+  inserted = 2,  // live, by an insert of ours that the stream has not shown yet: sent again, it must still say "insert"
+};
+
+// What __marmot_version holds for a key.
+struct Register {
+  Version version;
+  int64_t origin_id = 0;             // 0: a baseline row (it stood here before it was watched)
+  std::optional<StreamSeq> seq;      // nullopt: not yet seen in the stream
+  uint64_t hash = 0;
+  RowState state = RowState::dead;
+  bool live() const { return state != RowState::dead; }
+};
+
+class Store {
+ public:
+  explicit Store(sqlite::Database& db) : db_(&db) {}
+
+  // Prepared on first use, kept for life; reset before it is returned.
+  Result<sqlite::Statement*> statement(std::string_view sql);
+
+  Result<std::optional<int64_t>> meta_integer(std::string_view key);
+  Result<std::string> meta_text(std::string_view key);  // empty: absent
+  Status set_meta(std::string_view key, int64_t value);
+  Status set_meta(std::string_view key, std::string_view value);
+
+  // Origins are few and are cached; forget() after a rollback.
+  struct OriginRow {
+    int64_t id = 0;
+    uint64_t unit = 0;  // the last one applied
+  };
+  Result<OriginRow> origin(const Origin& origin);  // makes the row when it is missing
+  Result<Origin> origin_of(int64_t id);
+  Status set_unit(const Origin& origin, uint64_t unit);
+  void forget();
+
+  Result<std::optional<Register>> find(int64_t table, std::string_view key);
+  // `exists`: find() found one. The origin's row is made when missing.
+  Status put(int64_t table, std::string_view key, bool exists, const Version& version, std::optional<StreamSeq> seq,
+             uint64_t hash, RowState state);
+  Status mark(int64_t table, std::string_view key, StreamSeq seq);
+
+ private:
+  Status load_origins();
+
+  sqlite::Database* db_;
+  std::map<const char*, sqlite::Statement> statements_;  // by the address of the constant
+  bool origins_loaded_ = false;
+  std::map<Origin, OriginRow> origins_;
+  std::map<int64_t, Origin> origins_by_id_;
+};
+
+}  // namespace marmot::replica

@@ -1,0 +1,361 @@
+#include "common/replica/table.hpp"
+
+#include <algorithm>
+
+#include "common/core/row_hash.hpp"
+#include "sql.hpp"
+
+namespace marmot::replica {
+
+using sqlite::quote_identifier;
+using sqlite::Statement;
+
+namespace {
+
+std::string parameters(int first, size_t count) {
+  std::string out;
+  for (size_t i = 0; i < count; ++i) out += (i == 0 ? "?" : ", ?") + std::to_string(first + static_cast<int>(i));
+  return out;
+}
+
+std::string folded(std::string_view name) { return fold_text(name, Collation::nocase); }
+
+}  // namespace
+
+Table::Table(sqlite::Database& db, Store& store, NodeId self, int64_t table_id, TableInfo table_info)
+    : id(table_id), info(std::move(table_info)), db_(db), store_(store), self_(self),
+      quoted_(quote_identifier(info.name)), rowid_(info.rowid_name.empty() ? "" : quote_identifier(info.rowid_name)) {
+  for (size_t i = 0; i < info.columns.size(); ++i) {
+    const Column& column = info.columns[i];
+    if (column.generated) continue;
+    stored_.push_back(static_cast<int>(i));
+    column_list_ += (column_list_.empty() ? "" : ", ") + quote_identifier(column.name);
+    default_hash_.push_back(value_hash(column.seed, column.default_value));
+  }
+  for (const KeyColumn& key : info.key) {
+    const auto at = std::find(stored_.begin(), stored_.end(), key.column);
+    key_in_stored_.push_back(static_cast<int>(at - stored_.begin()));
+  }
+  read_head_ = "SELECT " + column_list_ + " FROM " + quoted_;
+  remove_head_ = "DELETE FROM " + quoted_;
+  rowid_head_ = "SELECT " + rowid_ + " FROM " + quoted_;
+  update_head_ = "UPDATE OR ABORT " + quoted_ + " SET ";
+  for (size_t i = 0; i < stored_.size(); ++i) {
+    update_head_ += (i == 0 ? "" : ", ") + quote_identifier(info.columns[static_cast<size_t>(stored_[i])].name) + " = ?" +
+                    std::to_string(i + 1);
+  }
+  for (const UniqueIndex& index : info.unique) {
+    UniqueRead read;
+    read.head = "SELECT ";
+    for (size_t term = 0; term < index.terms.size(); ++term) read.head += (term == 0 ? "" : ", ") + index.terms[term];
+    read.head += " FROM " + quoted_;
+    if (!index.where.empty()) read.tail = " AND (" + index.where + ")";
+    unique_.push_back(std::move(read));
+  }
+}
+
+Status Table::save() {
+  TRY_ASSIGN(Statement* const update, store_.statement(sql::kUpdateTable));
+  update->bind(1, id).bind(2, info.name);
+  if (permanent_id) {
+    update->bind(3, static_cast<int64_t>(permanent_id->hlc.value))
+        .bind(4, static_cast<int64_t>(permanent_id->origin.node.value))
+        .bind(5, static_cast<int64_t>(permanent_id->origin.incarnation.value));
+  } else {
+    update->bind_null(3).bind_null(4).bind_null(5);
+  }
+  update->bind(6, shape).bind(7, int64_t{baseline ? 1 : 0});
+  if (schema_seq) update->bind(8, static_cast<int64_t>(*schema_seq));
+  else update->bind_null(8);
+  if (stopped) update->bind(9, *stopped);
+  else update->bind_null(9);
+  return update->run();
+}
+
+std::vector<std::string> Table::stored_names() const {
+  std::vector<std::string> names;
+  for (const int column : stored_) names.push_back(info.columns[static_cast<size_t>(column)].name);
+  return names;
+}
+
+std::optional<std::vector<int>> Table::map_columns(const std::vector<std::string>& columns) const {
+  if (columns.size() != stored_.size()) return std::nullopt;
+  std::vector<int> map;
+  for (const int column : stored_) {
+    const std::string wanted = folded(info.columns[static_cast<size_t>(column)].name);
+    const auto at = std::find_if(columns.begin(), columns.end(), [&](const std::string& name) { return folded(name) == wanted; });
+    if (at == columns.end()) return std::nullopt;
+    map.push_back(static_cast<int>(at - columns.begin()));
+  }
+  return map;
+}
+
+std::string Table::key_where(int first) const {
+  std::string out;
+  for (const KeyColumn& key : info.key) {
+    if (!out.empty()) out += " AND ";
+    out += quote_identifier(info.columns[static_cast<size_t>(key.column)].name) + " = ?" + std::to_string(first++);
+  }
+  return out;
+}
+
+Result<Statement*> Table::bind_key(Slots& slots, const std::string& head, const std::string& tail, int first,
+                                   std::string_view key) {
+  TRY_ASSIGN(decoded_, decode_key(key));
+  if (decoded_.is_rowid) {
+    if (rowid_.empty()) return make_error(Errc::schema, "table " + info.name + " has no rowid");
+    TRY_ASSIGN(const auto here, rowid_here(decoded_.rowid));
+    if (!here) return static_cast<Statement*>(nullptr);
+    Statement& slot = slots.by_rowid;
+    if (!slot) {
+    TRY_ASSIGN(slot, db_.prepare(head + " WHERE " + rowid_ + " = ?" + std::to_string(first) + tail, true));
+  }
+    sqlite3_reset(slot.get());
+    slot.bind(first, *here);
+    return &slot;
+  }
+  if (decoded_.parts.size() != info.key.size()) {
+    return make_error(Errc::schema, "table " + info.name + " has " + std::to_string(info.key.size()) +
+                                        " key columns, the key " + describe_key(key) + " has " +
+                                        std::to_string(decoded_.parts.size()));
+  }
+  Statement& slot = slots.by_key;
+  if (!slot) {
+    TRY_ASSIGN(slot, db_.prepare(head + " WHERE " + key_where(first) + tail, true));
+  }
+  sqlite3_reset(slot.get());
+  for (size_t i = 0; i < decoded_.parts.size(); ++i) slot.bind(first + static_cast<int>(i), decoded_.parts[i]);
+  return &slot;
+}
+
+Result<std::optional<int64_t>> Table::rowid_here(const RowidIdentity& identity) {
+  TRY_ASSIGN(Statement* const select, store_.statement(sql::kRowidByThere));
+  select->bind(1, id).bind(2, static_cast<int64_t>(identity.origin.value)).bind(3, identity.rowid);
+  TRY_ASSIGN(const bool found, select->step());
+  std::optional<int64_t> here;
+  if (found) here = select->integer(0);
+  sqlite3_reset(select->get());
+  return here;
+}
+
+Result<bool> Table::rowid_taken(int64_t rowid) {
+  if (!taken_) {
+    TRY_ASSIGN(taken_, db_.prepare("SELECT 1 FROM " + quoted_ + " WHERE " + rowid_ + " = ?1", true));
+  }
+  taken_.bind(1, rowid);
+  const sqlite::ResetGuard guard(taken_);
+  return taken_.step();
+}
+
+Result<std::optional<RowidIdentity>> Table::identity_of(int64_t here, bool make) {
+  {
+    TRY_ASSIGN(Statement* const select, store_.statement(sql::kRowidByHere));
+    select->bind(1, id).bind(2, here);
+    TRY_ASSIGN(const bool found, select->step());
+    if (found) {
+      const RowidIdentity identity{NodeId{static_cast<uint64_t>(select->integer(0))}, select->integer(1)};
+      sqlite3_reset(select->get());
+      return std::optional{identity};
+    }
+  }
+  if (!make) return std::optional<RowidIdentity>{};
+  RowidIdentity identity{self_, here};
+  // Our own row of that number may have been put elsewhere when it came back from the stream.
+  TRY_ASSIGN(const auto elsewhere, rowid_here(identity));
+  if (elsewhere) {
+    TRY_ASSIGN(Statement* const next, store_.statement(sql::kRowidNext));
+    next->bind(1, id).bind(2, static_cast<int64_t>(self_.value));
+    TRY_ASSIGN(const bool found, next->step());
+    assert(found);
+    (void)found;
+    identity.rowid = next->integer(0);
+    sqlite3_reset(next->get());
+  }
+  TRY_ASSIGN(Statement* const put, store_.statement(sql::kRowidPut));
+  put->bind(1, id).bind(2, static_cast<int64_t>(identity.origin.value)).bind(3, identity.rowid).bind(4, here);
+  TRY(put->run());
+  return std::optional{identity};
+}
+
+Status Table::adopt_rowid(std::string_view key, int64_t here) {
+  TRY_ASSIGN(const DecodedKey decoded, decode_key(key));
+  TRY_ASSIGN(Statement* const put, store_.statement(sql::kRowidPut));
+  put->bind(1, id).bind(2, static_cast<int64_t>(decoded.rowid.origin.value)).bind(3, decoded.rowid.rowid).bind(4, here);
+  return put->run();
+}
+
+Status Table::forget_rowid(std::string_view key) {
+  TRY_ASSIGN(const DecodedKey decoded, decode_key(key));
+  if (!decoded.is_rowid) return ok();
+  TRY_ASSIGN(Statement* const remove, store_.statement(sql::kRowidRemove));
+  remove->bind(1, id).bind(2, static_cast<int64_t>(decoded.rowid.origin.value)).bind(3, decoded.rowid.rowid);
+  return remove->run();
+}
+
+Result<std::optional<std::string>> Table::key_of_log(Statement& log, int first) {
+  std::string key;
+  for (size_t i = 0; i < info.key.size(); ++i) {
+    const ValueView value = log.value(first + static_cast<int>(i));
+    if (value.type == ValueType::null) {
+      key.clear();
+      break;
+    }
+    append_key_part(key, value, info.key[i].collation);
+  }
+  if (!key.empty()) return std::optional{std::move(key)};
+  const int64_t here = log.integer(first + static_cast<int>(info.key.size()));
+  TRY_ASSIGN(const bool there, rowid_taken(here));
+  TRY_ASSIGN(const auto identity, identity_of(here, there));
+  if (!identity) return std::optional<std::string>{};
+  append_rowid_part(key, identity->origin, identity->rowid);
+  return std::optional{std::move(key)};
+}
+
+Result<bool> Table::read(std::string_view key, std::vector<ValueView>& values) {
+  TRY_ASSIGN(Statement* const select, bind_key(read_, read_head_, "", 1, key));
+  values.clear();
+  if (select == nullptr) return false;
+  TRY_ASSIGN(const bool found, select->step());
+  if (!found) return false;
+  for (size_t i = 0; i < stored_.size(); ++i) values.push_back(select->value(static_cast<int>(i)));
+  return true;
+}
+
+uint64_t Table::hash(const std::vector<ValueView>& values) const {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < stored_.size(); ++i) {
+    const uint64_t one = value_hash(info.columns[static_cast<size_t>(stored_[i])].seed, values[i]);
+    if (one != default_hash_[i]) sum += one;
+  }
+  return sum;
+}
+
+bool Table::key_of_values(const std::vector<ValueView>& values, std::string& key) const {
+  key.clear();
+  for (size_t i = 0; i < info.key.size(); ++i) {
+    const ValueView& value = values[static_cast<size_t>(key_in_stored_[i])];
+    if (value.type == ValueType::null) return false;
+    append_key_part(key, value, info.key[i].collation);
+  }
+  return !info.key.empty();
+}
+
+Status Table::insert(std::string_view key, const std::vector<ValueView>& values, std::optional<int64_t> rowid) {
+  TRY_ASSIGN(const DecodedKey decoded, decode_key(key));
+  if (decoded.is_rowid && !rowid) {
+    // Under its number at home where that is free here, so that files look alike; else wherever SQLite puts it.
+    TRY_ASSIGN(const bool taken, rowid_taken(decoded.rowid.rowid));
+    if (!taken) {
+      TRY_ASSIGN(const auto known, identity_of(decoded.rowid.rowid, false));
+      if (!known) rowid = decoded.rowid.rowid;
+    }
+  }
+  Statement& write = rowid ? insert_at_ : insert_;
+  if (!write) {
+    TRY_ASSIGN(write, db_.prepare("INSERT OR ABORT INTO " + quoted_ + "(" + (rowid ? rowid_ + ", " : std::string()) +
+                                      column_list_ + ") VALUES(" + parameters(1, stored_.size() + (rowid ? 1 : 0)) + ")", true));
+  }
+  int first = 1;
+  if (rowid) write.bind(first++, *rowid);
+  for (const ValueView& value : values) write.bind(first++, value);
+  TRY(write.run());
+  if (decoded.is_rowid) {
+    TRY_ASSIGN(const auto known, rowid_here(decoded.rowid));
+    if (!known) TRY(adopt_rowid(key, rowid ? *rowid : sqlite3_last_insert_rowid(db_.get())));
+  }
+  return ok();
+}
+
+Status Table::update(std::string_view key, const std::vector<ValueView>& values) {
+  TRY_ASSIGN(Statement* const write, bind_key(update_, update_head_, "", static_cast<int>(stored_.size()) + 1, key));
+  if (write == nullptr) return make_error(Errc::internal, "update of an unknown row " + describe_key(key));
+  for (size_t i = 0; i < values.size(); ++i) write->bind(static_cast<int>(i) + 1, values[i]);
+  return write->run();
+}
+
+Status Table::remove(std::string_view key) {
+  TRY_ASSIGN(Statement* const write, bind_key(remove_, remove_head_, "", 1, key));
+  return write == nullptr ? ok() : write->run();
+}
+
+Result<std::optional<int64_t>> Table::rowid_to_keep(std::string_view key) {
+  if (rowid_.empty() || info.key_kind == KeyKind::rowid_alias) return std::optional<int64_t>{};
+  TRY_ASSIGN(Statement* const select, bind_key(rowid_of_, rowid_head_, "", 1, key));
+  if (select == nullptr) return std::optional<int64_t>{};
+  TRY_ASSIGN(const bool found, select->step());
+  std::optional<int64_t> rowid;
+  if (found) rowid = select->integer(0);
+  sqlite3_reset(select->get());
+  return rowid;
+}
+
+Result<bool> Table::scan(Position& position, int64_t limit, bool make_identities, const RowFn& fn) {
+  const bool by_rowid = !rowid_.empty();
+  std::string order = rowid_;
+  if (!by_rowid) {
+    for (const KeyColumn& key : info.key) {
+      order += (order.empty() ? "" : ", ") + quote_identifier(info.columns[static_cast<size_t>(key.column)].name);
+    }
+  }
+  const std::string head = "SELECT " + (by_rowid ? rowid_ + ", " : std::string()) + column_list_ + " FROM " + quoted_;
+  const size_t bound = by_rowid ? 1 : info.key.size();
+  const std::string where = position.started ? " WHERE (" + order + ") > (" + parameters(2, bound) + ")" : "";
+  TRY_ASSIGN(Statement select, db_.prepare(head + where + " ORDER BY " + order + " LIMIT ?1"));
+  select.bind(1, limit);
+  const std::string after_key = position.key;  // position moves on while its start is still bound
+  DecodedKey after;
+  if (position.started && by_rowid) {
+    select.bind(2, position.rowid);
+  } else if (position.started) {
+    TRY_ASSIGN(after, decode_key(after_key));
+    for (size_t i = 0; i < after.parts.size(); ++i) select.bind(2 + static_cast<int>(i), after.parts[i]);
+  }
+  std::vector<ValueView> values;
+  std::string key;
+  int64_t seen = 0;
+  for (;; ++seen) {
+    TRY_ASSIGN(const bool more, select.step());
+    if (!more) break;
+    values.clear();
+    const int first = by_rowid ? 1 : 0;
+    for (size_t i = 0; i < stored_.size(); ++i) values.push_back(select.value(first + static_cast<int>(i)));
+    const int64_t rowid = by_rowid ? select.integer(0) : 0;
+    if (!key_of_values(values, key)) {
+      TRY_ASSIGN(const auto identity, identity_of(rowid, make_identities));
+      key.clear();
+      append_rowid_part(key, identity ? identity->origin : self_, identity ? identity->rowid : rowid);
+    }
+    position.started = true;
+    position.rowid = rowid;
+    if (!by_rowid) position.key = key;
+    TRY(fn(key, values));
+  }
+  return seen < limit;
+}
+
+Result<std::vector<Table::UniqueValue>> Table::unique_values(std::string_view key) {
+  std::vector<UniqueValue> out;
+  std::string bytes;
+  for (size_t i = 0; i < info.unique.size(); ++i) {
+    const UniqueIndex& index = info.unique[i];
+    UniqueRead& read = unique_[i];
+    TRY_ASSIGN(Statement* const select, bind_key(read.slots, read.head, read.tail, 1, key));
+    UniqueValue value{index.id, std::nullopt};
+    if (select != nullptr) {
+      TRY_ASSIGN(const bool found, select->step());
+      bool whole = found;
+      bytes.clear();
+      for (size_t term = 0; whole && term < index.terms.size(); ++term) {
+        const ValueView part = select->value(static_cast<int>(term));
+        whole = part.type != ValueType::null;
+        if (whole) append_key_part(bytes, part, index.collations[term]);
+      }
+      if (whole) value.hash = bytes_hash(bytes);
+      sqlite3_reset(select->get());
+    }
+    out.push_back(value);
+  }
+  return out;
+}
+
+}  // namespace marmot::replica

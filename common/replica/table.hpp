@@ -1,0 +1,113 @@
+// One watched table: its catalog entry, its row in __marmot_table, and the statements that read and write its rows by
+// canonical key. Decides nothing about versions.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/core/unit.hpp"
+#include "common/replica/catalog.hpp"
+#include "common/replica/store.hpp"
+
+namespace marmot::replica {
+
+class Table {
+ public:
+  Table(sqlite::Database& db, Store& store, NodeId self, int64_t id, TableInfo info);
+
+  const int64_t id;  // __marmot_table.id
+  const TableInfo info;
+
+  // The rest of its row in __marmot_table; save() writes it.
+  std::optional<Version> permanent_id;
+  std::string shape;                  // as last agreed on; a difference to info.shape() is a schema change
+  bool baseline = false;
+  std::optional<StreamSeq> schema_seq;  // nullopt: its schema is not yet in the stream
+  std::optional<std::string> stopped;
+  bool exists = true;                 // false: dropped or renamed by the application
+
+  Status save();
+
+  bool running() const { return exists && !stopped; }
+
+  // Indexes into info.columns of what is captured, sent and written.
+  const std::vector<int>& stored() const { return stored_; }
+  std::vector<std::string> stored_names() const;
+  // Maps each stored column of ours to a column of `columns`; nullopt: not the same set of names.
+  std::optional<std::vector<int>> map_columns(const std::vector<std::string>& columns) const;
+
+  // The canonical key of a log row whose k1... begin at `first`. nullopt: a keyless row that is neither known nor there,
+  // so there is nothing to say about it.
+  Result<std::optional<std::string>> key_of_log(sqlite::Statement& log, int first);
+
+  // Reads the row of `key` into `values` (stored columns, in order). False: there is none. The views live until the next
+  // read of this table.
+  Result<bool> read(std::string_view key, std::vector<ValueView>& values);
+  uint64_t hash(const std::vector<ValueView>& values) const;
+
+  // Writes. `values` in the order of stored(). Errc::constraint and Errc::schema are the table's fault, not the disk's.
+  Status insert(std::string_view key, const std::vector<ValueView>& values, std::optional<int64_t> rowid);
+  Status update(std::string_view key, const std::vector<ValueView>& values);
+  Status remove(std::string_view key);
+  // The rowid to put a taken-out row back under. nullopt: the key says it, or there is no rowid.
+  Result<std::optional<int64_t>> rowid_to_keep(std::string_view key);
+  // A removed keyless row is known no more.
+  Status forget_rowid(std::string_view key);
+  // A keyless row (origin, rowid there) of another node is the row `here`.
+  Status adopt_rowid(std::string_view key, int64_t here);
+
+  // Scanning all rows, resumable. `fn` gets key and values; `limit` rows at most. True: the end was reached.
+  struct Position {
+    bool started = false;
+    int64_t rowid = 0;
+    std::string key;
+  };
+  using RowFn = std::function<Status(const std::string& key, const std::vector<ValueView>& values)>;
+  Result<bool> scan(Position& position, int64_t limit, bool make_identities, const RowFn& fn);
+
+  // The unique values of a present row: index id -> hash (none where the index does not hold the row).
+  struct UniqueValue {
+    uint64_t index = 0;
+    std::optional<uint64_t> hash;
+  };
+  Result<std::vector<UniqueValue>> unique_values(std::string_view key);
+
+ private:
+  // One statement in both its forms, prepared on first use.
+  struct Slots {
+    sqlite::Statement by_key, by_rowid;
+  };
+  struct UniqueRead {
+    std::string head, tail;
+    Slots slots;
+  };
+  // Binds the key at `first`, returns the statement for its kind (declared key, or rowid here). Null: an unknown rowid.
+  Result<sqlite::Statement*> bind_key(Slots& slots, const std::string& head, const std::string& tail, int first,
+                                      std::string_view key);
+  Result<std::optional<int64_t>> rowid_here(const RowidIdentity& identity);
+  Result<std::optional<RowidIdentity>> identity_of(int64_t here, bool make);
+  Result<bool> rowid_taken(int64_t rowid);
+  std::string key_where(int first) const;
+  // Key from a row's values; false: a NULL in the key.
+  bool key_of_values(const std::vector<ValueView>& values, std::string& key) const;
+
+  sqlite::Database& db_;
+  Store& store_;
+  NodeId self_;
+  std::string quoted_;       // "table"
+  std::string rowid_;        // "rowid" under a name that is not a column; empty: WITHOUT ROWID
+  std::vector<int> stored_;
+  std::vector<int> key_in_stored_;
+  std::string column_list_;
+  std::vector<uint64_t> default_hash_;  // of each stored column's default
+  std::string read_head_, update_head_, remove_head_, rowid_head_;
+  Slots read_, update_, remove_, rowid_of_;
+  sqlite::Statement insert_, insert_at_, taken_;
+  std::vector<UniqueRead> unique_;
+  DecodedKey decoded_;       // storage of what is bound
+};
+
+}  // namespace marmot::replica
