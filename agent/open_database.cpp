@@ -115,22 +115,25 @@ Status while_busy(const OpenOptions& options, const char* verb, const std::funct
 // SQLite changes the mode only while nobody else has a transaction open.
 Status into_wal(const OpenOptions& options, sqlite::Database& db) {
   std::string before;
-  TRY(while_busy(options, "read the journal mode", [&]() -> Status {
+  const auto read_mode = [&]() -> Status {
     TRY_ASSIGN(before, db.query_text("PRAGMA journal_mode"));
     return ok();
-  }));
+  };
+  TRY(while_busy(options, "read the journal mode", read_mode));
   if (before == "wal") return ok();
-  TRY(while_busy(options, "remember the journal mode", [&]() -> Status {
+  const auto remember_mode = [&]() -> Status {
     TRY_ASSIGN(sqlite::Transaction transaction, sqlite::Transaction::begin(db, sqlite::Transaction::Kind::immediate));
     TRY(replica::install(db));
     TRY(write_meta(db, "journal_mode_before", before));
     return transaction.commit();
-  }));
+  };
+  TRY(while_busy(options, "remember the journal mode", remember_mode));
   std::string now;
-  TRY(while_busy(options, "switch to WAL mode", [&]() -> Status {
+  const auto switch_mode = [&]() -> Status {
     TRY_ASSIGN(now, db.query_text("PRAGMA journal_mode = WAL"));
     return ok();
-  }));
+  };
+  TRY(while_busy(options, "switch to WAL mode", switch_mode));
   if (now != "wal") {
     return make_error(Errc::refused, options.path + ": cannot be switched to WAL mode (it stays in `" + now +
                                          "`): the file system under it gives no shared memory; move it to a local disk");
