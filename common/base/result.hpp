@@ -91,19 +91,21 @@ inline Status ok() { return {}; }
 #define MARMOT_CONCAT(a, b) MARMOT_CONCAT_(a, b)
 
 // Returns the error of `expr` from the calling function, or goes on.
-#define TRY(expr)                                                      \
-  do {                                                                 \
-    if (auto result_ = (expr); !result_) return std::move(result_).error(); \
+#define TRY(expr)                                                                  \
+  do {                                                                             \
+    auto&& MARMOT_CONCAT(try_status_, __LINE__) = (expr);                          \
+    if (!MARMOT_CONCAT(try_status_, __LINE__)) return std::move(MARMOT_CONCAT(try_status_, __LINE__)).error(); \
   } while (false)
 
 // As TRY, with the verb that failed put in front.
-#define TRY_IN(verb, expr)                                             \
-  do {                                                                 \
-    if (auto result_ = (expr); !result_) return std::move(result_).error().in(verb); \
+#define TRY_IN(verb, expr)                                                         \
+  do {                                                                             \
+    auto&& MARMOT_CONCAT(try_status_, __LINE__) = (expr);                          \
+    if (!MARMOT_CONCAT(try_status_, __LINE__)) return std::move(MARMOT_CONCAT(try_status_, __LINE__)).error().in(verb); \
   } while (false)
 
 // `TRY_ASSIGN(auto x, f())`: x is f()'s value, or the function returns f()'s error.
 #define TRY_ASSIGN(declaration, expr)                                  \
-  auto MARMOT_CONCAT(result_, __LINE__) = (expr);                      \
-  if (!MARMOT_CONCAT(result_, __LINE__)) return std::move(MARMOT_CONCAT(result_, __LINE__)).error(); \
-  declaration = *std::move(MARMOT_CONCAT(result_, __LINE__))
+  auto MARMOT_CONCAT(try_result_, __LINE__) = (expr);                      \
+  if (!MARMOT_CONCAT(try_result_, __LINE__)) return std::move(MARMOT_CONCAT(try_result_, __LINE__)).error(); \
+  declaration = *std::move(MARMOT_CONCAT(try_result_, __LINE__))

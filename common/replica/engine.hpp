@@ -106,6 +106,7 @@ struct Replica::Impl {
     const int64_t began = env.monotonic_us();
     Status done = body();
     if (done) done = save_state(saved);
+    for (const auto& table : tables) table->release();
     if (done && polite && env.others_reading && env.others_reading()) {
       done = make_error(Errc::busy, "another process holds a snapshot");
     }
@@ -130,6 +131,7 @@ struct Replica::Impl {
   Status schema_changed(TouchedKeys* touched);              // after PRAGMA schema_version moved: watch, stop, compare
   Status check_schema(TouchedKeys* touched);                // schema_changed when it moved
   Status stop(Table& table, std::string reason);
+  Status restart(int64_t id);                               // of a stopped table; fails while its cause stands
   Status publish_schema(UnitStream& out);                   // of tables whose schema is not in the stream
   Status apply_schema(const std::vector<SchemaObject>& objects, StreamSeq seq, const Origin& from);
   Status prepare_log();
@@ -147,7 +149,15 @@ struct Replica::Impl {
   Status apply_envelope(const codec::Envelope& envelope, const Incoming& message, ApplyResult& result);
   Status apply_staged(const Origin& origin, StreamSeq seq, ApplyResult& result);
   Status apply_payload(const codec::Envelope& envelope, std::string_view payload, StreamSeq seq, ApplyResult& result);
-  Status apply_unit(const Unit& unit, std::string_view payload, StreamSeq seq, ApplyResult& result, Table* only);
+  struct Retry {  // a stopped table that is tried again: of each waiting row only the newest state
+    Table* table = nullptr;
+    std::unordered_map<std::string, Version> newest;
+  };
+  Status apply_unit(const Unit& unit, std::string_view payload, StreamSeq seq, ApplyResult& result, const Retry* retry);
+  Status apply_waiting(Table& table);
+  // The rows of one table, whose columns `map` puts in our order (apply_rows.cpp).
+  Status apply_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, Table& table, std::vector<int> map,
+                    StreamSeq seq, ApplyResult& result);
   Status quarantine(const Incoming& message, const std::string& reason);
 
   // membership.cpp

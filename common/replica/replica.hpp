@@ -211,8 +211,9 @@ class Replica {
 
   sqlite::Database& database();
 
+  struct Impl;  // engine.hpp
+
  private:
-  struct Impl;
   explicit Replica(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -221,6 +221,12 @@ Result<bool> Table::read(std::string_view key, std::vector<ValueView>& values) {
   return true;
 }
 
+void Table::release() {
+  for (Statement* const statement : {&read_.by_key, &read_.by_rowid}) {
+    if (*statement) statement->reset();
+  }
+}
+
 uint64_t Table::hash(const std::vector<ValueView>& values) const {
   uint64_t sum = 0;
   for (size_t i = 0; i < stored_.size(); ++i) {

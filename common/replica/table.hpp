@@ -46,6 +46,8 @@ class Table {
   // Reads the row of `key` into `values` (stored columns, in order). False: there is none. The views live until the next
   // read of this table.
   Result<bool> read(std::string_view key, std::vector<ValueView>& values);
+  // Ends what read() left open: a statement that is not reset keeps the read transaction, and its snapshot, alive.
+  void release();
   uint64_t hash(const std::vector<ValueView>& values) const;
 
   // Writes. `values` in the order of stored(). Errc::constraint and Errc::schema are the table's fault, not the disk's.

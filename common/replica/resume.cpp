@@ -1,0 +1,100 @@
+// A table that stopped is tried again with everything that waited for it, all or nothing.
+#include "common/replica/engine.hpp"
+#include "sql.hpp"
+
+namespace marmot::replica {
+
+using sqlite::Statement;
+
+namespace {
+
+struct WaitingUnit {
+  int64_t seq = 0;
+  std::string payload;
+  codec::DecodedUnit decoded;
+};
+
+}  // namespace
+
+Status Replica::Impl::apply_waiting(Table& table) {
+  std::vector<WaitingUnit> units;
+  Retry retry{&table, {}};
+  for (int64_t after = 0;;) {
+    TRY_ASSIGN(Statement* const select, store.statement(sql::kSelectWaiting));
+    select->bind(1, after);
+    TRY_ASSIGN(const bool more, select->step());
+    if (!more) break;
+    WaitingUnit unit;
+    unit.seq = after = select->integer(0);
+    const Origin origin{NodeId{static_cast<uint64_t>(select->integer(1))}, Incarnation{static_cast<uint64_t>(select->integer(2))}};
+    const codec::Envelope envelope{codec::Kind::rows, origin, static_cast<uint64_t>(select->integer(3)), 0, true, {}};
+    unit.payload = std::string(select->blob(4));
+    select->reset();
+    TRY_ASSIGN(unit.decoded, codec::decode_unit(envelope, unit.payload));
+    for (const UnitRow& row : unit.decoded.unit.rows) {
+      if (fold_name(unit.decoded.unit.tables[row.table].name) != fold_name(table.info.name)) continue;
+      Version& newest = retry.newest[std::string(row.key)];
+      newest = std::max(newest, unit.decoded.unit.versions[row.version]);
+    }
+    units.push_back(std::move(unit));
+  }
+  ApplyResult ignored;
+  for (const WaitingUnit& unit : units) {
+    TRY(apply_unit(unit.decoded.unit, unit.payload, static_cast<StreamSeq>(unit.seq), ignored, &retry));
+    if (table.stopped) return make_error(Errc::constraint, *table.stopped);
+  }
+  return ok();
+}
+
+Status Replica::Impl::restart(int64_t id) {
+  tables_dirty = true;
+  TRY(check_schema(nullptr));
+  Table& table = *table_by_id(id);
+  if (table.shape != table.info.shape()) return make_error(Errc::schema, "its columns are not those of the cluster");
+  table.stopped.reset();
+  TRY(table.save());
+  // What the application did to it meanwhile comes first, as before every apply.
+  TouchedKeys touched;
+  {
+    TRY_ASSIGN(Statement* const parked, store.statement(sql::kSelectParked));
+    parked->bind(1, id);
+    for (;;) {
+      TRY_ASSIGN(const bool more, parked->step());
+      if (!more) break;
+      touched.add(&table, std::string(parked->blob(0)), parked->integer(1));
+    }
+  }
+  TRY(drain_touched(touched, nullptr, nullptr));
+  TRY_ASSIGN(Statement* const forget, store.statement(sql::kDeleteParked));
+  forget->bind(1, id);
+  TRY(forget->run());
+  TRY(apply_waiting(table));
+  // What was just drained goes out with the outbox.
+  state.outbox_due = true;
+  state.outbox_until = state.clock.last();
+  state.outbox_table = 0;
+  state.outbox_key.clear();
+  return ok();
+}
+
+Result<bool> Replica::resume_stopped() {
+  Impl& impl = *impl_;
+  bool any = false;
+  std::vector<int64_t> ids;  // tables are read again when a try fails
+  for (const auto& table : impl.tables) {
+    if (table->stopped && table->exists) ids.push_back(table->id);
+  }
+  for (const int64_t id : ids) {
+    const Status resumed = impl.write(false, nullptr, [&] { return impl.restart(id); });
+    if (resumed) {
+      impl.log(LogLevel::info, "table " + impl.table_by_id(id)->info.name + " is replicated again");
+      any = true;
+    } else if (resumed.error().code == Errc::busy || resumed.error().code == Errc::full || resumed.error().code == Errc::io) {
+      return resumed.error();
+    }
+  }
+  if (any && stopped().empty()) TRY(impl.db.exec("DELETE FROM __marmot_waiting"));
+  return any;
+}
+
+}  // namespace marmot::replica

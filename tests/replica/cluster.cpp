@@ -1,0 +1,135 @@
+#include "tests/replica/cluster.hpp"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+
+#include <doctest/doctest.h>
+
+#include "common/codec/message.hpp"
+
+namespace marmot::test {
+
+using replica::DrainResult;
+using replica::Replica;
+
+void require(const Status& status) {
+  if (!status) FAIL(status.error().message);
+}
+
+void Stream::append(const std::string& msg_id, const std::string& bytes) {
+  messages.push_back({messages.size() + 1, 1'700'000'000'000, msg_id, bytes});
+}
+
+void Stream::append(const replica::OutUnit& unit) {
+  for (size_t part = 0; part < unit.messages.size(); ++part) append(unit.msg_ids[part], unit.messages[part]);
+}
+
+Node::Node(const std::filesystem::path& dir, uint64_t id, replica::Settings settings)
+    : path(dir / ("n" + std::to_string(id) + ".db")), id_(id), settings_(std::move(settings)) {
+  auto app = require(sqlite::Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
+  require(app.exec("PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; PRAGMA synchronous = OFF"));
+  app_ = std::make_unique<sqlite::Database>(std::move(app));
+}
+
+void Node::sql(const std::string& text) { require(app_->exec(text)); }
+
+std::string Node::query(const std::string& text) {
+  auto select = require(app_->prepare(text));
+  std::string out;
+  while (require(select.step())) {
+    if (!out.empty()) out += '\n';
+    for (int i = 0; i < select.columns(); ++i) out += (i == 0 ? "" : "|") + std::string(select.text(i));
+  }
+  return out;
+}
+
+void Node::start() {
+  auto db = require(sqlite::Database::open(path, SQLITE_OPEN_READWRITE));
+  require(db.exec("PRAGMA busy_timeout = 1000; PRAGMA synchronous = OFF"));
+  replica::Environment environment;
+  environment.now = [this] { return now; };
+  environment.monotonic_us = [] {
+    return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  };
+  environment.log = [this](LogLevel, std::string_view text) { log.emplace_back(text); };
+  ++life_;
+  engine_ = std::make_unique<Replica>(require(
+      Replica::open(std::move(db), settings_, environment, {NodeId{id_}, Incarnation{id_ * 1000 + life_}, Hlc{}})));
+  while (!require(engine_->baseline())) {}
+}
+
+void Node::stop() {
+  engine_.reset();
+  pending_.clear();
+}
+
+void Node::found(Stream& stream) {
+  start();
+  stream.append("genesis", codec::seal(codec::Kind::genesis, engine_->origin(), 0, codec::encode_genesis(stream.id), 1000)[0]);
+  require(engine_->found(stream.id));
+}
+
+void Node::join(Stream& stream) {
+  start();
+  for (const auto& message : stream.messages) require(engine_->compare(message));
+  const auto comparison = require(engine_->comparison());
+  for (const auto& example : comparison.examples) MESSAGE(example);
+  CHECK(comparison.accepted());
+  require(engine_->join(stream.id, stream.messages.size()));
+}
+
+std::vector<replica::OutUnit> Node::drain() {
+  std::vector<replica::OutUnit> units = std::move(pending_);
+  pending_.clear();
+  for (bool more = true; more;) {
+    DrainResult result = require(engine_->drain(false));
+    for (auto& unit : result.units) units.push_back(std::move(unit));
+    more = result.more;
+  }
+  for (bool more = true; more;) {
+    DrainResult result = require(engine_->publish_outbox(false));
+    for (auto& unit : result.units) units.push_back(std::move(unit));
+    more = result.more;
+  }
+  return units;
+}
+
+void Node::publish(Stream& stream) {
+  for (const auto& unit : drain()) stream.append(unit);
+}
+
+void Node::apply(const Stream& stream) {
+  std::deque<replica::Incoming> queue;
+  for (const auto& message : stream.messages) {
+    if (message.seq > engine_->position().seq) queue.push_back(message);
+  }
+  while (!queue.empty()) {
+    auto result = require(engine_->apply(queue, false));
+    for (auto& unit : result.units) pending_.push_back(std::move(unit));
+  }
+}
+
+void settle(Stream& stream, const std::vector<Node*>& nodes) {
+  for (size_t before = SIZE_MAX; before != stream.messages.size();) {
+    before = stream.messages.size();
+    for (Node* node : nodes) {
+      node->publish(stream);
+      for (Node* other : nodes) other->apply(stream);
+    }
+  }
+}
+
+TempDir::TempDir() : path([] {
+  std::string pattern = (std::filesystem::temp_directory_path() / "marmot-test-XXXXXX").string();
+  REQUIRE(mkdtemp(pattern.data()) != nullptr);
+  return pattern;
+}()) {}
+
+TempDir::~TempDir() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path, ignored);
+}
+
+}  // namespace marmot::test

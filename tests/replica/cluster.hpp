@@ -1,0 +1,73 @@
+// A cluster in one process: real SQLite files, an application's connection and an engine's on each, and a stream that is a
+// vector. For the engine's own tests; delivery order and failures are the test's to choose.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/replica/replica.hpp"
+
+namespace marmot::test {
+
+// Ends the test with the error's text.
+void require(const Status& status);
+template <class T>
+T require(Result<T> result) {
+  if (!result) require(Status(result.error()));
+  return std::move(*result);
+}
+
+struct Stream {
+  uint64_t id = 77;
+  std::vector<replica::Incoming> messages;
+
+  void append(const replica::OutUnit& unit);
+  void append(const std::string& msg_id, const std::string& bytes);
+};
+
+class Node {
+ public:
+  Node(const std::filesystem::path& dir, uint64_t id, replica::Settings settings = {});
+
+  // The application: its own connection, triggers on, no extension.
+  void sql(const std::string& text);
+  std::string query(const std::string& text);  // rows by '\n', columns by '|', values as quote() prints them
+
+  // The agent's life.
+  void start();
+  void stop();  // as kill -9: what was not committed is gone
+  void found(Stream& stream);
+  void join(Stream& stream);
+
+  std::vector<replica::OutUnit> drain();
+  void publish(Stream& stream);           // drain and outbox, appended
+  void apply(const Stream& stream);       // all that is new
+  replica::Replica& engine() { return *engine_; }
+
+  WallMs now = 1'700'000'000'000;
+  std::string path;
+  std::vector<std::string> log;
+
+ private:
+  uint64_t id_;
+  uint64_t life_ = 0;
+  replica::Settings settings_;
+  std::unique_ptr<sqlite::Database> app_;
+  std::unique_ptr<replica::Replica> engine_;
+  std::vector<replica::OutUnit> pending_;  // found by the drain before an apply
+};
+
+// Publishes and applies on all until nothing moves.
+void settle(Stream& stream, const std::vector<Node*>& nodes);
+
+// A directory of its own, removed at the end.
+class TempDir {
+ public:
+  TempDir();
+  ~TempDir();
+  const std::filesystem::path path;
+};
+
+}  // namespace marmot::test
