@@ -16,7 +16,7 @@
 //           "pending":N,        rows changed here that the stream has not acknowledged
 //           "published":N,      rows acknowledged since the agent started
 //           "applied":N,        rows of other nodes written here since the agent started
-//           "waiting":N,        rows that wait for a stopped table
+//           "waiting":N,        units that wait for a stopped table
 //           "lag_rows":N,       rows in the stream that are not applied here yet
 //           "lag_ms":N,         age of the oldest of them
 //           "peers":[{"node":N,"lag_rows":N,"seen_ms_ago":N}],

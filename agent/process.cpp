@@ -93,6 +93,8 @@ Result<std::unique_ptr<Process>> Process::spawn(Loop& loop, const ProcessOptions
   const ChildPlan plan{file.c_str(), argv.data(), input.get(), output.get(), report_write.get(), options.death_signal,
                        ::getpid()};
 
+  // The watcher first: a child that ends at once would otherwise end unseen.
+  std::unique_ptr<Process> process(new Process(loop, std::move(ended)));
   sigset_t all;
   sigset_t before;
   ::sigfillset(&all);
@@ -113,12 +115,13 @@ Result<std::unique_ptr<Process>> Process::spawn(Loop& loop, const ProcessOptions
     ::waitpid(pid, nullptr, 0);
     return uv_error(-error).in("run " + file);
   }
-  return std::unique_ptr<Process>(new Process(loop, pid, std::move(ended)));
+  process->pid_ = pid;
+  process->reaped_ = false;
+  return process;
 }
 
-Process::Process(Loop& loop, int pid, std::function<void(const ProcessEnd&)> ended)
-    : pid_(pid),
-      ended_(std::move(ended)),
+Process::Process(Loop& loop, std::function<void(const ProcessEnd&)> ended)
+    : ended_(std::move(ended)),
       child_signal_(std::make_unique<Signal>(loop, SIGCHLD, [this] { reap(); })) {}
 
 Process::~Process() {

@@ -47,11 +47,11 @@ class Process {
   bool poll_ended(ProcessEnd& end);
 
  private:
-  Process(Loop& loop, int pid, std::function<void(const ProcessEnd&)> ended);
+  Process(Loop& loop, std::function<void(const ProcessEnd&)> ended);
   void reap();
 
-  int pid_;
-  bool reaped_ = false;
+  int pid_ = 0;
+  bool reaped_ = true;  // there is no child to wait for: not started, or ended
   std::function<void(const ProcessEnd&)> ended_;
   std::unique_ptr<Signal> child_signal_;
 };

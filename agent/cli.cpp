@@ -1,0 +1,118 @@
+#include "agent/cli.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <functional>
+#include <string>
+
+#include "agent/commands.hpp"
+
+namespace marmot::agent {
+
+namespace {
+
+// The subcommand that was chosen, with its options bound.
+using Chosen = std::function<int()>;
+
+// One value an occurrence, any number of occurrences: `--tables a --tables b app.db` must not swallow app.db.
+void repeatable(CLI::App& app, const char* name, std::vector<std::string>& into, const char* help, const char* type) {
+  app.add_option(name, into, help)->allow_extra_args(false)->type_name(type);
+}
+
+void add_target(CLI::App& app, TargetOptions& target) {
+  app.add_option("database", target.database, "the database file")->type_name("DB");
+  app.add_option("--config,-c", target.config, "the agent's configuration instead")->type_name("FILE");
+  app.add_flag("--json", target.json, "print JSON");
+}
+
+void add_agent(CLI::App& root, ConfigOverrides& over, Chosen& chosen) {
+  CLI::App& app = *root.add_subcommand("agent", "replicate database files until stopped");
+  app.add_option("databases", over.databases, "database files; made from the cluster when missing")->type_name("DB");
+  app.add_option("--config,-c", over.file, "TOML configuration; options here win over it")->type_name("FILE");
+  app.add_option("--join", over.join, "join the agent that listens there")->type_name("HOST:PORT");
+  repeatable(app, "--nats", over.nats_urls, "use this NATS server; may be repeated", "URL");
+  app.add_option("--name", over.name, "how the cluster calls the database (default: the file's stem)")->type_name("NAME");
+  app.add_option("--cluster", over.cluster, "name of the cluster (default: main)")->type_name("NAME");
+  app.add_option("--node-id", over.node_id, "number of this node (default: made once and kept)")->type_name("N");
+  app.add_option("--data-dir", over.data_dir, "where the agent keeps its files (default: DB-marmot)")->type_name("DIR");
+  app.add_option("--listen", over.listen, "where the embedded NATS server listens (default: 127.0.0.1:4250, or the next free port)")
+      ->type_name("HOST:PORT");
+  app.add_option("--adopt", over.adopt, "for a file with data of its own: refuse, merge or replace")->type_name("HOW");
+  repeatable(app, "--tables", over.tables, "watch only tables of such a name; may be repeated", "GLOB");
+  repeatable(app, "--exclude", over.exclude, "do not watch these; may be repeated", "GLOB");
+  app.add_option("--log-level", over.log_level, "debug, info, warn or error")->type_name("LEVEL");
+  app.add_option("--log-format", over.log_format, "console or json")->type_name("FORMAT");
+  app.final_callback([&] { chosen = [&over] { return cmd_agent(over); }; });
+}
+
+struct AllOptions {
+  ConfigOverrides agent;
+  TargetOptions status, cleanup;
+  WaitOptions wait;
+  TailOptions tail;
+  VerifyOptions verify;
+  ConflictsOptions conflicts;
+  std::string config_file;
+};
+
+void add_clients(CLI::App& root, AllOptions& all, Chosen& chosen) {
+  CLI::App& status = *root.add_subcommand("status", "what the agent is doing");
+  add_target(status, all.status);
+  status.final_callback([&] { chosen = [&all] { return cmd_status(all.status); }; });
+
+  CLI::App& tail = *root.add_subcommand("tail", "a live feed of changes, until Ctrl-C");
+  add_target(tail, all.tail.target);
+  tail.add_option("--table", all.tail.table, "only tables of such a name")->type_name("GLOB");
+  tail.add_option("--direction", all.tail.direction, "in (from others) or out (from here)")
+      ->check(CLI::IsMember({"in", "out"}))->type_name("WAY");
+  tail.final_callback([&] { chosen = [&all] { return cmd_tail(all.tail); }; });
+
+  CLI::App& wait = *root.add_subcommand("wait", "return once what was committed here is published; exit 3 when not in time");
+  add_target(wait, all.wait.target);
+  wait.add_option("--level", all.wait.level, "published (the stream has it) or all (every live node has it); default: published")
+      ->check(CLI::IsMember({"published", "all"}))->type_name("LEVEL");
+  wait.add_option("--timeout-ms", all.wait.timeout_ms, "default: 10000")->check(CLI::Range(0, 86'400'000))->type_name("N");
+  wait.final_callback([&] { chosen = [&all] { return cmd_wait(all.wait); }; });
+
+  CLI::App& verify = *root.add_subcommand("verify", "compare every table with the other nodes; exit 3 when one differs");
+  add_target(verify, all.verify.target);
+  verify.add_option("--timeout-ms", all.verify.timeout_ms, "default: 60000")->check(CLI::Range(1, 86'400'000))->type_name("N");
+  verify.final_callback([&] { chosen = [&all] { return cmd_verify(all.verify); }; });
+
+  CLI::App& conflicts = *root.add_subcommand("conflicts", "rows that lost where two nodes meant to keep theirs");
+  add_target(conflicts, all.conflicts.target);
+  conflicts.add_option("--discard", all.conflicts.discard, "forget one of them, or all")->type_name("ID|all");
+  conflicts.final_callback([&] { chosen = [&all] { return cmd_conflicts(all.conflicts); }; });
+
+  CLI::App& cleanup = *root.add_subcommand("cleanup", "remove everything of Marmot from the file (no agent may run)");
+  add_target(cleanup, all.cleanup);
+  cleanup.final_callback([&] { chosen = [&all] { return cmd_cleanup(all.cleanup); }; });
+}
+
+}  // namespace
+
+int run_cli(int argc, const char* const* argv) {
+  CLI::App app("Marmot replicates live SQLite files between machines.", "marmot");
+  app.set_version_flag("--version,-V", "marmot " MARMOT_VERSION);
+  app.require_subcommand(1);
+  app.footer("Exit codes: 0 as asked, 1 failed, 2 wrong usage or configuration, 3 differences found or not in time.");
+  AllOptions all;
+  Chosen chosen;
+  add_agent(app, all.agent, chosen);
+  add_clients(app, all, chosen);
+  CLI::App& config = *app.add_subcommand("config", "about configuration files");
+  config.require_subcommand(1);
+  CLI::App& check = *config.add_subcommand("check", "print what a file means, or what is wrong with it");
+  check.add_option("file", all.config_file, "the TOML file")->required()->type_name("FILE");
+  check.final_callback([&] { chosen = [&all] { return cmd_config_check(all.config_file); }; });
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // CLI11 prints help and version here too; those end with 0.
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  return chosen ? chosen() : kExitUsage;
+}
+
+}  // namespace marmot::agent
