@@ -228,8 +228,8 @@ void Core::handle(Down& down) {
   down_reason_ = down.reason;
   url_.clear();
   if (was_connected) {
+    tell_watchers(false);  // first, so that they do not take the failing of their requests for trouble of its own
     fail_all(make_error(Errc::unavailable, "the connection broke: " + down.reason));
-    if (!stopped_) tell_watchers(false);
   }
   if (!stopped_ && !told && events_.on_down) events_.on_down(down.reason);
 }

@@ -55,6 +55,7 @@ class Core : public std::enable_shared_from_this<Core> {
   // No handler runs after this. Waits for what is queued to be written.
   void stop();
 
+  bool stopped() const { return stopped_; }
   bool connected() const { return connected_; }
   const std::string& url() const { return url_; }
   const std::string& down_reason() const { return down_reason_; }
@@ -78,7 +79,7 @@ class Core : public std::enable_shared_from_this<Core> {
   // A subject that nobody else uses.
   std::string new_inbox() { return inbox_ + ".d" + std::to_string(++last_id_); }
 
-  // Called with true after on_up, with false before on_down.
+  // Called with true after on_up, with false before what was asked fails, and before on_down. Must not call the outside.
   uint64_t watch(std::function<void(bool up)> call);
   void unwatch(uint64_t id);
 

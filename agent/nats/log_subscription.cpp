@@ -221,9 +221,11 @@ class Log : public std::enable_shared_from_this<Log> {
   }
 
   void deliver() {
-    const auto self = shared_from_this();  // a handler may destroy the owner
+    const auto self = shared_from_this();  // a handler may destroy the owner, or the connection
+    const auto core = core_.lock();
+    if (!core) return;
     const SteadyTime end_of_slice = std::chrono::steady_clock::now() + kSlice;
-    while (state_ == State::running && !paused_ && !over_ && !pending_.empty()) {
+    while (state_ == State::running && !paused_ && !over_ && !core->stopped() && !pending_.empty()) {
       if (std::chrono::steady_clock::now() > end_of_slice) return deliver_later();
       if (pending_.front().status == 0) {
         deliver_message();

@@ -1,8 +1,8 @@
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iterator>
+#include <memory>
 
 #include "agent/nats/handles.hpp"
 #include "agent/nats/nkey.hpp"
@@ -10,6 +10,7 @@
 namespace marmot::agent::nats {
 namespace {
 
+constexpr size_t kMaxFile = size_t{1} << 20;
 constexpr int64_t kConnectTimeoutMs = 2'000;
 constexpr int64_t kWriteDeadlineMs = 2'000;
 constexpr int64_t kPingIntervalMs = 10'000;  // with two pings out, a dead peer is noticed within 30 s
@@ -18,12 +19,15 @@ Error bad(const char* key, std::string what) {
   return make_error(Errc::bad_input, std::string("nats.") + key + ": " + std::move(what));
 }
 
+// Small files: seeds, certificates. (A std::ifstream of a directory opens, and throws when read.)
 Result<std::string> read_file(const char* key, const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  // A directory opens and then does not read.
-  std::string text(std::istreambuf_iterator<char>(file), {});
-  if (!file.is_open() || file.bad()) return bad(key, "cannot read " + path + ": " + std::strerror(errno));
-  if (text.empty()) return bad(key, path + " is empty, or no ordinary file");
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
+  std::string text(kMaxFile, '\0');
+  size_t size = 0;
+  if (file) size = std::fread(text.data(), 1, text.size(), file.get());
+  if (!file || std::ferror(file.get()) != 0) return bad(key, "cannot read " + path + ": " + std::strerror(errno));
+  if (size == 0 || size == kMaxFile) return bad(key, path + (size == 0 ? " is empty" : " is larger than 1 MB"));
+  text.resize(size);
   return text;
 }
 
@@ -156,7 +160,11 @@ Error nats_error(natsStatus status) {
   natsStatus last = NATS_OK;
   const char* text = nats_GetLastError(&last);
   std::string message = natsStatus_GetText(status);
-  if (last == status && text != nullptr && *text != '\0' && message != text) message += std::string(" (") + text + ")";
+  if (last == status && text != nullptr) {
+    std::string_view more = text;  // "(conn.c:1905): Authorization Violation"
+    if (const size_t at = more.find("): "); !more.empty() && more.front() == '(' && at != std::string_view::npos) more.remove_prefix(at + 3);
+    if (!more.empty() && more != message) message += " (" + std::string(more) + ")";
+  }
   Errc code = Errc::unavailable;
   if (status == NATS_TIMEOUT) code = Errc::timeout;
   if (status == NATS_CONNECTION_AUTH_FAILED || status == NATS_NOT_PERMITTED) code = Errc::refused;

@@ -203,7 +203,7 @@ class Runner {
         remember_discovered();
         link_.reset();
         if (stopping()) return;
-        state_->mailbox->push(Down{true, reason});
+        state_->mailbox->push(Down{true, url_without_user(urls_[at_]) + ": " + reason});
       }
       pause(wait);
       wait = std::min(wait * 2, kLongestWait);
