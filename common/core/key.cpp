@@ -1,5 +1,7 @@
 #include "common/core/key.hpp"
 
+#include <algorithm>
+#include <cassert>
 #include <cinttypes>
 #include <cmath>
 #include <cstdio>
@@ -14,6 +16,16 @@ constexpr uint8_t kText = 0x02;
 constexpr uint8_t kZero = 0x14;  // 0x0c to 0x1c: integers of up to eight bytes either way
 constexpr uint8_t kReal = 0x21;
 constexpr uint8_t kRowid = 0x30;
+
+constexpr std::string_view kEscape("\0\xff", 2);  // a zero byte inside text or blob
+
+// No index of SQLite has more columns. It bounds what a decoded key takes beside its bytes.
+constexpr size_t kMaxParts = 32767;
+
+constexpr double kTwo63 = 9223372036854775808.0;
+
+// SQLite compares integers and reals by value: 1 = 1.0, so a real that is an int64 is written as one.
+bool is_exact_integer(double value) { return value >= -kTwo63 && value < kTwo63 && std::trunc(value) == value; }
 
 void append_big_endian(std::string& out, uint64_t value, int bytes) {
   for (int shift = (bytes - 1) * 8; shift >= 0; shift -= 8) out.push_back(static_cast<char>(value >> shift));
@@ -80,7 +92,7 @@ class Reader {
     if (!big_endian(8, bits)) return false;
     bits = bits >> 63 ? bits ^ (uint64_t{1} << 63) : ~bits;
     std::memcpy(&out, &bits, sizeof out);
-    return true;
+    return !std::isnan(out) && !is_exact_integer(out);
   }
 
   bool escaped(DecodedKey& key, std::string_view& out) {
@@ -180,9 +192,8 @@ void append_key_part(std::string& out, const ValueView& value, Collation collati
     case ValueType::null: assert(false && "a NULL key part has no canonical form"); return;
     case ValueType::integer: append_integer(out, value.integer); return;
     case ValueType::real: {
-      // SQLite compares integers and reals by value: 1 = 1.0, so they share bytes.
-      constexpr double kTwo63 = 9223372036854775808.0;
-      if (value.real >= -kTwo63 && value.real < kTwo63 && std::trunc(value.real) == value.real) {
+      assert(!std::isnan(value.real) && "SQLite stores a NaN as NULL");
+      if (is_exact_integer(value.real)) {
         append_integer(out, static_cast<int64_t>(value.real));
         return;
       }
@@ -202,6 +213,7 @@ void append_key_part(std::string& out, const ValueView& value, Collation collati
 }
 
 void append_rowid_part(std::string& out, NodeId origin, int64_t rowid) {
+  assert(origin.value <= kMaxNodeId);
   out.push_back(static_cast<char>(kRowid));
   append_integer(out, static_cast<int64_t>(origin.value));
   append_integer(out, rowid);
@@ -214,16 +226,18 @@ Result<DecodedKey> decode_key(std::string_view bytes) {
   if (in.peek() == kRowid) {
     int64_t origin = 0;
     in.skip();
-    if (!in.integer(origin) || origin < 0 || !in.integer(key.rowid.rowid) || !in.empty()) return corrupt_key();
+    if (!in.integer(origin) || !in.integer(key.rowid.rowid) || !in.empty()) return corrupt_key();
+    if (origin < 0 || static_cast<uint64_t>(origin) > kMaxNodeId) return corrupt_key();
     key.is_rowid = true;
     key.rowid.origin = NodeId{static_cast<uint64_t>(origin)};
     return key;
   }
-  // Every unescaped part takes at least two bytes (tag, end); reserving keeps the views into `storage` valid.
+  // At most one string a part that has an escape: reserving keeps the views into `storage` valid.
   size_t escapes = 0;
-  for (const char c : bytes) escapes += c == '\xff' ? 1 : 0;
-  key.storage.reserve(escapes);
+  for (size_t at = 0; (at = bytes.find(kEscape, at)) != std::string_view::npos; at += kEscape.size()) ++escapes;
+  key.storage.reserve(std::min(escapes, kMaxParts));
   while (!in.empty()) {
+    if (key.parts.size() == kMaxParts) return corrupt_key();
     ValueView value;
     const uint8_t tag = in.peek();
     if (tag == kReal) {

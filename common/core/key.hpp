@@ -37,8 +37,13 @@ struct RowidIdentity {
   int64_t rowid = 0;
 };
 
-// A decoded key. Values borrow from `storage` (a deque-like arena: stable addresses) or from the bytes given.
+// A decoded key. Values borrow from `storage` or from the bytes given. Moving keeps them valid; a copy would borrow from
+// the original, so there is none.
 struct DecodedKey {
+  DecodedKey() = default;
+  DecodedKey(DecodedKey&&) = default;
+  DecodedKey& operator=(DecodedKey&&) = default;
+
   std::vector<ValueView> parts;      // empty when the key is a rowid identity
   bool is_rowid = false;
   RowidIdentity rowid;

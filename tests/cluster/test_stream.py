@@ -1,0 +1,140 @@
+"""An acknowledgement is not durable for ever: streams that lost their end, or were made anew, are noticed and healed."""
+import json
+import shutil
+
+from case import case
+from node import stream_of
+from process import check, until
+from tables import execute, query, scalar, unpublished, wait_identical
+
+
+def running(t, rows=200):
+    nats = t.nats()
+    nodes = t.nodes(3, nats)
+    execute(nodes[0].db, "CREATE TABLE note(id INTEGER PRIMARY KEY, body TEXT)",
+            *[f"INSERT INTO note VALUES({i}, 'note {i}')" for i in range(rows)])
+    for node in nodes:
+        node.start()
+    wait_identical([n.db for n in nodes])
+    return nats, nodes
+
+
+@case("the stream is deleted: the nodes make a new one, publish what they have, and go on", short=True)
+def stream_deleted(t):
+    nats, nodes = running(t)
+    execute(nodes[1].db, "UPDATE note SET body = 'changed' WHERE id = 5", "DELETE FROM note WHERE id = 6")
+    wait_identical([n.db for n in nodes])
+    for node in nodes[1:]:
+        node.kill9()
+    nats.client().api(f"STREAM.DELETE.{stream_of('app')}")
+    execute(nodes[0].db, "INSERT INTO note VALUES(1001, 'after the loss, node 1')")
+    execute(nodes[1].db, "INSERT INTO note VALUES(1002, 'after the loss, node 2')", "DELETE FROM note WHERE id = 7")
+    for node in nodes[1:]:
+        node.start(seconds=30 * t.slow)
+    found = wait_identical([n.db for n in nodes], 30 * t.slow)
+    check(len(found["note"]) == 200 - 2 + 2, f"{len(found['note'])} rows, not 200")
+    late = t.node("n4", nats, database_name="app").start()
+    wait_identical([nodes[0].db, late.db], 20 * t.slow)
+
+
+@case("the stream is deleted under running agents that nobody restarts: they heal it too")
+def stream_deleted_live(t):
+    nats, nodes = running(t)
+    nats.client().api(f"STREAM.DELETE.{stream_of('app')}")
+    for i, node in enumerate(nodes):
+        execute(node.db, f"INSERT INTO note VALUES({1000 + i}, 'of node {i + 1}')")
+    found = wait_identical([n.db for n in nodes], 30)
+    check(len(found["note"]) == 203, f"{len(found['note'])} rows")
+
+
+@case("the server comes back with an older store (a power cut, a restored disk): the lost end is published again", short=True)
+def stream_lost_tail(t):
+    nats, nodes = running(t)
+    store = t.dir / "nats-store"
+    nats.stop()
+    shutil.copytree(store, t.dir / "older-store")
+    nats.start()
+    for i in range(20):
+        execute(nodes[i % 3].db, f"INSERT INTO note VALUES({2000 + i}, 'in the end that gets lost')",
+                f"UPDATE note SET body = 'updated in the lost end' WHERE id = {i}")
+    wait_identical([n.db for n in nodes])
+    nats.kill9()
+    shutil.rmtree(store)
+    shutil.copytree(t.dir / "older-store", store)
+    nats.start()
+    execute(nodes[2].db, "INSERT INTO note VALUES(3000, 'after the loss')")
+    found = wait_identical([n.db for n in nodes], 30 * t.slow)
+    check(len(found["note"]) == 200 + 20 + 1, f"{len(found['note'])} rows, not 221")
+    # A node that joins now, from the stream alone, gets the lost end too.
+    late = t.node("n4", nats, database_name="app").start(seconds=30 * t.slow)
+    wait_identical([nodes[0].db, late.db], 30 * t.slow)
+
+
+@case("a file restored from an older backup heals from the stream and publishes nothing old over what is newer")
+def file_rolled_back(t):
+    nats, nodes = running(t, rows=50)
+    two = nodes[1]
+    two.stop()
+    query(two.db, "PRAGMA wal_checkpoint(TRUNCATE)")
+    backup = t.dir / "backup.db"
+    shutil.copy(two.db, backup)
+    two.start()
+    execute(two.db, "INSERT INTO note VALUES(500, 'written before the roll-back')", "UPDATE note SET body = 'newer' WHERE id = 1")
+    execute(nodes[0].db, "UPDATE note SET body = 'newer too' WHERE id = 2")
+    wait_identical([n.db for n in nodes])
+    two.kill9()
+    for suffix in ("-wal", "-shm"):
+        (t.dir / (two.db.name + suffix)).unlink(missing_ok=True)
+    # The same inode, older contents: what a power cut does.
+    with open(two.db, "r+b") as file:
+        file.truncate(0)
+        file.write(backup.read_bytes())
+    two.start()
+    found = wait_identical([n.db for n in nodes])
+    bodies = {row[0]: row[1][1] for row in found["note"]}
+    check(bodies[500] == b"written before the roll-back" and bodies[1] == b"newer" and bodies[2] == b"newer too",
+          f"the roll-back won: {bodies[1]}, {bodies[2]}, {bodies.get(500)}")
+    execute(two.db, "INSERT INTO note VALUES(501, 'after the roll-back')")
+    wait_identical([n.db for n in nodes])
+
+
+@case("a stream whose settings differ from the configuration is reported, and changed only when that is asked for")
+def stream_settings(t):
+    nats = t.nats()
+    one = t.node("n1", nats)
+    execute(one.db, "CREATE TABLE a(id INTEGER PRIMARY KEY)")
+    config = t.dir / "marmot.toml"
+
+    def configured(age, update):
+        config.write_text(f'[[database]]\nname = "app"\npath = "{one.db}"\n[nats]\nurls = ["{nats.url}"]\n'
+                          f'[log]\nmax_age = "{age}"\nupdate_existing = {json.dumps(update)}\n')
+    one.arguments = lambda: ["agent", "--config", config]
+
+    def age():
+        return nats.client().api(f"STREAM.INFO.{stream_of('app')}")["config"]["max_age"]
+    configured("24h", False)
+    one.start()
+    check(age() == 24 * 3600 * 10**9, f"max_age is {age()}")
+    one.stop()
+    configured("48h", False)
+    one.start()
+    one.says("max_age")
+    check(age() == 24 * 3600 * 10**9, "the stream was changed unasked")
+    one.stop()
+    configured("48h", True)
+    one.start()
+    until("the stream is changed", lambda: age() == 48 * 3600 * 10**9, 5)
+
+
+@case("nothing is left in the outbox when all is quiet, and a restart publishes nothing again", short=True)
+def quiet_is_quiet(t):
+    nats, nodes = running(t)
+    until("every outbox is empty", lambda: not any(unpublished(n.db) for n in nodes))
+    before = nats.stream_state(stream_of("app"))["last_seq"]
+    for node in nodes:
+        node.stop()
+        node.start()
+    wait_identical([n.db for n in nodes])
+    after = nats.stream_state(stream_of("app"))["last_seq"]
+    check(after == before, f"restarts published {after - before} messages")
+    check(scalar(nodes[0].db, "SELECT count(*) FROM __marmot_part") == 0, "staged parts are left")

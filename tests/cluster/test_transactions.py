@@ -1,0 +1,230 @@
+"""Promises 4 and 5: transactions arrive whole, and the application is hardly held up."""
+import sqlite3
+import threading
+import time
+
+from case import case
+from process import check, until
+from tables import connect, execute, has_table, reader, scalar, wait_identical
+
+ACCOUNTS = 100
+TOTAL = ACCOUNTS * 1000
+
+
+class SumReader(threading.Thread):
+    """Asks for the sums of both halves again and again; notes every one that is wrong."""
+
+    def __init__(self, db):
+        super().__init__(daemon=True)
+        self.db = db
+        self.stop = threading.Event()
+        self.looks = 0
+        self.changes = 0
+        self.wrong = []
+
+    def run(self):
+        connection = reader(self.db)
+        last = None
+        while not self.stop.is_set():
+            halves = connection.execute("SELECT owner, SUM(balance), SUM(moves) FROM account GROUP BY owner").fetchall()
+            self.looks += 1
+            sums = [h[1] for h in halves]
+            if sums != [TOTAL // 2, TOTAL // 2]:
+                self.wrong.append(sums)
+            if halves != last:
+                self.changes += 1
+                last = halves
+            time.sleep(0.001)
+        connection.close()
+
+
+def transfer(connection, low, number, wide):
+    """Moves money between accounts of one half, in one transaction; `wide` ones touch every account of it, with ballast."""
+    half = ACCOUNTS // 2
+    source, target = low + number % half, low + (number * 7 + 1) % half
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("UPDATE account SET balance = balance - 10, moves = moves + 1 WHERE id = ?", (source,))
+    if wide:
+        connection.execute("UPDATE account SET balance = balance + (id % 2) * 4 - 2, note = ? WHERE id >= ? AND id < ?",
+                           (f"{number:d}" * 700, low, low + half))
+    for i in range(5):
+        connection.execute("UPDATE account SET balance = balance + 2, moves = moves + 1 WHERE id = ?",
+                           (low + (target - low + i * 3) % half,))
+    connection.execute("COMMIT")
+
+
+@case("readers on every node never see a transaction in part: SUM(balance) stays the same", seconds=60, short=True)
+def sums_stay(t):
+    nats = t.nats(extra="")
+    nats.stop()
+    nats.config.write_text("max_payload: 32KB\n" + nats.config.read_text())  # wide transactions go in several messages
+    nats.start()
+    nodes = t.nodes(3, nats)
+    execute(nodes[0].db, "CREATE TABLE account(id INTEGER PRIMARY KEY, owner TEXT, balance INT, moves INT, note TEXT)",
+            *[("INSERT INTO account VALUES(?, ?, 1000, 0, '')", (i, "ab"[i // (ACCOUNTS // 2)])) for i in range(ACCOUNTS)])
+    for node in nodes:
+        node.start()
+    wait_identical([n.db for n in nodes])
+    readers = [SumReader(n.db) for n in nodes]
+    for r in readers:
+        r.start()
+    ends = time.monotonic() + 8
+    failures = []
+
+    def write(db, low):
+        try:
+            connection = connect(db)
+            number = 0
+            while time.monotonic() < ends:
+                number += 1
+                transfer(connection, low, number, wide=number % 10 == 0)
+                time.sleep(0.002)
+            connection.close()
+        except sqlite3.Error as error:
+            failures.append(f"{db.name}: {error}")
+
+    writers = [threading.Thread(target=write, args=(nodes[0].db, 0)),
+               threading.Thread(target=write, args=(nodes[1].db, ACCOUNTS // 2))]
+    for w in writers:
+        w.start()
+    for w in writers:
+        w.join()
+    check(not failures, "\n".join(failures))
+    wait_identical([n.db for n in nodes], 20 * t.slow)
+    for r in readers:
+        r.stop.set()
+        r.join()
+    for r in readers:
+        check(not r.wrong, f"{r.db.name} showed the sums {r.wrong[:5]}, {len(r.wrong)} times in {r.looks} looks")
+        check(r.changes > 20, f"{r.db.name} showed only {r.changes} states: too few to say anything")
+    t.note(f"{sum(r.looks for r in readers)} looks at {sum(r.changes for r in readers)} states on three nodes")
+
+
+def commit_times(db, seconds, table="own", stop=None):
+    """Waits of an application in BEGIN IMMEDIATE ... COMMIT, in seconds, sorted."""
+    connection = connect(db, timeout=5)
+    times = []
+    ends = time.monotonic() + seconds
+    number = 0
+    while time.monotonic() < ends and not (stop and stop()):
+        number += 1
+        started = time.perf_counter()
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(f"INSERT INTO {table}(body) VALUES(?)", (f"row {number}",))
+        connection.execute("COMMIT")
+        times.append(time.perf_counter() - started)
+        time.sleep(0.001)
+    connection.close()
+    return sorted(times)
+
+
+def described(times):
+    return (f"median {times[len(times) // 2] * 1e3:.2f} ms, p99 {times[int(len(times) * 0.99)] * 1e3:.2f} ms, "
+            f"worst {times[-1] * 1e3:.2f} ms of {len(times)}")
+
+
+@case("an application with a busy_timeout commits while the agent catches up 100,000 remote rows, and is hardly held up",
+      seconds=60)
+def commits_beside_catch_up(t):
+    nats = t.nats()
+    one, two = t.nodes(2, nats)
+    execute(one.db, "CREATE TABLE own(id TEXT PRIMARY KEY DEFAULT (hex(randomblob(8))), body TEXT)",
+            "CREATE TABLE far(id INTEGER PRIMARY KEY, body TEXT)")
+    one.start()
+    two.start()
+    wait_identical([one.db, two.db])
+    two.stop()
+    alone = commit_times(two.db, 3)
+    for block in range(100):
+        execute(one.db, f"INSERT INTO far(body) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) "
+                        f"SELECT 'row ' || {block} || ' ' || i FROM n")
+    until("node 1 has published its rows",
+          lambda: scalar(one.db, "SELECT count(*) FROM __marmot_version WHERE seq IS NULL") == 0, 20)
+    two.launch()
+    started = time.monotonic()
+    done = []
+
+    def caught_up():
+        if time.monotonic() - caught_up.looked > 0.25:
+            caught_up.looked = time.monotonic()
+            if scalar(two.db, "SELECT count(*) FROM far") == 100_000:
+                done.append(time.monotonic() - started)
+        return bool(done) and time.monotonic() - started > 2
+    caught_up.looked = 0.0
+    beside = commit_times(two.db, 30, stop=caught_up)
+    check(done, "100,000 rows did not arrive within 30 s beside an application that commits every millisecond")
+    t.note(f"no agent:    {described(alone)}")
+    t.note(f"catching up: {described(beside)}; 100,000 rows in {done[0]:.2f} s")
+    check(beside[-1] < 1.0, f"a commit waited {beside[-1]:.2f} s")
+    wait_identical([one.db, two.db])
+
+
+@case("deferred read-then-write transactions beside a busy agent: under 1 % get SQLITE_BUSY", seconds=60)
+def deferred_transactions(t):
+    nats = t.nats()
+    one, two = t.nodes(2, nats)
+    execute(one.db, "CREATE TABLE counter(id INTEGER PRIMARY KEY, n INT)", "CREATE TABLE far(id INTEGER PRIMARY KEY, body TEXT)",
+            *[f"INSERT INTO counter VALUES({i}, 0)" for i in range(10)])
+    one.start()
+    two.start()
+    wait_identical([one.db, two.db])
+    stop = threading.Event()
+    far_rows = [0]
+
+    def remote_writer():
+        connection = connect(one.db)
+        while not stop.is_set():
+            connection.execute("INSERT INTO far(body) VALUES('x')")
+            far_rows[0] += 1
+            time.sleep(0.002)
+        connection.close()
+
+    remote = threading.Thread(target=remote_writer)
+    remote.start()
+    connection = connect(two.db, timeout=1.0)
+    busy, others, attempts, committed = 0, [], 6000, 0
+    try:
+        for number in range(attempts):
+            try:
+                connection.execute("BEGIN")
+                value = connection.execute("SELECT n FROM counter WHERE id = ?", (number % 10,)).fetchone()[0]
+                time.sleep(0.0002)  # the application thinks
+                connection.execute("UPDATE counter SET n = ? WHERE id = ?", (value + 1, number % 10))
+                connection.execute("COMMIT")
+                committed += 1
+            except sqlite3.OperationalError as error:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                if error.sqlite_errorcode & 0xff == sqlite3.SQLITE_BUSY:
+                    busy += 1
+                else:
+                    others.append(str(error))
+    finally:
+        stop.set()
+        remote.join()
+        connection.close()
+    check(not others, f"other errors: {others[:3]}")
+    wait_identical([one.db, two.db])
+    check(far_rows[0] > attempts / 20, f"the agent was hardly busy: {far_rows[0]} remote commits")
+    check(scalar(two.db, "SELECT sum(n) FROM counter") == committed, "a committed transaction is not in the table")
+    t.note(f"{busy} of {attempts} transactions were busy ({100 * busy / attempts:.2f} %), beside {far_rows[0]} remote commits")
+    check(busy < attempts / 100, f"{busy} of {attempts} transactions got SQLITE_BUSY")
+
+
+@case("checkpoints run while the agent waits: the WAL file does not grow for ever", seconds=45)
+def checkpoints_run(t):
+    nats = t.nats()
+    one, two = t.nodes(2, nats)
+    execute(one.db, "CREATE TABLE a(id INTEGER PRIMARY KEY, body BLOB)")
+    one.start()
+    until("node 1 has its table", lambda: has_table(one.db, "a"))
+    two.start()
+    for n in range(300):
+        execute(one.db, ("INSERT INTO a(body) VALUES(?)", (b"x" * 20_000,)))
+        if n % 50 == 0:
+            wait_identical([one.db, two.db])
+    wait_identical([one.db, two.db])
+    for node in (one, two):
+        size = (node.db.parent / (node.db.name + "-wal")).stat().st_size
+        t.note(f"{node.name}: database {node.db.stat().st_size / 1e6:.1f} MB, WAL {size / 1e6:.1f} MB")
+        check(size < 20e6, f"{node.name}: the WAL grew to {size} bytes")

@@ -1,0 +1,34 @@
+// codec::decode_schema, on payloads of any bytes and on frames made here around any MessagePack.
+#include "common/codec/frame.hpp"
+#include "common/codec/message.hpp"
+#include "tests/fuzz/fuzz.hpp"
+
+using namespace marmot;
+
+namespace {
+
+void check_payload(std::string_view payload) {
+  const auto decoded = codec::decode_schema(payload);
+  if (!decoded) {
+    FUZZ_CHECK(decoded.error().code == Errc::corrupt);
+    return;
+  }
+  const auto encoded = codec::encode_schema(*decoded);
+  FUZZ_CHECK(encoded);
+  const auto again = codec::decode_schema(*encoded);
+  FUZZ_CHECK(again && again->size() == decoded->size());
+  for (size_t i = 0; i < decoded->size(); ++i) {
+    const SchemaObject& a = (*decoded)[i];
+    const SchemaObject& b = (*again)[i];
+    FUZZ_CHECK(a.type == b.type && a.name == b.name && a.table == b.table && a.sql == b.sql && a.id == b.id);
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  std::string_view input = fuzz::text(data, size);
+  if (fuzz::take_byte(input) % 2 == 0) check_payload(input);
+  else check_payload(*codec::compress({input}));
+  return 0;
+}

@@ -1,0 +1,74 @@
+// Writes valid inputs for each target: fuzz_seeds DIRECTORY makes DIRECTORY/<target>/seed-<n>.
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "common/codec/frame.hpp"
+#include "common/codec/message.hpp"
+#include "common/core/key.hpp"
+#include "tests/unit/generator.hpp"
+
+using namespace marmot;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int kSeeds = 20;
+constexpr size_t kMaxRaw = size_t{64} << 20;
+
+std::string encode(const Unit& unit) {
+  codec::UnitWriter writer;
+  for (const UnitTable& table : unit.tables) writer.add_table(table);
+  for (const UnitRow& row : unit.rows) {
+    writer.row(row.table, writer.add_version(unit.versions[row.version]), row.op, row.key);
+    if (row.op == Op::remove) continue;
+    for (size_t i = 0; i < unit.tables[row.table].columns.size(); ++i) writer.value(unit.values[row.first_value + i]);
+  }
+  return *writer.finish(unit.more);
+}
+
+void write(const fs::path& folder, const char* target, int n, std::string_view bytes) {
+  fs::create_directories(folder / target);
+  std::ofstream out(folder / target / ("seed-" + std::to_string(n)), std::ios::binary);
+  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+}
+
+// Once as it is (mode 0) and once unpacked (mode 1), as the targets that take payloads want it.
+void write_payload(const fs::path& folder, const char* target, int n, const std::string& payload) {
+  const auto raw = codec::decompress(payload, kMaxRaw);
+  write(folder, target, 2 * n, '\0' + payload);
+  write(folder, target, 2 * n + 1, '\1' + std::string(raw->view()));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fputs("usage: fuzz_seeds DIRECTORY\n", stderr);
+    return 2;
+  }
+  const fs::path folder = argv[1];
+  test::Random random(1);
+  for (int n = 0; n < kSeeds; ++n) {
+    const test::OwnedUnit unit = test::random_unit(random);
+    const std::string payload = encode(unit.unit);
+    const Version version = test::random_version(random);
+    write_payload(folder, "unit", n, payload);
+    write(folder, "open", n, '\0' + codec::seal(codec::Kind::rows, version.origin, version.hlc.value, payload, 65536)[0]);
+    write_payload(folder, "genesis", n, codec::encode_genesis(version.hlc.value | 1));
+    write_payload(folder, "schema", n,
+                  *codec::encode_schema({{"table", "t", "t", "CREATE TABLE t(a)", version},
+                                         {"index", test::random_bytes(random, 9), "t", "CREATE INDEX i ON t(a)", version}}));
+    write(folder, "message_id", n, codec::message_id(version.origin, version.hlc.value, static_cast<uint32_t>(n)));
+    std::string key;
+    for (uint64_t parts = 1 + random.below(4); parts > 0; --parts) {
+      const test::OwnedValue value = test::random_key_value(random);
+      append_key_part(key, value.view());
+    }
+    write(folder, "key", 2 * n, key);
+    std::string rowid;
+    append_rowid_part(rowid, version.origin.node, test::random_integer(random));
+    write(folder, "key", 2 * n + 1, rowid);
+  }
+  return 0;
+}

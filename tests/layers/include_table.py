@@ -1,0 +1,186 @@
+"""Who may include what: the layers of DESIGN, section 5, as a table.
+
+    include_table.py SOURCE_ROOT
+
+Reads the #include lines of every .cpp and .hpp. A new folder, or a new third-party header, has to be entered here first.
+"""
+import pathlib
+import re
+import sys
+import tempfile
+import unittest
+
+# What any layer may use of the standard library: nothing that reaches the outside.
+PURE = set("""
+algorithm array atomic bit bitset cassert cctype cfloat charconv cinttypes climits cmath compare concepts cstdarg cstddef
+cstdint cstdio cstdlib cstring deque exception forward_list functional initializer_list iomanip ios iosfwd iterator limits
+list locale map memory memory_resource new numbers numeric optional ostream istream queue ratio regex set span sstream
+stack stdexcept streambuf string string_view system_error tuple type_traits typeindex typeinfo unordered_map unordered_set
+utility valarray variant vector version
+""".split())
+
+# Time, chance, threads and the file system come in through arguments everywhere but in the agent.
+OUTSIDE = set("""
+barrier chrono condition_variable csignal ctime filesystem fstream future iostream latch mutex random semaphore
+shared_mutex stop_token thread cerrno
+""".split())
+
+POSIX = re.compile(r"^(sys|linux|netinet|arpa|net)/|^(unistd|fcntl|poll|signal|dirent|netdb|pthread|spawn|termios|errno|"
+                   r"pwd|grp|dlfcn|sched|time|limits|stdlib|stdio|string)\.h$")
+
+# Third-party header -> the one layer that may include it. Everybody else goes through that layer.
+THIRD_PARTY = {
+    r"xxhash\.h": "common/core",
+    r"msgpack\.hpp": "common/codec",
+    r"zstd(_errors)?\.h": "common/codec",
+    r"sqlite3(ext)?\.h": "common/sqlite",
+    r"uv\.h": "agent",
+    r"nats/.*": "agent",
+    r"toml\.hpp": "agent",
+    r"CLI/.*": "agent",
+    r"(spdlog|fmt)/.*": "agent",
+    r"nlohmann/.*": "agent",
+    r"openssl/.*": "agent",
+    r"sodium\.h": "agent",
+    r"doctest/.*": "tests",
+}
+
+# Layer -> (layers it may include besides itself, whether it may reach outside).
+LAYERS = {
+    "common/base": ([], False),
+    "common/core": (["common/base"], False),
+    "common/codec": (["common/base", "common/core"], False),
+    "common/sqlite": (["common/base", "common/core"], False),  # core: value.hpp, a value of exact storage class
+    "common/replica": (["common/base", "common/core", "common/codec", "common/sqlite"], False),
+    "extension": (["common/base", "common/core", "common/sqlite", "common/replica"], False),
+    "agent": (["common/base", "common/core", "common/codec", "common/sqlite", "common/replica"], True),
+}
+
+# Made from sql/ by sql/embed.py; the statements that the two halves share.
+GENERATED = {"sql.hpp": {"common/replica", "extension", "agent", "tests"}}
+
+# Tests may look into every layer and use every library; examples are applications and know nothing of ours.
+FREE = {"tests": True, "examples": False}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
+
+
+def layer_of(path):
+    """The longest entry of the table that `path` (relative, with /) lies in."""
+    known = [layer for layer in list(LAYERS) + list(FREE) if path == layer or path.startswith(layer + "/")]
+    return max(known, key=len, default=None)
+
+
+def third_party_layer(header):
+    for pattern, layer in THIRD_PARTY.items():
+        if re.fullmatch(pattern, header):
+            return layer
+    return None
+
+
+def own_include_fault(root, layer, header):
+    """Why a file of `layer` may not include our own "header"; None: it may."""
+    if header in GENERATED:
+        return None if layer in GENERATED[header] else f"the generated {header}"
+    if not (root / header).is_file():
+        return f'"{header}" is no file below the source root'
+    target = layer_of(header)
+    if layer in FREE:
+        return None if FREE[layer] or target == layer else f"{target}: examples use only what is installed"
+    if target == layer or target in LAYERS[layer][0]:
+        return None
+    return f"{target}: {layer} may include only {', '.join(LAYERS[layer][0]) or 'itself'}"
+
+
+def system_include_fault(layer, header):
+    owner = third_party_layer(header)
+    if owner is not None:
+        return None if layer in FREE or layer == owner else f"<{header}> belongs to {owner}"
+    if header in PURE:
+        return None
+    if header in OUTSIDE or POSIX.match(header):
+        return None if layer in FREE or LAYERS[layer][1] else f"<{header}> reaches outside: pass what it gives as an argument"
+    return None if layer in FREE else f"<{header}> is not in the table"
+
+
+def check(root):
+    """One line a breach, and how many files were read."""
+    faults, files = [], 0
+    for path in sorted([*root.rglob("*.cpp"), *root.rglob("*.hpp")]):
+        name = path.relative_to(root).as_posix()
+        if re.match(r"(build[^/]*|\..*)/", name):
+            continue
+        files += 1
+        layer = layer_of(name)
+        if layer is None:
+            faults.append(f"{name}: its folder is not in the table")
+            continue
+        for quote, header in INCLUDE.findall(path.read_text()):
+            fault = own_include_fault(root, layer, header) if quote == '"' else system_include_fault(layer, header)
+            if fault:
+                faults.append(f"{name}: {fault}")
+    return faults, files
+
+
+class CheckerFindsBreaches(unittest.TestCase):
+    """A checker that finds nothing proves nothing: each kind of breach, in a tree made for it."""
+
+    def breach(self, name, include):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            for known in ["common/core/key.hpp", "common/codec/message.hpp", "agent/loop.hpp", "extension/glue.hpp",
+                          "tests/help.hpp", name]:
+                (root / known).parent.mkdir(parents=True, exist_ok=True)
+                (root / known).touch()
+            (root / name).write_text(f"#pragma once\n#  include {include}\n")
+            return check(root)[0]
+
+    def test_breaches(self):
+        for name, include in [
+            ("common/core/a.cpp", '"common/codec/message.hpp"'),
+            ("common/core/a.cpp", "<chrono>"),
+            ("common/core/a.hpp", "<thread>"),
+            ("common/core/a.cpp", "<unistd.h>"),
+            ("common/core/a.cpp", "<sys/socket.h>"),
+            ("common/core/a.cpp", '"tests/help.hpp"'),
+            ("common/core/a.cpp", '"key.hpp"'),
+            ("common/replica/a.cpp", "<zstd.h>"),
+            ("common/replica/a.cpp", "<sqlite3.h>"),
+            ("common/replica/a.cpp", "<random>"),
+            ("common/base/a.cpp", '"sql.hpp"'),
+            ("extension/a.cpp", '"agent/loop.hpp"'),
+            ("extension/a.cpp", "<uv.h>"),
+            ("agent/a.cpp", '"extension/glue.hpp"'),
+            ("agent/a.cpp", "<msgpack.hpp>"),
+            ("agent/a.cpp", "<boost/any.hpp>"),
+            ("elsewhere/a.cpp", "<string>"),
+            ("examples/a.cpp", '"common/core/key.hpp"'),
+        ]:
+            self.assertTrue(self.breach(name, include), f"{name} includes {include}")
+
+    def test_what_is_allowed(self):
+        for name, include in [
+            ("common/codec/a.cpp", '"common/core/key.hpp"'),
+            ("common/codec/a.cpp", "<zstd.h>"),
+            ("common/replica/a.cpp", '"sql.hpp"'),
+            ("agent/nats/a.cpp", "<nats/nats.h>"),
+            ("agent/a.cpp", "<chrono>"),
+            ("tests/unit/a.cpp", '"agent/loop.hpp"'),
+            ("tests/unit/a.cpp", "<zstd.h>"),
+        ]:
+            self.assertEqual(self.breach(name, include), [], f"{name} includes {include}")
+
+
+def main():
+    checker = unittest.defaultTestLoader.loadTestsFromTestCase(CheckerFindsBreaches)
+    if not unittest.TextTestRunner(verbosity=0).run(checker).wasSuccessful():
+        return 1
+    faults, files = check(pathlib.Path(sys.argv[1]))
+    for fault in faults:
+        print(fault)
+    print(f"{files} files, {len(faults)} breaches")
+    return 1 if faults or files == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

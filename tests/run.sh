@@ -1,0 +1,175 @@
+#!/usr/bin/env bash
+# Everything that is tested: ./tests/run.sh [--long] [STAGE...]
+#
+# Installs what the tests need, builds three times (gcc -O2; clang with address and undefined sanitizers and the fuzz
+# targets; gcc with the thread sanitizer), and runs every suite. About 35 minutes on two cores; --long adds what takes
+# hours: more fuzzing, ten-minute loads, a million rows. It ends with one line,
+#
+#   N passed, M failed, K skipped
+#
+# and with 0 only if something ran and nothing failed. Builds are kept in build-tests/, logs in build-tests/logs/.
+# STAGE names run only those (see --list); the builds they need come along.
+set -uo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+work=${MARMOT_TEST_DIR:-$root/build-tests}
+logs=$work/logs
+gcc_build=$work/gcc asan_build=$work/clang-asan tsan_build=$work/gcc-tsan
+data=${MARMOT_TEST_DATA:-$root/../shared/data}
+all_stages=(gcc unit cluster readme quickstart bench asan unit-asan fuzz cluster-asan tsan agent-tsan)
+
+long=no
+stages=()
+for argument in "$@"; do
+  case "$argument" in
+    --long) long=yes ;;
+    --list) printf '%s\n' "${all_stages[@]}"; exit 0 ;;
+    --help|-h) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -*) echo "run.sh: no option '$argument' (there are --long, --list, --help)" >&2; exit 2 ;;
+    *)
+      if ! printf '%s\n' "${all_stages[@]}" | grep -qxF -- "$argument"; then
+        echo "run.sh: no stage '$argument'; there are: ${all_stages[*]}" >&2
+        exit 2
+      fi
+      stages+=("$argument") ;;
+  esac
+done
+if [ "${MARMOT_DRY_RUN:-}" = 1 ]; then  # how the README test executes the line that runs itself
+  echo "would run: ${all_stages[*]}"
+  exit 0
+fi
+
+passed=0 failed=0 skipped=0
+failures=()
+clock() { printf '%d:%02d' $((SECONDS / 60)) $((SECONDS % 60)); }
+wanted() { [ ${#stages[@]} = 0 ] || printf '%s\n' "${stages[@]}" | grep -qxF -- "$1"; }
+needed() { local s; for s in "$@"; do wanted "$s" && return; done; return 1; }
+
+# add NAME CODE PASSED FAILED SKIPPED: the result of one suite.
+add() {
+  passed=$((passed + $3)) failed=$((failed + $4)) skipped=$((skipped + $5))
+  printf '         %s: %d passed, %d failed, %d skipped\n' "$1" "$3" "$4" "$5"
+  if [ "$4" != 0 ]; then
+    failures+=("$1")
+    echo "--- the end of $logs/$1.log (ended with $2)"
+    tail -n 60 "$logs/$1.log"
+    echo "---"
+  fi
+}
+
+# suite NAME SECONDS COMMAND...: counts by the closing line of its output.
+suite() {
+  local name=$1 seconds=$2 code=0 counts
+  shift 2
+  printf '[%6s] %s\n' "$(clock)" "$name"
+  timeout --kill-after=30 "$seconds" "$@" >"$logs/$name.log" 2>&1 </dev/null || code=$?
+  [ "$code" != 124 ] || echo "not done within $seconds s" >>"$logs/$name.log"
+  read -r -a counts < <(/usr/bin/python3 -B "$root/tests/count.py" log "$logs/$name.log" "$code")
+  add "$name" "$code" "${counts[@]}"
+  grep -E '^(failed|skipped) |^ {17}\S' "$logs/$name.log" || true
+}
+
+# meson_suite NAME SECONDS BUILD ARGUMENTS...: counts the tests' own cases.
+meson_suite() {
+  local name=$1 seconds=$2 build=$3 code=0 counts
+  shift 3
+  printf '[%6s] %s\n' "$(clock)" "$name"
+  rm -f "$build"/meson-logs/testlog*
+  timeout --kill-after=30 "$seconds" meson test -C "$build" --no-rebuild --print-errorlogs --num-processes 2 "$@" \
+    >"$logs/$name.log" 2>&1 </dev/null || code=$?
+  read -r -a counts < <(/usr/bin/python3 -B "$root/tests/count.py" meson "$build/meson-logs/testlog.json")
+  [ "$code" = 0 ] || [ "${counts[1]}" != 0 ] || counts[1]=1
+  add "$name" "$code" "${counts[@]}"
+}
+
+# build NAME DIR TARGETS -- MESON OPTIONS...: configures once, then compiles. A build that fails is one failure.
+build() {
+  local name=$1 dir=$2 targets=$3 code=0 from=$SECONDS
+  shift 4
+  printf '[%6s] %s\n' "$(clock)" "$name"
+  {
+    if [ -f "$dir/build.ninja" ]; then
+      meson configure "$dir" "$@"
+    else
+      meson setup "$dir" "$root" -Dwerror=true "$@"
+    fi &&
+      # shellcheck disable=SC2086  # several targets
+      ninja -C "$dir" $targets
+  } >"$logs/$name.log" 2>&1 </dev/null || code=$?
+  if [ "$code" != 0 ]; then
+    add "$name" "$code" 0 1 0
+    return 1
+  fi
+  printf '         %s: built without a warning in %d s\n' "$name" $((SECONDS - from))
+}
+
+mkdir -p "$logs"
+cd "$root" || exit 1
+PATH=$PATH:/usr/sbin:/usr/local/sbin  # where Debian keeps nats-server
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:abort_on_error=1:print_stacktrace=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
+export MARMOT_TEST_DATA=$data
+fuzz_seconds=30 cluster_limit=1500 long_flag=()
+if [ "$long" = yes ]; then
+  fuzz_seconds=600 cluster_limit=7200 long_flag=(--long)
+fi
+
+if ! "$root/tests/packages.sh" build runtime test; then
+  echo "0 passed, 1 failed, 0 skipped"
+  exit 1
+fi
+
+# ---- build 1: gcc -O2
+
+if needed gcc unit cluster readme quickstart bench &&
+   CXX=${MARMOT_GXX:-g++} build gcc "$gcc_build" "" -- -Dbuildtype=debugoptimized; then
+  if wanted unit; then meson_suite unit 600 "$gcc_build"; fi
+  if wanted cluster; then suite cluster "$cluster_limit" tests/cluster/run.py --build "$gcc_build" "${long_flag[@]}"; fi
+  if wanted readme; then suite readme 900 tests/readme/run.py --build "$gcc_build" $([ "$long" = yes ] && echo --source-build); fi
+  if wanted quickstart; then
+    suite quickstart 120 env CI=true MARMOT_BUILD="$gcc_build" examples/quickstart.sh
+    suite quickstart-again 120 env CI=true MARMOT_BUILD="$gcc_build" bash -c 'cd / && exec "$0"' "$root/examples/quickstart.sh"
+  fi
+  if wanted bench && [ -x tests/bench/run.sh ]; then
+    suite bench-smoke 300 tests/bench/run.sh --build "$gcc_build" --smoke
+  fi
+fi
+
+# ---- build 2: clang with sanitizers and fuzzers
+
+if needed asan unit-asan fuzz cluster-asan &&
+   CXX=${MARMOT_CLANGXX:-clang++-14} build asan "$asan_build" "" -- -Dbuildtype=plain -Doptimization=1 \
+     -Dcpp_args="-gline-tables-only -fno-omit-frame-pointer -fno-sanitize-recover=all" -Db_sanitize=address,undefined \
+     -Db_lundef=false -Dfuzz=true; then
+  if wanted unit-asan; then meson_suite unit-asan 900 "$asan_build"; fi
+  if wanted fuzz && [ -x tests/fuzz/run.sh ]; then
+    suite fuzz $((fuzz_seconds * 10 + 300)) tests/fuzz/run.sh "$asan_build" "$fuzz_seconds"
+  fi
+  if wanted cluster-asan; then
+    suite cluster-asan "$cluster_limit" tests/cluster/run.py --build "$asan_build" --short
+  fi
+fi
+
+# ---- build 3: gcc with the thread sanitizer: the agent and its tests
+
+if needed tsan agent-tsan &&
+   CXX=${MARMOT_GXX:-g++} build tsan "$tsan_build" "" -- -Dbuildtype=plain -Doptimization=1 \
+     -Dcpp_args="-g1 -Wno-tsan" -Db_sanitize=thread -Db_lundef=false; then
+  if wanted agent-tsan; then meson_suite agent-tsan 600 "$tsan_build" --suite agent; fi
+fi
+
+# ---- the count
+
+if [ "$skipped" -gt 0 ] && [ -e "$data/chinook.db" ]; then
+  echo "$skipped tests were skipped although $data is there: that is a failure."
+  failed=$((failed + 1))
+fi
+if [ $((passed + failed)) = 0 ]; then
+  echo "nothing ran"
+  failed=1
+fi
+[ ${#failures[@]} = 0 ] || echo "failed: ${failures[*]} (logs in $logs)"
+printf '[%6s] done\n' "$(clock)"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]
