@@ -5,40 +5,12 @@
 #include <optional>
 #include <utility>
 
+#include "common/replica/scope.hpp"
 #include "sql.hpp"
 
 namespace marmot::replica {
 
 namespace {
-
-// The caller's transaction, or one of our own: a savepoint serves as both, except that it would begin a deferred
-// transaction, which cannot wait for a lock once it has read.
-class Scope {
- public:
-  static Result<Scope> begin(sqlite::Database& db) {
-    const bool nested = db.in_transaction();
-    TRY(db.exec(nested ? "SAVEPOINT __marmot" : "BEGIN IMMEDIATE"));
-    return Scope(db, nested);
-  }
-  ~Scope() {
-    // SQLite may have rolled back by itself (disk full, I/O error).
-    if (db_ == nullptr || !db_->in_transaction()) return;
-    (void)db_->exec(nested_ ? "ROLLBACK TO __marmot; RELEASE __marmot" : "ROLLBACK");
-  }
-  Scope(Scope&& other) noexcept : db_(std::exchange(other.db_, nullptr)), nested_(other.nested_) {}
-  Scope& operator=(Scope&&) = delete;
-
-  Status commit() {
-    TRY(db_->exec(nested_ ? "RELEASE __marmot" : "COMMIT"));
-    db_ = nullptr;
-    return ok();
-  }
-
- private:
-  Scope(sqlite::Database& db, bool nested) : db_(&db), nested_(nested) {}
-  sqlite::Database* db_;
-  bool nested_;
-};
 
 struct Substitution {
   std::string_view name;
