@@ -41,9 +41,9 @@ struct DatabaseSetup {
 
 // What the thread found when it opened the file.
 struct DatabaseOpened {
-  bool created = false;
+  bool created = false;    // there was no file
+  bool installed = false;  // there were no internal tables
   Origin origin;
-  std::vector<std::string> watched;
   replica::Membership membership = replica::Membership::none;
   replica::Position position;
 };

@@ -38,6 +38,7 @@ void nap() { std::this_thread::sleep_for(std::chrono::microseconds(kNap)); }
 Result<DatabaseOpened> DatabaseThread::Worker::open() {
   const auto cancelled = [this] { return shared->stop.load(); };
   TRY_ASSIGN(OpenedDatabase opened, open_database(OpenOptions{setup.path, setup.may_create, setup.extensions, 30'000, cancelled, setup.log}));
+  const bool created = opened.created, installed = opened.installed;
   TRY_ASSIGN(const FileIdentity identity, identify(opened.db, setup.path, setup.node_id, 0));
   if (identity.origin == FileIdentity::Origin::copied) {
     setup.log(LogLevel::warn, setup.name + ": this file was copied together with its identity (node " +
@@ -77,8 +78,7 @@ Result<DatabaseOpened> DatabaseThread::Worker::open() {
   else setup.log(LogLevel::warn, setup.name + ": cannot see other readers: " + marks.error().message);
 
   const Origin origin = engine->origin();
-  own_prefix = to_hex(origin.node.value) + "." + to_hex(origin.incarnation.value) + ".";
-  return DatabaseOpened{opened.created, origin, engine->watched(), engine->membership(), engine->position()};
+  return DatabaseOpened{created, installed, origin, engine->membership(), engine->position()};
 }
 
 void DatabaseThread::Worker::run() {
@@ -141,7 +141,10 @@ void DatabaseThread::Worker::take_queue() {
       return true;
     });
   }
-  if (!shared->inbox.empty() && queue.empty()) echoes_since = monotonic_us();
+  if (shared->inbox.empty()) return;
+  if (queue.empty()) echoes_since = monotonic_us();
+  const Origin self = engine->origin();  // changes when history was lost
+  const std::string own_prefix = to_hex(self.node.value) + "." + to_hex(self.incarnation.value) + ".";
   for (replica::Incoming& message : shared->inbox) {
     const bool own = message.msg_id.starts_with(own_prefix);
     tags.push_back(Tag{own, message.bytes.size(), message.at});

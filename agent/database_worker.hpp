@@ -80,7 +80,6 @@ struct DatabaseThread::Worker {
 
   std::shared_ptr<Shared> shared;
   const DatabaseSetup& setup;
-  std::string own_prefix;  // of the message ids of this incarnation
 
   std::optional<ShmReaders> shm;  // declared before the engine: closed after SQLite closed the file
   std::optional<HighWater> high_water;

@@ -171,15 +171,18 @@ Result<OpenedDatabase> open_database(const OpenOptions& options) {
   sqlite3_busy_timeout(db.get(), kBusyTimeoutMs);
   // Before the first statement: indexes and generated columns may need them to read the schema.
   TRY(load_extensions(options, db));
-  TRY(while_busy(options, "read", [&]() -> Status {
-    TRY_ASSIGN([[maybe_unused]] const int64_t objects, db.query_integer("SELECT count(*) FROM sqlite_schema"));
+  bool installed = false;
+  const auto look_inside = [&]() -> Status {
+    TRY_ASSIGN(const int64_t known, db.query_integer("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '__marmot_meta'"));
+    installed = known == 0;
     return ok();
-  }));
+  };
+  TRY(while_busy(options, "read", look_inside));
   TRY(into_wal(options, db));
   TRY(while_busy(options, "set up", [&] {
     return db.exec("PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000");
   }));
-  return OpenedDatabase{std::move(db), !exists};
+  return OpenedDatabase{std::move(db), !exists, installed};
 }
 
 }  // namespace marmot::agent

@@ -24,6 +24,7 @@ struct OpenOptions {
 struct OpenedDatabase {
   sqlite::Database db;
   bool created = false;
+  bool installed = false;  // it held no internal tables of ours
 };
 
 // Blocks; the database thread calls it. Errc::bad_input and Errc::refused: the message is for the user and complete.

@@ -139,6 +139,8 @@ class Replicator {
 
   std::vector<Pending> pending_;
   bool poking_ = false;
+  bool verify_running_ = false;
+  std::vector<std::string> watched_;
   struct Tail {
     Reply reply;
     std::string table;
