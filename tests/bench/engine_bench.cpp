@@ -1,0 +1,241 @@
+// How fast the pieces are, measured side by side in one process on one machine: plain SQLite, SQLite with Marmot's
+// triggers, SQLite with the session extension; then drain, publish (encode) and apply. Prints one JSON object.
+//
+//   engine_bench DIRECTORY [ROWS [REPEATS]]
+// The session extension's declarations are optional in sqlite3.h.
+#define SQLITE_ENABLE_SESSION 1
+#define SQLITE_ENABLE_PREUPDATE_HOOK 1
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/codec/message.hpp"
+#include "common/replica/replica.hpp"
+
+namespace {
+
+using namespace marmot;
+using Clock = std::chrono::steady_clock;
+
+[[noreturn]] void fail(const std::string& what) {
+  std::fprintf(stderr, "engine_bench: %s\n", what.c_str());
+  std::exit(1);
+}
+
+void require(const Status& status) {
+  if (!status) fail(status.error().message);
+}
+
+template <class T>
+T require(Result<T> result) {
+  if (!result) fail(result.error().message);
+  return std::move(*result);
+}
+
+double seconds_of(const std::function<void()>& work) {
+  const auto began = Clock::now();
+  work();
+  return std::chrono::duration<double>(Clock::now() - began).count();
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+enum class Capture { none, marmot, session };
+
+replica::Environment environment() {
+  replica::Environment out;
+  out.now = [] {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  };
+  out.monotonic_us = [] {
+    return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch()).count();
+  };
+  return out;
+}
+
+std::string fresh(const std::filesystem::path& directory, const std::string& name) {
+  const std::string path = directory / (name + ".db");
+  for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(path + suffix);
+  return path;
+}
+
+sqlite::Database open_application(const std::string& path) {
+  auto db = require(sqlite::Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
+  require(db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+                  "CREATE TABLE IF NOT EXISTS item(id INTEGER PRIMARY KEY, name TEXT, price REAL, stock INT)"));
+  return db;
+}
+
+replica::Replica open_engine(const std::string& path, uint64_t node) {
+  auto db = require(sqlite::Database::open(path, SQLITE_OPEN_READWRITE));
+  require(db.exec("PRAGMA busy_timeout = 1000; PRAGMA synchronous = NORMAL"));
+  auto engine = require(replica::Replica::open(std::move(db), {}, environment(), {NodeId{node}, Incarnation{node * 10}, Hlc{}}));
+  while (!require(engine.baseline())) {}
+  return engine;
+}
+
+// Rows a second of one kind of statement, `batch` statements a transaction.
+struct Rates {
+  double insert = 0, update = 0, remove = 0;
+};
+
+Rates write_rates(const std::filesystem::path& directory, Capture capture, int rows, int batch) {
+  const std::string path = fresh(directory, "write");
+  auto db = open_application(path);
+  if (capture == Capture::marmot) open_engine(path, 1);
+  sqlite3_session* session = nullptr;
+  if (capture == Capture::session) {
+    if (sqlite3session_create(db.get(), "main", &session) != SQLITE_OK || sqlite3session_attach(session, "item") != SQLITE_OK) {
+      fail("cannot make a session");
+    }
+  }
+  const auto run = [&](const char* sql) {
+    auto statement = require(db.prepare(sql, true));
+    return rows / seconds_of([&] {
+      for (int i = 0; i < rows; ++i) {
+        if (batch > 1 && i % batch == 0) require(db.exec("BEGIN IMMEDIATE"));
+        statement.bind(1, int64_t{i});
+        require(statement.run());
+        statement.reset();
+        if (batch > 1 && (i + 1) % batch == 0) require(db.exec("COMMIT"));
+      }
+    });
+  };
+  Rates rates;
+  rates.insert = run("INSERT INTO item VALUES(?1, 'item number ' || ?1, ?1 * 1.25, ?1 % 100)");
+  rates.update = run("UPDATE item SET stock = stock + 1 WHERE id = ?1");
+  rates.remove = run("DELETE FROM item WHERE id = ?1");
+  if (session != nullptr) sqlite3session_delete(session);
+  return rates;
+}
+
+const char* kFill = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %d - 1) "
+                    "INSERT INTO item SELECT i, 'item number ' || i, i * 1.25, i %% 100 FROM n";
+
+struct EngineRates {
+  double drain = 0, apply_insert = 0, apply_update = 0, echo = 0, bytes_a_row = 0, plain_bytes_a_row = 0, wire_bytes_a_row = 0;
+};
+
+// Units of one engine handed to another; rows a second of each step, whole transactions included.
+EngineRates engine_rates(const std::filesystem::path& directory, int rows) {
+  const std::string from_path = fresh(directory, "from");
+  const std::string to_path = fresh(directory, "to");
+  auto app = open_application(from_path);
+  { auto other = open_application(to_path); }
+  auto from = open_engine(from_path, 1);
+  auto to = open_engine(to_path, 2);
+  require(from.found(7));
+  require(to.join(7, 1));
+  std::vector<replica::Incoming> stream{{1, 0, "genesis", codec::seal(codec::Kind::genesis, from.origin(), 0, codec::encode_genesis(7), 1000)[0]}};
+  size_t wire = 0;
+  const auto publish = [&](const std::vector<replica::OutUnit>& units) {
+    for (const auto& unit : units) {
+      for (size_t part = 0; part < unit.messages.size(); ++part) {
+        wire += unit.messages[part].size();
+        stream.push_back({stream.size() + 1, 0, unit.msg_ids[part], unit.messages[part]});
+      }
+    }
+  };
+  const auto drain = [&] {
+    std::vector<replica::OutUnit> units;
+    for (bool more = true; more;) {
+      auto result = require(from.drain(false));
+      for (auto& unit : result.units) units.push_back(std::move(unit));
+      more = result.more;
+    }
+    return units;
+  };
+  const auto apply = [&](replica::Replica& engine) {
+    std::deque<replica::Incoming> queue;
+    for (const auto& message : stream) {
+      if (message.seq > engine.position().seq) queue.push_back(message);
+    }
+    return seconds_of([&] {
+      while (!queue.empty()) require(engine.apply(queue, false));
+    });
+  };
+  publish(drain());
+  apply(from);
+  apply(to);
+  wire = 0;
+
+  EngineRates rates;
+  char fill[256];
+  std::snprintf(fill, sizeof fill, kFill, rows);
+  require(app.exec(fill));
+  std::vector<replica::OutUnit> units;
+  rates.drain = rows / seconds_of([&] { units = drain(); });
+  publish(units);
+  rates.wire_bytes_a_row = static_cast<double>(wire) / rows;
+  rates.echo = rows / apply(from);
+  rates.apply_insert = rows / apply(to);
+  require(app.exec("UPDATE item SET stock = stock + 1"));
+  publish(drain());
+  rates.apply_update = rows / apply(to);
+  apply(from);
+
+  const auto pages = [](sqlite::Database& db) {
+    require(db.exec("PRAGMA wal_checkpoint(TRUNCATE); VACUUM"));
+    return static_cast<double>(require(db.query_integer("PRAGMA page_count")) * require(db.query_integer("PRAGMA page_size")));
+  };
+  rates.bytes_a_row = pages(app) / rows;
+  auto plain = open_application(fresh(directory, "plain"));
+  require(plain.exec(fill));
+  rates.plain_bytes_a_row = pages(plain) / rows;
+  return rates;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) fail("usage: engine_bench DIRECTORY [ROWS [REPEATS]]");
+  const std::filesystem::path directory = argv[1];
+  const int rows = argc > 2 ? std::atoi(argv[2]) : 100000;
+  const int repeats = argc > 3 ? std::atoi(argv[3]) : 5;
+  if (rows < 1000 || repeats < 1) fail("ROWS is at least 1000, REPEATS at least 1");
+  std::map<std::string, std::vector<double>> samples;
+  const struct {
+    Capture capture;
+    const char* name;
+  } captures[] = {{Capture::none, "plain"}, {Capture::marmot, "marmot"}, {Capture::session, "session"}};
+  for (int repeat = 0; repeat < repeats; ++repeat) {
+    for (const auto& [capture, name] : captures) {  // side by side, so that the machine's moods hit all three
+      for (const auto& [batch, count, kind] : {std::tuple{1000, rows, "batch"}, std::tuple{1, rows / 5, "autocommit"}}) {
+        const Rates rates = write_rates(directory, capture, count / batch * batch, batch);
+        const std::string prefix = std::string(kind) + "." + name + ".";
+        samples[prefix + "insert"].push_back(rates.insert);
+        samples[prefix + "update"].push_back(rates.update);
+        samples[prefix + "delete"].push_back(rates.remove);
+      }
+    }
+    const EngineRates rates = engine_rates(directory, rows);
+    samples["engine.drain_rows_s"].push_back(rates.drain);
+    samples["engine.apply_insert_rows_s"].push_back(rates.apply_insert);
+    samples["engine.apply_update_rows_s"].push_back(rates.apply_update);
+    samples["engine.echo_rows_s"].push_back(rates.echo);
+    samples["disk.marmot_bytes_a_row"].push_back(rates.bytes_a_row);
+    samples["disk.plain_bytes_a_row"].push_back(rates.plain_bytes_a_row);
+    samples["wire.bytes_a_row"].push_back(rates.wire_bytes_a_row);
+  }
+  std::printf("{\n");
+  bool first = true;
+  for (const auto& [name, values] : samples) {
+    std::printf("%s  \"%s\": %.1f", first ? "" : ",\n", name.c_str(), median(values));
+    first = false;
+  }
+  std::printf("\n}\n");
+  return 0;
+}
