@@ -6,8 +6,8 @@
 namespace marmot::agent {
 
 // Runs until SIGTERM or SIGINT and returns the process's exit code: 0 stopped as asked, 1 failed (the reason is logged to
-// stderr), 2 the configuration turned out wrong on this machine (not a database, refused adoption). Takes the locks, makes
-// the loop on the calling thread (main), prints the ready lines on stdout, and stops what it started before it returns.
+// stderr). Takes the locks, makes the loop on the calling thread (main), prints the ready lines on stdout, and stops what it
+// started before it returns.
 int run_agent(const Config& config);
 
 }  // namespace marmot::agent

@@ -1,0 +1,307 @@
+#include "agent/agent.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "agent/control.hpp"
+#include "agent/lock.hpp"
+#include "agent/nats/transport.hpp"
+#include "agent/nats_server.hpp"
+#include "agent/progress.hpp"
+#include "agent/replicator.hpp"
+#include "agent/uv.hpp"
+
+namespace marmot::agent {
+
+namespace {
+
+constexpr size_t kMailbox = 4096;
+constexpr int64_t kStopMs = 3500;       // of the 5 s that a stop may take; the rest closes files and the server
+constexpr int64_t kPostMs = 10'000;     // a nats.c thread waits so long for a loop that lags
+constexpr int64_t kWaitDefaultMs = 30'000;
+
+// Everything of a running agent. Members die in reverse order: what calls into others is declared after them.
+class Agent {
+ public:
+  explicit Agent(const Config& config)
+      : config_(config),
+        log_(make_log_sink(config.log_level, config.log_format)),
+        mailbox_(loop_, kMailbox),
+        progress_timer_(loop_, [this] { show_progress(); }),
+        stop_timer_(loop_, [this] { stopped(); }),
+        interrupt_(loop_, SIGINT, [this] { on_signal("SIGINT"); }),
+        terminate_(loop_, SIGTERM, [this] { on_signal("SIGTERM"); }) {}
+
+  ~Agent() {
+    control_.reset();
+    replicators_.clear();  // before the connection that they publish and subscribe on
+    connection_.reset();
+    server_.reset();       // last: the others may still have been sending to it
+  }
+
+  int run() {
+    const Status started = start();
+    if (!started) {
+      fail(started.error());
+      return exit_code_;
+    }
+    loop_.run();
+    return exit_code_;
+  }
+
+ private:
+  Status start() {
+    std::error_code code;
+    std::filesystem::create_directories(config_.data_dir, code);
+    if (code) return make_error(Errc::io, "data_dir " + config_.data_dir + ": " + code.message() + ": choose another with --data-dir");
+    std::vector<std::string> paths;
+    for (const DatabaseConfig& database : config_.databases) paths.push_back(database.path);
+    TRY_ASSIGN(locks_, acquire_locks(paths, config_.data_dir, config_.socket_path()));
+    TRY_ASSIGN(control_, ControlServer::listen(loop_, config_.data_dir));
+    serve();
+    for (const DatabaseConfig& database : config_.databases) {
+      const size_t index = replicators_.size();
+      Replicator::Events events;
+      events.opened = [this](NodeId node) { on_opened(node); };
+      events.ready = [this, index](const std::vector<std::string>& watched) { on_ready(index, watched); };
+      events.failed = [this](const Error& error) {
+        fail(error);
+        stop();
+      };
+      replicators_.push_back(std::make_unique<Replicator>(loop_, mailbox_.sender(), config_, database, log_, std::move(events)));
+      ready_.push_back(false);
+    }
+    progress_timer_.start(uv::Milliseconds(300), uv::Milliseconds(200));
+    return connect();
+  }
+
+  Status connect() {
+    nats::Options options;
+    options.urls = config_.nats.urls;
+    options.user = config_.nats.user;
+    options.password = config_.nats.password;
+    options.token = config_.nats.token;
+    options.nkey_seed = config_.nats.nkey_seed;
+    options.credentials = config_.nats.credentials;
+    options.tls_ca = config_.nats.tls_ca;
+    options.tls_cert = config_.nats.tls_cert;
+    options.tls_key = config_.nats.tls_key;
+    options.name = "marmot " + config_.databases.front().name;
+    if (config_.nats.embedded()) {
+      NatsServerOptions server;
+      server.data_dir = config_.data_dir;
+      server.listen = config_.nats.listen;
+      server.user = config_.nats.user;
+      server.password = config_.nats.password;
+      server.token = config_.nats.token;
+      TRY_ASSIGN(server_, NatsServer::start(loop_, server, log_));
+      options.urls = {server_->url()};
+    }
+    nats::ConnectionEvents events;
+    events.on_up = [this](const std::string& url) {
+      log_(LogLevel::info, "connected to " + url);
+      for (const auto& replicator : replicators_) replicator->on_up(*connection_);
+    };
+    events.on_down = [this](const std::string& reason) {
+      log_(LogLevel::warn, "NATS is away: " + reason + ": trying on; changes are kept in the files meanwhile");
+      for (const auto& replicator : replicators_) replicator->on_down(reason);
+    };
+    events.on_error = [this](const Error& error) { log_(LogLevel::error, "NATS: " + error.message); };
+    const auto post = [sender = mailbox_.sender()](std::function<void()> work) {
+      (void)sender.post(std::move(work), uv::Milliseconds(kPostMs));  // a loop that stopped drops it
+    };
+    TRY_ASSIGN(connection_, nats::Connection::connect(options, post, std::move(events)));
+    return ok();
+  }
+
+  // -- what stdout says -----------------------------------------------------------------------------------------------
+
+  static void say(const std::string& line) {
+    std::puts(line.c_str());
+    std::fflush(stdout);
+  }
+
+  void on_opened(NodeId node) {
+    if (!std::exchange(introduced_, true)) say("marmot " MARMOT_VERSION ", node " + std::to_string(node.value));
+  }
+
+  void on_ready(size_t index, const std::vector<std::string>& watched) {
+    const std::string file = std::filesystem::path(replicators_[index]->path()).filename().string();
+    std::string line = file + ": watching " + std::to_string(watched.size()) + (watched.size() == 1 ? " table" : " tables");
+    for (size_t i = 0; i < watched.size(); ++i) line += (i == 0 ? ": " : ", ") + watched[i];
+    bar_.clear();
+    say(line);
+    say(file + ": ready");
+    ready_[index] = true;
+    for (const bool ready : ready_) {
+      if (!ready) return;
+    }
+    for (const auto& replicator : replicators_) say(join_line(*replicator));
+  }
+
+  std::string join_line(const Replicator& replicator) const {
+    std::string how;
+    if (server_) how = "--join " + server_->address();
+    else if (config_.nats.join) how = "--join " + plain(config_.nats.urls.front());
+    else how = "--nats " + config_.nats.urls.front();
+    if (const size_t at = how.find('@'); at != std::string::npos) how = "--nats URL";  // never print a password
+    std::string line = "to join from another machine: marmot agent " + std::filesystem::path(replicator.path()).filename().string() + " " +
+                       how + " --name " + replicator.name();
+    if (config_.cluster != "main") line += " --cluster " + config_.cluster;
+    return line;
+  }
+
+  static std::string plain(const std::string& url) {
+    const size_t at = url.find("://");
+    return at == std::string::npos ? url : url.substr(at + 3);
+  }
+
+  void show_progress() {
+    for (const auto& replicator : replicators_) {
+      const Replicator::Work work = replicator->work();
+      if (work.what.empty()) continue;
+      return bar_.update(work.what, static_cast<int64_t>(work.done), static_cast<int64_t>(work.total));
+    }
+    bar_.clear();
+  }
+
+  // -- the control socket ---------------------------------------------------------------------------------------------
+
+  // nullptr: answered with an error.
+  Replicator* database_of(const Json& request, const Reply& reply) {
+    const std::string path = request.value("db", std::string());
+    for (const auto& replicator : replicators_) {
+      if (replicator->path() == path || (path.empty() && replicators_.size() == 1)) return replicator.get();
+    }
+    reply.fail(make_error(Errc::not_found, path.empty() ? "this agent runs several databases: name one"
+                                                        : "this agent does not run " + path));
+    return nullptr;
+  }
+
+  void serve() {
+    control_->handle("status", [this](const Json& request, const Reply& reply) { status(request, reply); });
+    control_->handle("wait", [this](const Json& request, const Reply& reply) {
+      Replicator* const database = database_of(request, reply);
+      if (database != nullptr) database->wait(request.value("level", std::string("published")), request.value("timeout_ms", kWaitDefaultMs), reply);
+    });
+    control_->handle("verify", [this](const Json& request, const Reply& reply) {
+      Replicator* const database = database_of(request, reply);
+      if (database != nullptr) database->verify(request.value("timeout_ms", kWaitDefaultMs), reply);
+    });
+    control_->handle("tail", [this](const Json& request, const Reply& reply) {
+      Replicator* const database = database_of(request, reply);
+      if (database != nullptr) database->tail(request.value("table", std::string()), request.value("direction", std::string()), reply);
+    });
+    control_->handle("stop", [this](const Json&, const Reply& reply) {
+      reply.finish(Json::object());
+      stop();
+    });
+  }
+
+  void status(const Json& request, const Reply& reply) {
+    struct Gathering {
+      Json head;
+      std::vector<Json> databases;
+      size_t missing = 0;
+    };
+    const auto gathering = std::make_shared<Gathering>();
+    const std::string path = request.value("db", std::string());
+    std::vector<Replicator*> asked;
+    for (const auto& replicator : replicators_) {
+      if (path.empty() || replicator->path() == path) asked.push_back(replicator.get());
+    }
+    if (asked.empty()) return reply.fail(make_error(Errc::not_found, "this agent does not run " + path));
+    const bool connected = connection_ && connection_->connected();
+    gathering->head = Json{{"pid", ::getpid()}, {"version", MARMOT_VERSION}, {"cluster", config_.cluster},
+                           {"uptime_ms", Peers::now_ms() - started_ms_},
+                           {"nats", {{"url", connected ? connection_->url() : std::string()}, {"connected", connected},
+                                     {"embedded", config_.nats.embedded()},
+                                     {"last_error", connection_ && !connected ? connection_->down_reason() : std::string()}}}};
+    gathering->databases.resize(asked.size());
+    gathering->missing = asked.size();
+    for (size_t i = 0; i < asked.size(); ++i) {
+      asked[i]->status([gathering, reply, i](Json json) {
+        gathering->databases[i] = std::move(json);
+        if (--gathering->missing > 0) return;
+        Json answer = gathering->head;
+        answer["node"] = gathering->databases.front()["node"];
+        answer["databases"] = gathering->databases;
+        reply.finish(std::move(answer));
+      });
+    }
+  }
+
+  // -- the end ----------------------------------------------------------------------------------------------------------
+
+  // The place that gives up is the place that logs. One entry a line of the message.
+  void fail(const Error& error) {
+    exit_code_ = 1;
+    bar_.clear();
+    for (size_t at = 0; at <= error.message.size();) {
+      const size_t end = std::min(error.message.find('\n', at), error.message.size());
+      log_(LogLevel::error, error.message.substr(at, end - at));
+      at = end + 1;
+    }
+  }
+
+  void on_signal(const char* signal) {
+    if (stopping_) {
+      log_(LogLevel::warn, std::string(signal) + " again: stopping at once");
+      return stopped();
+    }
+    log_(LogLevel::info, std::string(signal) + ": stopping");
+    stop();
+  }
+
+  void stop() {
+    if (std::exchange(stopping_, true)) return;
+    stop_timer_.start(uv::Milliseconds(exit_code_ == 0 ? kStopMs + 200 : 500));
+    running_ = replicators_.size();
+    for (const auto& replicator : replicators_) {
+      replicator->stop(kStopMs, [this] {
+        if (--running_ == 0) stop_timer_.start(uv::Milliseconds(0));
+      });
+    }
+  }
+
+  void stopped() {
+    stop_timer_.stop();
+    loop_.stop();
+  }
+
+  const Config& config_;
+  const LogSink log_;
+  uv::Loop loop_;
+  uv::Mailbox mailbox_;
+  uv::Timer progress_timer_, stop_timer_;
+  uv::Signal interrupt_, terminate_;
+  std::vector<AgentLock> locks_;
+  Progress bar_;
+  std::unique_ptr<ControlServer> control_;
+  std::unique_ptr<NatsServer> server_;
+  std::unique_ptr<nats::Connection> connection_;
+  std::vector<std::unique_ptr<Replicator>> replicators_;
+  std::vector<bool> ready_;
+  const int64_t started_ms_ = Peers::now_ms();
+  bool introduced_ = false;
+  bool stopping_ = false;
+  size_t running_ = 0;
+  int exit_code_ = 0;
+};
+
+}  // namespace
+
+int run_agent(const Config& config) {
+  std::signal(SIGPIPE, SIG_IGN);
+  Agent agent(config);
+  return agent.run();
+}
+
+}  // namespace marmot::agent

@@ -1,0 +1,153 @@
+// One thread a database file. It owns the only connection that writes and the replication engine; nothing else of the
+// agent touches either. The loop feeds it messages, wakes it, and asks; it answers by posting to the loop.
+//
+// When it works, and when it stays away (DESIGN.md, promise 5):
+//   - after holding the write lock for t it leaves it alone for max(2t, 5 ms), unless no other process has the file open;
+//   - before BEGIN, and just before COMMIT, it looks whether another process holds a snapshot, and then tries again a
+//     little later, at most kPoliteTries times or kPoliteUs, then without asking;
+//   - messages that are all its own echoes only mark sequence numbers: they wait kEchoDelayUs for a drain to ride along
+//     with, so that not every commit of the application is followed by one of ours;
+//   - it drains only while may_publish() says that the publisher has room.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "agent/uv.hpp"
+#include "common/base/log.hpp"
+#include "common/base/result.hpp"
+#include "common/replica/replica.hpp"
+
+namespace marmot::agent {
+
+struct DatabaseSetup {
+  std::string path;
+  std::string name;                     // in the log
+  bool may_create = true;
+  std::vector<std::string> extensions;
+  replica::Settings settings;
+  uint64_t node_id = 0;                 // configured; 0: the file's own
+  std::string high_water_path;
+  int64_t poll_interval_ms = 100;
+  LogSink log;
+};
+
+// What the thread found when it opened the file.
+struct DatabaseOpened {
+  bool created = false;    // there was no file
+  bool installed = false;  // there were no internal tables
+  Origin origin;
+  replica::Membership membership = replica::Membership::none;
+  replica::Position position;
+};
+
+// How things stand; posted whenever something of it changed.
+struct DatabaseProgress {
+  replica::Membership membership = replica::Membership::none;
+  replica::Position position;
+  Origin origin;
+  bool baseline_done = false;
+  bool outbox_done = false;     // nothing unacknowledged from before this incarnation is left to be published
+  uint64_t compared = 0;        // stream sequence fed to compare()
+  uint64_t rows_in = 0;         // of messages applied, in this run
+  uint64_t rows_changed = 0;    // of those, the ones that won
+  uint64_t rows_out = 0;        // drained or published again, in this run
+  WallMs applied_at = 0;        // JetStream's time of the last message applied in this run
+  size_t waiting = 0;           // messages taken over from the stream, not yet applied
+  std::vector<replica::StoppedTable> stopped;
+  std::string trouble;          // what keeps failing and is tried again; empty: nothing
+  std::string halted;           // why nothing more is done for this database; empty: it runs
+};
+
+// All are called on the loop, never after the DatabaseThread is gone.
+struct DatabaseEvents {
+  std::function<void(Result<DatabaseOpened>)> opened;                // once, first; an error: the thread has ended
+  std::function<void(std::vector<replica::OutUnit>)> units;          // to be published in this order
+  std::function<void(const DatabaseProgress&)> progress;
+  std::function<void(std::vector<replica::Change>)> changes;         // while tracing
+  std::function<void()> room;                                        // feed() has room again
+};
+
+class DatabaseThread {
+ public:
+  static constexpr size_t kMaxQueueBytes = size_t{64} << 20;
+  static constexpr size_t kMaxQueueMessages = 16384;
+  static constexpr size_t kMaxJobs = 256;
+  static constexpr int kPoliteTries = 20;
+  static constexpr int64_t kPoliteUs = 40'000;
+  static constexpr int64_t kEchoDelayUs = 100'000;
+
+  // `sender`: the loop's mailbox.
+  DatabaseThread(DatabaseSetup setup, DatabaseEvents events, uv::Mailbox::Sender sender);
+  // close()
+  ~DatabaseThread();
+  DatabaseThread(const DatabaseThread&) = delete;
+  DatabaseThread& operator=(const DatabaseThread&) = delete;
+
+  // Loop thread, all of them; none blocks but close().
+
+  // Ends the thread and waits for it: a transaction that runs is finished first, SQLite closes the file.
+  void close();
+
+  // The WAL file changed: somebody may have committed.
+  void wake();
+
+  enum class Mode : uint8_t {
+    idle,     // messages are kept, not looked at
+    compare,  // messages go to Replica::compare
+    apply,
+  };
+  void set_mode(Mode mode);
+
+  // Drain, and publish the outbox. `outbox`: take up what is unacknowledged from before this incarnation.
+  void set_publishing(bool allowed);
+  void publish_outbox();
+
+  // Takes a message of the stream over. False: the queue is full now, pause until DatabaseEvents::room.
+  bool feed(replica::Incoming message);
+  // Drops every message that is not applied yet; then calls `done` with how things stand.
+  void reset_queue(std::function<void(const DatabaseProgress&)> done);
+
+  // Marks what has come round at once instead of waiting for a drain to ride along with.
+  void hasten();
+  // Once everything committed before this call is drained (or cannot be: publishing is not allowed) calls `done` on the
+  // loop, behind the units event.
+  void after_drain(std::function<void()> done);
+
+  // A question to the engine; it must not write. Runs between transactions. `then` runs on the loop with the answer.
+  // Errc::busy: too many are waiting.
+  template <class T>
+  Status ask(std::function<Result<T>(replica::Replica&)> question, std::function<void(Result<T>)> then) {
+    return add_job([this, question = std::move(question), then = std::move(then)](replica::Replica& engine) {
+      auto answer = std::make_shared<Result<T>>(question(engine));
+      to_loop([answer, then] { then(std::move(*answer)); });
+      return true;
+    });
+  }
+
+  // A short write: tried again while the database is busy. `then` runs on the loop.
+  Status change(std::function<Status(replica::Replica&)> write, std::function<void(Status)> then);
+
+ private:
+  // Returns false: busy, try again.
+  using Job = std::function<bool(replica::Replica&)>;
+  struct Shared;
+  struct Worker;
+
+  void signal(const std::function<void(Shared&)>& change);
+  Status add_job(Job job);
+  void to_loop(std::function<void()> work);
+
+  std::shared_ptr<DatabaseEvents> events_;
+  std::shared_ptr<Shared> shared_;
+  std::thread thread_;
+};
+
+}  // namespace marmot::agent

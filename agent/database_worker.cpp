@@ -1,0 +1,448 @@
+#include "agent/database_worker.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+#include "agent/file_identity.hpp"
+#include "agent/open_database.hpp"
+
+namespace marmot::agent {
+
+namespace {
+
+int64_t monotonic_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+WallMs wall_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+// The WAL's last write comes before the commit is visible (an fsync may lie between), and no event tells of the latter: so
+// after an event the file is looked at again and again for a while. Microseconds between two looks.
+constexpr std::array<int64_t, 10> kRechecks{0, 100, 200, 400, 800, 1500, 3000, 6000, 12'000, 25'000};
+
+constexpr int64_t kNap = 1000;
+constexpr int64_t kMinAway = 5000;
+constexpr int64_t kMaxBackoff = 1'000'000;
+constexpr int64_t kBusyTold = 5'000'000;      // a lock held by another process for so long is reported
+constexpr int64_t kLogAgain = 10'000'000;     // the same trouble is logged again after
+constexpr int64_t kResumeEvery = 5'000'000;   // stopped tables are tried again
+constexpr int64_t kSyncAfter = 1'000'000;     // the high-water mark reaches the disk at least so often
+
+void nap() { std::this_thread::sleep_for(std::chrono::microseconds(kNap)); }
+
+}  // namespace
+
+Result<DatabaseOpened> DatabaseThread::Worker::open() {
+  const auto cancelled = [this] { return shared->stop.load(); };
+  TRY_ASSIGN(OpenedDatabase opened, open_database(OpenOptions{setup.path, setup.may_create, setup.extensions, 30'000, cancelled, setup.log}));
+  const bool created = opened.created, installed = opened.installed;
+  TRY_ASSIGN(const FileIdentity identity, identify(opened.db, setup.path, setup.node_id, 0));
+  if (identity.origin == FileIdentity::Origin::copied) {
+    setup.log(LogLevel::warn, setup.name + ": this file was copied together with its identity (node " +
+                                  std::to_string(identity.before.value) + "): it is node " +
+                                  std::to_string(identity.node.value) + " now");
+  }
+  TRY_ASSIGN(HighWater mark, HighWater::open(setup.high_water_path));
+  high_water.emplace(std::move(mark));
+  const Incarnation incarnation{random_incarnation()};
+  const Hlc water = high_water->value();
+
+  const auto environment = [this] {
+    return replica::Environment{wall_ms, monotonic_us, [this] { return shm && shm->reading(monotonic_us()); }, setup.log};
+  };
+  const int64_t start = monotonic_us();
+  for (;;) {
+    // open() takes the connection along, also when it fails: a retry opens the file again.
+    auto replica = replica::Replica::open(std::move(opened.db), setup.settings, environment(),
+                                          replica::Identity{identity.node, incarnation, water});
+    if (replica) {
+      engine.emplace(*std::move(replica));
+      break;
+    }
+    if (replica.error().code != Errc::busy || shared->stop || monotonic_us() - start > 30'000'000) {
+      return std::move(replica).error().in(setup.path);
+    }
+    nap();
+    TRY_ASSIGN(opened, open_database(OpenOptions{setup.path, true, setup.extensions, 30'000, cancelled, setup.log}));
+  }
+  for (;;) {
+    const Status remembered = remember(engine->database(), setup.path, identity.node);
+    if (remembered) break;
+    if (remembered.error().code != Errc::busy || shared->stop) return Error(remembered.error()).in(setup.path);
+  }
+  auto marks = ShmReaders::open(setup.path + "-shm");
+  if (marks) shm.emplace(*std::move(marks));
+  else setup.log(LogLevel::warn, setup.name + ": cannot see other readers: " + marks.error().message);
+
+  const Origin origin = engine->origin();
+  return DatabaseOpened{created, installed, origin, engine->membership(), engine->position()};
+}
+
+void DatabaseThread::Worker::run() {
+  auto opened = std::make_shared<Result<DatabaseOpened>>(open());
+  const bool usable = static_cast<bool>(*opened);
+  shared->post([opened](DatabaseEvents& events) { events.opened(std::move(*opened)); });
+  if (!usable) return;
+  int64_t until = 0;
+  while (take(until)) {
+    const bool retry = run_jobs();
+    until = step();
+    if (retry) until = std::min(until, monotonic_us() + kNap);
+    if (progress_changed) post_progress();
+  }
+  if (high_water && sync_at != 0) (void)high_water->sync();  // the process ends: nothing is left to tell
+}
+
+bool DatabaseThread::Worker::take(int64_t until_us) {
+  std::unique_lock lock(shared->mutex);
+  const auto until = std::chrono::steady_clock::time_point(std::chrono::microseconds(until_us));
+  shared->changed.wait_until(lock, until, [this] { return shared->signalled; });
+  shared->signalled = false;
+  if (shared->stop) return false;
+  if (std::exchange(shared->wake, false)) {
+    recheck = 0;
+    recheck_at = monotonic_us();
+  }
+  mode = shared->mode;
+  publishing = shared->publishing;
+  if (std::exchange(shared->hasten, false)) hastened = true;
+  if (std::exchange(shared->outbox, false)) {
+    outbox_due = true;
+    drained_for_outbox = false;
+    progress.outbox_done = false;
+  }
+  if (!shared->after_drain.empty()) {
+    for (auto& done : shared->after_drain) waiting_for_drain.push_back(std::move(done));
+    shared->after_drain.clear();
+    looked = false;
+  }
+  for (Job& job : shared->jobs) jobs.push_back(std::move(job));
+  shared->jobs.clear();
+  take_queue();
+  return true;
+}
+
+// Under the lock.
+void DatabaseThread::Worker::take_queue() {
+  if (auto reset = std::exchange(shared->reset, std::nullopt)) {
+    for (const Tag& tag : tags) shared->queued_bytes -= tag.bytes;
+    shared->queued_messages -= tags.size();
+    queue.clear();
+    tags.clear();
+    foreign = 0;
+    jobs.push_back([this, done = *std::move(reset)](replica::Replica& replica) {
+      progress.membership = replica.membership();
+      progress.position = replica.position();
+      progress.origin = replica.origin();
+      shared->post([done, now = progress](DatabaseEvents&) { done(now); });
+      return true;
+    });
+  }
+  if (shared->inbox.empty()) return;
+  if (queue.empty()) echoes_since = monotonic_us();
+  const Origin self = engine->origin();  // changes when history was lost
+  const std::string own_prefix = to_hex(self.node.value) + "." + to_hex(self.incarnation.value) + ".";
+  for (replica::Incoming& message : shared->inbox) {
+    const bool own = message.msg_id.starts_with(own_prefix);
+    tags.push_back(Tag{own, message.bytes.size(), message.at});
+    if (!own) ++foreign;
+    queue.push_back(std::move(message));
+  }
+  shared->inbox.clear();
+}
+
+// True: one is left that must be tried again.
+bool DatabaseThread::Worker::run_jobs() {
+  while (!jobs.empty()) {
+    if (!jobs.front()(*engine)) return true;
+    jobs.pop_front();
+  }
+  return false;
+}
+
+int64_t DatabaseThread::Worker::step() {
+  const int64_t now = monotonic_us();
+  if (!progress.halted.empty()) {
+    finish_after_drain();
+    return now + 1'000'000;
+  }
+  if (sync_at != 0 && now >= sync_at && (!work || now >= sync_at + kSyncAfter)) {
+    sync_at = 0;
+    if (const Status synced = high_water->sync(); !synced) failed("sync", synced.error());
+  }
+  if (now >= not_before && !held_units.empty()) flush_units();
+  if (!progress.baseline_done) {
+    if (now >= not_before) baseline();
+    return not_before;
+  }
+  if (mode == Mode::compare) {
+    compare();
+    return queue.empty() || mode == Mode::idle ? now + 1'000'000 : now;
+  }
+  if (engine->membership() == replica::Membership::none) {
+    finish_after_drain();
+    return now + 1'000'000;
+  }
+  look(now);
+  const bool may_drain = publishing && held_units.empty();
+  if (now >= not_before) {
+    const bool may_outbox = outbox_due && may_drain && drained_for_outbox;
+    if (may_outbox && !outbox_last) outbox();
+    else if (apply_due(now)) apply();
+    else if (may_drain && (work || (outbox_due && !drained_for_outbox))) drain();
+    else if (may_outbox) outbox();
+    else if (now >= resume_at && !progress.stopped.empty()) resume();
+  }
+  finish_after_drain();
+
+  const bool more = apply_due(now) || (may_drain && (work || outbox_due));
+  int64_t next = more ? std::max(not_before, int64_t{1}) : std::max(next_look(), not_before);
+  if (!more && mode == Mode::apply && !queue.empty()) next = std::min(next, std::max(not_before, echoes_since + kEchoDelayUs));
+  if (sync_at != 0) next = std::min(next, sync_at + (work ? kSyncAfter : 0));
+  return next;
+}
+
+bool DatabaseThread::Worker::apply_due(int64_t now) const {
+  if (mode != Mode::apply || queue.empty()) return false;
+  return foreign > 0 || hastened || (work && publishing) || now >= echoes_since + kEchoDelayUs;
+}
+
+// Did somebody commit?
+void DatabaseThread::Worker::look(int64_t now) {
+  const bool recheck_due = recheck_at != 0 && now >= recheck_at;
+  if (!recheck_due && now < poll_at && (looked || waiting_for_drain.empty())) return;
+  poll_at = now + setup.poll_interval_ms * 1000;
+  if (recheck_due) recheck_at = ++recheck < kRechecks.size() ? now + kRechecks[recheck] : 0;
+  looked = true;
+  const auto found = engine->has_work();
+  if (!found) failed("look for commits", found.error());
+  else if (*found) work = true;
+}
+
+int64_t DatabaseThread::Worker::next_look() const {
+  return recheck_at != 0 ? std::min(recheck_at, poll_at) : poll_at;
+}
+
+void DatabaseThread::Worker::baseline() {
+  const int64_t start = monotonic_us();
+  const auto done = engine->baseline();
+  if (!done) return failed("give the rows their first versions", done.error());
+  stay_away(monotonic_us() - start);
+  succeeded();
+  if (!*done) return;
+  progress.baseline_done = true;
+  progress.membership = engine->membership();
+  progress.position = engine->position();
+  progress.origin = engine->origin();
+  progress.stopped = engine->stopped();
+  progress_changed = true;
+}
+
+void DatabaseThread::Worker::compare() {
+  const int64_t start = monotonic_us();
+  size_t done = 0;
+  while (done < queue.size() && monotonic_us() - start < 20'000) {
+    const Status compared = engine->compare(queue[done]);
+    if (!compared) {
+      failed("compare with the stream", compared.error());
+      break;
+    }
+    progress.compared = queue[done].seq;
+    ++done;
+  }
+  queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(done));
+  consumed(done);
+  if (done > 0) progress_changed = true;
+  if (!progress.trouble.empty()) mode = Mode::idle;
+}
+
+template <class F>
+auto DatabaseThread::Worker::politely(F attempt) -> decltype(attempt(true)) {
+  const int64_t start = monotonic_us();
+  for (int tries = 0;; ++tries) {
+    const bool polite = tries < kPoliteTries && monotonic_us() - start < kPoliteUs && !shared->stop;
+    if (!polite || !shm || !shm->reading(monotonic_us())) {
+      auto result = attempt(polite);
+      if (result || result.error().code != Errc::busy || !polite) return result;
+    }
+    nap();
+  }
+}
+
+void DatabaseThread::Worker::apply() {
+  auto applied = politely([this](bool polite) { return engine->apply(queue, polite); });
+  if (!applied) return failed("apply", applied.error());
+  outbox_last = false;
+  hastened = false;
+  drained_for_outbox = true;
+  if (applied->messages > 0) progress.applied_at = tags[applied->messages - 1].at;
+  consumed(applied->messages);
+  progress.rows_in += applied->rows;
+  progress.rows_changed += applied->rows_changed;
+  progress_changed = true;
+  stay_away(applied->held_us);
+  succeeded();
+  trace(std::move(applied->changes));
+  publish(std::move(applied->units));
+  // Nothing consumed and no error: never spin on it.
+  if (applied->messages == 0) not_before = std::max(not_before, monotonic_us() + kMinAway);
+}
+
+void DatabaseThread::Worker::drain() {
+  auto drained = politely([this](bool polite) { return engine->drain(polite); });
+  if (!drained) return failed("drain", drained.error());
+  outbox_last = false;
+  drained_for_outbox = true;
+  stay_away(drained->held_us);
+  succeeded();
+  trace(std::move(drained->changes));
+  publish(std::move(drained->units));
+}
+
+void DatabaseThread::Worker::outbox() {
+  auto drained = politely([this](bool polite) { return engine->publish_outbox(polite); });
+  if (!drained) return failed("publish what is unacknowledged", drained.error());
+  outbox_last = true;
+  stay_away(drained->held_us);
+  const bool nothing = drained->units.empty() && !drained->more;
+  succeeded();
+  trace(std::move(drained->changes));
+  publish(std::move(drained->units));
+  if (nothing) {
+    outbox_due = false;
+    progress.outbox_done = true;
+    progress_changed = true;
+  }
+}
+
+void DatabaseThread::Worker::resume() {
+  resume_at = monotonic_us() + kResumeEvery;
+  const auto resumed = engine->resume_stopped();
+  if (!resumed) return failed("resume stopped tables", resumed.error());
+  if (*resumed) work = true;
+  progress.stopped = engine->stopped();
+  progress_changed = true;
+}
+
+void DatabaseThread::Worker::finish_after_drain() {
+  const bool draining = publishing && progress.halted.empty() && engine->membership() != replica::Membership::none;
+  if (waiting_for_drain.empty() || (draining && (work || !looked || !held_units.empty()))) return;
+  for (auto& done : waiting_for_drain) {
+    shared->post([done = std::move(done)](DatabaseEvents&) { done(); });
+  }
+  waiting_for_drain.clear();
+}
+
+void DatabaseThread::Worker::consumed(size_t messages) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < messages && !tags.empty(); ++i) {
+    bytes += tags.front().bytes;
+    if (!tags.front().own) --foreign;
+    tags.pop_front();
+  }
+  if (!queue.empty()) echoes_since = monotonic_us();
+  bool room = false;
+  {
+    const std::lock_guard lock(shared->mutex);
+    shared->queued_bytes -= bytes;
+    shared->queued_messages -= messages;
+    progress.waiting = shared->queued_messages;
+    if (shared->full && shared->queued_bytes < kMaxQueueBytes / 2 && shared->queued_messages < kMaxQueueMessages / 2) {
+      shared->full = false;
+      room = true;
+    }
+  }
+  if (room) shared->post([](DatabaseEvents& events) { events.room(); });
+}
+
+void DatabaseThread::Worker::publish(std::vector<replica::OutUnit> units) {
+  for (replica::OutUnit& unit : units) {
+    progress.rows_out += unit.rows;
+    progress_changed = true;
+    held_units.push_back(std::move(unit));
+  }
+  if (!held_units.empty()) flush_units();
+}
+
+// No version leaves before data_dir remembers its HLC.
+void DatabaseThread::Worker::flush_units() {
+  const auto stored = high_water->store(engine->last_hlc());
+  if (!stored) return failed("keep the clock", stored.error());
+  if (*stored && sync_at == 0) sync_at = monotonic_us() + kSyncAfter;
+  auto units = std::make_shared<std::vector<replica::OutUnit>>(std::exchange(held_units, {}));
+  shared->post([units](DatabaseEvents& events) { events.units(std::move(*units)); });
+}
+
+void DatabaseThread::Worker::trace(std::vector<replica::Change> changes) {
+  if (changes.empty()) return;
+  auto shown = std::make_shared<std::vector<replica::Change>>(std::move(changes));
+  shared->post([shown](DatabaseEvents& events) { events.changes(std::move(*shown)); });
+}
+
+void DatabaseThread::Worker::stay_away(int64_t held_us) {
+  const bool alone = shm && !shm->others_connected();
+  if (!alone) not_before = monotonic_us() + std::max(2 * held_us, kMinAway);
+}
+
+// After every piece of work that went well.
+void DatabaseThread::Worker::succeeded() {
+  busy_since = 0;
+  backoff = 0;
+  const auto found = engine->has_work();
+  work = found && *found;
+  if (!progress.trouble.empty()) {
+    setup.log(LogLevel::info, setup.name + ": goes on (it was: " + progress.trouble + ")");
+    progress.trouble.clear();
+    logged_trouble.clear();
+    progress_changed = true;
+  }
+  const bool was_joining = progress.membership != engine->membership();
+  progress.membership = engine->membership();
+  progress.position = engine->position();
+  progress.origin = engine->origin();
+  progress.stopped = engine->stopped();
+  if (was_joining) progress_changed = true;
+}
+
+void DatabaseThread::Worker::failed(const char* verb, const Error& error) {
+  const int64_t now = monotonic_us();
+  if (error.code == Errc::newer_format) return halt("upgrade this Marmot: " + error.message);
+  if (error.code == Errc::corrupt) return halt(setup.path + ": " + error.message + ": restore it from a backup, or rescue it with `sqlite3 FILE .recover`");
+  std::string text = std::string(verb) + ": " + error.message;
+  if (error.code == Errc::busy) {
+    if (busy_since == 0) busy_since = now;
+    not_before = now + kNap;
+    if (now - busy_since < kBusyTold) return;
+    text = "another process has kept the database locked for " + std::to_string((now - busy_since) / 1'000'000) + " s";
+  } else {
+    backoff = backoff == 0 ? 10'000 : std::min(backoff * 2, kMaxBackoff);
+    not_before = now + backoff;
+  }
+  // A busy text counts seconds: it is not news each time.
+  const std::string kind = error.code == Errc::busy ? "busy" : text;
+  if (kind != logged_trouble || now - logged_at > kLogAgain) {
+    setup.log(LogLevel::error, setup.name + ": " + text + " (trying again)");
+    logged_trouble = kind;
+    logged_at = now;
+  }
+  if (progress.trouble != text) {
+    progress.trouble = text;
+    progress_changed = true;
+  }
+}
+
+void DatabaseThread::Worker::halt(const std::string& why) {
+  setup.log(LogLevel::error, setup.name + ": stopped: " + why);
+  progress.halted = why;
+  progress_changed = true;
+}
+
+void DatabaseThread::Worker::post_progress() {
+  progress_changed = false;
+  shared->post([now = progress](DatabaseEvents& events) { events.progress(now); });
+}
+
+}  // namespace marmot::agent

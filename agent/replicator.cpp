@@ -1,0 +1,388 @@
+#include "agent/replicator.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <utility>
+
+namespace marmot::agent {
+
+namespace {
+
+constexpr int64_t kCheckMs = 5000;         // the stream is looked at
+constexpr int64_t kBeatSoonMs = 50;        // after something was applied
+constexpr int64_t kSpreadMs = 2000;        // after lost history, nodes publish at different times
+constexpr size_t kMaxArrivals = 65'536;
+
+DatabaseSetup setup_of(const Config& config, const DatabaseConfig& database, const LogSink& log) {
+  DatabaseSetup setup;
+  setup.path = database.path;
+  setup.name = database.name;
+  setup.extensions = config.extensions;
+  setup.settings.include = database.tables;
+  setup.settings.exclude = database.exclude;
+  setup.settings.atomic_rows = config.atomic_rows;
+  setup.node_id = config.node_id;
+  setup.high_water_path = config.data_dir + "/" + database.name + ".hlc";
+  setup.poll_interval_ms = config.poll_interval_ms;
+  setup.log = log;
+  return setup;
+}
+
+EntryPlan plan_of(const Config& config, const DatabaseConfig& database) {
+  EntryPlan plan;
+  plan.stream.name = "MARMOT_" + config.cluster + "_" + database.name;
+  plan.stream.subject = "marmot." + config.cluster + "." + database.name + ".log";
+  plan.stream.replicas = config.log.replicas;
+  plan.stream.max_age_ms = config.log.max_age_ms;
+  plan.stream.max_bytes = config.log.max_bytes;
+  plan.stream.update_existing = config.log.update_existing;
+  plan.stream.may_create = !config.nats.join;
+  plan.may_found = !config.nats.join;
+  plan.adopt = database.adopt;
+  plan.name = database.name;
+  plan.path = database.path;
+  return plan;
+}
+
+}  // namespace
+
+Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config& config, const DatabaseConfig& database,
+                       LogSink log, Events events)
+    : loop_(loop),
+      config_(config),
+      database_(database),
+      log_(std::move(log)),
+      events_(std::move(events)),
+      plan_(plan_of(config, database)),
+      prefix_("marmot." + config.cluster + ".ctl." + database.name + "."),
+      publisher_(loop, plan_.stream.name, plan_.stream.subject, database.name, log_,
+                 {[this] {
+                    update_flow();
+                    poke();
+                  },
+                  [this] { reenter("the stream was cut back", 0); }}),
+      wal_(loop, [this](std::string_view, int rc) {
+        if (rc != 0) wal_watched_ = false;  // the check timer watches it again; polling goes on meanwhile
+        thread_->wake();
+      }),
+      retry_(loop, [this] { enter(); }),
+      check_(loop, [this] { check_stream(); }),
+      poke_(loop, [this] { poke(); }),
+      outbox_delay_(loop, [this] { thread_->publish_outbox(); }),
+      beat_soon_(loop, [this] { peers_->beat(); }) {
+  DatabaseEvents handlers;
+  handlers.opened = [this](Result<DatabaseOpened> opened) { on_opened(std::move(opened)); };
+  handlers.units = [this](std::vector<replica::OutUnit> units) { publisher_.add(std::move(units)); };
+  handlers.progress = [this](const DatabaseProgress& progress) { on_progress(progress); };
+  handlers.changes = [this](std::vector<replica::Change> changes) { on_changes(std::move(changes)); };
+  handlers.room = [this] {
+    if (subscription_) subscription_->resume();
+    if (entry_) entry_->on_room();
+  };
+  thread_ = std::make_unique<DatabaseThread>(setup_of(config, database, log_), std::move(handlers), std::move(sender));
+  peers_ = std::make_unique<Peers>(loop, prefix_, database.name, *thread_, log_,
+                                   Peers::Events{[this] { return self(); }, [this] { poke(); },
+                                                 [this](StreamSeq) { thread_->hasten(); }});
+}
+
+Replicator::~Replicator() {
+  // Before the objects that its events and questions call.
+  alive_.reset();
+  verify_.reset();
+  entry_.reset();
+  subscription_.reset();
+  publisher_.pause();
+  thread_->close();
+}
+
+// -- the file ---------------------------------------------------------------------------------------------------------
+
+void Replicator::on_opened(Result<DatabaseOpened> opened) {
+  if (!opened) {
+    state_ = State::stopped;
+    state_text_ = opened.error().message;
+    return events_.failed(opened.error());
+  }
+  opened_ = *std::move(opened);
+  plan_.installed_now = opened_->installed;
+  progress_.origin = opened_->origin;
+  progress_.membership = opened_->membership;
+  progress_.position = opened_->position;
+  if (opened_->created) log_(LogLevel::info, name() + ": " + path() + " did not exist: an empty database was made");
+  state_ = State::preparing;
+  watch_wal();
+  check_.start(uv::Milliseconds(kCheckMs), uv::Milliseconds(kCheckMs));
+  events_.opened(opened_->origin.node);
+}
+
+void Replicator::watch_wal() {
+  if (wal_watched_ || !opened_) return;
+  wal_watched_ = static_cast<bool>(wal_.start(path() + "-wal"));
+}
+
+void Replicator::on_progress(const DatabaseProgress& progress) {
+  const bool prepared = progress.baseline_done && !progress_.baseline_done;
+  const bool moved = progress.position.seq != progress_.position.seq;
+  progress_ = progress;
+  while (!arrivals_.empty() && arrivals_.front().first <= progress_.position.seq) arrivals_.pop_front();
+  if (!progress.halted.empty() && state_ != State::stopped) {
+    leave(State::stopped);
+    state_text_ = progress.halted;
+    return;
+  }
+  if (state_ == State::running) {
+    publisher_.applied(progress_.position.seq);
+    peers_->on_applied();
+    if (moved && !beat_soon_.active()) beat_soon_.start(uv::Milliseconds(kBeatSoonMs));
+    caught_up();
+  }
+  if (entry_) entry_->on_progress(progress_);
+  if (prepared) {
+    state_ = State::waiting;
+    if (connected_) enter();
+    else log_(LogLevel::info, name() + ": waiting for NATS; the application is not affected");
+  }
+  poke();
+}
+
+void Replicator::on_changes(std::vector<replica::Change> changes) {
+  for (const replica::Change& change : changes) {
+    const std::string direction = change.in ? "in" : "out";
+    const char* op = change.op == Op::insert ? "insert" : change.op == Op::update ? "update" : "delete";
+    Json event{{"direction", direction}, {"table", change.table}, {"op", op}, {"key", change.key},
+               {"node", change.version.origin.node.value}, {"hlc", to_string(change.version.hlc)}};
+    if (change.seq != 0) event["seq"] = change.seq;
+    for (const Tail& tail : tails_) {
+      if (!tail.direction.empty() && tail.direction != direction) continue;
+      if (!tail.table.empty() && sqlite3_strglob(tail.table.c_str(), change.table.c_str()) != 0) continue;
+      (void)tail.reply.event(event);  // a client that is gone is taken out by on_gone
+    }
+  }
+}
+
+// -- the stream -------------------------------------------------------------------------------------------------------
+
+void Replicator::on_up(nats::Connection& connection) {
+  connection_ = &connection;
+  connected_ = true;
+  if (connection.max_payload() != 0 && connection.max_payload() < replica::Settings{}.max_message + 1024) {
+    report(LogLevel::error, "the server takes messages of at most " + std::to_string(connection.max_payload()) +
+                                " bytes: set its max_payload to 1 MB or more");
+  }
+  if (state_ == State::waiting) enter();
+}
+
+void Replicator::on_down(const std::string& reason) {
+  connected_ = false;
+  if (state_ == State::running || state_ == State::entering) {
+    leave(State::waiting);
+    state_text_ = "waiting for NATS: " + reason;
+  } else if (state_ == State::waiting) {
+    retry_.stop();
+    state_text_ = "waiting for NATS: " + reason;
+  }
+}
+
+// Out of the stream: nothing of it is listened to any more; what the thread has not applied is dropped, and read again.
+void Replicator::leave(State state) {
+  ++generation_;
+  entry_.reset();
+  subscription_.reset();
+  publisher_.pause();
+  peers_->stop();
+  retry_.stop();
+  outbox_delay_.stop();
+  arrivals_.clear();
+  state_ = state;
+  state_text_.clear();
+  update_flow();
+  poke();
+}
+
+void Replicator::reenter(const std::string& why, int64_t delay_ms) {
+  if (state_ != State::running && state_ != State::entering) return;
+  log_(LogLevel::warn, name() + ": checking the stream again: " + why);
+  leave(State::waiting);
+  state_text_ = why;
+  if (connected_) retry_.start(uv::Milliseconds(delay_ms));
+}
+
+void Replicator::enter() {
+  if (state_ != State::waiting || !connected_) return;
+  state_ = State::entering;
+  // Where the file stands is known once the thread has let go of what it was applying.
+  thread_->reset_queue([this, generation = generation_](const DatabaseProgress& progress) {
+    if (generation != generation_ || state_ != State::entering) return;
+    mode_ = DatabaseThread::Mode::idle;
+    entry_ = std::make_unique<StreamEntry>(loop_, *connection_, *thread_, plan_, progress, log_,
+                                           [this](EntryOutcome outcome) { on_entry(std::move(outcome)); });
+  });
+}
+
+void Replicator::on_entry(EntryOutcome outcome) {
+  // It is inside its own callback: destroyed later, by leave(), or here on the next turn through the thread.
+  switch (outcome.kind) {
+    case EntryOutcome::Kind::enter:
+      thread_->reset_queue([this, generation = generation_, outcome](const DatabaseProgress& progress) {
+        if (generation != generation_ || state_ != State::entering) return;
+        entry_.reset();
+        go_live(progress, outcome);
+      });
+      return;
+    case EntryOutcome::Kind::wait:
+      report(outcome.error ? LogLevel::error : LogLevel::info, outcome.text);
+      leave(State::waiting);
+      state_text_ = outcome.text;
+      if (outcome.error) last_error_ = outcome.text;
+      retry_.start(uv::Milliseconds(outcome.retry_ms));
+      return;
+    case EntryOutcome::Kind::behind:
+      log_(LogLevel::error, name() + ": " + outcome.text);
+      leave(State::behind);
+      state_text_ = last_error_ = outcome.text;
+      return;
+    case EntryOutcome::Kind::refused:
+      leave(State::stopped);
+      state_text_ = last_error_ = outcome.text;
+      events_.failed(make_error(Errc::refused, outcome.text));
+      return;
+  }
+}
+
+void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& outcome) {
+  const std::string stream = plan_.stream.name;
+  state_ = State::running;
+  state_text_.clear();
+  last_error_.clear();
+  reported_.clear();
+  progress_ = progress;
+  end_ = outcome.end;
+  delivered_ = progress.position.seq;
+  known_end_ = std::max(outcome.end, progress.position.seq);
+  created_.clear();
+  if (outcome.history_lost) {
+    publisher_.clear();
+    history_lost_ = true;
+  }
+  if (outcome.history_lost || outcome.founded) outbox_wanted_ = true;
+  publisher_.start(*connection_, progress.position.seq);
+  nats::LogHandlers handlers;
+  handlers.on_message = [this](nats::Delivered message) { on_delivered(std::move(message)); };
+  handlers.on_problem = [this](const nats::LogProblem& problem) { on_problem(problem); };
+  subscription_ = connection_->subscribe_log(stream, progress.position.seq + 1, std::move(handlers));
+  peers_->start(*connection_);
+  update_flow();
+  check_stream();
+  caught_up();
+  poke();
+}
+
+void Replicator::on_delivered(nats::Delivered message) {
+  delivered_ = message.seq;
+  if (arrivals_.size() < kMaxArrivals) arrivals_.emplace_back(message.seq, message.time_ms);
+  const bool room = thread_->feed(replica::Incoming{message.seq, message.time_ms, std::move(message.msg_id), std::move(message.data)});
+  if (!room) subscription_->pause();
+}
+
+void Replicator::on_problem(const nats::LogProblem& problem) {
+  if (problem.gap_to != 0 && !problem.ended) {
+    const std::string text = "the stream no longer holds messages " + std::to_string(problem.gap_from) + " to " +
+                             std::to_string(problem.gap_to) + ", which this file has not seen, and this version has no snapshots."
+                             " Changes here are kept in the file. Copy another node's file here (stop this agent; sqlite3 OTHER.db"
+                             " \".backup " + path() + "\") and raise log.max_age or log.max_bytes";
+    log_(LogLevel::error, name() + ": " + text);
+    leave(State::behind);
+    state_text_ = last_error_ = text;
+    return;
+  }
+  reenter(problem.error.message, problem.ended ? 200 : 500);
+}
+
+// Has the stream lost its end, or become another one, without a word?
+void Replicator::check_stream() {
+  watch_wal();
+  if (state_ != State::running || !connected_) return;
+  const StreamSeq position = progress_.position.seq;
+  connection_->stream_state(plan_.stream.name, [this, position, generation = generation_,
+                                                alive = std::weak_ptr<int>(alive_)](Result<nats::StreamState> state) {
+    if (alive.expired() || generation != generation_) return;
+    if (!state) {
+      if (state.error().code == Errc::not_found) reenter(state.error().message, 0);
+      return;  // away: the connection says so
+    }
+    if (created_.empty()) created_ = state->created;
+    if (created_ != state->created) return reenter("it was made anew", 0);
+    if (state->last_seq < position) return reenter("it ends before what this file has seen", 0);
+    known_end_ = std::max(known_end_, state->last_seq);
+  });
+}
+
+void Replicator::update_flow() {
+  if (!thread_) return;
+  const bool running = state_ == State::running;
+  const bool publish = running && publisher_.bytes() < Publisher::kMaxBytes;
+  if (publish != publishing_) thread_->set_publishing(publishing_ = publish);
+  // While an entry compares, the mode is its own.
+  if (state_ == State::entering) return;
+  const auto mode = running && publisher_.bytes() < 4 * Publisher::kMaxBytes ? DatabaseThread::Mode::apply : DatabaseThread::Mode::idle;
+  if (mode != mode_) thread_->set_mode(mode_ = mode);
+}
+
+bool Replicator::outbox_complete() const {
+  return !outbox_wanted_ && !outbox_delay_.active() && progress_.outbox_done;
+}
+
+// Once everything was applied that stood in the stream when it was entered: what it still lacks of ours goes out.
+void Replicator::caught_up() {
+  if (state_ != State::running || progress_.membership != replica::Membership::member) return;
+  const bool there = progress_.position.seq >= end_ ||
+                     (subscription_ && subscription_->last_seq() >= end_ && progress_.waiting == 0);
+  if (!there) return;
+  if (std::exchange(outbox_wanted_, false)) {
+    progress_.outbox_done = false;
+    if (std::exchange(history_lost_, false)) {
+      std::random_device device;
+      const auto delay = std::uniform_int_distribution<int64_t>(0, kSpreadMs)(device);
+      outbox_delay_.start(uv::Milliseconds(delay));
+    } else {
+      thread_->publish_outbox();
+    }
+  }
+  announce_ready();
+}
+
+void Replicator::announce_ready() {
+  if (std::exchange(ready_, true)) return;
+  const Status asked = thread_->ask<std::vector<std::string>>(
+      [](replica::Replica& replica) -> Result<std::vector<std::string>> { return replica.watched(); },
+      [this](Result<std::vector<std::string>> watched) {
+        watched_ = *watched;
+        events_.ready(watched_);
+      });
+  if (!asked) ready_ = false;
+}
+
+// Says a thing once until something else is to be said.
+void Replicator::report(LogLevel level, const std::string& text) {
+  if (text == reported_) return;
+  reported_ = text;
+  log_(level, name() + ": " + text);
+}
+
+Replicator::Work Replicator::work() const {
+  if (state_ == State::preparing) return {"first versions of " + name(), 0, 0};
+  if (entry_) {
+    const auto [done, total] = entry_->compared();
+    if (total != 0) return {"compare " + name(), done, total};
+  }
+  if (state_ == State::running && progress_.membership == replica::Membership::joining) {
+    return {"join " + name(), progress_.position.seq, end_};
+  }
+  if (state_ == State::running && !progress_.outbox_done && progress_.rows_out > 0) {
+    return {"publish " + name(), progress_.rows_out, 0};
+  }
+  return {};
+}
+
+}  // namespace marmot::agent

@@ -1,0 +1,66 @@
+#include "agent/shm_readers.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace marmot::agent {
+
+namespace {
+constexpr off_t kFirstMark = 123;
+constexpr off_t kDeadMansSwitch = 128;
+// Two looks further apart say nothing about what happened in between.
+constexpr int64_t kLookGapUs = 10'000;
+}  // namespace
+
+Result<ShmReaders> ShmReaders::open(const std::string& shm_path) {
+  const int fd = ::open(shm_path.c_str(), O_RDWR | O_CLOEXEC);
+  if (fd < 0) return make_error(Errc::io, "open " + shm_path + ": " + std::strerror(errno), errno);
+  return ShmReaders(fd);
+}
+
+ShmReaders::~ShmReaders() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+ShmReaders::ShmReaders(ShmReaders&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), marks_(other.marks_) {}
+
+bool ShmReaders::others_connected() {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = kDeadMansSwitch;
+  lock.l_len = 1;
+  return ::fcntl(fd_, F_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+}
+
+bool ShmReaders::reading(int64_t now_us) {
+  bool someone = false;
+  for (size_t i = 0; i < marks_.size(); ++i) {
+    Mark& mark = marks_[i];
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = kFirstMark + static_cast<off_t>(i);  // each byte apart: F_GETLK names only the first holder
+    lock.l_len = 1;
+    if (::fcntl(fd_, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) {
+      mark = Mark{};
+      continue;
+    }
+    if (mark.holder != lock.l_pid) {
+      mark = Mark{lock.l_pid, now_us, now_us, false};
+    } else if (!mark.ignored && now_us - mark.seen_us > kLookGapUs) {
+      mark.since_us = now_us;
+    }
+    mark.seen_us = now_us;
+    if (now_us - mark.since_us > kIgnoreAfterUs) mark.ignored = true;
+    if (!mark.ignored) someone = true;
+  }
+  return someone;
+}
+
+}  // namespace marmot::agent

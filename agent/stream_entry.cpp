@@ -1,0 +1,331 @@
+#include "agent/stream_entry.hpp"
+
+#include <ctime>
+#include <utility>
+
+#include "agent/file_identity.hpp"
+#include "common/codec/message.hpp"
+#include "common/replica/capture.hpp"
+
+namespace marmot::agent {
+
+namespace {
+
+constexpr size_t kGenesisMax = 64 * 1024;
+
+uint64_t random_stream_id() { return random_incarnation(); }
+
+std::string utc_stamp() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", &parts);
+  return text;
+}
+
+struct Genesis {
+  uint64_t stream_id = 0;
+  Origin founder;
+};
+
+Result<Genesis> read_genesis(const nats::StoredMessage& message) {
+  TRY_ASSIGN(const codec::Envelope envelope, codec::open(message.data));
+  if (envelope.kind != codec::Kind::genesis) return make_error(Errc::corrupt, "it is of another kind");
+  TRY_ASSIGN(const uint64_t id, codec::decode_genesis(envelope.slice));
+  return Genesis{id, envelope.origin};
+}
+
+}  // namespace
+
+template <class F>
+auto StreamEntry::guarded(F callback) {
+  return [this, alive = std::weak_ptr<int>(alive_), callback = std::move(callback)](auto&&... values) {
+    if (!alive.expired() && done_) callback(std::forward<decltype(values)>(values)...);
+  };
+}
+
+StreamEntry::StreamEntry(uv::Loop& loop, nats::Connection& connection, DatabaseThread& thread, EntryPlan plan,
+                         DatabaseProgress progress, LogSink log, std::function<void(EntryOutcome)> done)
+    : loop_(loop),
+      connection_(connection),
+      thread_(thread),
+      plan_(std::move(plan)),
+      progress_(std::move(progress)),
+      log_(std::move(log)),
+      done_(std::move(done)) {
+  connection_.ensure_stream(plan_.stream, guarded([this](Result<nats::StreamState> state) { on_stream(std::move(state)); }));
+}
+
+StreamEntry::~StreamEntry() = default;
+
+void StreamEntry::finish(EntryOutcome outcome) {
+  comparing_.reset();
+  // The owner may destroy this object in there.
+  std::exchange(done_, nullptr)(std::move(outcome));
+}
+
+void StreamEntry::wait(std::string text, int64_t retry_ms, bool error) {
+  EntryOutcome outcome;
+  outcome.text = std::move(text);
+  outcome.retry_ms = retry_ms;
+  outcome.error = error;
+  finish(std::move(outcome));
+}
+
+void StreamEntry::on_stream(Result<nats::StreamState> state) {
+  if (!state) {
+    const Error& error = state.error();
+    if (error.code == Errc::not_found && !plan_.may_found) {
+      return wait("waiting for the stream " + plan_.stream.name + ": it does not exist on " + connection_.url() +
+                      " (is --name right, and does the first agent run?)", 1000, false);
+    }
+    return wait(error.message, 1000, true);
+  }
+  state_ = *std::move(state);
+  for (const std::string& difference : state_.differences) {
+    log_(LogLevel::warn, plan_.name + ": the stream " + plan_.stream.name + ": " + difference +
+                             " (log.update_existing = true would change the stream)");
+  }
+  if (state_.last_seq == 0) {
+    if (plan_.may_found) return publish_genesis();
+    return wait("waiting for the first agent: the stream " + plan_.stream.name + " is empty", 200, false);
+  }
+  if (state_.first_seq == 1) {
+    return connection_.get_message(plan_.stream.name, 1,
+                                   guarded([this](Result<nats::StoredMessage> message) { on_genesis(std::move(message)); }));
+  }
+  if (progress_.membership == replica::Membership::none) {
+    EntryOutcome outcome;
+    outcome.kind = EntryOutcome::Kind::refused;
+    outcome.text = plan_.path + ": the stream " + plan_.stream.name + " no longer holds its beginning (its first message is " +
+                   std::to_string(state_.first_seq) + "), and this version has no snapshots: start with a copy of another node's file"
+                   " (sqlite3 OTHER.db \".backup " + plan_.path + "\")";
+    return finish(std::move(outcome));
+  }
+  check_position();
+}
+
+void StreamEntry::publish_genesis() {
+  // Another one in each attempt: an id is never used again for other bytes.
+  const uint64_t id = random_stream_id();
+  const Origin origin{progress_.origin.node, Incarnation{random_incarnation()}};
+  const auto messages = codec::seal(codec::Kind::genesis, origin, 0, codec::encode_genesis(id), kGenesisMax);
+  const std::string msg_id = codec::message_id(origin, 0, 0);
+  const Status sent = connection_.publish_log(
+      nats::LogMessage{plan_.stream.subject, plan_.stream.name, msg_id, messages.front(), uint64_t{0}},
+      guarded([this, id](Result<nats::Ack> ack) {
+        // Refused: somebody else was first. Unknown: the next attempt reads what is there.
+        if (!ack) return wait("found the stream: " + ack.error().message, 50, ack.error().code != Errc::refused);
+        stream_id_ = id;
+        state_.first_seq = state_.last_seq = ack->seq;
+        if (progress_.membership == replica::Membership::none) return found();
+        lose_history("the stream was empty");
+      }));
+  if (!sent) wait("found the stream: " + sent.error().message, 1000, true);
+}
+
+void StreamEntry::on_genesis(Result<nats::StoredMessage> message) {
+  if (!message) return wait("read the stream's first message: " + message.error().message, 1000, true);
+  const auto genesis = read_genesis(*message);
+  if (!genesis) {
+    if (genesis.error().code == Errc::newer_format) return wait("upgrade this Marmot: " + genesis.error().message, 10'000, true);
+    EntryOutcome outcome;
+    outcome.kind = EntryOutcome::Kind::refused;
+    outcome.text = "the stream " + plan_.stream.name + " does not begin with Marmot's first message (" + genesis.error().message +
+                   "): choose another --name or --cluster, or delete that stream";
+    return finish(std::move(outcome));
+  }
+  stream_id_ = genesis->stream_id;
+  if (progress_.membership == replica::Membership::none) return without_position(genesis->founder);
+  check_position();
+}
+
+void StreamEntry::without_position(const Origin& founder) {
+  // Our own genesis, whose acknowledgement, or what was to follow it, was cut off.
+  if (founder.node == progress_.origin.node && state_.last_seq == 1) return found();
+  const Status asked = thread_.ask<bool>([](replica::Replica& replica) -> Result<bool> { return replica.empty_file(); },
+                                         guarded([this](Result<bool> empty) {
+                                           if (!empty) return wait(empty.error().message, 1000, true);
+                                           if (*empty) return join();
+                                           start_compare();
+                                         }));
+  if (!asked) wait(asked.error().message, 1000, true);
+}
+
+void StreamEntry::start_compare() {
+  log_(LogLevel::info, plan_.name + ": the file holds data: comparing it with " + std::to_string(state_.last_seq) + " messages of the cluster");
+  thread_.set_mode(DatabaseThread::Mode::compare);
+  nats::LogHandlers handlers;
+  handlers.on_message = guarded([this](nats::Delivered message) {
+    if (message.seq > state_.last_seq) return;
+    fed_ = message.seq;
+    if (!thread_.feed(replica::Incoming{message.seq, message.time_ms, std::move(message.msg_id), std::move(message.data)})) {
+      comparing_->pause();
+    }
+  });
+  handlers.on_problem = guarded([this](const nats::LogProblem& problem) {
+    if (problem.ended) return wait("compare: " + problem.error.message, 1000, true);
+    check_compared();
+  });
+  comparing_ = connection_.subscribe_log(plan_.stream.name, 1, std::move(handlers));
+}
+
+void StreamEntry::on_room() {
+  if (comparing_) comparing_->resume();
+}
+
+std::pair<uint64_t, uint64_t> StreamEntry::compared() const {
+  if (!comparing_) return {0, 0};
+  return {progress_.compared, state_.last_seq};
+}
+
+void StreamEntry::on_progress(const DatabaseProgress& progress) {
+  if (!done_) return;
+  progress_ = progress;
+  if (comparing_ && !progress.trouble.empty()) return wait(progress.trouble, 1000, true);
+  check_compared();
+}
+
+void StreamEntry::check_compared() {
+  if (!comparing_ || comparing_->last_seq() < state_.last_seq || progress_.compared < fed_) return;
+  comparing_.reset();
+  thread_.set_mode(DatabaseThread::Mode::idle);
+  const Status asked = thread_.ask<replica::Comparison>(
+      [](replica::Replica& replica) { return replica.comparison(); },
+      guarded([this](Result<replica::Comparison> comparison) { on_comparison(std::move(comparison)); }));
+  if (!asked) wait(asked.error().message, 1000, true);
+}
+
+void StreamEntry::on_comparison(Result<replica::Comparison> comparison) {
+  if (!comparison) return wait("compare: " + comparison.error().message, 1000, true);
+  const std::string counts = std::to_string(comparison->equal) + " rows equal, " + std::to_string(comparison->differing) + " differ, " +
+                             std::to_string(comparison->only_here) + " only here, " + std::to_string(comparison->only_there) +
+                             " only in the cluster";
+  log_(LogLevel::info, plan_.name + ": " + counts);
+  if (comparison->accepted() || plan_.adopt == Adopt::merge) return join();
+  if (plan_.adopt == Adopt::replace) return back_up();
+  refuse(*comparison);
+}
+
+void StreamEntry::refuse(const replica::Comparison& comparison) {
+  EntryOutcome outcome;
+  outcome.kind = EntryOutcome::Kind::refused;
+  outcome.text = plan_.path + " holds data that never belonged to this cluster: " + std::to_string(comparison.differing) +
+                 " rows differ, " + std::to_string(comparison.only_here) + " are only here (" + std::to_string(comparison.equal) +
+                 " are equal, " + std::to_string(comparison.only_there) + " are only in the cluster).";
+  for (const std::string& example : comparison.examples) outcome.text += "\n  " + example;
+  outcome.text += "\n--adopt merge: the cluster's rows win, local extras are published."
+                  "\n--adopt replace: the cluster's rows only; a backup of this file is kept.";
+  if (!plan_.installed_now) return finish(std::move(outcome));
+  // Leave the file as it was found.
+  const auto take_out = [](replica::Replica& replica) -> Status {
+    const auto mode = read_meta(replica.database(), "journal_mode_before");
+    TRY(replica::cleanup(replica.database()));
+    // Fails while another process has the file open; WAL does no harm then.
+    if (mode) (void)replica.database().exec("PRAGMA journal_mode = " + *mode);
+    return ok();
+  };
+  const Status asked = thread_.change(take_out, guarded([this, outcome](Status done) {
+    EntryOutcome told = outcome;
+    if (!done) told.text += "\n(What this run put into the file could not be removed: " + done.error().message + "; `marmot cleanup` does.)";
+    finish(std::move(told));
+  }));
+  if (!asked) finish(std::move(outcome));
+}
+
+void StreamEntry::back_up() {
+  const std::string backup = plan_.path + ".marmot-backup-" + utc_stamp();
+  const Status asked = thread_.change(
+      [backup](replica::Replica& replica) -> Status {
+        TRY_IN("back up to " + backup, replica.database().exec("VACUUM INTO " + sqlite::quote_text(backup)));
+        return replica.discard_rows();
+      },
+      guarded([this, backup](Status done) {
+        if (!done) return wait("adopt: " + done.error().message, 1000, true);
+        log_(LogLevel::info, plan_.name + ": the file's own rows were discarded; they are kept in " + backup);
+        join();
+      }));
+  if (!asked) wait(asked.error().message, 1000, true);
+}
+
+void StreamEntry::found() {
+  const Status asked = thread_.change([id = stream_id_](replica::Replica& replica) { return replica.found(id); },
+                                      guarded([this](Status done) {
+                                        if (!done) return wait("found the stream: " + done.error().message, 1000, true);
+                                        EntryOutcome outcome;
+                                        outcome.kind = EntryOutcome::Kind::enter;
+                                        outcome.end = state_.last_seq;
+                                        outcome.founded = true;
+                                        finish(std::move(outcome));
+                                      }));
+  if (!asked) wait(asked.error().message, 1000, true);
+}
+
+void StreamEntry::join() {
+  const Status asked = thread_.change(
+      [id = stream_id_, end = state_.last_seq](replica::Replica& replica) { return replica.join(id, end); },
+      guarded([this](Status done) {
+        if (!done) return wait("join: " + done.error().message, 1000, true);
+        EntryOutcome outcome;
+        outcome.kind = EntryOutcome::Kind::enter;
+        outcome.end = state_.last_seq;
+        finish(std::move(outcome));
+      }));
+  if (!asked) wait(asked.error().message, 1000, true);
+}
+
+// Is this the stream, and does it still hold what this file has seen?
+void StreamEntry::check_position() {
+  const replica::Position& position = progress_.position;
+  EntryOutcome enter;
+  enter.kind = EntryOutcome::Kind::enter;
+  enter.end = state_.last_seq;
+  if (stream_id_ != 0 && stream_id_ != position.stream_id) return lose_history("it is another stream");
+  if (position.seq > state_.last_seq) {
+    return lose_history("it ends at " + std::to_string(state_.last_seq) + ", this file has seen " + std::to_string(position.seq));
+  }
+  if (state_.first_seq > position.seq + 1) {
+    EntryOutcome outcome;
+    outcome.kind = EntryOutcome::Kind::behind;
+    outcome.text = "the stream no longer holds messages " + std::to_string(position.seq + 1) + " to " +
+                   std::to_string(state_.first_seq - 1) + ", which this file has not seen, and this version has no snapshots."
+                   " Changes here are kept in the file. Copy another node's file here (stop this agent; sqlite3 OTHER.db"
+                   " \".backup " + plan_.path + "\") and raise log.max_age or log.max_bytes";
+    return finish(std::move(outcome));
+  }
+  // Nothing seen yet, or what was seen last has aged out and the next message is the stream's first.
+  if (position.seq == 0 || position.seq < state_.first_seq) return finish(std::move(enter));
+  connection_.get_message(plan_.stream.name, position.seq, guarded([this, enter](Result<nats::StoredMessage> message) {
+    if (!message) {
+      if (message.error().code != Errc::not_found) return wait("check the stream: " + message.error().message, 1000, true);
+      log_(LogLevel::warn, plan_.name + ": message " + std::to_string(progress_.position.seq) + " was deleted from the stream: cannot"
+                               " check that it is the one this file has seen");
+      return finish(enter);
+    }
+    if (message->msg_id != progress_.position.msg_id) {
+      return lose_history("message " + std::to_string(progress_.position.seq) + " is another one than this file has seen");
+    }
+    finish(enter);
+  }));
+}
+
+void StreamEntry::lose_history(const std::string& why) {
+  log_(LogLevel::error, plan_.name + ": the stream " + plan_.stream.name + " lost history (" + why +
+                            "): reading it again from its beginning, then publishing what it lacks");
+  const uint64_t id = stream_id_ != 0 ? stream_id_ : progress_.position.stream_id;
+  const Incarnation incarnation{random_incarnation()};
+  const Status asked = thread_.change(
+      [id, end = state_.last_seq, incarnation](replica::Replica& replica) { return replica.history_lost(id, end, incarnation); },
+      guarded([this](Status done) {
+        if (!done) return wait("recover from lost history: " + done.error().message, 1000, true);
+        EntryOutcome outcome;
+        outcome.kind = EntryOutcome::Kind::enter;
+        outcome.end = state_.last_seq;
+        outcome.history_lost = true;
+        finish(std::move(outcome));
+      }));
+  if (!asked) wait(asked.error().message, 1000, true);
+}
+
+}  // namespace marmot::agent

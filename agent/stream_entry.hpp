@@ -1,0 +1,100 @@
+// One attempt to find out where a database file stands in its stream, and to get it in (DESIGN.md, section 3):
+//
+//   ensure the stream -> empty: publish the genesis, found it
+//                     -> the file never met a stream: compare what it holds, then join
+//                     -> the file has a position: does the stream still hold that message? else history was lost
+//
+// It runs on the loop, answers once, and may be destroyed at any time (a lost connection). It writes to the file only
+// through Replica::found, join, history_lost and discard_rows, so an attempt cut short is simply made again.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/config.hpp"
+#include "agent/database_thread.hpp"
+#include "agent/nats/transport.hpp"
+#include "agent/uv.hpp"
+#include "common/base/log.hpp"
+
+namespace marmot::agent {
+
+struct EntryPlan {
+  nats::StreamConfig stream;
+  bool may_found = true;    // --join: a stream that is empty is waited for, not founded
+  Adopt adopt = Adopt::refuse;
+  std::string name;         // of the database, for people
+  std::string path;
+  bool installed_now = false;  // this run put the internal tables into the file: refusing takes them out again
+};
+
+struct EntryOutcome {
+  enum class Kind : uint8_t {
+    enter,    // subscribe behind the file's position
+    wait,     // not yet: try again in retry_ms, `text` says why
+    behind,   // the stream no longer holds what comes next for this file
+    refused,  // the file may not join: `text` is for the user; the agent gives up
+  } kind = Kind::wait;
+  std::string text;
+  bool error = false;      // wait: `text` is a fault, not the ordinary course
+  int64_t retry_ms = 1000;
+  StreamSeq end = 0;       // enter: the stream's last sequence
+  bool history_lost = false;
+  bool founded = false;
+};
+
+class StreamEntry {
+ public:
+  // `progress`: as the database thread just told it. All references outlive the StreamEntry.
+  StreamEntry(uv::Loop& loop, nats::Connection& connection, DatabaseThread& thread, EntryPlan plan,
+              DatabaseProgress progress, LogSink log, std::function<void(EntryOutcome)> done);
+  ~StreamEntry();
+  StreamEntry(const StreamEntry&) = delete;
+  StreamEntry& operator=(const StreamEntry&) = delete;
+
+  // The owner passes on what the database thread says while this runs.
+  void on_progress(const DatabaseProgress& progress);
+  void on_room();
+
+  // For a progress bar: messages compared, of how many. 0, 0: not comparing.
+  std::pair<uint64_t, uint64_t> compared() const;
+
+ private:
+  void on_stream(Result<nats::StreamState> state);
+  void publish_genesis();
+  void on_genesis(Result<nats::StoredMessage> message);
+  void without_position(const Origin& founder);
+  void start_compare();
+  void check_compared();
+  void on_comparison(Result<replica::Comparison> comparison);
+  void refuse(const replica::Comparison& comparison);
+  void back_up();
+  void found();
+  void join();
+  void check_position();
+  void lose_history(const std::string& why);
+  void finish(EntryOutcome outcome);
+  void wait(std::string text, int64_t retry_ms, bool error);
+  // Wraps a callback so that it does nothing once this object is gone or done.
+  template <class F>
+  auto guarded(F callback);
+
+  uv::Loop& loop_;
+  nats::Connection& connection_;
+  DatabaseThread& thread_;
+  const EntryPlan plan_;
+  DatabaseProgress progress_;
+  const LogSink log_;
+  std::function<void(EntryOutcome)> done_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+
+  nats::StreamState state_;
+  uint64_t stream_id_ = 0;
+  bool history_lost_ = false;
+  std::unique_ptr<nats::LogSubscription> comparing_;
+  uint64_t fed_ = 0;  // sequence of the last message given to the thread for comparing
+};
+
+}  // namespace marmot::agent
