@@ -43,6 +43,21 @@ std::optional<RunningAgent> parse(const std::string& text) {
   return agent;
 }
 
+Status lock_exclusively(int fd, const std::string& path) {
+  for (int i = 0; ::flock(fd, LOCK_EX | LOCK_NB) != 0; ++i) {
+    if (errno != EWOULDBLOCK && errno != EINTR) return os_error("lock", path);
+    if (i < kTries) {
+      std::this_thread::sleep_for(kBetweenTries);
+      continue;
+    }
+    const auto holder = parse(read_all(fd));
+    return make_error(Errc::refused, "another agent runs here already" +
+                                         (holder ? " (pid " + std::to_string(holder->pid) + ")" : std::string()) +
+                                         ": " + path + " is locked; stop it first");
+  }
+  return ok();
+}
+
 }  // namespace
 
 std::string marmot_dir(const std::string& database_path) { return database_path + "-marmot"; }
@@ -70,18 +85,11 @@ Result<AgentLock> AgentLock::acquire(const std::string& directory, const std::st
   const std::string path = directory + kFileName;
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) return os_error("open", path);
-  AgentLock lock(fd);
-  for (int i = 0; ::flock(fd, LOCK_EX | LOCK_NB) != 0; ++i) {
-    if (errno != EWOULDBLOCK && errno != EINTR) return os_error("lock", path);
-    if (i < kTries) {
-      std::this_thread::sleep_for(kBetweenTries);
-      continue;
-    }
-    const auto holder = parse(read_all(fd));
-    return make_error(Errc::refused, "another agent runs here already" +
-                                         (holder ? " (pid " + std::to_string(holder->pid) + ")" : std::string()) +
-                                         ": " + path + " is locked; stop it first");
+  if (Status locked = lock_exclusively(fd, path); !locked) {
+    ::close(fd);  // only: what the file says belongs to its holder
+    return std::move(locked).error();
   }
+  AgentLock lock(fd);
   const std::string text = nlohmann::json{{"pid", ::getpid()}, {"socket", socket_path}}.dump(
                                -1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {

@@ -1,6 +1,7 @@
 #include "agent/process.hpp"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -35,6 +36,8 @@ struct ChildPlan {
   // The parent may have died before the line above.
   if (::getppid() != plan.parent) ::_exit(127);
   good = good && ::dup2(plan.input, 0) >= 0 && ::dup2(plan.output, 1) >= 0 && ::dup2(plan.output, 2) >= 0;
+  // Ours are close-on-exec; what this process itself inherited may not be. (Linux 5.11; older kernels keep those.)
+  ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);

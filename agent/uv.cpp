@@ -1,5 +1,6 @@
 #include "agent/uv.hpp"
 
+#include <signal.h>
 #include <uv.h>
 
 #include <cassert>
@@ -42,6 +43,8 @@ void close_and_free(State* state) {
 }  // namespace
 
 Loop::Loop() : loop_(std::make_unique<uv_loop_s>()), thread_(std::this_thread::get_id()) {
+  // libuv writes to sockets without MSG_NOSIGNAL: a peer that went away must be an error, not the process's end.
+  ::signal(SIGPIPE, SIG_IGN);
   const int rc = uv_loop_init(loop_.get());
   assert(rc == 0 && "uv_loop_init: out of file descriptors or memory");
   static_cast<void>(rc);

@@ -28,6 +28,7 @@ Error uv_error(int rc);
 
 class Loop {
  public:
+  // Ignores SIGPIPE for the whole process.
   Loop();
   // Runs what close callbacks are left. Asserts that no wrapper is still open.
   ~Loop();

@@ -32,6 +32,7 @@ Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, Str
     by_table[row.table].push_back(&row);
   }
   result.rows += unit.rows.size();
+  split_units += unit.more ? 1 : 0;
   bool waits = false;
   for (size_t i = 0; i < unit.tables.size(); ++i) {
     const UnitTable& wanted = unit.tables[i];

@@ -9,18 +9,24 @@ namespace marmot::replica {
 
 using sqlite::Statement;
 
-void TouchedKeys::add(Table* table, std::string key, WallMs at) {
-  std::string id = std::to_string(table->id) + ' ' + key;
-  const auto [found, added] = index_.try_emplace(std::move(id), list_.size());
-  if (added) list_.push_back(Touched{table, std::move(key), at});
-  else list_[found->second].at = std::max(list_[found->second].at, at);
+void TouchedKeys::add(Table* table, std::string_view key, WallMs at) {
+  std::string id(reinterpret_cast<const char*>(&table->id), sizeof table->id);
+  id += key;
+  const auto known = index_.find(id);
+  if (known != index_.end()) {
+    list_[known->second].at = std::max(list_[known->second].at, at);
+    return;
+  }
+  list_.push_back(Touched{table, std::move(id), at});
+  index_.emplace(list_.back().id, list_.size() - 1);
 }
 
 void TouchedKeys::sort() {
   const auto earlier = [](const Touched& a, const Touched& b) { return a.at < b.at; };
   if (std::is_sorted(list_.begin(), list_.end(), earlier)) return;
   std::stable_sort(list_.begin(), list_.end(), earlier);
-  for (size_t i = 0; i < list_.size(); ++i) index_[std::to_string(list_[i].table->id) + ' ' + list_[i].key] = i;
+  index_.clear();
+  for (size_t i = 0; i < list_.size(); ++i) index_.emplace(list_[i].id, i);
 }
 
 Status UnitStream::row(Table& table, const Version& version, Op op, std::string_view key, const std::vector<ValueView>& values) {
@@ -153,7 +159,7 @@ Status Replica::Impl::read_log_rows(TouchedKeys& touched, bool* more) {
       TRY_ASSIGN(auto key, table->key_of_log(read_log, 2));
       if (!key) continue;
       if (table->running()) {
-        touched.add(table, std::move(*key), read_log.integer(1));
+        touched.add(table, *key, read_log.integer(1));
       } else {
         TRY_ASSIGN(Statement* const park, store.statement(sql::kPark));
         park->bind(1, table->id).bind_blob(2, *key).bind(3, read_log.integer(1));
@@ -164,7 +170,7 @@ Status Replica::Impl::read_log_rows(TouchedKeys& touched, bool* more) {
   return db.exec(last == end ? "DELETE FROM __marmot_log" : "DELETE FROM __marmot_log WHERE seq <= " + std::to_string(last));
 }
 
-Status Replica::Impl::keep_unique(Table& table, const std::string& key) {
+Status Replica::Impl::keep_unique(Table& table, std::string_view key) {
   if (table.info.unique.empty()) return ok();
   TRY_ASSIGN(const auto values, table.unique_values(key));
   for (const Table::UniqueValue& value : values) {
@@ -176,7 +182,7 @@ Status Replica::Impl::keep_unique(Table& table, const std::string& key) {
   return ok();
 }
 
-Status Replica::Impl::drop_unique(Table& table, const std::string& key) {
+Status Replica::Impl::drop_unique(Table& table, std::string_view key) {
   for (const UniqueIndex& index : table.info.unique) {
     TRY_ASSIGN(Statement* const write, store.statement(sql::kUniqueRemove));
     write->bind(1, table.id).bind(2, static_cast<int64_t>(index.id)).bind_blob(3, key);
@@ -187,7 +193,7 @@ Status Replica::Impl::drop_unique(Table& table, const std::string& key) {
 
 // REPLACE deletes by a secondary unique index without firing a trigger: whoever held this row's values before is looked at
 // too, and found gone.
-Status Replica::Impl::find_victims(Table& table, const std::string& key, WallMs at, TouchedKeys& touched) {
+Status Replica::Impl::find_victims(Table& table, std::string_view key, WallMs at, TouchedKeys& touched) {
   if (table.info.unique.empty()) return ok();
   TRY_ASSIGN(const auto values, table.unique_values(key));
   for (const Table::UniqueValue& value : values) {
@@ -197,7 +203,7 @@ Status Replica::Impl::find_victims(Table& table, const std::string& key, WallMs 
     for (;;) {
       TRY_ASSIGN(const bool row, holders->step());
       if (!row) break;
-      touched.add(&table, std::string(holders->blob(0)), at);
+      touched.add(&table, holders->blob(0), at);
     }
   }
   return ok();
@@ -208,13 +214,14 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
   std::vector<ValueView> values;
   touched.sort();
   for (size_t i = 0; i < touched.size(); ++i) {  // grows while victims are found
-    const Touched item = touched[i];
+    const Touched& item = touched[i];
+    const std::string_view key = item.key();
     Table& table = *item.table;
-    TRY_ASSIGN(const auto before, store.find(table.id, item.key));
+    TRY_ASSIGN(const auto before, store.find(table.id, key));
     const bool was_live = before && before->live();
     // Victims first: the row's values are read below, and must not be disturbed.
-    TRY(find_victims(table, item.key, item.at, touched));
-    TRY_ASSIGN(const bool there, table.read(item.key, values));
+    TRY(find_victims(table, key, item.at, touched));
+    TRY_ASSIGN(const bool there, table.read(key, values));
     if (!there && !was_live) {
       // Deleted before its version was made: the tombstone must exist all the same.
       if (before || table.baseline) continue;
@@ -223,17 +230,17 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
     if (there && was_live && before->hash == hash) continue;  // touched, not changed
     const Version version{stamps.of(item.at), self};
     const Op op = !there ? Op::remove : was_live ? Op::update : Op::insert;
-    if (out != nullptr) TRY(out->row(table, version, op, item.key, values));
+    if (out != nullptr) TRY(out->row(table, version, op, key, values));
     const bool inserted = op == Op::insert || (was_live && before->state == RowState::inserted);
     const RowState now = !there ? RowState::dead : inserted ? RowState::inserted : RowState::live;
-    TRY(store.put(table.id, item.key, before.has_value(), version, std::nullopt, hash, now));
+    TRY(store.put(table.id, key, before.has_value(), version, std::nullopt, hash, now));
     if (there) {
-      TRY(keep_unique(table, item.key));
+      TRY(keep_unique(table, key));
     } else {
-      TRY(drop_unique(table, item.key));
-      TRY(table.forget_rowid(item.key));
+      TRY(drop_unique(table, key));
+      TRY(table.forget_rowid(key));
     }
-    if (changes != nullptr) changes->push_back(Change{false, table.info.name, op, describe_key(item.key), version, 0});
+    if (changes != nullptr) changes->push_back(Change{false, table.info.name, op, describe_key(key), version, 0});
   }
   return ok();
 }
@@ -247,6 +254,11 @@ Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>
   if (publishes) TRY_IN("publish schema", publish_schema(out));
   TRY_IN("drain", drain_touched(touched, publishes ? &out : nullptr, changes));
   TRY_ASSIGN(auto finished, out.finish(*more));
+  if (*more) {
+    ++split_units;
+    log(LogLevel::info, "more than atomic_rows = " + std::to_string(settings.atomic_rows) +
+                            " rows are waiting: other nodes get them in parts, each whole");
+  }
   for (OutUnit& unit : finished) units.push_back(std::move(unit));
   return ok();
 }

@@ -1,6 +1,7 @@
 // Inside of Replica: shared by drain.cpp, apply.cpp, outbox.cpp, membership.cpp, schema.cpp and digest.cpp. Not for others.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,22 +19,23 @@ namespace marmot::replica {
 // A key touched since the last drain, with the last time it was.
 struct Touched {
   Table* table = nullptr;
-  std::string key;
+  std::string id;  // the table's id in eight bytes, then the key
   WallMs at = 0;
+  std::string_view key() const { return std::string_view(id).substr(sizeof(int64_t)); }
 };
 
 // The touched keys of one drain, each once.
 class TouchedKeys {
  public:
-  void add(Table* table, std::string key, WallMs at);
+  void add(Table* table, std::string_view key, WallMs at);
   // In order of last touch, so that versions get their true times.
   void sort();
   size_t size() const { return list_.size(); }
   const Touched& operator[](size_t i) const { return list_[i]; }
 
  private:
-  std::vector<Touched> list_;
-  std::unordered_map<std::string, size_t> index_;  // table id and key
+  std::deque<Touched> list_;  // a deque: `index_` points into it, and drain reads while victims are added
+  std::unordered_map<std::string_view, size_t> index_;  // Touched::id
 };
 
 // Writes units of at most `atomic_rows` rows, numbering them as they are finished.
@@ -70,6 +72,7 @@ struct Replica::Impl {
   Origin self;
   Store store;
   bool tracing = false;
+  int64_t split_units = 0;
 
   // Memory that must go back when a transaction rolls back.
   struct State {
@@ -101,6 +104,7 @@ struct Replica::Impl {
   template <class Body>
   Status write(bool polite, int64_t* held_us, Body&& body) {
     const State saved = state;
+    tables_dirty = false;
     auto transaction = sqlite::Transaction::begin(db, sqlite::Transaction::Kind::immediate);
     if (!transaction) return std::move(transaction).error().in("begin");
     const int64_t began = env.monotonic_us();
@@ -140,9 +144,9 @@ struct Replica::Impl {
   Status drain_log(std::vector<OutUnit>& units, std::vector<Change>* changes, bool* more);
   Status read_log_rows(TouchedKeys& touched, bool* more);
   Status drain_touched(TouchedKeys& touched, UnitStream* out, std::vector<Change>* changes);
-  Status find_victims(Table& table, const std::string& key, WallMs at, TouchedKeys& touched);
-  Status keep_unique(Table& table, const std::string& key);
-  Status drop_unique(Table& table, const std::string& key);
+  Status find_victims(Table& table, std::string_view key, WallMs at, TouchedKeys& touched);
+  Status keep_unique(Table& table, std::string_view key);
+  Status drop_unique(Table& table, std::string_view key);
 
   // apply.cpp
   Status apply_message(const Incoming& message, ApplyResult& result);

@@ -99,10 +99,10 @@ sqlite::Database& Replica::database() { return impl_->db; }
 
 Result<bool> Replica::has_work() {
   Impl& impl = *impl_;
-  TRY_ASSIGN(const int64_t data_version, impl.db.query_integer("PRAGMA data_version"));
+  TRY_ASSIGN(const int64_t data_version, impl.store.integer("PRAGMA data_version"));
   if (data_version == impl.data_version) return false;
-  TRY_ASSIGN(const int64_t log, impl.db.query_integer("SELECT EXISTS(SELECT 1 FROM __marmot_log)"));
-  TRY_ASSIGN(const int64_t schema, impl.db.query_integer("PRAGMA schema_version"));
+  TRY_ASSIGN(const int64_t log, impl.store.integer("SELECT EXISTS(SELECT 1 FROM __marmot_log)"));
+  TRY_ASSIGN(const int64_t schema, impl.store.integer("PRAGMA schema_version"));
   if (log != 0 || schema != impl.schema_version) return true;  // asked again until a drain has taken it
   impl.data_version = data_version;
   return false;
@@ -113,7 +113,8 @@ Result<Counters> Replica::counters() {
   TRY_ASSIGN(const bool found, select->step());
   assert(found);
   (void)found;
-  const Counters out{select->integer(0), select->integer(1), select->integer(2), select->integer(3), select->integer(4), select->integer(5)};
+  const Counters out{select->integer(0), select->integer(1), select->integer(2), select->integer(3), select->integer(4), select->integer(5),
+                     impl_->split_units};
   sqlite3_reset(select->get());
   return out;
 }

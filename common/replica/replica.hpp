@@ -126,6 +126,7 @@ struct Counters {
   int64_t staged_parts = 0;
   int64_t quarantined = 0;
   int64_t conflicts = 0;
+  int64_t split_units = 0;  // units since the start that went out or came in as part of a larger one (beyond atomic_rows)
 };
 
 // A table's content in 256 buckets by key hash: equal digests on two nodes mean equal rows.

@@ -61,7 +61,7 @@ Status Replica::Impl::restart(int64_t id) {
     for (;;) {
       TRY_ASSIGN(const bool more, parked->step());
       if (!more) break;
-      touched.add(&table, std::string(parked->blob(0)), parked->integer(1));
+      touched.add(&table, parked->blob(0), parked->integer(1));
     }
   }
   TRY(drain_touched(touched, nullptr, nullptr));

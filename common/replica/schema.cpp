@@ -147,7 +147,7 @@ Status Replica::Impl::schema_changed(TouchedKeys* touched) {
 }
 
 Status Replica::Impl::check_schema(TouchedKeys* touched) {
-  TRY_ASSIGN(const int64_t now, db.query_integer("PRAGMA schema_version"));
+  TRY_ASSIGN(const int64_t now, store.integer("PRAGMA schema_version"));
   if (now == schema_version) return ok();
   return schema_changed(touched);
 }

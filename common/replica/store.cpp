@@ -17,6 +17,15 @@ Result<Statement*> Store::statement(std::string_view sql) {
   return &found->second;
 }
 
+Result<int64_t> Store::integer(std::string_view sql) {
+  TRY_ASSIGN(Statement* const select, statement(sql));
+  TRY_ASSIGN(const bool found, select->step());
+  if (!found) return make_error(Errc::not_found, "no row from: " + std::string(sql));
+  const int64_t value = select->integer(0);
+  sqlite3_reset(select->get());
+  return value;
+}
+
 Result<std::optional<int64_t>> Store::meta_integer(std::string_view key) {
   TRY_ASSIGN(Statement* const get, statement(sql::kMetaGet));
   get->bind(1, key);

@@ -51,6 +51,9 @@ class Store {
   // Prepared on first use, kept for life; reset before it is returned.
   Result<sqlite::Statement*> statement(std::string_view sql);
 
+  // The first column of the first row of a kept statement; `sql` must be a literal.
+  Result<int64_t> integer(std::string_view sql);
+
   Result<std::optional<int64_t>> meta_integer(std::string_view key);
   Result<std::string> meta_text(std::string_view key);  // empty: absent
   Status set_meta(std::string_view key, int64_t value);

@@ -218,7 +218,11 @@ Result<bool> Table::read(std::string_view key, std::vector<ValueView>& values) {
   TRY_ASSIGN(const bool found, select->step());
   if (!found) return false;
   for (size_t i = 0; i < stored_.size(); ++i) values.push_back(select->value(static_cast<int>(i)));
-  return true;
+  // A row whose key was NULL and is no longer is another row now: it is known by its key.
+  const bool has_key = decoded_.is_rowid && std::none_of(key_in_stored_.begin(), key_in_stored_.end(), [&](int at) {
+    return values[static_cast<size_t>(at)].type == ValueType::null;
+  });
+  return !has_key || info.key.empty();
 }
 
 void Table::release() {

@@ -1,7 +1,7 @@
 // How fast the pieces are, measured side by side in one process on one machine: plain SQLite, SQLite with Marmot's
 // triggers, SQLite with the session extension; then drain, publish (encode) and apply. Prints one JSON object.
 //
-//   engine_bench DIRECTORY [ROWS [REPEATS]]
+//   engine_bench DIRECTORY [ROWS [REPEATS [engine]]]      `engine`: drain, publish and apply only (for a profiler)
 // The session extension's declarations are optional in sqlite3.h.
 #define SQLITE_ENABLE_SESSION 1
 #define SQLITE_ENABLE_PREUPDATE_HOOK 1
@@ -80,7 +80,7 @@ sqlite::Database open_application(const std::string& path) {
 }
 
 replica::Replica open_engine(const std::string& path, uint64_t node) {
-  auto db = require(sqlite::Database::open(path, SQLITE_OPEN_READWRITE));
+  auto db = require(sqlite::Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX));
   require(db.exec("PRAGMA busy_timeout = 1000; PRAGMA synchronous = NORMAL"));
   auto engine = require(replica::Replica::open(std::move(db), {}, environment(), {NodeId{node}, Incarnation{node * 10}, Hlc{}}));
   while (!require(engine.baseline())) {}
@@ -205,6 +205,7 @@ int main(int argc, char** argv) {
   const std::filesystem::path directory = argv[1];
   const int rows = argc > 2 ? std::atoi(argv[2]) : 100000;
   const int repeats = argc > 3 ? std::atoi(argv[3]) : 5;
+  const bool engine_only = argc > 4 && std::string_view(argv[4]) == "engine";
   if (rows < 1000 || repeats < 1) fail("ROWS is at least 1000, REPEATS at least 1");
   std::map<std::string, std::vector<double>> samples;
   const struct {
@@ -213,6 +214,7 @@ int main(int argc, char** argv) {
   } captures[] = {{Capture::none, "plain"}, {Capture::marmot, "marmot"}, {Capture::session, "session"}};
   for (int repeat = 0; repeat < repeats; ++repeat) {
     for (const auto& [capture, name] : captures) {  // side by side, so that the machine's moods hit all three
+      if (engine_only) break;
       for (const auto& [batch, count, kind] : {std::tuple{1000, rows, "batch"}, std::tuple{1, rows / 5, "autocommit"}}) {
         const Rates rates = write_rates(directory, capture, count / batch * batch, batch);
         const std::string prefix = std::string(kind) + "." + name + ".";

@@ -6,7 +6,7 @@ usage: run.py LIBMARMOT [--sqlite3 SHELL] [--preload LIBRARY] [PART_OF_A_CLAIM]
 *.sql beside this file hold facts for the stock sqlite3 shell, each in a database file of its own:
 
     -- fact: the claim
-    SQL and dot commands; the extension is loaded
+    SQL and dot commands; the extension is loaded (@LIBMARMOT@ is its name)
     -- =>
     -- the output, line by line; errors stand last, as "error: ..."
 
@@ -40,7 +40,7 @@ class Setting:
         """Runs the stock shell; returns its lines, errors last and without their line numbers."""
         # -batch and -init keep a developer's ~/.sqliterc out.
         done = subprocess.run([self.sqlite3, "-batch", "-init", "/dev/null", db or self.db],
-                              input=(f".load {self.stem}\n" if load else "") + sql, env=self.env, timeout=60,
+                              input=(f".load {self.stem}\n" if load else "") + "PRAGMA synchronous = OFF;\n" + sql.replace("@LIBMARMOT@", self.stem), env=self.env, timeout=60,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="surrogateescape")
         errors = [re.sub(r"^(?:(?:Runtime |Parse )?[Ee]rror)(?:: near| near)? line \d+: ", "error: ", line)
                   for line in done.stderr.splitlines() if re.match(r"^(Runtime |Parse )?[Ee]rror", line)]

@@ -161,10 +161,11 @@ TEST_CASE("publish: a wrong expected last sequence is refused, so that only one 
   Client client(loop, server);
   REQUIRE(client.up());
   REQUIRE(client.ensure(log_stream()));
-  LogMessage genesis = log_message("g1", "one");
+  const std::string one = "g1", two = "g2", data = "genesis";
+  LogMessage genesis = log_message(one, data);
   genesis.expected_last_seq = 0;
   REQUIRE(client.publish(genesis));
-  genesis.msg_id = "g2";
+  genesis.msg_id = two;
   const auto second = client.publish(genesis);
   REQUIRE_FALSE(second);
   CHECK(second.error().code == Errc::refused);

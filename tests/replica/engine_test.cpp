@@ -123,6 +123,20 @@ TEST_CASE("engine: keyless rows of two nodes under one rowid both live, across V
   t.same("SELECT v FROM t ORDER BY v", "a2\nb1 by c\nb2");
 }
 
+TEST_CASE("engine: a row with NULL in its key is known by its rowid until it gets a key") {
+  Three t("CREATE TABLE t(k TEXT PRIMARY KEY, v)");
+  t.a.sql("INSERT INTO t VALUES(NULL,'a')");
+  t.b.sql("INSERT INTO t VALUES(NULL,'b')");
+  t.settle();
+  t.same("SELECT k IS NULL, v FROM t ORDER BY v", "1|a\n1|b");
+  t.c.sql("UPDATE t SET k = 'key' WHERE v = 'a'");
+  t.settle();
+  t.same("SELECT coalesce(k, 'none'), v FROM t ORDER BY v", "key|a\nnone|b");
+  t.a.sql("UPDATE t SET k = NULL WHERE v = 'a'; DELETE FROM t WHERE v = 'b'");
+  t.settle();
+  t.same("SELECT coalesce(k, 'none'), v FROM t ORDER BY v", "none|a");
+}
+
 TEST_CASE("engine: a table created while running reaches the others with its rows") {
   Three t("CREATE TABLE t(id INTEGER PRIMARY KEY)");
   t.b.sql("CREATE TABLE late(k TEXT PRIMARY KEY, v); INSERT INTO late VALUES('k',1.5); CREATE INDEX late_v ON late(v)");
