@@ -24,6 +24,7 @@ WallMs wall_ms() {
 constexpr std::array<int64_t, 10> kRechecks{0, 100, 200, 400, 800, 1500, 3000, 6000, 12'000, 25'000};
 
 constexpr int64_t kNap = 1000;
+constexpr int64_t kMaxNap = 20'000;
 constexpr int64_t kMinAway = 5000;
 constexpr int64_t kMaxBackoff = 1'000'000;
 constexpr int64_t kBusyTold = 5'000'000;      // a lock held by another process for so long is reported
@@ -31,7 +32,7 @@ constexpr int64_t kLogAgain = 10'000'000;     // the same trouble is logged agai
 constexpr int64_t kResumeEvery = 5'000'000;   // stopped tables are tried again
 constexpr int64_t kSyncAfter = 1'000'000;     // the high-water mark reaches the disk at least so often
 
-void nap() { std::this_thread::sleep_for(std::chrono::microseconds(kNap)); }
+void nap(int64_t us = kNap) { std::this_thread::sleep_for(std::chrono::microseconds(us)); }
 
 }  // namespace
 
@@ -133,6 +134,7 @@ void DatabaseThread::Worker::take_queue() {
     queue.clear();
     tags.clear();
     foreign = 0;
+    progress.compared = 0;
     jobs.push_back([this, done = *std::move(reset)](replica::Replica& replica) {
       progress.membership = replica.membership();
       progress.position = replica.position();
@@ -262,13 +264,15 @@ void DatabaseThread::Worker::compare() {
 template <class F>
 auto DatabaseThread::Worker::politely(F attempt) -> decltype(attempt(true)) {
   const int64_t start = monotonic_us();
-  for (int tries = 0;; ++tries) {
-    const bool polite = tries < kPoliteTries && monotonic_us() - start < kPoliteUs && !shared->stop;
+  for (int64_t pause = kNap;;) {
+    const bool polite = monotonic_us() - start < kPoliteUs && !shared->stop;
     if (!polite || !shm || !shm->reading(monotonic_us())) {
       auto result = attempt(polite);
       if (result || result.error().code != Errc::busy || !polite) return result;
+      // Work done for nothing, while the application waited for the lock.
+      pause = std::min(pause + kNap, kMaxNap);
     }
-    nap();
+    nap(pause);
   }
 }
 
@@ -410,7 +414,7 @@ void DatabaseThread::Worker::succeeded() {
 void DatabaseThread::Worker::failed(const char* verb, const Error& error) {
   const int64_t now = monotonic_us();
   if (error.code == Errc::newer_format) return halt("upgrade this Marmot: " + error.message);
-  if (error.code == Errc::corrupt) return halt(setup.path + ": " + error.message + ": restore it from a backup, or rescue it with `sqlite3 FILE .recover`");
+  if (error.code == Errc::corrupt && error.detail != 0) return halt(setup.path + ": " + error.message + ": restore it from a backup, or rescue it with `sqlite3 FILE .recover`");
   std::string text = std::string(verb) + ": " + error.message;
   if (error.code == Errc::busy) {
     if (busy_since == 0) busy_since = now;

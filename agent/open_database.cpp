@@ -75,7 +75,7 @@ Error explain(const OpenOptions& options, const Error& error) {
   switch (error.code) {
     case Errc::corrupt:
       if ((error.detail & 0xff) == SQLITE_NOTADB) {
-        return bad_file(options.path, "is not an SQLite database (or is encrypted): correct the path");
+        return bad_file(options.path, "is not a database (or is encrypted): correct the path");
       }
       return bad_file(options.path, error.message + ": restore it from a backup, or rescue it with `sqlite3 FILE .recover`");
     case Errc::full: return bad_file(options.path, "the disk is full: make room and start again");

@@ -59,6 +59,7 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
       publisher_(loop, plan_.stream.name, plan_.stream.subject, database.name, log_,
                  {[this] {
                     update_flow();
+                    announce_ready();
                     poke();
                   },
                   [this] { reenter("the stream was cut back", 0); }}),
@@ -77,7 +78,7 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
   handlers.progress = [this](const DatabaseProgress& progress) { on_progress(progress); };
   handlers.changes = [this](std::vector<replica::Change> changes) { on_changes(std::move(changes)); };
   handlers.room = [this] {
-    if (subscription_) subscription_->resume();
+    if (subscription_ && !in_gap_) subscription_->resume();
     if (entry_) entry_->on_room();
   };
   thread_ = std::make_unique<DatabaseThread>(setup_of(config, database, log_), std::move(handlers), std::move(sender));
@@ -261,6 +262,7 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
   delivered_ = progress.position.seq;
   known_end_ = std::max(outcome.end, progress.position.seq);
   created_.clear();
+  in_gap_ = false;
   if (outcome.history_lost) {
     publisher_.clear();
     history_lost_ = true;
@@ -286,17 +288,26 @@ void Replicator::on_delivered(nats::Delivered message) {
 }
 
 void Replicator::on_problem(const nats::LogProblem& problem) {
-  if (problem.gap_to != 0 && !problem.ended) {
-    const std::string text = "the stream no longer holds messages " + std::to_string(problem.gap_from) + " to " +
-                             std::to_string(problem.gap_to) + ", which this file has not seen, and this version has no snapshots."
-                             " Changes here are kept in the file. Copy another node's file here (stop this agent; sqlite3 OTHER.db"
-                             " \".backup " + path() + "\") and raise log.max_age or log.max_bytes";
-    log_(LogLevel::error, name() + ": " + text);
-    leave(State::behind);
-    state_text_ = last_error_ = text;
-    return;
-  }
-  reenter(problem.error.message, problem.ended ? 200 : 500);
+  if (problem.gap_to == 0 || problem.ended) return reenter(problem.error.message, problem.ended ? 200 : 500);
+  // Aged out, or deleted one by one by an administrator? Nothing behind the gap is applied until that is known.
+  subscription_->pause();
+  in_gap_ = true;
+  connection_->stream_state(plan_.stream.name, [this, from = problem.gap_from, to = problem.gap_to, generation = generation_,
+                                                alive = std::weak_ptr<int>(alive_)](Result<nats::StreamState> state) {
+    if (alive.expired() || generation != generation_) return;
+    if (!state) return reenter(state.error().message, 500);
+    const std::string what = "messages " + std::to_string(from) + " to " + std::to_string(to);
+    if (state->first_seq > from) {
+      const std::string text = behind_text(what, path());
+      log_(LogLevel::error, name() + ": " + text);
+      leave(State::behind);
+      state_text_ = last_error_ = text;
+      return;
+    }
+    log_(LogLevel::warn, name() + ": " + what + " were deleted from the stream: going on without them; compare the nodes with `marmot verify`");
+    in_gap_ = false;
+    subscription_->resume();
+  });
 }
 
 // Has the stream lost its end, or become another one, without a word?
@@ -352,8 +363,10 @@ void Replicator::caught_up() {
   announce_ready();
 }
 
+// What was in the stream is here, and what was here is in the stream: another node that joins now finds it all.
 void Replicator::announce_ready() {
-  if (std::exchange(ready_, true)) return;
+  if (ready_ || state_ != State::running || !outbox_complete() || !publisher_.all_stored()) return;
+  ready_ = true;
   const Status asked = thread_->ask<std::vector<std::string>>(
       [](replica::Replica& replica) -> Result<std::vector<std::string>> { return replica.watched(); },
       [this](Result<std::vector<std::string>> watched) {

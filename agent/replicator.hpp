@@ -132,6 +132,7 @@ class Replicator {
   StreamSeq end_ = 0;           // of the stream, when it was entered
   bool outbox_wanted_ = true;   // to be taken up once caught up with end_
   bool history_lost_ = false;
+  bool in_gap_ = false;         // paused until it is known why messages are missing
   bool ready_ = false;
   std::string created_;         // the stream's creation time, as it was entered
   StreamSeq delivered_ = 0, known_end_ = 0;

@@ -206,19 +206,23 @@ void Replicator::wait(const std::string& level, int64_t timeout_ms, const Reply&
   const int64_t deadline = Peers::now_ms() + timeout_ms;
   const auto finish = [this, reply](bool done) { reply.finish(Json{{"done", done}, {"pending", publisher_.pending_rows()}}); };
   settle(deadline, [this, level, deadline, finish](bool settled) {
-    if (!settled || level == "published") return finish(settled);
-    Pending pending;
+    if (!settled) return finish(false);
+    // Seen in the stream, not only acknowledged.
     const StreamSeq target = std::max(publisher_.last_stored(), progress_.position.seq);
-    pending.deadline_ms = deadline;
-    pending.poke = [this, target, finish] {
-      for (const Peer& peer : peers_->alive()) {
-        if (peer.applied < target) return false;
-      }
-      finish(true);
-      return true;
-    };
-    pending.timed_out = [finish] { finish(false); };
-    add_pending(std::move(pending));
+    until_applied(target, deadline, [this, level, target, deadline, finish](bool seen) {
+      if (!seen || level == "published") return finish(seen);
+      Pending pending;
+      pending.deadline_ms = deadline;
+      pending.poke = [this, target, finish] {
+        for (const Peer& peer : peers_->alive()) {
+          if (peer.applied < target) return false;
+        }
+        finish(true);
+        return true;
+      };
+      pending.timed_out = [finish] { finish(false); };
+      add_pending(std::move(pending));
+    });
   });
 }
 

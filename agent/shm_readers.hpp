@@ -22,7 +22,8 @@ namespace marmot::agent {
 
 class ShmReaders {
  public:
-  // A mark held by one process for longer than this is an application that keeps a cursor open: waiting for it is idle.
+  // A mark held by one process at one position of the WAL for longer than this is an application that keeps a cursor open:
+  // waiting for it is idle. (One that runs transaction after transaction moves its mark with each of its commits.)
   static constexpr int64_t kIgnoreAfterUs = 50'000;
 
   // `shm_path`: "<database>-shm"; it exists once a transaction has run in WAL mode.
@@ -44,7 +45,8 @@ class ShmReaders {
 
   struct Mark {
     pid_t holder = 0;      // 0: free when last looked at
-    int64_t since_us = 0;  // seen held by `holder` at every look since then
+    uint32_t frame = 0;    // the last frame of its snapshot
+    int64_t since_us = 0;  // seen held by `holder` at that frame, at every look since then
     int64_t seen_us = 0;
     bool ignored = false;  // held for long; until it is seen free or with another holder
   };

@@ -12,6 +12,8 @@ namespace marmot::agent {
 namespace {
 
 constexpr size_t kGenesisMax = 64 * 1024;
+constexpr int kQuietLooks = 4;       // at a stream that does not grow, before the file's rows are judged by it
+constexpr int64_t kQuietMs = 1000;   // over so long
 
 uint64_t random_stream_id() { return random_incarnation(); }
 
@@ -38,6 +40,12 @@ Result<Genesis> read_genesis(const nats::StoredMessage& message) {
 
 }  // namespace
 
+std::string behind_text(const std::string& what, const std::string& path) {
+  return "the stream no longer holds " + what + ", which this file has not seen, and this version has no snapshots. Changes here"
+         " are kept in the file. Copy another node's file here (stop this agent; sqlite3 OTHER.db \".backup " + path +
+         "\") and raise log.max_age or log.max_bytes";
+}
+
 template <class F>
 auto StreamEntry::guarded(F callback) {
   return [this, alive = std::weak_ptr<int>(alive_), callback = std::move(callback)](auto&&... values) {
@@ -47,13 +55,13 @@ auto StreamEntry::guarded(F callback) {
 
 StreamEntry::StreamEntry(uv::Loop& loop, nats::Connection& connection, DatabaseThread& thread, EntryPlan plan,
                          DatabaseProgress progress, LogSink log, std::function<void(EntryOutcome)> done)
-    : loop_(loop),
-      connection_(connection),
+    : connection_(connection),
       thread_(thread),
       plan_(std::move(plan)),
       progress_(std::move(progress)),
       log_(std::move(log)),
-      done_(std::move(done)) {
+      done_(std::move(done)),
+      again_(loop, [this] { look_again(); }) {
   connection_.ensure_stream(plan_.stream, guarded([this](Result<nats::StreamState> state) { on_stream(std::move(state)); }));
 }
 
@@ -154,7 +162,9 @@ void StreamEntry::without_position(const Origin& founder) {
 }
 
 void StreamEntry::start_compare() {
-  log_(LogLevel::info, plan_.name + ": the file holds data: comparing it with " + std::to_string(state_.last_seq) + " messages of the cluster");
+  if (fed_ == 0) {
+    log_(LogLevel::info, plan_.name + ": the file holds data: comparing it with " + std::to_string(state_.last_seq) + " messages of the cluster");
+  }
   thread_.set_mode(DatabaseThread::Mode::compare);
   nats::LogHandlers handlers;
   handlers.on_message = guarded([this](nats::Delivered message) {
@@ -168,7 +178,7 @@ void StreamEntry::start_compare() {
     if (problem.ended) return wait("compare: " + problem.error.message, 1000, true);
     check_compared();
   });
-  comparing_ = connection_.subscribe_log(plan_.stream.name, 1, std::move(handlers));
+  comparing_ = connection_.subscribe_log(plan_.stream.name, fed_ + 1, std::move(handlers));
 }
 
 void StreamEntry::on_room() {
@@ -191,6 +201,7 @@ void StreamEntry::check_compared() {
   if (!comparing_ || comparing_->last_seq() < state_.last_seq || progress_.compared < fed_) return;
   comparing_.reset();
   thread_.set_mode(DatabaseThread::Mode::idle);
+  fed_ = state_.last_seq;
   const Status asked = thread_.ask<replica::Comparison>(
       [](replica::Replica& replica) { return replica.comparison(); },
       guarded([this](Result<replica::Comparison> comparison) { on_comparison(std::move(comparison)); }));
@@ -199,13 +210,28 @@ void StreamEntry::check_compared() {
 
 void StreamEntry::on_comparison(Result<replica::Comparison> comparison) {
   if (!comparison) return wait("compare: " + comparison.error().message, 1000, true);
-  const std::string counts = std::to_string(comparison->equal) + " rows equal, " + std::to_string(comparison->differing) + " differ, " +
-                             std::to_string(comparison->only_here) + " only here, " + std::to_string(comparison->only_there) +
-                             " only in the cluster";
-  log_(LogLevel::info, plan_.name + ": " + counts);
-  if (comparison->accepted() || plan_.adopt == Adopt::merge) return join();
-  if (plan_.adopt == Adopt::replace) return back_up();
-  refuse(*comparison);
+  if (comparison->accepted()) return join();
+  comparison_ = *std::move(comparison);
+  look_again();
+}
+
+// What is missing may be on its way: the first agent publishes its rows one unit after another. A verdict needs a stream
+// that has been quiet for a while.
+void StreamEntry::look_again() {
+  connection_.stream_state(plan_.stream.name, guarded([this](Result<nats::StreamState> state) {
+    if (!state) return wait("compare: " + state.error().message, 1000, true);
+    const bool grown = state->last_seq > state_.last_seq;
+    state_.last_seq = state->last_seq;
+    quiet_ = grown ? 0 : quiet_ + 1;
+    if (grown) return start_compare();
+    if (quiet_ < kQuietLooks) return again_.start(uv::Milliseconds(kQuietMs / kQuietLooks));
+    log_(LogLevel::info, plan_.name + ": " + std::to_string(comparison_.equal) + " rows equal, " + std::to_string(comparison_.differing) +
+                             " differ, " + std::to_string(comparison_.only_here) + " only here, " + std::to_string(comparison_.only_there) +
+                             " only in the cluster");
+    if (plan_.adopt == Adopt::merge) return join();
+    if (plan_.adopt == Adopt::replace) return back_up();
+    refuse(comparison_);
+  }));
 }
 
 void StreamEntry::refuse(const replica::Comparison& comparison) {
@@ -288,10 +314,7 @@ void StreamEntry::check_position() {
   if (state_.first_seq > position.seq + 1) {
     EntryOutcome outcome;
     outcome.kind = EntryOutcome::Kind::behind;
-    outcome.text = "the stream no longer holds messages " + std::to_string(position.seq + 1) + " to " +
-                   std::to_string(state_.first_seq - 1) + ", which this file has not seen, and this version has no snapshots."
-                   " Changes here are kept in the file. Copy another node's file here (stop this agent; sqlite3 OTHER.db"
-                   " \".backup " + plan_.path + "\") and raise log.max_age or log.max_bytes";
+    outcome.text = behind_text("messages " + std::to_string(position.seq + 1) + " to " + std::to_string(state_.first_seq - 1), plan_.path);
     return finish(std::move(outcome));
   }
   // Nothing seen yet, or what was seen last has aged out and the next message is the stream's first.

@@ -45,6 +45,9 @@ struct EntryOutcome {
   bool founded = false;
 };
 
+// Why a file cannot go on, and the cure. `what`: "messages 3 to 7".
+std::string behind_text(const std::string& what, const std::string& path);
+
 class StreamEntry {
  public:
   // `progress`: as the database thread just told it. All references outlive the StreamEntry.
@@ -69,6 +72,7 @@ class StreamEntry {
   void start_compare();
   void check_compared();
   void on_comparison(Result<replica::Comparison> comparison);
+  void look_again();
   void refuse(const replica::Comparison& comparison);
   void back_up();
   void found();
@@ -81,7 +85,6 @@ class StreamEntry {
   template <class F>
   auto guarded(F callback);
 
-  uv::Loop& loop_;
   nats::Connection& connection_;
   DatabaseThread& thread_;
   const EntryPlan plan_;
@@ -95,6 +98,9 @@ class StreamEntry {
   bool history_lost_ = false;
   std::unique_ptr<nats::LogSubscription> comparing_;
   uint64_t fed_ = 0;  // sequence of the last message given to the thread for comparing
+  replica::Comparison comparison_;
+  uv::Timer again_;
+  int quiet_ = 0;     // looks at a stream that did not grow, one after another
 };
 
 }  // namespace marmot::agent
