@@ -183,6 +183,23 @@ TEST_CASE("nats server: --listen is obeyed; when it is taken that is an error th
         std::string::npos);
 }
 
+TEST_CASE("nats server: listening for other machines without a password is warned of, with one it is not") {
+  Fixture f;
+  NatsServerOptions options = f.options("0.0.0.0:" + std::to_string(free_port()));
+  {
+    auto open = f.start(options);
+    REQUIRE_MESSAGE(open, open.error().message);
+    CHECK((*open)->url() == "nats://127.0.0.1:" + std::to_string((*open)->port()));
+    CHECK((*open)->address() == options.listen);
+  }
+  CHECK(f.logged.find("anybody who can reach " + options.listen) != std::string::npos);
+  f.logged.clear();
+  options.user = "u";
+  options.password = "p";
+  CHECK(f.start(options));
+  CHECK(f.logged == "");
+}
+
 TEST_CASE("nats server: one that a killed agent left behind is ended, and its port is kept") {
   Fixture f;
   // The server that outlives: a child of a process that dies by -9 without the death signal reaching it in time is played
