@@ -24,7 +24,7 @@ WallMs wall_ms() {
 constexpr std::array<int64_t, 10> kRechecks{0, 100, 200, 400, 800, 1500, 3000, 6000, 12'000, 25'000};
 
 constexpr int64_t kNap = 1000;
-constexpr int64_t kMaxNap = 20'000;
+constexpr int64_t kMaxNap = 64'000;
 constexpr int64_t kMinAway = 5000;
 constexpr int64_t kMaxBackoff = 1'000'000;
 constexpr int64_t kBusyTold = 5'000'000;      // a lock held by another process for so long is reported
@@ -269,8 +269,8 @@ auto DatabaseThread::Worker::politely(F attempt) -> decltype(attempt(true)) {
     if (!polite || !shm || !shm->reading(monotonic_us())) {
       auto result = attempt(polite);
       if (result || result.error().code != Errc::busy || !polite) return result;
-      // Work done for nothing, while the application waited for the lock.
-      pause = std::min(pause + kNap, kMaxNap);
+      // Work done for nothing, while the application found the lock taken.
+      pause = std::min(pause * 4, kMaxNap);
     }
     nap(pause);
   }

@@ -307,6 +307,8 @@ void Replicator::on_problem(const nats::LogProblem& problem) {
     log_(LogLevel::warn, name() + ": " + what + " were deleted from the stream: going on without them; compare the nodes with `marmot verify`");
     in_gap_ = false;
     subscription_->resume();
+    caught_up();
+    poke();
   });
 }
 
@@ -340,6 +342,13 @@ void Replicator::update_flow() {
   if (mode != mode_) thread_->set_mode(mode_ = mode);
 }
 
+// The stream is in the file up to here; where its last messages were deleted that is further than the file's position.
+StreamSeq Replicator::applied() const {
+  const StreamSeq position = progress_.position.seq;
+  if (state_ != State::running || !subscription_ || in_gap_ || position < delivered_) return position;
+  return std::max(position, subscription_->last_seq());
+}
+
 bool Replicator::outbox_complete() const {
   return !outbox_wanted_ && !outbox_delay_.active() && progress_.outbox_done;
 }
@@ -347,9 +356,7 @@ bool Replicator::outbox_complete() const {
 // Once everything was applied that stood in the stream when it was entered: what it still lacks of ours goes out.
 void Replicator::caught_up() {
   if (state_ != State::running || progress_.membership != replica::Membership::member) return;
-  const bool there = progress_.position.seq >= end_ ||
-                     (subscription_ && subscription_->last_seq() >= end_ && progress_.waiting == 0);
-  if (!there) return;
+  if (applied() < end_) return;
   if (std::exchange(outbox_wanted_, false)) {
     progress_.outbox_done = false;
     if (std::exchange(history_lost_, false)) {

@@ -94,6 +94,7 @@ class Replicator {
   void poke();
   Peers::Self self() const;
   bool outbox_complete() const;
+  StreamSeq applied() const;
   StreamSeq stream_end() const;
   std::string state_name() const;
   Json status_json(const std::optional<replica::Counters>& counters) const;
