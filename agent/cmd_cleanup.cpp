@@ -51,7 +51,7 @@ Status clean_file(const std::string& path, std::string& told) {
   TRY(replica::cleanup(db));
   TRY_ASSIGN(const int64_t after, count_ours(db));
   if (after != 0) return make_error(Errc::internal, grouped(after) + " schema objects of Marmot are left");
-  told += path + ": removed " + counted(before, "table, index or trigger") + " of Marmot\n";
+  told += path + ": removed " + counted(before, "schema object") + " of Marmot\n";
   if (mode.empty()) return ok();
   const auto now = db.query_text("PRAGMA journal_mode = " + mode);
   if (now && *now == mode) {

@@ -1,6 +1,7 @@
-// libmarmot: `.load libmarmot`, load_extension('libmarmot'). It gives a connection Marmot's functions and nothing else: no
-// hook, no thread, no socket, and no built-in of SQLite's is touched.
-#include <sqlite3ext.h>
+// libmarmot: `.load libmarmot`, load_extension('libmarmot'). It gives a connection Marmot's functions and nothing else:
+// no hook, no thread, no socket, and no built-in of SQLite's is touched.
+#include "common/sqlite/api.hpp"
+
 extern "C" {
 SQLITE_EXTENSION_INIT1
 }

@@ -20,7 +20,10 @@ namespace {
 class Call {
  public:
   Call(sqlite3_context* context, int count, sqlite3_value** values)
-      : context_(context), count_(count), values_(values), db_(sqlite::Database::borrow(sqlite3_context_db_handle(context))) {}
+      : context_(context),
+        count_(count),
+        values_(values),
+        db_(sqlite::Database::borrow(sqlite3_context_db_handle(context))) {}
 
   sqlite::Database& db() { return db_; }
   int count() const { return count_; }
@@ -89,12 +92,14 @@ Result<std::vector<std::string>> tables_for(sqlite::Database& db, const std::str
   for (const replica::Candidate& table : tables) {
     if (sqlite3_stricmp(table.name.c_str(), pattern.c_str()) == 0) {
       if (!table.not_watched) return std::vector<std::string>{table.name};
-      return make_error(Errc::bad_input, table.name + " cannot be watched: it is " + std::string(reason(*table.not_watched)));
+      return make_error(Errc::bad_input,
+                        table.name + " cannot be watched: it is " + std::string(reason(*table.not_watched)));
     }
     if (!table.not_watched && sqlite3_strglob(pattern.c_str(), table.name.c_str()) == 0) out.push_back(table.name);
   }
   if (out.empty()) {
-    return make_error(Errc::not_found, "no table is called or matches '" + pattern + "'; give a table's name or a GLOB such as '*'");
+    return make_error(Errc::not_found, "no table is called or matches '" + pattern +
+                                           "'; give a table's name or a GLOB such as '*'");
   }
   return out;
 }
@@ -124,7 +129,8 @@ Status marmot_cleanup(Call& call) {
   TRY_ASSIGN(const bool installed, has_table(call.db(), "__marmot_table"));
   const Status done = replica::cleanup(call.db());
   if (!done && (done.error().detail & 0xff) == SQLITE_LOCKED) {
-    return make_error(Errc::busy, done.error().message + "; run SELECT marmot_cleanup() alone, with no other statement open",
+    return make_error(Errc::busy,
+                      done.error().message + "; run SELECT marmot_cleanup() alone, with no other statement open",
                       done.error().detail);
   }
   TRY(done);
@@ -171,8 +177,9 @@ Status marmot_new_id(Call& call) {
 Status marmot_pending(Call& call) {
   TRY_ASSIGN(const bool installed, has_table(call.db(), "__marmot_version"));
   if (!installed) return call.give(0);
-  TRY_ASSIGN(const int64_t count, call.db().query_integer("SELECT (SELECT count(*) FROM main.__marmot_log)"
-                                                          " + (SELECT count(*) FROM main.__marmot_version WHERE seq IS NULL)"));
+  TRY_ASSIGN(const int64_t count,
+             call.db().query_integer("SELECT (SELECT count(*) FROM main.__marmot_log)"
+                                     " + (SELECT count(*) FROM main.__marmot_version WHERE seq IS NULL)"));
   return call.give(count);
 }
 
@@ -192,8 +199,8 @@ Status check_level(const std::string& level) {
 // A transaction would hold the snapshot in which nothing ever arrives (or the changes that nobody sees yet).
 Status check_no_transaction(sqlite::Database& db) {
   if (!db.in_transaction() && sqlite3_txn_state(db.get(), "main") == SQLITE_TXN_NONE) return ok();
-  return make_error(Errc::refused, "a transaction or another statement is open on this connection, so no progress can be seen; "
-                                   "commit first, and run SELECT marmot_wait(...) alone");
+  return make_error(Errc::refused, "a transaction or another statement is open on this connection, so no progress can "
+                                   "be seen; commit first, and run SELECT marmot_wait(...) alone");
 }
 
 // Busy (a recovery, a checkpoint with an exclusive lock) is "not yet".
@@ -214,7 +221,10 @@ Status marmot_wait(Call& call) {
   }
   TRY(check_no_transaction(call.db()));
   TRY_ASSIGN(const bool installed, has_table(call.db(), "__marmot_version"));
-  if (!installed) return make_error(Errc::not_found, "this file is not watched; start `marmot agent` on it or SELECT marmot_watch('*')");
+  if (!installed) {
+    return make_error(Errc::not_found,
+                      "this file is not watched; start `marmot agent` on it or SELECT marmot_watch('*')");
+  }
   using Clock = std::chrono::steady_clock;
   const auto deadline = Clock::now() + std::chrono::milliseconds(timeout_ms);
   for (int sleep_ms = 1;; sleep_ms = std::min(sleep_ms * 2, kLongestSleepMs)) {
@@ -272,8 +282,9 @@ extern "C" void call_function(sqlite3_context* context, int count, sqlite3_value
 
 Status register_functions(sqlite3* db) {
   for (const Function& function : kFunctions) {
-    const int rc = sqlite3_create_function_v2(db, function.name, function.arguments, SQLITE_UTF8 | function.flags,
-                                              const_cast<Function*>(&function), call_function, nullptr, nullptr, nullptr);
+    void* self = const_cast<Function*>(&function);
+    const int rc = sqlite3_create_function_v2(db, function.name, function.arguments, SQLITE_UTF8 | function.flags, self,
+                                              call_function, nullptr, nullptr, nullptr);
     if (rc != SQLITE_OK) return sqlite::error_of(db, rc).in(function.name);
   }
   return ok();

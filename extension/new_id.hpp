@@ -5,8 +5,8 @@
 //   | milliseconds since 2020-01-01 UTC: 41 | 12          |   until September 2089
 //   +---------------------------------------+-------------+
 //
-// The lower 12 bits start at random in each millisecond and count up; a run of more than 4096 ids in a millisecond borrows
-// from the next.
+// The lower 12 bits start at random in each millisecond and count up; a run of more than 4096 ids in a millisecond
+// borrows from the next.
 #pragma once
 
 #include <atomic>

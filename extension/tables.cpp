@@ -26,14 +26,15 @@ Result<std::string> sql_of_tables(sqlite::Database&) {
 }
 
 Result<std::string> sql_of_conflicts(sqlite::Database&) {
-  return std::string("SELECT id, at, kind, tbl, key, winner_node, loser_node, loser_row FROM main.__marmot_conflict ORDER BY id");
+  return std::string("SELECT id, at, kind, tbl, key, winner_node, loser_node, loser_row FROM main.__marmot_conflict "
+                     "ORDER BY id");
 }
 
-// What the log holds (its key columns as SQL literals, as many as the table's key has), then what is drained and not yet
-// acknowledged.
+// What the log holds (its key columns as SQL literals, as many as the table's key has), then what is drained and not
+// yet acknowledged.
 Result<std::string> sql_of_changes(sqlite::Database& db) {
-  TRY_ASSIGN(const int64_t columns,
-             db.query_integer("SELECT count(*) FROM pragma_table_info('__marmot_log', 'main') WHERE name GLOB 'k[0-9]*'"));
+  TRY_ASSIGN(const int64_t columns, db.query_integer("SELECT count(*) FROM pragma_table_info('__marmot_log', 'main') "
+                                                     "WHERE name GLOB 'k[0-9]*'"));
   std::string key = "CASE t.n WHEN 0 THEN 'rowid ' || l.k1 WHEN 1 THEN quote(l.k1)";
   std::string list = "quote(l.k1)";
   for (int64_t i = 2; i <= columns; ++i) {
@@ -41,9 +42,10 @@ Result<std::string> sql_of_changes(sqlite::Database& db) {
     key += " WHEN " + std::to_string(i) + " THEN '(' || " + list + " || ')'";
   }
   key += " END";
-  return "WITH t AS MATERIALIZED (SELECT w.id, w.name, (SELECT count(*) FROM pragma_table_info(w.name, 'main') WHERE pk) AS n "
-         "FROM main.__marmot_table w) "
-         "SELECT * FROM (SELECT t.name, " + key + ", CASE l.op WHEN 1 THEN 'insert' WHEN 2 THEN 'update' ELSE 'delete' END, l.ts "
+  return "WITH t AS MATERIALIZED (SELECT w.id, w.name, "
+         "(SELECT count(*) FROM pragma_table_info(w.name, 'main') WHERE pk) AS n FROM main.__marmot_table w) "
+         "SELECT * FROM (SELECT t.name, " + key + ", "
+         "CASE l.op WHEN 1 THEN 'insert' WHEN 2 THEN 'update' ELSE 'delete' END, l.ts "
          "FROM main.__marmot_log l LEFT JOIN t ON t.id = l.tbl ORDER BY l.seq) "
          "UNION ALL SELECT t.name, v.key, iif(v.state, 'write', 'delete'), v.hlc >> 16 "
          "FROM main.__marmot_version v LEFT JOIN t ON t.id = v.tbl WHERE v.seq IS NULL";
@@ -52,7 +54,8 @@ Result<std::string> sql_of_changes(sqlite::Database& db) {
 constexpr std::array<Table, 3> kTables{{
     {"marmot_tables", "CREATE TABLE x(id INT, name TEXT, mode TEXT, stopped TEXT)", sql_of_tables},
     {"marmot_conflicts",
-     "CREATE TABLE x(id INT, at INT, kind TEXT, tbl TEXT, key TEXT, winner_node INT, loser_node INT, loser_row TEXT)", sql_of_conflicts},
+     "CREATE TABLE x(id INT, at INT, kind TEXT, tbl TEXT, key TEXT, winner_node INT, loser_node INT, loser_row TEXT)",
+     sql_of_conflicts},
     {"marmot_changes", "CREATE TABLE x(tbl TEXT, key TEXT, op TEXT, at INT)", sql_of_changes},
 }};
 
@@ -127,8 +130,8 @@ extern "C" int table_filter(sqlite3_vtab_cursor* base, int, const char*, int, sq
     auto db = sqlite::Database::borrow(table.db);
     cursor.has_row = false;
     cursor.number = 0;
-    TRY_ASSIGN(const int64_t installed,
-               db.query_integer("SELECT count(*) FROM main.sqlite_schema WHERE type = 'table' AND name = '__marmot_table'"));
+    TRY_ASSIGN(const int64_t installed, db.query_integer("SELECT count(*) FROM main.sqlite_schema "
+                                                         "WHERE type = 'table' AND name = '__marmot_table'"));
     if (installed == 0) return ok();
     TRY_ASSIGN(const std::string sql, table.table.sql(db));
     TRY_ASSIGN(cursor.rows, db.prepare(sql));

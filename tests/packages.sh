@@ -11,7 +11,7 @@ set -euo pipefail
 
 packages_build=(
   g++ meson ninja-build pkg-config
-  libsqlite3-dev libuv1-dev libnats-dev libzstd-dev libxxhash-dev
+  libsqlite3-dev libuv1-dev libnats-dev libssl-dev libzstd-dev libxxhash-dev
   libmsgpack-cxx-dev libtoml11-dev libcli11-dev libspdlog-dev nlohmann-json3-dev
 )
 packages_runtime=(

@@ -165,7 +165,7 @@ class Connection {
   virtual const std::string& down_reason() const = 0;  // empty when connected
 
   // -- core NATS: at most once, nothing is kept while disconnected -------------------------------------------------
-  // Errc::unavailable when not connected, bad_input above max_payload, busy when 16 MB are waiting to be written.
+  // Errc::unavailable when not connected, bad_input above max_payload, busy when 80 MB (log included) wait to be written.
   virtual Status publish(std::string_view subject, std::string_view data, std::string_view reply = {}) = 0;
 
   // Wildcards allowed. Kept across reconnects. Beyond 16 MB waiting for the loop messages are dropped, with on_error.

@@ -25,7 +25,8 @@ std::string fill(std::string_view text, const std::vector<Substitution>& values)
     if (open == std::string_view::npos) return out += text;
     const size_t close = text.find("}}", open);
     const std::string_view name = text.substr(open + 2, close - open - 2);
-    const auto value = std::find_if(values.begin(), values.end(), [&](const Substitution& s) { return s.name == name; });
+    const auto is_it = [&](const Substitution& value) { return value.name == name; };
+    const auto value = std::find_if(values.begin(), values.end(), is_it);
     assert(value != values.end());
     out += text.substr(0, open);
     out += value->text;
@@ -117,8 +118,8 @@ std::vector<Object> objects_of(const TableInfo& table, int64_t id) {
   return out;
 }
 
-// Makes what is missing and what is not as it should be (another version's triggers, a key that changed). True: a trigger
-// was missing, so writes may have gone by unseen.
+// Makes what is missing and what is not as it should be (another version's triggers, a key that changed). True: a
+// trigger was missing, so writes may have gone by unseen.
 Result<bool> put_in_place(sqlite::Database& db, const TableInfo& table, int64_t id) {
   bool missed = false;
   for (const Object& object : objects_of(table, id)) {
@@ -126,7 +127,7 @@ Result<bool> put_in_place(sqlite::Database& db, const TableInfo& table, int64_t 
     TRY_ASSIGN(const std::string now, stored_sql(db, object.name));
     if (now == object.stored) continue;
     if (!now.empty()) {
-      TRY(db.exec(std::string(is_index ? "DROP INDEX" : "DROP TRIGGER") + " main." + sqlite::quote_identifier(object.name)));
+      TRY(db.exec((is_index ? "DROP INDEX main." : "DROP TRIGGER main.") + sqlite::quote_identifier(object.name)));
     } else if (!is_index) {
       missed = true;
     }
@@ -136,8 +137,8 @@ Result<bool> put_in_place(sqlite::Database& db, const TableInfo& table, int64_t 
 }
 
 Status widen_log(sqlite::Database& db, size_t keys) {
-  TRY_ASSIGN(const int64_t have,
-             db.query_integer("SELECT count(*) FROM pragma_table_info('__marmot_log', 'main') WHERE name GLOB 'k[0-9]*'"));
+  TRY_ASSIGN(const int64_t have, db.query_integer("SELECT count(*) FROM pragma_table_info('__marmot_log', 'main') "
+                                                  "WHERE name GLOB 'k[0-9]*'"));
   for (size_t i = static_cast<size_t>(have) + 1; i <= keys; ++i) {
     TRY(db.exec("ALTER TABLE main.__marmot_log ADD COLUMN k" + std::to_string(i)));
   }
@@ -149,10 +150,12 @@ Status widen_log(sqlite::Database& db, size_t keys) {
 // Ids are never used again: not after an unwatch, for versions may still name them, and not while triggers carry them
 // (somebody dropped __marmot_table, as a migration tool does with tables that it does not know).
 Result<int64_t> new_id(sqlite::Database& db, const std::vector<InstalledTrigger>& triggers) {
-  TRY_ASSIGN(int64_t id, db.query_integer("SELECT 1 + max((SELECT coalesce(max(id), 0) FROM main.__marmot_table),"
-                                          " coalesce((SELECT value FROM main.__marmot_meta WHERE key = 'last_table_id'), 0))"));
+  TRY_ASSIGN(int64_t id,
+             db.query_integer("SELECT 1 + max((SELECT coalesce(max(id), 0) FROM main.__marmot_table),"
+                              " coalesce((SELECT value FROM main.__marmot_meta WHERE key = 'last_table_id'), 0))"));
   for (const InstalledTrigger& trigger : triggers) id = std::max(id, trigger.table_id + 1);
-  TRY(db.exec("INSERT OR REPLACE INTO main.__marmot_meta(key, value) VALUES('last_table_id', " + std::to_string(id) + ")"));
+  TRY(db.exec("INSERT OR REPLACE INTO main.__marmot_meta(key, value) "
+              "VALUES('last_table_id', " + std::to_string(id) + ")"));
   return id;
 }
 
@@ -169,14 +172,16 @@ bool is_on(const InstalledTrigger& trigger, std::string_view table) {
 // unless that row's triggers went away with a renamed table.
 Result<std::optional<Registered>> find_registered(sqlite::Database& db, const std::vector<InstalledTrigger>& triggers,
                                                   std::string_view table) {
-  TRY_ASSIGN(sqlite::Statement rows, db.prepare("SELECT id, name, name = ?1 COLLATE NOCASE FROM main.__marmot_table ORDER BY id"));
+  TRY_ASSIGN(sqlite::Statement rows,
+             db.prepare("SELECT id, name, name = ?1 COLLATE NOCASE FROM main.__marmot_table ORDER BY id"));
   rows.bind(1, table);
   std::optional<Registered> by_name;
   for (;;) {
     TRY_ASSIGN(const bool more, rows.step());
     if (!more) return by_name;
     Registered row{rows.integer(0), std::string(rows.text(1))};
-    const auto trigger = std::find_if(triggers.begin(), triggers.end(), [&](const auto& t) { return t.table_id == row.id; });
+    const auto is_its = [&](const InstalledTrigger& trigger) { return trigger.table_id == row.id; };
+    const auto trigger = std::find_if(triggers.begin(), triggers.end(), is_its);
     if (trigger == triggers.end()) {
       if (rows.integer(2) != 0) by_name = std::move(row);
     } else if (is_on(*trigger, table)) {
@@ -186,7 +191,8 @@ Result<std::optional<Registered>> find_registered(sqlite::Database& db, const st
 }
 
 // The id of a table that is about to be watched: its own from before, or a new one.
-Result<int64_t> register_table(sqlite::Database& db, const std::string& table, const std::vector<InstalledTrigger>& triggers) {
+Result<int64_t> register_table(sqlite::Database& db, const std::string& table,
+                               const std::vector<InstalledTrigger>& triggers) {
   TRY_ASSIGN(const std::optional<Registered> known, find_registered(db, triggers, table));
   if (!known) {
     TRY_ASSIGN(const int64_t id, new_id(db, triggers));
@@ -195,14 +201,16 @@ Result<int64_t> register_table(sqlite::Database& db, const std::string& table, c
     return id;
   }
   if (known->name != table) {
-    TRY(db.exec("UPDATE main.__marmot_table SET name = " + sqlite::quote_text(table) + " WHERE id = " + std::to_string(known->id)));
+    TRY(db.exec("UPDATE main.__marmot_table SET name = " + sqlite::quote_text(table) +
+                " WHERE id = " + std::to_string(known->id)));
   }
   return known->id;
 }
 
 Status drop_objects(sqlite::Database& db, std::string_view pattern) {
-  TRY_ASSIGN(sqlite::Statement rows, db.prepare("SELECT type, name FROM main.sqlite_schema WHERE name GLOB ?1 AND sql IS NOT NULL "
-                                                "ORDER BY type = 'table', type = 'index'"));
+  TRY_ASSIGN(sqlite::Statement rows,
+             db.prepare("SELECT type, name FROM main.sqlite_schema WHERE name GLOB ?1 AND sql IS NOT NULL "
+                        "ORDER BY type = 'table', type = 'index'"));
   rows.bind(1, pattern);
   std::vector<std::string> drops;
   for (;;) {
@@ -241,7 +249,8 @@ Result<Watched> watch(sqlite::Database& db, const TableInfo& table, WatchMode mo
   if (mode == WatchMode::full) {
     return make_error(Errc::bad_input, verb + ": mode 'full' (old values kept) is not in this version; use 'keys'");
   }
-  if (sqlite3_strnicmp(table.name.c_str(), "__marmot_", 9) == 0 || sqlite3_strnicmp(table.name.c_str(), "sqlite_", 7) == 0) {
+  const char* name = table.name.c_str();
+  if (sqlite3_strnicmp(name, "__marmot_", 9) == 0 || sqlite3_strnicmp(name, "sqlite_", 7) == 0) {
     return make_error(Errc::bad_input, verb + ": it is not an application's table");
   }
   TRY_ASSIGN(Scope scope, Scope::begin(db));

@@ -34,7 +34,7 @@ Result<bool> is_strict(sqlite::Database& db, const std::string& table) {
   return found && row.integer(0) != 0;
 }
 
-// The affinity rules of https://www.sqlite.org/datatype3.html#determination_of_column_affinity, as a type name that has it.
+// A type name of the affinity that SQLite derives (datatype3.html, "Determination Of Column Affinity").
 std::string_view affinity(std::string_view declared_type) {
   const std::string type = fold(declared_type);
   const auto has = [&](std::string_view part) { return type.find(part) != std::string::npos; };
@@ -45,8 +45,8 @@ std::string_view affinity(std::string_view declared_type) {
   return "NUMERIC";
 }
 
-// Literals, bare words (SQLite takes `DEFAULT abc` for the string), NULL, TRUE and FALSE, signed and in parentheses: what
-// ADD COLUMN accepts, and a little more. CURRENT_TIME and its like, functions and operators are not constant.
+// Literals, bare words (SQLite takes `DEFAULT abc` for the string), NULL, TRUE and FALSE, signed and in parentheses:
+// what ADD COLUMN accepts, and a little more. CURRENT_TIME and its like, functions and operators are not constant.
 bool is_constant(std::string_view sql) {
   const auto tokens = tokenize(sql);
   if (!tokens || tokens->empty()) return false;
@@ -128,7 +128,8 @@ struct Term {
 
 // The key columns of an index; `on_rowid` says whether the index ends in the rowid (an index of a rowid table).
 Result<std::vector<Term>> read_terms(sqlite::Database& db, const std::string& index, bool* on_rowid = nullptr) {
-  TRY_ASSIGN(sqlite::Statement rows, db.prepare("SELECT cid, coll, key FROM pragma_index_xinfo(?1, 'main') ORDER BY seqno"));
+  TRY_ASSIGN(sqlite::Statement rows,
+             db.prepare("SELECT cid, coll, key FROM pragma_index_xinfo(?1, 'main') ORDER BY seqno"));
   rows.bind(1, index);
   std::vector<Term> out;
   for (;;) {
@@ -160,7 +161,8 @@ Result<UniqueIndex> read_unique(sqlite::Database& db, const TableInfo& table, co
   out.id = bytes_hash(name);
   TRY_ASSIGN(const std::vector<Term> terms, read_terms(db, name));
   IndexSql parsed;
-  TRY_ASSIGN(sqlite::Statement row, db.prepare("SELECT sql FROM main.sqlite_schema WHERE type = 'index' AND name = ?1"));
+  TRY_ASSIGN(sqlite::Statement row,
+             db.prepare("SELECT sql FROM main.sqlite_schema WHERE type = 'index' AND name = ?1"));
   row.bind(1, name);
   TRY_ASSIGN(const bool found, row.step());
   if (found && !row.is_null(0)) {  // an index made by a UNIQUE constraint has no SQL, and no expressions
@@ -206,8 +208,8 @@ Result<Indexes> list_indexes(sqlite::Database& db, const TableInfo& table) {
 
 std::string free_rowid_name(const std::vector<Column>& columns) {
   for (const std::string_view name : {"rowid", "oid", "_rowid_"}) {
-    const bool taken = std::any_of(columns.begin(), columns.end(), [&](const Column& c) { return same_name(c.name, name); });
-    if (!taken) return std::string(name);
+    const auto has_name = [&](const Column& column) { return same_name(column.name, name); };
+    if (std::none_of(columns.begin(), columns.end(), has_name)) return std::string(name);
   }
   return {};
 }
@@ -220,11 +222,13 @@ Status read_declared_key(sqlite::Database& db, TableInfo& table, const std::stri
   for (const Term& term : terms) {
     const auto collation = built_in(term.collation);
     if (!collation) return foreign_collation(table, "primary key", term.collation);
-    const auto same = std::find_if(table.key.begin(), table.key.end(), [&](const KeyColumn& k) { return k.column == term.column; });
+    const auto is_same = [&](const KeyColumn& part) { return part.column == term.column; };
+    const auto same = std::find_if(table.key.begin(), table.key.end(), is_same);
     if (same == table.key.end()) {
       table.key.push_back({term.column, *collation});
     } else if (same->collation != *collation) {
-      return make_error(Errc::schema, "table " + table.name + " cannot be replicated: its primary key names a column twice");
+      return make_error(Errc::schema,
+                        "table " + table.name + " cannot be replicated: its primary key names a column twice");
     }
     if (!table.without_rowid && !raw.not_null[static_cast<size_t>(term.column)]) table.nullable_key = true;
   }
@@ -243,9 +247,9 @@ Status read_key(sqlite::Database& db, TableInfo& table, const std::string& index
   }
   if (!table.without_rowid) table.rowid_name = free_rowid_name(table.columns);
   if (table.rowid_name.empty() && (table.key_kind == KeyKind::rowid || table.nullable_key)) {
-    return make_error(Errc::schema, "table " + table.name +
-                                        " cannot be replicated: it needs its rowid for a key, and columns have taken the names "
-                                        "rowid, oid and _rowid_; give it a PRIMARY KEY");
+    return make_error(Errc::schema,
+                      "table " + table.name + " cannot be replicated: it needs its rowid for a key, and columns have "
+                      "taken the names rowid, oid and _rowid_; give it a PRIMARY KEY");
   }
   return ok();
 }
@@ -268,8 +272,8 @@ std::string module_of(std::string_view sql) {
 }
 
 Result<std::vector<SchemaTable>> schema_tables(sqlite::Database& db) {
-  TRY_ASSIGN(sqlite::Statement rows, db.prepare("SELECT name, rootpage, sql FROM main.sqlite_schema WHERE type = 'table' "
-                                                "ORDER BY rowid"));
+  TRY_ASSIGN(sqlite::Statement rows,
+             db.prepare("SELECT name, rootpage, sql FROM main.sqlite_schema WHERE type = 'table' ORDER BY rowid"));
   std::vector<SchemaTable> out;
   for (;;) {
     TRY_ASSIGN(const bool more, rows.step());
@@ -292,8 +296,8 @@ bool contains(const std::vector<std::string>& sorted, const std::string& name) {
   return std::binary_search(sorted.begin(), sorted.end(), name);
 }
 
-// Tells the shadow tables of virtual tables. SQLite says so itself from 3.37 on, where the module is loaded; else they are
-// known by the names that SQLite's own modules give them.
+// Tells the shadow tables of virtual tables. SQLite says so itself from 3.37 on, where the module is loaded; else they
+// are known by the names that SQLite's own modules give them.
 class ShadowTables {
  public:
   static Result<ShadowTables> of(sqlite::Database& db, const std::vector<SchemaTable>& tables) {
@@ -308,7 +312,9 @@ class ShadowTables {
     }
     for (const SchemaTable& table : tables) {
       if (table.module.empty() || (tells && contains(modules, fold(table.module)))) continue;
-      for (const std::string_view suffix : kSuffixes) out.guessed_.push_back(fold(table.name) + "_" + std::string(suffix));
+      for (const std::string_view suffix : kSuffixes) {
+        out.guessed_.push_back(fold(table.name) + "_" + std::string(suffix));
+      }
     }
     std::sort(out.guessed_.begin(), out.guessed_.end());
     return out;
@@ -317,8 +323,8 @@ class ShadowTables {
   bool has(std::string_view name) const { return contains(told_, fold(name)) || contains(guessed_, fold(name)); }
 
  private:
-  static constexpr std::array<std::string_view, 13> kSuffixes{"content", "docsize", "data",  "idx",    "config", "segments", "segdir",
-                                                              "stat",    "node",    "rowid", "parent", "chunks", "info"};
+  static constexpr std::array<std::string_view, 11> kSuffixes{
+      "content", "docsize", "data", "idx", "config", "segments", "segdir", "stat", "node", "rowid", "parent"};
   std::vector<std::string> told_;
   std::vector<std::string> guessed_;
 };
@@ -395,11 +401,12 @@ Result<std::vector<Candidate>> list_tables(sqlite::Database& db, const std::vect
   std::vector<Candidate> out;
   for (const SchemaTable& table : tables) {
     Candidate candidate{table.name, std::nullopt};
+    const bool chosen = matches(include, table.name) && !matches(exclude, table.name);
     if (has_prefix(table.name, "__marmot_")) candidate.not_watched = NotWatched::internal;
     else if (has_prefix(table.name, "sqlite_")) candidate.not_watched = NotWatched::sqlite_own;
     else if (!table.module.empty()) candidate.not_watched = NotWatched::virtual_table;
     else if (shadows.has(table.name)) candidate.not_watched = NotWatched::shadow_table;
-    else if (!matches(include, table.name) || matches(exclude, table.name)) candidate.not_watched = NotWatched::excluded;
+    else if (!chosen) candidate.not_watched = NotWatched::excluded;
     out.push_back(std::move(candidate));
   }
   return out;

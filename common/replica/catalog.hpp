@@ -28,7 +28,7 @@ struct Column {
   bool numeric_default = false; // the column's affinity is INTEGER, REAL or NUMERIC
   std::string default_sql;      // empty: NULL
   ValueView default_value;      // a constant default as the column would store it; NULL when it is not constant
-  std::shared_ptr<const std::string> default_bytes;  // what default_value borrows from; shared so that copies stay valid
+  std::shared_ptr<const std::string> default_bytes;  // default_value borrows from it; shared: copies stay valid
 };
 
 struct KeyColumn {

@@ -34,8 +34,8 @@ class Installer {
   }
 
  private:
-  // A TEMP trigger whose table another connection dropped is an orphan: it cannot be dropped, and would wake when a table
-  // of that name comes back. So a name is never used twice on one connection, and every call tries to drop all of them.
+  // A TEMP trigger whose table another connection dropped is an orphan: it cannot be dropped, and would wake when a
+  // table of that name comes back. So a name is never used twice on one connection, and every call tries to drop all.
   Status drop_former() {
     std::vector<std::string> drops;
     TRY_ASSIGN(sqlite::Statement rows, db_.prepare("SELECT name, CAST(substr(name, 13) AS INT) FROM temp.sqlite_schema "
@@ -51,8 +51,9 @@ class Installer {
   }
 
   Result<std::vector<Source>> read_sources() {
-    TRY_ASSIGN(sqlite::Statement rows, db_.prepare("SELECT name, tbl_name, sql FROM main.sqlite_schema "
-                                                   "WHERE type = 'trigger' AND name NOT GLOB '__marmot_*' ORDER BY rowid"));
+    TRY_ASSIGN(sqlite::Statement rows,
+               db_.prepare("SELECT name, tbl_name, sql FROM main.sqlite_schema "
+                           "WHERE type = 'trigger' AND name NOT GLOB '__marmot_*' ORDER BY rowid"));
     std::vector<Source> out;
     for (;;) {
       TRY_ASSIGN(const bool more, rows.step());
@@ -133,7 +134,8 @@ class Installer {
 
   // Makes one TEMP trigger. The answer is empty, or why it does not compile: then it is not there.
   Result<std::string> create(const Source& source, const std::vector<std::string>& statements) {
-    std::string sql = "CREATE TEMP TRIGGER \"" + trigger_name(++last_number_) + "\" " + source.sql.timing + " " + source.sql.event;
+    std::string sql =
+        "CREATE TEMP TRIGGER \"" + trigger_name(++last_number_) + "\" " + source.sql.timing + " " + source.sql.event;
     for (size_t i = 0; i < source.sql.columns.size(); ++i) {
       sql += (i == 0 ? " OF " : ", ") + sqlite::quote_identifier(source.sql.columns[i]);
     }
@@ -166,7 +168,8 @@ class Installer {
     if (!source.sql.columns.empty()) {
       column = source.sql.columns.front();
     } else {
-      TRY_ASSIGN(sqlite::Statement row, db_.prepare("SELECT name FROM pragma_table_xinfo(?1, 'main') WHERE hidden = 0"));
+      TRY_ASSIGN(sqlite::Statement row,
+                 db_.prepare("SELECT name FROM pragma_table_xinfo(?1, 'main') WHERE hidden = 0"));
       row.bind(1, source.table);
       TRY_ASSIGN(const bool found, row.step());
       if (found) column = row.text(0);

@@ -31,7 +31,7 @@ bool same_word(std::string_view text, std::string_view upper_word) {
   return true;
 }
 
-// Splits front to back. Every scan_* returns the offset behind the token that starts at `at`, or npos when it has no end.
+// Splits front to back. Every scan_* returns the offset behind the token that starts at `at`; npos: it has no end.
 class Scanner {
  public:
   explicit Scanner(std::string_view sql) : sql_(sql) {}
@@ -293,7 +293,7 @@ Status parse_event(Cursor& in, TriggerSql& out) {
   return ok();
 }
 
-// Stands on the first token behind WHEN; leaves the cursor on BEGIN. A column called begin is `NEW.begin`, or inside ().
+// Stands on the first token behind WHEN; leaves the cursor on BEGIN. A column called begin is `NEW.begin` or inside ().
 Status parse_when(Cursor& in, TriggerSql& out) {
   const size_t first = in.at();
   int depth = 0;

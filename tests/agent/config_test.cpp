@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <sstream>
+
 #include "tests/agent/support.hpp"
 
 using namespace marmot;
@@ -324,4 +326,29 @@ TEST_CASE("units: times and sizes") {
   CHECK(parse_bytes("1KiB") == 1024);
   CHECK(parse_bytes("3MB") == 3'000'000);
   CHECK_FALSE(parse_bytes("9999999999TiB"));
+}
+
+TEST_CASE("config: the example file is good, and shows every key that there is") {
+  const std::string example = test::read(MARMOT_SOURCE "/agent/marmot.toml");
+  const test::TempDir dir;
+  const auto config = load(dir, example);
+  REQUIRE_MESSAGE(config, config.error().message);
+  // The example's own values are the defaults.
+  CHECK(to_toml(*config) == to_toml(*load(dir, "[[database]]\npath = \"app.db\"\n")));
+  // Asking for an unknown key lists the known ones.
+  for (const char* section : {"", "[nats]\n", "[log]\n", "[extensions]\n", "[logging]\n", "[[database]]\npath = \"b.db\"\n"}) {
+    const auto wrong = load(dir, std::string(section) + "xyzzyxyzzy = 1\n");
+    REQUIRE_FALSE(wrong);
+    const std::string& text = wrong.error().message;
+    const size_t from = text.find("known here: ");
+    REQUIRE(from != std::string::npos);
+    std::istringstream keys(text.substr(from + 12, text.find('\n', from) - from - 12));
+    for (std::string key; std::getline(keys >> std::ws, key, ',');) {
+      CAPTURE(key);
+      const bool shown = example.find("\n" + key + " = ") != std::string::npos ||
+                         example.find("\n#" + key + " = ") != std::string::npos ||
+                         example.find("[" + key + "]") != std::string::npos;
+      CHECK(shown);
+    }
+  }
 }

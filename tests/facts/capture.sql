@@ -415,6 +415,19 @@ SELECT op, k1 FROM __marmot_log;
 -- 1|3
 -- error: negative
 
+-- fact: a delete that an application's trigger prevents is not logged
+CREATE TABLE t(id INTEGER PRIMARY KEY);
+SELECT marmot_watch('t');
+CREATE TRIGGER keep BEFORE DELETE ON t WHEN OLD.id = 1 BEGIN SELECT RAISE(IGNORE); END;
+INSERT INTO t VALUES(1), (2); DELETE FROM t;
+SELECT op, k1 FROM __marmot_log; SELECT id FROM t;
+-- =>
+-- 1
+-- 1|1
+-- 1|2
+-- 3|2
+-- 1
+
 -- fact: foreign-key cascades are logged: delete, set null, set default and update
 PRAGMA foreign_keys = ON;
 CREATE TABLE p(id INTEGER PRIMARY KEY);

@@ -23,7 +23,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Setting:
-    """What a fact gets: the library, a shell, an environment, and a directory of its own."""
+    """What a fact gets: the library, a shell, and a directory of its own."""
 
     def __init__(self, options, directory):
         self.library = os.path.abspath(options.library)
@@ -31,16 +31,12 @@ class Setting:
         self.directory = directory
         self.db = os.path.join(directory, "app.db")
         self.sqlite3 = options.sqlite3
-        self.env = dict(os.environ)
-        if options.preload:
-            self.env["LD_PRELOAD"] = options.preload
-            self.env["ASAN_OPTIONS"] = self.env.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
 
     def shell(self, sql, db=None, load=True):
         """Runs the stock shell; returns its lines, errors last and without their line numbers."""
         # -batch and -init keep a developer's ~/.sqliterc out.
         done = subprocess.run([self.sqlite3, "-batch", "-init", "/dev/null", db or self.db],
-                              input=(f".load {self.stem}\n" if load else "") + "PRAGMA synchronous = OFF;\n" + sql.replace("@LIBMARMOT@", self.stem), env=self.env, timeout=60,
+                              input=(f".load {self.stem}\n" if load else "") + "PRAGMA synchronous = OFF;\n" + sql.replace("@LIBMARMOT@", self.stem), timeout=60,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="surrogateescape")
         errors = [re.sub(r"^(?:(?:Runtime |Parse )?[Ee]rror)(?:: near| near)? line \d+: ", "error: ", line)
                   for line in done.stderr.splitlines() if re.match(r"^(Runtime |Parse )?[Ee]rror", line)]
@@ -94,6 +90,11 @@ def main():
     parser.add_argument("--sqlite3", default="sqlite3")
     parser.add_argument("--preload")
     options = parser.parse_args()
+    if options.preload and os.environ.get("LD_PRELOAD") != options.preload:
+        # Python itself must be started with it. The hosts' own leaks are not ours to find.
+        os.environ["LD_PRELOAD"] = options.preload
+        os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+        os.execv(sys.executable, [sys.executable] + sys.argv)
     sys.path.insert(0, HERE)
     sys.dont_write_bytecode = True
     passed = failed = 0

@@ -1,7 +1,6 @@
 // What these tests share: an in-memory database and queries that give their rows as text.
 #pragma once
 
-#define DOCTEST_CONFIG_SUPER_FAST_ASSERTS
 #include <doctest/doctest.h>
 
 #include <string>

@@ -1,4 +1,3 @@
-#define DOCTEST_CONFIG_SUPER_FAST_ASSERTS
 #include <doctest/doctest.h>
 
 #include <sys/stat.h>

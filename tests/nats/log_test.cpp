@@ -1,4 +1,3 @@
-#define DOCTEST_CONFIG_SUPER_FAST_ASSERTS
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -7,6 +6,7 @@
 #include <set>
 
 #include "tests/nats/fixture.hpp"
+#include "tests/nats/lossy_proxy.hpp"
 
 using namespace marmot;
 using namespace marmot::testing;
@@ -71,6 +71,16 @@ bool in_order_from(const std::vector<Delivered>& messages, uint64_t first) {
   return true;
 }
 
+// A field of the stream's only consumer, as the server tells it.
+std::string consumer_field(Client& client, const std::string& key) {
+  const auto list = client.admin("CONSUMER.LIST.MARMOT_test_app");
+  REQUIRE(list);
+  const size_t at = list->find("\"" + key + "\":");
+  REQUIRE(at != std::string::npos);
+  const size_t start = list->find_first_not_of('"', at + key.size() + 3);
+  return list->substr(start, list->find_first_of("\",}", start) - start);
+}
+
 }  // namespace
 
 TEST_CASE("log: 10,000 pipelined messages are acknowledged in order and seen once each in order") {
@@ -131,6 +141,55 @@ TEST_CASE("log: kill -9 of the server in the middle loses nothing and doubles no
   CHECK(reader.messages.size() == kCount);
 }
 
+TEST_CASE("log: what is in flight when the connection breaks fails at once, in the order of sending") {
+  RealServer server;
+  Loop loop;
+  Client client(loop, server);
+  REQUIRE(client.up());
+  REQUIRE(client.ensure(log_stream()));
+  server.freeze();
+  std::vector<int> failed;
+  for (int i = 0; i < 500; ++i) {
+    REQUIRE(client->publish_log(log_message(Publisher::id(i), "x"), [&failed, i](Result<Ack> ack) {
+      CHECK(ack.error().code == Errc::unavailable);
+      failed.push_back(i);
+    }));
+  }
+  loop.run_for(50);
+  CHECK(failed.empty());
+  server.kill9();
+  CHECK(loop.run_until([&] { return failed.size() == 500; }, 1'000));
+  CHECK(std::is_sorted(failed.begin(), failed.end()));
+  CHECK(client->in_flight() == 0);
+}
+
+TEST_CASE("log: messages lost on the way are neither skipped nor taken for a gap; reading starts again behind the last") {
+  RealServer server;
+  Loop loop;
+  LossyProxy proxy(server.port());
+  Client client(loop, Client::to(proxy.url())), writer(loop, server);
+  REQUIRE(client.up());
+  REQUIRE(writer.up());
+  REQUIRE(writer.ensure(log_stream()));
+  publish_some(writer, 1, 3);
+  Reader reader(client, 1);
+  REQUIRE(loop.run_until([&] { return reader.messages.size() == 3; }));
+
+  proxy.lose(3);
+  publish_some(writer, 4, 10);  // 7 arrives where 4 is due
+  REQUIRE(loop.run_until([&] { return reader.messages.size() == 10; }, 900));
+  CHECK(proxy.still_to_lose() == 0);
+  CHECK(in_order_from(reader.messages, 1));
+
+  proxy.lose(1);
+  publish_some(writer, 11, 11);  // and nothing behind it: the next heartbeat tells
+  REQUIRE(loop.run_until([&] { return reader.messages.size() == 11; }, 2'500));
+  CHECK(proxy.still_to_lose() == 0);
+  CHECK(in_order_from(reader.messages, 1));
+  CHECK(reader.problems.empty());
+  CHECK(client.ups == 1);
+}
+
 TEST_CASE("log: a subscription may start in the middle, and before the server is there") {
   RealServer server;
   Loop loop;
@@ -185,16 +244,7 @@ TEST_CASE("log: a paused subscription delivers nothing, and the server stops sen
   REQUIRE(loop.run_until([&] { return acked == kCount; }, 20'000));
   loop.run_for(4'000);  // longer than the silence that would restart it
   CHECK(reader.messages.size() == 1);
-  const auto info = client.admin("CONSUMER.NAMES.MARMOT_test_app");
-  REQUIRE(info);
-  const size_t name = info->find("\"consumers\":[\"");
-  REQUIRE(name != std::string::npos);
-  const std::string consumer = info->substr(name + 14, info->find('"', name + 14) - name - 14);
-  const auto state = client.admin("CONSUMER.INFO.MARMOT_test_app." + consumer);
-  REQUIRE(state);
-  const size_t pending = state->find("\"num_pending\":");
-  REQUIRE(pending != std::string::npos);
-  CHECK(std::stoi(state->substr(pending + 14)) > kCount / 2);  // still on the server
+  CHECK(std::stoi(consumer_field(client, "num_pending")) > kCount / 2);  // still on the server
   reader.subscription->resume();
   CHECK(loop.run_until([&] { return reader.messages.size() == kCount + 1; }, 20'000));
   CHECK(in_order_from(reader.messages, 1));
@@ -272,7 +322,7 @@ TEST_CASE("log: a deleted stream is told within 10 s, without a reconnect") {
   Reader reader(client, 1);
   REQUIRE(loop.run_until([&] { return reader.messages.size() == 3; }));
   REQUIRE(client.admin("STREAM.DELETE.MARMOT_test_app"));
-  CHECK(loop.run_until([&] { return reader.ended(); }, 10'000));
+  REQUIRE(loop.run_until([&] { return reader.ended(); }, 10'000));
   CHECK(reader.problems.back().error.code == Errc::not_found);
   CHECK(client.ups == 1);
 }
@@ -289,7 +339,7 @@ TEST_CASE("log: a stream made again is told within 10 s, and nothing of it is de
   REQUIRE(client.admin("STREAM.DELETE.MARMOT_test_app"));
   REQUIRE(client.ensure(log_stream()));
   publish_some(client, 101, 110);
-  CHECK(loop.run_until([&] { return reader.ended(); }, 10'000));
+  REQUIRE(loop.run_until([&] { return reader.ended(); }, 10'000));
   CHECK(reader.problems.back().error.code == Errc::refused);
   CHECK(reader.messages.size() == 3);
 }
@@ -323,7 +373,7 @@ TEST_CASE("log: a stream whose end was lost is told, also when it was written an
       REQUIRE(other.up());
       publish_some(other, 11, 20);
     }
-    CHECK(loop.run_until([&] { return reader.ended(); }, 10'000));
+    REQUIRE(loop.run_until([&] { return reader.ended(); }, 10'000));
     CHECK(reader.problems.back().error.code == Errc::corrupt);
     CHECK(reader.messages.size() == 6);
   }
@@ -337,7 +387,7 @@ TEST_CASE("log: a start beyond the stream's end is told at once") {
   REQUIRE(client.ensure(log_stream()));
   publish_some(client, 1, 3);
   Reader reader(client, 6);
-  CHECK(loop.run_until([&] { return reader.ended(); }));
+  REQUIRE(loop.run_until([&] { return reader.ended(); }));
   CHECK(reader.problems.back().error.code == Errc::corrupt);
   Reader next(client, 4);
   publish_some(client, 4, 4);

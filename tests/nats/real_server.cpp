@@ -76,6 +76,7 @@ void RealServer::start() {
     ::dup2(fd, 1);
     ::dup2(fd, 2);
     ::execlp("nats-server", "nats-server", "-c", config.c_str(), static_cast<char*>(nullptr));
+    ::execl("/usr/sbin/nats-server", "nats-server", "-c", config.c_str(), static_cast<char*>(nullptr));  // not in every PATH
     ::_exit(127);
   }
   const auto end_of_patience = std::chrono::steady_clock::now() + std::chrono::seconds(10);

@@ -1,0 +1,259 @@
+// The program itself, run as a child, against an agent that this test plays.
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "agent/control.hpp"
+#include "agent/lock.hpp"
+#include "agent/process.hpp"
+#include "common/core/hlc.hpp"
+#include "common/core/key.hpp"
+#include "common/replica/capture.hpp"
+#include "common/sqlite/database.hpp"
+#include "tests/agent/support.hpp"
+
+using namespace marmot;
+using namespace marmot::agent;
+using test::run_until;
+
+namespace {
+
+struct Fixture {
+  test::TempDir dir;
+  uv::Loop loop;
+  std::string db = dir.file("app.db");
+  std::optional<AgentLock> lock;
+  std::unique_ptr<ControlServer> server;
+
+  // From now on an agent "runs" for app.db.
+  void play_agent() {
+    auto taken = AgentLock::acquire(marmot_dir(db), marmot_dir(db) + "/control.sock");
+    REQUIRE(taken);
+    lock = *std::move(taken);
+    auto listening = ControlServer::listen(loop, marmot_dir(db));
+    REQUIRE(listening);
+    server = *std::move(listening);
+  }
+  void answer(const std::string& command, const Json& with) {
+    server->handle(command, [this, with](const Json& request, Reply reply) {
+      asked = request;
+      reply.finish(with);
+    });
+  }
+  Json asked;
+
+  struct Run {
+    int exit_code = -1;
+    std::string output;  // both streams
+  };
+  Run run(std::vector<std::string> args) {
+    uv::ProcessOptions options;
+    options.file = MARMOT_EXE;
+    options.args = std::move(args);
+    options.output = dir.file("output");
+    std::filesystem::remove(options.output);
+    std::optional<uv::ProcessEnd> end;
+    const auto process = uv::Process::spawn(loop, options, [&](const uv::ProcessEnd& e) { end = e; });
+    REQUIRE(process);
+    CHECK(run_until(loop, [&] { return end.has_value(); }, std::chrono::seconds{30}));
+    REQUIRE(end);
+    CHECK(end->signal == 0);
+    return {end->exit_code, test::read(options.output)};
+  }
+};
+
+}  // namespace
+
+TEST_CASE("command line: version and help are 0, wrong usage is 2") {
+  Fixture f;
+  CHECK(f.run({"--version"}).output == "marmot " MARMOT_VERSION "\n");
+  CHECK(f.run({"--version"}).exit_code == 0);
+  CHECK(f.run({"agent", "--help"}).exit_code == 0);
+  const std::vector<std::vector<std::string>> wrong = {
+      {}, {"nonsense"}, {"status"}, {"status", "--nonsense"}, {"agent"}, {"wait", f.db, "--level", "some"},
+      {"wait", f.db, "--timeout-ms", "-1"}, {"tail", f.db, "--direction", "up"}, {"config"}, {"config", "check"},
+      {"agent", f.db, "--node-id", "x"}, {"conflicts", f.dir.path(), "--discard"}};
+  for (const auto& args : wrong) {
+    CAPTURE(args.empty() ? "(none)" : args.back());
+    CHECK(f.run(args).exit_code == 2);
+  }
+}
+
+TEST_CASE("command line: without an agent the commands say how to start one, and fail") {
+  Fixture f;
+  for (const char* command : {"status", "wait", "tail", "verify"}) {
+    CAPTURE(command);
+    const auto run = f.run({command, f.db});
+    CHECK(run.exit_code == 1);
+    CHECK(run.output == "marmot: no agent is running for " + f.db + " (start one: marmot agent " + f.db + ")\n");
+  }
+}
+
+TEST_CASE("status: tells what the agent tells, tables that are stopped loudly; --json is the agent's own answer") {
+  Fixture f;
+  f.play_agent();
+  const Json status = {
+      {"node", 7}, {"pid", 4242}, {"version", "0.1.0"}, {"cluster", "main"}, {"uptime_ms", 65'000},
+      {"nats", {{"url", "nats://127.0.0.1:4250"}, {"connected", true}, {"embedded", true}, {"last_error", ""}}},
+      {"databases",
+       Json::array({{{"name", "app"}, {"path", f.db}, {"stream", "MARMOT_main_app"}, {"state", "running"},
+                     {"last_error", "disk full"}, {"pending", 12345}, {"published", 1}, {"applied", 2}, {"waiting", 0},
+                     {"lag_rows", 3}, {"lag_ms", 1500}, {"quarantined", 0}, {"conflicts", 2},
+                     {"peers", Json::array({{{"node", 8}, {"lag_rows", 5}, {"seen_ms_ago", 20}}})},
+                     {"tables", Json::array({{{"name", "t"}, {"stopped", ""}}, {{"name", "u"}, {"stopped", "no column x"}}})}}})}};
+  f.answer("status", status);
+  const auto text = f.run({"status", f.db});
+  CHECK(text.exit_code == 0);
+  CHECK(f.asked == Json({{"cmd", "status"}, {"db", f.db}}));
+  CHECK(text.output ==
+        "marmot 0.1.0, node 7, pid 4242, cluster main, up 65.0 s\n"
+        "nats nats://127.0.0.1:4250 (embedded): connected\n"
+        "\n"
+        "app  " + f.db + "\n"
+        "  state       running\n"
+        "  stream      MARMOT_main_app\n"
+        "  here        12,345 rows pending, 1 published, 2 applied\n"
+        "  behind      3 rows, 1.5 s\n"
+        "  peer        node 8: 5 rows behind, seen 20 ms ago\n"
+        "  tables      1: t\n"
+        "  STOPPED     u: no column x\n"
+        "  conflicts   2 (list them: marmot conflicts " + f.db + ")\n"
+        "  last error  disk full\n");
+  Json whole = status;
+  whole["ok"] = true;
+  CHECK(Json::parse(f.run({"status", f.db, "--json"}).output) == whole);
+}
+
+TEST_CASE("status: an answer with fields missing or of other types (another version's) is shown as far as it goes") {
+  Fixture f;
+  f.play_agent();
+  f.answer("status", {{"nats", "?"}, {"databases", Json::array({{{"name", 3}}, 5})}});
+  const auto run = f.run({"status", f.db});
+  CHECK(run.exit_code == 0);
+  CHECK(run.output.find("- rows pending") != std::string::npos);
+}
+
+TEST_CASE("wait: 0 when done, 3 when not in time, and the agent is asked for the level and the time") {
+  Fixture f;
+  f.play_agent();
+  f.answer("wait", {{"done", true}, {"pending", 0}});
+  CHECK(f.run({"wait", f.db}).exit_code == 0);
+  CHECK(f.asked == Json({{"cmd", "wait"}, {"db", f.db}, {"level", "published"}, {"timeout_ms", 10'000}}));
+  f.answer("wait", {{"done", false}, {"pending", 3}});
+  const auto late = f.run({"wait", f.db, "--level", "all", "--timeout-ms", "5"});
+  CHECK(late.exit_code == 3);
+  CHECK(late.output == "not in time: 3 rows pending after 5 ms\n");
+  CHECK(f.asked == Json({{"cmd", "wait"}, {"db", f.db}, {"level", "all"}, {"timeout_ms", 5}}));
+}
+
+TEST_CASE("verify: one line when all is well; 3, the tables, nodes and keys when not") {
+  Fixture f;
+  f.play_agent();
+  f.server->handle("verify", [](const Json&, Reply reply) {
+    reply.progress("verify note", 1, 2);
+    reply.finish({{"nodes", 3}, {"identical", true},
+                  {"tables", Json::array({{{"name", "note"}, {"rows", 10'002}, {"identical", true}},
+                                          {{"name", "users"}, {"rows", 2}, {"identical", true}}})}});
+  });
+  const auto good = f.run({"verify", f.db});
+  CHECK(good.exit_code == 0);
+  CHECK(good.output == "note 10,002 rows, users 2 rows: identical on 3 nodes\n");
+  f.answer("verify", {{"nodes", 2}, {"identical", false},
+                      {"tables", Json::array({{{"name", "note"}, {"rows", 1}, {"identical", true}},
+                                              {{"name", "users"}, {"rows", 2}, {"identical", false},
+                                               {"differs", Json::array({{{"node", 9}, {"keys", {"17", "'a'"}}, {"more", 4}}})}}})}});
+  const auto bad = f.run({"verify", f.db});
+  CHECK(bad.exit_code == 3);
+  CHECK(bad.output ==
+        "note   1 row   identical\n"
+        "users  2 rows  DIFFERENT\n"
+        "users differs on\n"
+        "  node 9: 17, 'a' and 4 more\n");
+}
+
+TEST_CASE("tail: one line a change, passed on as it comes; the filters reach the agent") {
+  Fixture f;
+  f.play_agent();
+  f.server->handle("tail", [&](const Json& request, Reply reply) {
+    f.asked = request;
+    reply.event({{"direction", "in"}, {"table", "users"}, {"op", "insert"}, {"key", "17"}, {"node", 3},
+                 {"hlc", "2026-11-20T21:02:10.123Z+5"}, {"seq", 42}});
+    reply.event({{"direction", "out"}, {"table", "users"}, {"op", "delete"}, {"key", "18"}, {"node", 7},
+                 {"hlc", "2026-11-20T21:02:10.124Z+0"}});
+    reply.fail(make_error(Errc::unavailable, "stopping"));
+  });
+  const auto text = f.run({"tail", f.db, "--table", "u*", "--direction", "in"});
+  CHECK(text.exit_code == 1);
+  CHECK(f.asked == Json({{"cmd", "tail"}, {"db", f.db}, {"table", "u*"}, {"direction", "in"}}));
+  CHECK(text.output ==
+        "2026-11-20T21:02:10.123Z+5    in   insert  users  17  node 3  seq 42\n"
+        "2026-11-20T21:02:10.124Z+0    out  delete  users  18  node 7  seq -\n"
+        "marmot: stopping\n");
+  const auto json = f.run({"tail", f.db, "--json"});
+  const Json first = Json::parse(json.output.substr(0, json.output.find('\n')));
+  CHECK(first["seq"] == 42);
+}
+
+TEST_CASE("commands: an agent's refusal is told as it is; --config finds the agent as well as the file does") {
+  Fixture f;
+  f.play_agent();
+  f.server->handle("verify", [](const Json&, Reply reply) {
+    reply.fail(make_error(Errc::not_found, "no such database"));
+  });
+  test::write(f.dir.file("m.toml"), "[[database]]\npath = \"app.db\"\n");
+  const auto run = f.run({"verify", "--config", f.dir.file("m.toml")});
+  CHECK(run.exit_code == 1);
+  CHECK(run.output == "marmot: no such database\n");
+}
+
+TEST_CASE("cleanup: is refused while an agent runs, naming its pid") {
+  Fixture f;
+  f.play_agent();
+  const auto run = f.run({"cleanup", f.db});
+  CHECK(run.exit_code == 1);
+  CHECK(run.output.find("(pid " + std::to_string(::getpid()) + ")") != std::string::npos);
+}
+
+TEST_CASE("conflicts: lists what lost in full, and forgets what it is told to; no agent is needed") {
+  Fixture f;
+  {
+    auto db = sqlite::Database::open(f.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    REQUIRE(db);
+    CHECK(f.run({"conflicts", f.db}).output == "no conflicts\n");
+    REQUIRE(replica::install(*db));
+    std::string key;
+    append_key_part(key, ValueView::of_integer(17));
+    auto insert = db->prepare(
+        "INSERT INTO __marmot_conflict VALUES(?, 5, 'insert', 'users', ?, 655360, 2, 1, 65536, 3, 1, '{\"id\":17,\"name\":\"x\"}')");
+    REQUIRE(insert);
+    REQUIRE(insert->bind(1, int64_t{1}).bind_blob(2, key).run());
+  }
+  CHECK(f.run({"conflicts", f.db}).output ==
+        "#1  insert into users, key 17\n"
+        "  kept     node 2 at 1970-01-01T00:00:00.010Z+0\n"
+        "  lost     node 3 at 1970-01-01T00:00:00.001Z+0\n"
+        "  its row  {\"id\":17,\"name\":\"x\"}\n"
+        "1 conflict; forget one: marmot conflicts " + f.db + " --discard ID\n");
+  const Json json = Json::parse(f.run({"conflicts", f.db, "--json"}).output);
+  CHECK(json["conflicts"][0]["loser"]["row"]["name"] == "x");
+  CHECK(f.run({"conflicts", f.db, "--discard", "7"}).exit_code == 1);
+  CHECK(f.run({"conflicts", f.db, "--discard", "x"}).exit_code == 2);
+  CHECK(f.run({"conflicts", f.db, "--discard", "1"}).exit_code == 0);
+  CHECK(f.run({"conflicts", f.db}).output == "no conflicts\n");
+}
+
+TEST_CASE("config check: what is effective on stdout and 0, or the mistakes and 2") {
+  Fixture f;
+  test::write(f.dir.file("good.toml"), "[[database]]\npath = \"app.db\"\n");
+  const auto good = f.run({"config", "check", f.dir.file("good.toml")});
+  CHECK(good.exit_code == 0);
+  CHECK(good.output.find("path = \"" + f.db + "\"") != std::string::npos);
+  test::write(f.dir.file("bad.toml"), "zzz = 1\n[[database]]\npath = \"app.db\"\n");
+  const auto bad = f.run({"config", "check", f.dir.file("bad.toml")});
+  CHECK(bad.exit_code == 2);
+  CHECK(bad.output.find("bad.toml:1: zzz = 1: unknown key") != std::string::npos);
+  CHECK(f.run({"config", "check", f.dir.file("none.toml")}).exit_code == 2);
+}
