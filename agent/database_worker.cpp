@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 
+#include "agent/clock_check.hpp"
 #include "agent/file_identity.hpp"
 #include "agent/open_database.hpp"
 
@@ -13,10 +14,6 @@ namespace {
 
 int64_t monotonic_us() {
   return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-WallMs wall_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
 // The WAL's last write comes before the commit is visible (an fsync may lie between), and no event tells of the latter: so
@@ -52,7 +49,7 @@ Result<DatabaseOpened> DatabaseThread::Worker::open() {
   const Hlc water = high_water->value();
 
   const auto environment = [this] {
-    return replica::Environment{wall_ms, monotonic_us, [this] { return shm && shm->reading(monotonic_us()); }, setup.log};
+    return replica::Environment{wall_now, monotonic_us, [this] { return shm && shm->reading(monotonic_us()); }, setup.log};
   };
   const int64_t start = monotonic_us();
   for (;;) {

@@ -160,6 +160,7 @@ void Replicator::status(std::function<void(Json)> done) {
 
 Json Replicator::status_json(const std::optional<replica::Counters>& counters) const {
   std::string error = !progress_.halted.empty() ? progress_.halted : progress_.trouble;
+  if (error.empty()) error = clock_.text();
   if (error.empty()) error = publisher_.last_error();
   if (error.empty()) error = last_error_;
   Json json{{"name", name()}, {"path", path()}, {"stream", stream()}, {"state", state_name()}, {"last_error", error}};
@@ -179,8 +180,7 @@ Json Replicator::status_json(const std::optional<replica::Counters>& counters) c
   const StreamSeq position = applied();
   if (state_ == State::running || state_ == State::behind) {
     json["lag_rows"] = end > position ? end - position : 0;
-    const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-    json["lag_ms"] = arrivals_.empty() ? int64_t{0} : std::max<int64_t>(0, now - arrivals_.front().second);
+    json["lag_ms"] = arrivals_.empty() ? int64_t{0} : std::max<int64_t>(0, wall_now() - arrivals_.front().second);
   }
   json["position"] = position;
   Json peers = Json::array();
