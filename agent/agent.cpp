@@ -76,7 +76,7 @@ class Agent {
         stop();
       };
       replicators_.push_back(std::make_unique<Replicator>(loop_, mailbox_.sender(), config_, database, log_, std::move(events)));
-      ready_.push_back(false);
+      ready_.emplace_back();
     }
     progress_timer_.start(uv::Milliseconds(300), uv::Milliseconds(200));
     return connect();
@@ -132,16 +132,20 @@ class Agent {
     if (!std::exchange(introduced_, true)) say("marmot " MARMOT_VERSION ", node " + std::to_string(node.value));
   }
 
+  // All databases at once: whoever waits for "ready" finds every one of them so.
   void on_ready(size_t index, const std::vector<std::string>& watched) {
-    const std::string file = std::filesystem::path(replicators_[index]->path()).filename().string();
-    std::string line = file + ": watching " + std::to_string(watched.size()) + (watched.size() == 1 ? " table" : " tables");
-    for (size_t i = 0; i < watched.size(); ++i) line += (i == 0 ? ": " : ", ") + watched[i];
-    bar_.clear();
-    say(line);
-    say(file + ": ready");
-    ready_[index] = true;
-    for (const bool ready : ready_) {
+    ready_[index] = watched;
+    for (const auto& ready : ready_) {
       if (!ready) return;
+    }
+    bar_.clear();
+    for (size_t i = 0; i < ready_.size(); ++i) {
+      const std::string file = std::filesystem::path(replicators_[i]->path()).filename().string();
+      const std::vector<std::string>& tables = *ready_[i];
+      std::string line = file + ": watching " + std::to_string(tables.size()) + (tables.size() == 1 ? " table" : " tables");
+      for (size_t t = 0; t < tables.size(); ++t) line += (t == 0 ? ": " : ", ") + tables[t];
+      say(line);
+      say(file + ": ready");
     }
     for (const auto& replicator : replicators_) say(join_line(*replicator));
   }
@@ -288,7 +292,7 @@ class Agent {
   std::unique_ptr<NatsServer> server_;
   std::unique_ptr<nats::Connection> connection_;
   std::vector<std::unique_ptr<Replicator>> replicators_;
-  std::vector<bool> ready_;
+  std::vector<std::optional<std::vector<std::string>>> ready_;  // what each watches; nullopt: not ready yet
   const int64_t started_ms_ = Peers::now_ms();
   bool introduced_ = false;
   bool stopping_ = false;

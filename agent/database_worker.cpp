@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 
+#include "agent/clock_check.hpp"
 #include "agent/file_identity.hpp"
 #include "agent/open_database.hpp"
 
@@ -15,16 +16,12 @@ int64_t monotonic_us() {
   return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-WallMs wall_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
 // The WAL's last write comes before the commit is visible (an fsync may lie between), and no event tells of the latter: so
 // after an event the file is looked at again and again for a while. Microseconds between two looks.
 constexpr std::array<int64_t, 10> kRechecks{0, 100, 200, 400, 800, 1500, 3000, 6000, 12'000, 25'000};
 
 constexpr int64_t kNap = 1000;
-constexpr int64_t kMaxNap = 20'000;
+constexpr int64_t kMaxNap = 64'000;
 constexpr int64_t kMinAway = 5000;
 constexpr int64_t kMaxBackoff = 1'000'000;
 constexpr int64_t kBusyTold = 5'000'000;      // a lock held by another process for so long is reported
@@ -52,7 +49,7 @@ Result<DatabaseOpened> DatabaseThread::Worker::open() {
   const Hlc water = high_water->value();
 
   const auto environment = [this] {
-    return replica::Environment{wall_ms, monotonic_us, [this] { return shm && shm->reading(monotonic_us()); }, setup.log};
+    return replica::Environment{wall_now, monotonic_us, [this] { return shm && shm->reading(monotonic_us()); }, setup.log};
   };
   const int64_t start = monotonic_us();
   for (;;) {
@@ -269,8 +266,8 @@ auto DatabaseThread::Worker::politely(F attempt) -> decltype(attempt(true)) {
     if (!polite || !shm || !shm->reading(monotonic_us())) {
       auto result = attempt(polite);
       if (result || result.error().code != Errc::busy || !polite) return result;
-      // Work done for nothing, while the application waited for the lock.
-      pause = std::min(pause + kNap, kMaxNap);
+      // Work done for nothing, while the application found the lock taken.
+      pause = std::min(pause * 4, kMaxNap);
     }
     nap(pause);
   }
@@ -326,7 +323,12 @@ void DatabaseThread::Worker::resume() {
   resume_at = monotonic_us() + kResumeEvery;
   const auto resumed = engine->resume_stopped();
   if (!resumed) return failed("resume stopped tables", resumed.error());
-  if (*resumed) work = true;
+  if (*resumed) {
+    // What was written while the table was stopped goes out with the outbox.
+    work = outbox_due = true;
+    drained_for_outbox = false;
+    progress.outbox_done = false;
+  }
   progress.stopped = engine->stopped();
   progress_changed = true;
 }

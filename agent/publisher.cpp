@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/clock_check.hpp"
+
 namespace marmot::agent {
 
 namespace {
 constexpr int64_t kFirstBackoffMs = 50;
 constexpr int64_t kMaxBackoffMs = 2000;
+constexpr uint64_t kEchoAhead = 64;  // echoes come in the order of sending, but for what was sent again
 }  // namespace
 
 Publisher::Publisher(uv::Loop& loop, std::string stream, std::string subject, std::string name, LogSink log, Events events)
@@ -88,6 +91,24 @@ void Publisher::clear() {
   events_.changed();
 }
 
+void Publisher::hold(bool on) {
+  held_ = on;
+  pump();
+}
+
+std::optional<WallMs> Publisher::sent_at(std::string_view msg_id) {
+  echo_ = std::max(echo_, first_);
+  const uint64_t end = std::min(first_ + messages_.size(), echo_ + kEchoAhead);
+  for (uint64_t id = echo_; id < end; ++id) {
+    const Message& message = messages_[static_cast<size_t>(id - first_)];
+    if (message.sends == 0 || message.unit->msg_ids[message.index] != msg_id) continue;
+    echo_ = id + 1;
+    // Sent again: any of the sendings may be the one that was stored, the first at the earliest.
+    return message.sent_at;
+  }
+  return std::nullopt;
+}
+
 bool Publisher::stored_through(uint64_t mark) const {
   for (uint64_t id = first_; id < mark && id < first_ + messages_.size(); ++id) {
     if (messages_[static_cast<size_t>(id - first_)].state != Message::State::stored) return false;
@@ -96,7 +117,7 @@ bool Publisher::stored_through(uint64_t mark) const {
 }
 
 void Publisher::pump() {
-  if (connection_ == nullptr || failing_ || retry_.active()) return;
+  if (connection_ == nullptr || held_ || failing_ || retry_.active()) return;
   while (cursor_ < first_ + messages_.size()) {
     Message& message = messages_[static_cast<size_t>(cursor_ - first_)];
     if (message.state != Message::State::unsent) {
@@ -119,6 +140,7 @@ void Publisher::pump() {
     }
     message.state = Message::State::in_flight;
     message.position = position_;
+    if (message.sends == 0) message.sent_at = wall_now();
     ++message.sends;
     ++in_flight_;
     ++cursor_;

@@ -48,6 +48,10 @@ class Publisher {
   void applied(StreamSeq position);
   // History was lost: the engine publishes anew under another incarnation.
   void clear();
+  // While held nothing is sent; what is in flight stays so.
+  void hold(bool on);
+  // A message of the stream: when was it first sent, if it is one of those kept here?
+  std::optional<WallMs> sent_at(std::string_view msg_id);
 
   size_t bytes() const { return bytes_; }
   size_t pending_rows() const { return pending_rows_; }    // in units that are not stored whole
@@ -67,7 +71,8 @@ class Publisher {
     size_t index = 0;        // into unit->messages
     enum class State : uint8_t { unsent, in_flight, stored } state = State::unsent;
     int sends = 0;
-    StreamSeq position = 0;  // of the file, when it was sent
+    WallMs sent_at = 0;      // the first time
+    StreamSeq position = 0;  // of the file, when it was sent last
     StreamSeq seq = 0;
   };
 
@@ -95,6 +100,8 @@ class Publisher {
   uint64_t published_rows_ = 0;
   StreamSeq position_ = 0;
   StreamSeq last_stored_ = 0;
+  uint64_t echo_ = 1;      // id behind the last one that sent_at() found
+  bool held_ = false;
   bool failing_ = false;
   int64_t backoff_ms_ = 0;
   std::string last_error_;

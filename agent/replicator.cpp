@@ -13,6 +13,7 @@ constexpr int64_t kCheckMs = 5000;         // the stream is looked at
 constexpr int64_t kBeatSoonMs = 50;        // after something was applied
 constexpr int64_t kSpreadMs = 2000;        // after lost history, nodes publish at different times
 constexpr size_t kMaxArrivals = 65'536;
+constexpr size_t kServerDefault = size_t{1} << 20;  // max_payload of a server that was told nothing
 
 DatabaseSetup setup_of(const Config& config, const DatabaseConfig& database, const LogSink& log) {
   DatabaseSetup setup;
@@ -63,6 +64,7 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
                     poke();
                   },
                   [this] { reenter("the stream was cut back", 0); }}),
+      clock_(loop, plan_.stream.name, plan_.stream.subject, config.max_clock_drift_ms, [this] { on_clock(); }),
       wal_(loop, [this](std::string_view, int rc) {
         if (rc != 0) wal_watched_ = false;  // the check timer watches it again; polling goes on meanwhile
         thread_->wake();
@@ -167,9 +169,16 @@ void Replicator::on_changes(std::vector<replica::Change> changes) {
 void Replicator::on_up(nats::Connection& connection) {
   connection_ = &connection;
   connected_ = true;
-  if (connection.max_payload() != 0 && connection.max_payload() < replica::Settings{}.max_message + 1024) {
-    report(LogLevel::error, "the server takes messages of at most " + std::to_string(connection.max_payload()) +
-                                " bytes: set its max_payload to 1 MB or more");
+  // Before anything is drained in this connection: jobs go first.
+  const size_t largest = std::min(connection.max_payload(), kServerDefault) / 8 * 7;
+  if (largest != 0 && largest != max_message_) {
+    max_message_ = largest;
+    (void)thread_->ask<bool>(
+        [largest](replica::Replica& replica) -> Result<bool> {
+          replica.set_max_message(largest);
+          return true;
+        },
+        [](const Result<bool>&) {});
   }
   if (state_ == State::waiting) enter();
 }
@@ -191,6 +200,7 @@ void Replicator::leave(State state) {
   entry_.reset();
   subscription_.reset();
   publisher_.pause();
+  clock_.stop();
   peers_->stop();
   retry_.stop();
   outbox_delay_.stop();
@@ -269,6 +279,7 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
   }
   if (outcome.history_lost || outcome.founded) outbox_wanted_ = true;
   publisher_.start(*connection_, progress.position.seq);
+  clock_.start(*connection_, progress.origin.node);
   nats::LogHandlers handlers;
   handlers.on_message = [this](nats::Delivered message) { on_delivered(std::move(message)); };
   handlers.on_problem = [this](const nats::LogProblem& problem) { on_problem(problem); };
@@ -282,6 +293,7 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
 
 void Replicator::on_delivered(nats::Delivered message) {
   delivered_ = message.seq;
+  if (const auto sent = publisher_.sent_at(message.msg_id)) clock_.observe(*sent, message.time_ms, wall_now());
   if (arrivals_.size() < kMaxArrivals) arrivals_.emplace_back(message.seq, message.time_ms);
   const bool room = thread_->feed(replica::Incoming{message.seq, message.time_ms, std::move(message.msg_id), std::move(message.data)});
   if (!room) subscription_->pause();
@@ -307,6 +319,8 @@ void Replicator::on_problem(const nats::LogProblem& problem) {
     log_(LogLevel::warn, name() + ": " + what + " were deleted from the stream: going on without them; compare the nodes with `marmot verify`");
     in_gap_ = false;
     subscription_->resume();
+    caught_up();
+    poke();
   });
 }
 
@@ -329,15 +343,29 @@ void Replicator::check_stream() {
   });
 }
 
+void Replicator::on_clock() {
+  if (clock_.beyond()) log_(LogLevel::error, name() + ": " + clock_.text());
+  else log_(LogLevel::info, name() + ": the clock is right again: publishing goes on");
+  publisher_.hold(clock_.beyond());
+  update_flow();
+}
+
 void Replicator::update_flow() {
   if (!thread_) return;
   const bool running = state_ == State::running;
-  const bool publish = running && publisher_.bytes() < Publisher::kMaxBytes;
+  const bool publish = running && !clock_.beyond() && publisher_.bytes() < Publisher::kMaxBytes;
   if (publish != publishing_) thread_->set_publishing(publishing_ = publish);
   // While an entry compares, the mode is its own.
   if (state_ == State::entering) return;
   const auto mode = running && publisher_.bytes() < 4 * Publisher::kMaxBytes ? DatabaseThread::Mode::apply : DatabaseThread::Mode::idle;
   if (mode != mode_) thread_->set_mode(mode_ = mode);
+}
+
+// The stream is in the file up to here; where its last messages were deleted that is further than the file's position.
+StreamSeq Replicator::applied() const {
+  const StreamSeq position = progress_.position.seq;
+  if (state_ != State::running || !subscription_ || in_gap_ || position < delivered_) return position;
+  return std::max(position, subscription_->last_seq());
 }
 
 bool Replicator::outbox_complete() const {
@@ -347,9 +375,7 @@ bool Replicator::outbox_complete() const {
 // Once everything was applied that stood in the stream when it was entered: what it still lacks of ours goes out.
 void Replicator::caught_up() {
   if (state_ != State::running || progress_.membership != replica::Membership::member) return;
-  const bool there = progress_.position.seq >= end_ ||
-                     (subscription_ && subscription_->last_seq() >= end_ && progress_.waiting == 0);
-  if (!there) return;
+  if (applied() < end_) return;
   if (std::exchange(outbox_wanted_, false)) {
     progress_.outbox_done = false;
     if (std::exchange(history_lost_, false)) {

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/clock_check.hpp"
 #include "agent/config.hpp"
 #include "agent/control.hpp"
 #include "agent/database_thread.hpp"
@@ -83,6 +84,7 @@ class Replicator {
   void reenter(const std::string& why, int64_t delay_ms);
   void check_stream();
   void watch_wal();
+  void on_clock();
   void update_flow();
   void caught_up();
   void announce_ready();
@@ -94,6 +96,7 @@ class Replicator {
   void poke();
   Peers::Self self() const;
   bool outbox_complete() const;
+  StreamSeq applied() const;
   StreamSeq stream_end() const;
   std::string state_name() const;
   Json status_json(const std::optional<replica::Counters>& counters) const;
@@ -119,6 +122,7 @@ class Replicator {
 
   std::unique_ptr<DatabaseThread> thread_;
   Publisher publisher_;
+  ClockCheck clock_;
   std::unique_ptr<Peers> peers_;
   std::unique_ptr<StreamEntry> entry_;
   std::unique_ptr<nats::LogSubscription> subscription_;
@@ -127,6 +131,7 @@ class Replicator {
   uv::Timer retry_, check_, poke_, outbox_delay_, beat_soon_;
   bool wal_watched_ = false;
 
+  size_t max_message_ = 0;      // as the thread was told
   bool publishing_ = false;     // as the thread was told
   DatabaseThread::Mode mode_ = DatabaseThread::Mode::idle;
   StreamSeq end_ = 0;           // of the stream, when it was entered

@@ -77,7 +77,7 @@ void Replicator::until_applied(StreamSeq seq, int64_t deadline_ms, std::function
   Pending pending;
   pending.deadline_ms = deadline_ms;
   pending.poke = [this, seq, done] {
-    if (state_ != State::running || progress_.position.seq < seq) {
+    if (state_ != State::running || applied() < seq) {
       // Our own messages would wait for a drain to ride along with.
       if (state_ == State::running && delivered_ >= seq) thread_->hasten();
       return false;
@@ -106,7 +106,7 @@ void Replicator::stop(int64_t timeout_ms, std::function<void()> done) {
 // -- the commands -----------------------------------------------------------------------------------------------------
 
 Peers::Self Replicator::self() const {
-  return Peers::Self{progress_.origin, progress_.position.seq, publisher_.pending_rows()};
+  return Peers::Self{progress_.origin, applied(), publisher_.pending_rows()};
 }
 
 StreamSeq Replicator::stream_end() const {
@@ -160,6 +160,7 @@ void Replicator::status(std::function<void(Json)> done) {
 
 Json Replicator::status_json(const std::optional<replica::Counters>& counters) const {
   std::string error = !progress_.halted.empty() ? progress_.halted : progress_.trouble;
+  if (error.empty()) error = clock_.text();
   if (error.empty()) error = publisher_.last_error();
   if (error.empty()) error = last_error_;
   Json json{{"name", name()}, {"path", path()}, {"stream", stream()}, {"state", state_name()}, {"last_error", error}};
@@ -176,11 +177,10 @@ Json Replicator::status_json(const std::optional<replica::Counters>& counters) c
     json["conflicts"] = counters->conflicts;
   }
   const StreamSeq end = stream_end();
-  const StreamSeq position = progress_.position.seq;
+  const StreamSeq position = applied();
   if (state_ == State::running || state_ == State::behind) {
     json["lag_rows"] = end > position ? end - position : 0;
-    const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-    json["lag_ms"] = arrivals_.empty() ? int64_t{0} : std::max<int64_t>(0, now - arrivals_.front().second);
+    json["lag_ms"] = arrivals_.empty() ? int64_t{0} : std::max<int64_t>(0, wall_now() - arrivals_.front().second);
   }
   json["position"] = position;
   Json peers = Json::array();
@@ -208,7 +208,7 @@ void Replicator::wait(const std::string& level, int64_t timeout_ms, const Reply&
   settle(deadline, [this, level, deadline, finish](bool settled) {
     if (!settled) return finish(false);
     // Seen in the stream, not only acknowledged.
-    const StreamSeq target = std::max(publisher_.last_stored(), progress_.position.seq);
+    const StreamSeq target = std::max(publisher_.last_stored(), applied());
     until_applied(target, deadline, [this, level, target, deadline, finish](bool seen) {
       if (!seen || level == "published") return finish(seen);
       Pending pending;

@@ -95,6 +95,7 @@ Position Replica::position() const { return impl_->state.position; }
 Hlc Replica::last_hlc() const { return impl_->state.clock.last(); }
 Origin Replica::origin() const { return impl_->self; }
 void Replica::trace(bool on) { impl_->tracing = on; }
+void Replica::set_max_message(size_t bytes) { impl_->settings.max_message = bytes; }
 sqlite::Database& Replica::database() { return impl_->db; }
 
 Result<bool> Replica::has_work() {

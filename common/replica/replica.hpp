@@ -209,6 +209,7 @@ class Replica {
   Result<std::vector<KeyHash>> bucket_keys(const std::string& table, int bucket);
 
   void trace(bool on);  // fill `changes` in results
+  void set_max_message(size_t bytes);  // Settings::max_message, once the server has told its limit; units made from now on
 
   sqlite::Database& database();
 
