@@ -23,7 +23,7 @@ namespace marmot::agent {
 namespace {
 
 constexpr size_t kMailbox = 4096;
-constexpr int64_t kStopMs = 3500;       // of the 5 s that a stop may take; the rest closes files and the server
+constexpr int64_t kStopMs = 3000;       // of the 5 s that a stop may take; the rest closes files and the server
 constexpr int64_t kPostMs = 10'000;     // a nats.c thread waits so long for a loop that lags
 constexpr int64_t kWaitDefaultMs = 30'000;
 

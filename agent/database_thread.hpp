@@ -43,6 +43,7 @@ struct DatabaseSetup {
 struct DatabaseOpened {
   bool created = false;    // there was no file
   bool installed = false;  // there were no internal tables
+  uint64_t device = 0, inode = 0;
   Origin origin;
   replica::Membership membership = replica::Membership::none;
   replica::Position position;

@@ -1,5 +1,7 @@
 #include "agent/database_worker.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -76,7 +78,9 @@ Result<DatabaseOpened> DatabaseThread::Worker::open() {
   else setup.log(LogLevel::warn, setup.name + ": cannot see other readers: " + marks.error().message);
 
   const Origin origin = engine->origin();
-  return DatabaseOpened{created, installed, origin, engine->membership(), engine->position()};
+  struct stat facts {};
+  if (::stat(setup.path.c_str(), &facts) != 0) return make_error(Errc::io, setup.path + ": removed while it was opened");
+  return DatabaseOpened{created, installed, facts.st_dev, facts.st_ino, origin, engine->membership(), engine->position()};
 }
 
 void DatabaseThread::Worker::run() {
@@ -156,8 +160,12 @@ void DatabaseThread::Worker::take_queue() {
 // True: one is left that must be tried again.
 bool DatabaseThread::Worker::run_jobs() {
   while (!jobs.empty()) {
-    if (!jobs.front()(*engine)) return true;
+    if (!jobs.front()(*engine)) {
+      failed("write", make_error(Errc::busy, "locked"));
+      return true;
+    }
     jobs.pop_front();
+    if (busy_since != 0) succeeded();
   }
   return false;
 }
@@ -216,6 +224,7 @@ void DatabaseThread::Worker::look(int64_t now) {
   poll_at = now + setup.poll_interval_ms * 1000;
   if (recheck_due) recheck_at = ++recheck < kRechecks.size() ? now + kRechecks[recheck] : 0;
   looked = true;
+  if (work) return;  // a drain takes whatever is there by then
   const auto found = engine->has_work();
   if (!found) failed("look for commits", found.error());
   else if (*found) work = true;

@@ -1,5 +1,7 @@
 #include "agent/replicator.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -44,6 +46,11 @@ EntryPlan plan_of(const Config& config, const DatabaseConfig& database) {
   plan.name = database.name;
   plan.path = database.path;
   return plan;
+}
+
+bool same_file(const std::string& path, uint64_t device, uint64_t inode) {
+  struct stat facts {};
+  return ::stat(path.c_str(), &facts) == 0 && facts.st_dev == device && facts.st_ino == inode;
 }
 
 }  // namespace
@@ -327,6 +334,14 @@ void Replicator::on_problem(const nats::LogProblem& problem) {
 // Has the stream lost its end, or become another one, without a word?
 void Replicator::check_stream() {
   watch_wal();
+  if (opened_ && state_ != State::stopped && !same_file(path(), opened_->device, opened_->inode)) {
+    // SQLite goes on with the old file, which no new connection of the application sees.
+    const std::string text = path() + " was removed or replaced under the running agent: restart the agent";
+    log_(LogLevel::error, name() + ": " + text);
+    leave(State::stopped);
+    state_text_ = last_error_ = text;
+    return;
+  }
   if (state_ != State::running || !connected_) return;
   const StreamSeq position = progress_.position.seq;
   connection_->stream_state(plan_.stream.name, [this, position, generation = generation_,
