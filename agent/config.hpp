@@ -91,6 +91,9 @@ std::string to_toml(const Config& config);
 // The key of `known` that `word` was probably meant to be; empty when none is near.
 std::string did_you_mean(std::string_view word, const std::vector<std::string_view>& known);
 
+// The whole of `text` as a number: no sign but '-', no space.
+std::optional<int64_t> parse_integer(std::string_view text);
+
 // "24h", "90m", "1d", "0" in milliseconds; "1GiB", "500MB", "0" in bytes. nullopt when malformed or beyond int64.
 std::optional<int64_t> parse_duration_ms(std::string_view text);
 std::optional<int64_t> parse_bytes(std::string_view text);

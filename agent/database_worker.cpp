@@ -332,7 +332,12 @@ void DatabaseThread::Worker::resume() {
   resume_at = monotonic_us() + kResumeEvery;
   const auto resumed = engine->resume_stopped();
   if (!resumed) return failed("resume stopped tables", resumed.error());
-  if (*resumed) work = true;
+  if (*resumed) {
+    // What was written while the table was stopped goes out with the outbox.
+    work = outbox_due = true;
+    drained_for_outbox = false;
+    progress.outbox_done = false;
+  }
   progress.stopped = engine->stopped();
   progress_changed = true;
 }

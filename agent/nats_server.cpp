@@ -223,6 +223,11 @@ Status NatsServer::first_start() {
     host_ = listen->host;
     const Status free = try_bind(host_, listen->port);
     if (!free) return make_error(free.error().code, free.error().message + ": choose another with --listen HOST:PORT");
+    const bool local = host_.rfind("127.", 0) == 0 || host_ == "::1" || host_ == "localhost";
+    if (!local && options_.token.empty() && options_.user.empty()) {
+      log_(LogLevel::warn, "embedded NATS: anybody who can reach " + options_.listen +
+                               " can read and write the data: set nats.token, or nats.user and nats.password");
+    }
     return start_on(listen->port);
   }
   const uint16_t kept = port_;

@@ -78,7 +78,7 @@ def main():
         total = look(connections[Path(options.databases[0]).stem], options.see)
         print(f"{total:,} of {options.count:,} after {max(seen.values()) - started:.2f} s")
     else:
-        print(", ".join(f"on {name} after {max(0.0, at - started) * 1e3:.1f} ms" for name, at in seen.items()))
+        print(", ".join(f"on {name} after {max(0.0, seen[name] - started) * 1e3:.1f} ms" for name in connections if name in seen))
 
 
 if __name__ == "__main__":

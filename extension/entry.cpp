@@ -1,15 +1,16 @@
 // libmarmot: `.load libmarmot`, load_extension('libmarmot'). It gives a connection Marmot's functions and nothing else:
 // no hook, no thread, no socket, and no built-in of SQLite's is touched.
+#include <string>
+
 #include "common/sqlite/api.hpp"
-
-extern "C" {
-SQLITE_EXTENSION_INIT1
-}
-
 #include "common/sqlite/database.hpp"
 #include "extension/functions.hpp"
 #include "extension/guarded.hpp"
 #include "extension/tables.hpp"
+
+extern "C" {
+SQLITE_EXTENSION_INIT1
+}
 
 namespace {
 

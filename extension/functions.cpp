@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -64,9 +63,20 @@ class Call {
   sqlite::Database db_;
 };
 
+constexpr int64_t kJulianEpochMs = 210866760000000;  // 1970-01-01 as a Julian day, in milliseconds
+
+// The clock that SQLite itself uses, so that it agrees with what the triggers log.
 WallMs wall_now() {
-  using namespace std::chrono;
-  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+  sqlite3_vfs* vfs = sqlite3_vfs_find(nullptr);
+  sqlite3_int64 julian_ms = 0;
+  if (vfs->iVersion >= 2 && vfs->xCurrentTimeInt64 != nullptr) {
+    vfs->xCurrentTimeInt64(vfs, &julian_ms);
+  } else {
+    double days = 0;
+    vfs->xCurrentTime(vfs, &days);
+    julian_ms = static_cast<sqlite3_int64>(days * 86400000.0 + 0.5);
+  }
+  return julian_ms - kJulianEpochMs;
 }
 
 Result<bool> has_table(sqlite::Database& db, std::string_view name) {
@@ -184,7 +194,7 @@ Status marmot_pending(Call& call) {
 }
 
 constexpr int64_t kLongestWaitMs = 24 * 3600 * 1000;
-constexpr int kLongestSleepMs = 16;
+constexpr int64_t kLongestSleepMs = 16;
 
 Status check_level(const std::string& level) {
   if (sqlite3_stricmp(level.c_str(), "PUBLISHED") == 0) return ok();
@@ -225,14 +235,15 @@ Status marmot_wait(Call& call) {
     return make_error(Errc::not_found,
                       "this file is not watched; start `marmot agent` on it or SELECT marmot_watch('*')");
   }
-  using Clock = std::chrono::steady_clock;
-  const auto deadline = Clock::now() + std::chrono::milliseconds(timeout_ms);
-  for (int sleep_ms = 1;; sleep_ms = std::min(sleep_ms * 2, kLongestSleepMs)) {
+  // Both clocks end it: time that SQLite's clock saw go by, and time slept (the former may be set back).
+  const WallMs start = wall_now();
+  int64_t slept_ms = 0;
+  for (int64_t sleep_ms = 1;; sleep_ms = std::min(sleep_ms * 2, kLongestSleepMs)) {
     TRY_ASSIGN(const bool published, all_published(call.db()));
     if (published) return call.give(1);
-    const auto left_ms = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    const int64_t left_ms = timeout_ms - std::max(slept_ms, wall_now() - start);
     if (left_ms <= 0) return call.give(0);
-    sqlite3_sleep(static_cast<int>(std::min<int64_t>(sleep_ms, left_ms)));
+    slept_ms += sqlite3_sleep(static_cast<int>(std::min(sleep_ms, left_ms)));
   }
 }
 

@@ -73,7 +73,8 @@ struct Candidate {
   std::optional<NotWatched> not_watched;  // nullopt: watch it
 };
 
-// Every table of the main schema, in creation order. Globs are SQLite's GLOB, case-sensitive, on the table's name.
+// Every table of the main schema, in creation order. Globs are SQLite's GLOB, case-sensitive, on the table's name;
+// no include glob chooses nothing, and exclude wins.
 Result<std::vector<Candidate>> list_tables(sqlite::Database& db, const std::vector<std::string>& include,
                                            const std::vector<std::string>& exclude);
 

@@ -18,7 +18,9 @@ struct SkippedEffect {
 };
 
 // Drops the TEMP triggers of a former call and makes them anew from sqlite_schema. `replicated(name)` says whether a table
-// is replicated here. Call it outside a transaction or inside one; again after every schema change.
+// is replicated here; it is given the name as the schema spells it. A check (SELECT RAISE(...)) is no effect and is left
+// out; it is reported only where it stands beside effects, which now run without it. Call it outside a transaction or
+// inside one; again after every schema change.
 Result<std::vector<SkippedEffect>> install_effects(sqlite::Database& db,
                                                    const std::function<bool(const std::string&)>& replicated);
 

@@ -18,7 +18,8 @@ Result<bool> Replica::baseline() {
     const Table::Position before = impl.baseline_at;
     const Status done = impl.write(false, nullptr, [&]() -> Status {
       const int64_t began = impl.env.monotonic_us();
-      for (bool end = false; !end && impl.env.monotonic_us() - began < impl.settings.slice_us;) {
+      bool end = false;
+      do {
         TRY_ASSIGN(end, table.scan(impl.baseline_at, 500, true, [&](const std::string& key, const std::vector<ValueView>& values) -> Status {
           TRY_ASSIGN(Statement* const insert, impl.store.statement(sql::kBaselineVersion));
           insert->bind(1, table.id).bind_blob(2, key).bind(3, static_cast<int64_t>(table.hash(values)));
@@ -26,7 +27,7 @@ Result<bool> Replica::baseline() {
           return impl.keep_unique(table, key);
         }));
         table.baseline = end;
-      }
+      } while (!end && impl.env.monotonic_us() - began < impl.settings.slice_us);
       if (table.baseline) {
         impl.tables_dirty = true;
         impl.baseline_at = {};

@@ -23,7 +23,8 @@ std::string dump_schema(Memory& memory) {
 }  // namespace
 
 TEST_CASE("capture: watching is idempotent, and a second call changes nothing in the schema") {
-  Memory memory("CREATE TABLE t(id INTEGER PRIMARY KEY, v); CREATE TABLE u(a TEXT, b INT, PRIMARY KEY(a, b)); CREATE TABLE n(x)");
+  Memory memory("CREATE TABLE t(id INTEGER PRIMARY KEY, v); CREATE TABLE u(a TEXT, b INT, PRIMARY KEY(a, b)); "
+      "CREATE TABLE n(x)");
   for (const char* name : {"t", "u", "n"}) CHECK(watch_table(memory, name).added);
   const std::string before = memory.rows("PRAGMA schema_version");
   for (const char* name : {"t", "u", "n"}) CHECK(!watch_table(memory, name).added);
@@ -160,7 +161,8 @@ TEST_CASE("capture: cleanup leaves the schema as it was, objects made meanwhile 
   Memory untouched("CREATE TABLE t(x); CREATE TABLE u(a, b, PRIMARY KEY(a, b)); CREATE INDEX ux ON u(b)");
   watch_table(memory, "t");
   watch_table(memory, "u");
-  for (Memory* one : {&memory, &untouched}) one->run("CREATE VIEW v AS SELECT * FROM t; CREATE TABLE late(id INTEGER PRIMARY KEY)");
+  for (Memory* one : {&memory, &untouched}) one->run("CREATE VIEW v AS SELECT * FROM t; "
+      "CREATE TABLE late(id INTEGER PRIMARY KEY)");
   watch_table(memory, "late");
   REQUIRE(cleanup(memory.db));
   CHECK(dump_schema(memory) == dump_schema(untouched));
@@ -168,7 +170,8 @@ TEST_CASE("capture: cleanup leaves the schema as it was, objects made meanwhile 
 }
 
 TEST_CASE("capture: installed triggers name their table id, event and the table they are on now") {
-  Memory memory("CREATE TABLE t(id INTEGER PRIMARY KEY); CREATE TRIGGER __marmot_x AFTER INSERT ON t BEGIN SELECT 1; END");
+  Memory memory("CREATE TABLE t(id INTEGER PRIMARY KEY); "
+      "CREATE TRIGGER __marmot_x AFTER INSERT ON t BEGIN SELECT 1; END");
   watch_table(memory, "t");
   memory.run("ALTER TABLE t RENAME TO \"new \"\"t\"");
   std::string found;

@@ -19,9 +19,11 @@ TableInfo table_of(Memory& memory, std::string_view name) {
 std::string key_of(const std::string& create) {
   Memory memory(create);
   const TableInfo table = table_of(memory, "t");
-  std::string out = table.key_kind == KeyKind::rowid ? "rowid" : table.key_kind == KeyKind::declared ? "declared" : "alias";
+  const char* kinds[] = {"alias", "declared", "rowid"};
+  std::string out = kinds[static_cast<size_t>(table.key_kind)];
   for (const KeyColumn& part : table.key) {
-    out += " " + table.columns[static_cast<size_t>(part.column)].name + std::to_string(static_cast<int>(part.collation));
+    out += " " + table.columns[static_cast<size_t>(part.column)].name;
+    out += std::to_string(static_cast<int>(part.collation));
   }
   return out + (table.without_rowid ? " w" : "") + (table.nullable_key ? " n" : "");
 }
@@ -54,7 +56,8 @@ TEST_CASE("catalog: only INTEGER PRIMARY KEY is the rowid") {
 
 TEST_CASE("catalog: a key has the collations of its index, in the order of the declaration") {
   CHECK(key_of("CREATE TABLE t(a TEXT, b TEXT COLLATE NOCASE, c, PRIMARY KEY(b, a))") == "declared b1 a0 n");
-  CHECK(key_of("CREATE TABLE t(a TEXT, b TEXT COLLATE NOCASE, PRIMARY KEY(a COLLATE RTRIM, b COLLATE BINARY))") == "declared a2 b0 n");
+  CHECK(key_of("CREATE TABLE t(a TEXT, b TEXT COLLATE NOCASE, PRIMARY KEY(a COLLATE RTRIM, b COLLATE "
+      "BINARY))") == "declared a2 b0 n");
   CHECK(key_of("CREATE TABLE t(a TEXT COLLATE nocase PRIMARY KEY, v) WITHOUT ROWID") == "declared a1 w");
   CHECK(key_of("CREATE TABLE t(v, a TEXT, b TEXT, PRIMARY KEY(b, a)) WITHOUT ROWID") == "declared b0 a0 w");
 }
@@ -86,16 +89,19 @@ TEST_CASE("catalog: a TEMP table or an attached one does not hide the main table
 }
 
 TEST_CASE("catalog: the rowid goes by a name that no column has") {
-  Memory memory("CREATE TABLE t(rowid TEXT, v); CREATE TABLE u(ROWID, oid); CREATE TABLE w(id INTEGER PRIMARY KEY, rowid, oid, _rowid_)");
+  Memory memory("CREATE TABLE t(rowid TEXT, v); CREATE TABLE u(ROWID, oid); "
+      "CREATE TABLE w(id INTEGER PRIMARY KEY, rowid, oid, _rowid_)");
   CHECK(table_of(memory, "t").rowid_name == "oid");
   CHECK(table_of(memory, "u").rowid_name == "_rowid_");
   CHECK(table_of(memory, "w").rowid_name.empty());
   CHECK(refusal("CREATE TABLE t(rowid, oid, _ROWID_)").find("give it a PRIMARY KEY") != std::string::npos);
-  CHECK(refusal("CREATE TABLE t(rowid TEXT PRIMARY KEY, oid, _rowid_)").find("give it a PRIMARY KEY") != std::string::npos);
+  CHECK(refusal("CREATE TABLE t(rowid TEXT PRIMARY KEY, oid, _rowid_)").find("give it a PRIMARY "
+      "KEY") != std::string::npos);
 }
 
 TEST_CASE("catalog: a key or a unique index under a collation of the application's is refused by name") {
-  for (const char* sql : {"CREATE TABLE t(a TEXT COLLATE german PRIMARY KEY)", "CREATE TABLE t(a TEXT COLLATE german PRIMARY KEY) WITHOUT ROWID",
+  for (const char* sql : {"CREATE TABLE t(a TEXT COLLATE german PRIMARY KEY)",
+      "CREATE TABLE t(a TEXT COLLATE german PRIMARY KEY) WITHOUT ROWID",
                           "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT UNIQUE COLLATE german)"}) {
     Memory memory;
     sqlite3_create_collation(memory.db.get(), "german", SQLITE_UTF8, nullptr, reverse_compare);
@@ -160,9 +166,12 @@ TEST_CASE("catalog: generated columns are told apart, stored and virtual") {
 
 TEST_CASE("catalog: a constant default has the value that SQLite stores for it") {
   const std::string columns =
-      "id INTEGER PRIMARY KEY, a INTEGER DEFAULT '5', b TEXT DEFAULT 5, c REAL DEFAULT 1, d NUMERIC DEFAULT '1.0', e DEFAULT '7', "
-      "f INT DEFAULT 'x', g BLOB DEFAULT x'00ff', h INT DEFAULT (-3), i DEFAULT abc, j DEFAULT TRUE, k DEFAULT NULL, l, "
-      "m TEXT DEFAULT 'a somewhat longer text, past any small string', n REAL DEFAULT 9223372036854775807, o DEFAULT -9223372036854775808, "
+      "id INTEGER PRIMARY KEY, a INTEGER DEFAULT '5', b TEXT DEFAULT 5, c REAL DEFAULT 1, d NUMERIC DEFAULT '1.0', "
+      "e DEFAULT '7', "
+      "f INT DEFAULT 'x', g BLOB DEFAULT x'00ff', h INT DEFAULT (-3), i DEFAULT abc, j DEFAULT TRUE, k DEFAULT "
+      "NULL, l, "
+      "m TEXT DEFAULT 'a somewhat longer text, past any small string', n REAL DEFAULT 9223372036854775807, o "
+      "DEFAULT -9223372036854775808, "
       "p DEFAULT 1e400, q TEXT DEFAULT 1.50, r DEFAULT \"quoted\"";
   Memory memory("CREATE TABLE t(" + columns + "); INSERT INTO t DEFAULT VALUES");
   const std::vector<TableInfo> copies(2, table_of(memory, "t"));  // views must survive copies
@@ -170,12 +179,14 @@ TEST_CASE("catalog: a constant default has the value that SQLite stores for it")
   REQUIRE(row);
   REQUIRE(*row->step());
   for (size_t i = 1; i < copies[1].columns.size(); ++i) {
-    CHECK_MESSAGE(same_value(copies[1].columns[i].default_value, row->value(static_cast<int>(i))), copies[1].columns[i].name);
+    CHECK_MESSAGE(same_value(copies[1].columns[i].default_value, row->value(static_cast<int>(i))),
+        copies[1].columns[i].name);
   }
 }
 
 TEST_CASE("catalog: what changes from row to row is no constant default") {
-  Memory memory("CREATE TABLE t(a DEFAULT CURRENT_TIMESTAMP, b DEFAULT (datetime('now')), c DEFAULT (random()), d DEFAULT (1 + 1), e DEFAULT current_date)");
+  Memory memory("CREATE TABLE t(a DEFAULT CURRENT_TIMESTAMP, b DEFAULT (datetime('now')), c DEFAULT (random()), d "
+      "DEFAULT (1 + 1), e DEFAULT current_date)");
   for (const Column& column : table_of(memory, "t").columns) {
     CHECK(!column.default_sql.empty());
     CHECK(column.default_value.type == ValueType::null);
@@ -205,8 +216,10 @@ TEST_CASE("catalog: a shape depends on stored columns and the key, not on case, 
 
 TEST_CASE("catalog: every table is listed in creation order, with the reason where it is not watched") {
   Memory memory(
-      "CREATE TABLE z(id INTEGER PRIMARY KEY AUTOINCREMENT); CREATE VIRTUAL TABLE f USING fts5(body); CREATE TABLE log_a(x);"
-      "CREATE VIRTUAL TABLE r USING rtree(id, x0, x1); CREATE TABLE __marmot_x(x); CREATE TABLE r_notes(x); CREATE VIEW v AS SELECT 1;"
+      "CREATE TABLE z(id INTEGER PRIMARY KEY AUTOINCREMENT); CREATE VIRTUAL TABLE f USING fts5(body); "
+      "CREATE TABLE log_a(x);"
+      "CREATE VIRTUAL TABLE r USING rtree(id, x0, x1); CREATE TABLE __marmot_x(x); CREATE TABLE r_notes(x); "
+      "CREATE VIEW v AS SELECT 1;"
       "CREATE TABLE a(x)");
   const auto tables = list_tables(memory.db, {"*"}, {"log_*"});
   REQUIRE(tables);
@@ -215,13 +228,16 @@ TEST_CASE("catalog: every table is listed in creation order, with the reason whe
     found += table.name + (table.not_watched ? "-" + std::to_string(static_cast<int>(*table.not_watched)) : "") + " ";
   }
   CHECK(found ==
-        "z sqlite_sequence-1 f-2 f_data-3 f_idx-3 f_content-3 f_docsize-3 f_config-3 log_a-4 r-2 r_rowid-3 r_node-3 r_parent-3 "
+        "z sqlite_sequence-1 f-2 f_data-3 f_idx-3 f_content-3 f_docsize-3 f_config-3 log_a-4 r-2 r_rowid-3 r_node-3 "
+        "r_parent-3 "
         "__marmot_x-0 r_notes a ");
 }
 
 TEST_CASE("catalog: shadow tables are known even where their module is not loaded") {
-  Memory memory("CREATE TABLE f_content(id INTEGER PRIMARY KEY, c0); CREATE TABLE f_other(x); PRAGMA writable_schema = ON;"
-                "INSERT INTO sqlite_schema VALUES('table', 'f', 'f', 0, 'CREATE VIRTUAL TABLE \"f\" USING unknown_module(a)');"
+  Memory memory("CREATE TABLE f_content(id INTEGER PRIMARY KEY, c0); CREATE TABLE f_other(x); "
+      "PRAGMA writable_schema = ON;"
+                "INSERT INTO sqlite_schema VALUES('table', 'f', 'f', 0, 'CREATE VIRTUAL TABLE \"f\" USING "
+                "unknown_module(a)');"
                 "PRAGMA writable_schema = RESET");
   const auto tables = list_tables(memory.db, {"*"}, {});
   REQUIRE(tables);

@@ -32,14 +32,16 @@ constexpr const char* kNotes = "CREATE TABLE note(id INTEGER PRIMARY KEY, body T
 TEST_CASE("effects: an external-content FTS5 index follows inserts, updates and deletes") {
   Memory memory(std::string(kNotes) +
                 "CREATE VIRTUAL TABLE note_fts USING fts5(body, content='note', content_rowid='id');"
-                "CREATE TRIGGER note_ai AFTER INSERT ON note BEGIN INSERT INTO note_fts(rowid, body) VALUES (new.id, new.body); END;"
+                "CREATE TRIGGER note_ai AFTER INSERT ON note BEGIN INSERT INTO note_fts(rowid, body) VALUES "
+                "(new.id, new.body); END;"
                 "CREATE TRIGGER note_ad AFTER DELETE ON note BEGIN"
                 "  INSERT INTO note_fts(note_fts, rowid, body) VALUES('delete', old.id, old.body); END;"
                 "CREATE TRIGGER note_au AFTER UPDATE ON note BEGIN"
                 "  INSERT INTO note_fts(note_fts, rowid, body) VALUES('delete', old.id, old.body);"
                 "  INSERT INTO note_fts(rowid, body) VALUES (new.id, new.body); END;");
   CHECK(install(memory, {"note"}) == "");
-  memory.run("INSERT INTO note(id, body) VALUES(1, 'hello world'), (2, 'good night'); UPDATE note SET body = 'hello moon' WHERE id = 2;"
+  memory.run("INSERT INTO note(id, body) VALUES(1, 'hello world'), (2, 'good night'); "
+      "UPDATE note SET body = 'hello moon' WHERE id = 2;"
              "DELETE FROM note WHERE id = 1");
   CHECK(memory.rows("SELECT rowid FROM note_fts WHERE note_fts MATCH 'hello'") == "2");
   CHECK(memory.rows("SELECT rowid FROM note_fts WHERE note_fts MATCH 'night OR world'") == "");
@@ -47,8 +49,10 @@ TEST_CASE("effects: an external-content FTS5 index follows inserts, updates and 
 }
 
 TEST_CASE("effects: an R-tree follows") {
-  Memory memory("CREATE TABLE place(id INTEGER PRIMARY KEY, x REAL); CREATE VIRTUAL TABLE place_tree USING rtree(id, x0, x1);"
-                "CREATE TRIGGER p AFTER INSERT ON place BEGIN INSERT INTO place_tree VALUES(new.id, new.x, new.x); END");
+  Memory memory("CREATE TABLE place(id INTEGER PRIMARY KEY, x REAL); "
+      "CREATE VIRTUAL TABLE place_tree USING rtree(id, x0, x1);"
+                "CREATE TRIGGER p AFTER INSERT ON place BEGIN INSERT INTO place_tree VALUES(new.id, new.x, new.x); "
+                "END");
   CHECK(install(memory, {"place"}) == "");
   memory.run("INSERT INTO place VALUES(7, 3.5)");
   CHECK(memory.rows("SELECT id FROM place_tree WHERE x0 > 3") == "7");
@@ -56,7 +60,8 @@ TEST_CASE("effects: an R-tree follows") {
 
 TEST_CASE("effects: only the statements that write to tables not replicated are copied") {
   Memory memory(std::string(kNotes) + "CREATE TABLE total(n); INSERT INTO total VALUES(0); CREATE TABLE audit(what);"
-                "CREATE TRIGGER t AFTER INSERT ON note BEGIN UPDATE total SET n = n + 1; INSERT INTO Audit VALUES('note ' || NEW.id);"
+                "CREATE TRIGGER t AFTER INSERT ON note BEGIN UPDATE total SET n = n + 1; "
+                "INSERT INTO Audit VALUES('note ' || NEW.id);"
                 "  UPDATE NOTE SET n = 5; END");
   CHECK(install(memory, {"note", "total"}) == "");
   memory.run("INSERT INTO note(id) VALUES(1)");
@@ -67,19 +72,24 @@ TEST_CASE("effects: only the statements that write to tables not replicated are 
 
 TEST_CASE("effects: WHEN, UPDATE OF, BEFORE, CASE and odd names are carried over") {
   Memory memory("CREATE TABLE \"my \"\"t\"\"\"(id INTEGER PRIMARY KEY, [a b], c); CREATE TABLE [au dit](what, was);"
-                "CREATE TRIGGER \"tr ig\" BEFORE UPDATE OF [a b] ON \"my \"\"t\"\"\" WHEN NEW.[a b] > 10 -- only large ones\n"
-                " BEGIN INSERT INTO [au dit] VALUES(CASE WHEN NEW.[a b] > 20 THEN CASE 1 WHEN 1 THEN 'huge;' END ELSE 'large' END,"
+                "CREATE TRIGGER \"tr ig\" BEFORE UPDATE OF [a b] ON \"my \"\"t\"\"\" WHEN NEW.[a b] > 10 -- only "
+                "large ones\n"
+                " BEGIN INSERT INTO [au dit] VALUES(CASE WHEN NEW.[a b] > 20 THEN CASE 1 WHEN 1 THEN 'huge;' END "
+                "ELSE 'large' END,"
                 " (SELECT [a b] FROM \"my \"\"t\"\"\" WHERE id = NEW.id)) -- the old one\n; END");
   CHECK(install(memory, {"my \"t\""}) == "");
-  memory.run("INSERT INTO \"my \"\"t\"\"\" VALUES(1, 1, 1); UPDATE \"my \"\"t\"\"\" SET c = 99; UPDATE \"my \"\"t\"\"\" SET [a b] = 5;"
+  memory.run("INSERT INTO \"my \"\"t\"\"\" VALUES(1, 1, 1); UPDATE \"my \"\"t\"\"\" SET c = 99; "
+      "UPDATE \"my \"\"t\"\"\" SET [a b] = 5;"
              "UPDATE \"my \"\"t\"\"\" SET [a b] = 15; UPDATE \"my \"\"t\"\"\" SET [a b] = 25");
   CHECK(memory.rows("SELECT * FROM [au dit]") == "large|5 huge;|15");
 }
 
 TEST_CASE("effects: what is set off in a table that is not replicated runs too") {
-  Memory memory(std::string(kNotes) + "CREATE TABLE audit(what); CREATE TABLE audit_count(n); INSERT INTO audit_count VALUES(0);"
+  Memory memory(std::string(kNotes) + "CREATE TABLE audit(what); CREATE TABLE audit_count(n); "
+      "INSERT INTO audit_count VALUES(0);"
                 "CREATE TRIGGER a AFTER INSERT ON note BEGIN INSERT INTO audit VALUES(NEW.body); END;"
-                "CREATE TRIGGER b AFTER INSERT ON audit BEGIN UPDATE audit_count SET n = n + 1; UPDATE note SET n = 1; END");
+                "CREATE TRIGGER b AFTER INSERT ON audit BEGIN UPDATE audit_count SET n = n + 1; "
+                "UPDATE note SET n = 1; END");
   CHECK(install(memory, {"note"}) == "");
   memory.run("INSERT INTO note(body) VALUES('x'), ('y')");
   CHECK(memory.rows("SELECT n FROM audit_count") == "2");
@@ -87,9 +97,11 @@ TEST_CASE("effects: what is set off in a table that is not replicated runs too")
 }
 
 TEST_CASE("effects: writing through a view works, also where nothing behind the view is wanted") {
-  Memory memory(std::string(kNotes) + "CREATE TABLE audit(what); CREATE TABLE other(x); CREATE VIEW av AS SELECT what FROM audit;"
+  Memory memory(std::string(kNotes) + "CREATE TABLE audit(what); CREATE TABLE other(x); "
+      "CREATE VIEW av AS SELECT what FROM audit;"
                 "CREATE VIEW ov AS SELECT x FROM other;"
-                "CREATE TRIGGER a AFTER INSERT ON note BEGIN INSERT INTO av VALUES(NEW.body); INSERT INTO ov VALUES(NEW.body); END;"
+                "CREATE TRIGGER a AFTER INSERT ON note BEGIN INSERT INTO av VALUES(NEW.body); "
+                "INSERT INTO ov VALUES(NEW.body); END;"
                 "CREATE TRIGGER b INSTEAD OF INSERT ON av BEGIN INSERT INTO audit VALUES(NEW.what); END;"
                 "CREATE TRIGGER c INSTEAD OF INSERT ON ov WHEN nope(1) BEGIN INSERT INTO other VALUES(NEW.x); END;");
   CHECK(install(memory, {"note", "other"}) == "");
@@ -101,8 +113,10 @@ TEST_CASE("effects: writing through a view works, also where nothing behind the 
 TEST_CASE("effects: a check alone is dropped in silence; one that guards effects is reported") {
   Memory memory(std::string(kNotes) + "CREATE TABLE audit(what);"
                 "CREATE TRIGGER pure BEFORE INSERT ON note BEGIN SELECT RAISE(ABORT, 'no') WHERE NEW.n < 0; END;"
-                "CREATE TRIGGER guarded AFTER INSERT ON note BEGIN SELECT RAISE(IGNORE) WHERE NEW.n = 1; INSERT INTO audit VALUES(NEW.n); END;"
-                "CREATE TRIGGER inside AFTER INSERT ON note BEGIN INSERT INTO audit SELECT RAISE(ABORT, 'x') WHERE NEW.n > 5; END");
+                "CREATE TRIGGER guarded AFTER INSERT ON note BEGIN SELECT RAISE(IGNORE) WHERE NEW.n = 1; "
+                "INSERT INTO audit VALUES(NEW.n); END;"
+                "CREATE TRIGGER inside AFTER INSERT ON note BEGIN INSERT INTO audit SELECT RAISE(ABORT, 'x') WHERE "
+                "NEW.n > 5; END");
   CHECK(install(memory, {"note"}) ==
         "guarded: has RAISE, left out: SELECT RAISE(IGNORE) WHERE NEW.n = 1\n"
         "inside: has RAISE, left out: INSERT INTO audit SELECT RAISE(ABORT, 'x') WHERE NEW.n > 5\n");
@@ -110,9 +124,11 @@ TEST_CASE("effects: a check alone is dropped in silence; one that guards effects
   CHECK(memory.rows("SELECT what FROM audit") == "-1 1 6");
 }
 
-TEST_CASE("effects: a statement that does not compile is reported, and the table can still be written; its neighbours run") {
+TEST_CASE("effects: a statement that does not compile is reported, and the table can still be written; "
+    "its neighbours run") {
   Memory memory(std::string(kNotes) + "CREATE TABLE audit(what);"
-                "CREATE TRIGGER t AFTER INSERT ON note BEGIN INSERT INTO audit VALUES(app_function(NEW.n)); INSERT INTO audit VALUES('ok');"
+                "CREATE TRIGGER t AFTER INSERT ON note BEGIN INSERT INTO audit VALUES(app_function(NEW.n)); "
+                "INSERT INTO audit VALUES('ok');"
                 "  DELETE FROM gone; END;"
                 "CREATE TRIGGER u AFTER DELETE ON note WHEN app_function(1) BEGIN DELETE FROM audit; END;");
   CHECK(install(memory, {"note"}) ==
@@ -125,7 +141,8 @@ TEST_CASE("effects: a statement that does not compile is reported, and the table
 }
 
 TEST_CASE("effects: generated columns and NOT NULL columns do not stand in the way") {
-  Memory memory("CREATE TABLE t(g AS (a + 1) STORED, a INT NOT NULL, k TEXT PRIMARY KEY) WITHOUT ROWID; CREATE TABLE audit(what);"
+  Memory memory("CREATE TABLE t(g AS (a + 1) STORED, a INT NOT NULL, k TEXT PRIMARY KEY) WITHOUT ROWID; "
+      "CREATE TABLE audit(what);"
                 "CREATE TRIGGER i AFTER INSERT ON t BEGIN INSERT INTO audit VALUES(NEW.g); END;"
                 "CREATE TRIGGER u AFTER UPDATE ON t BEGIN INSERT INTO audit VALUES(NEW.g); END;");
   CHECK(install(memory, {"t"}) == "");
@@ -134,14 +151,17 @@ TEST_CASE("effects: generated columns and NOT NULL columns do not stand in the w
 }
 
 TEST_CASE("effects: our own triggers are not copied, and what writes our tables is none of an application's effects") {
-  Memory memory(std::string(kNotes) + "CREATE TABLE __marmot_log(x); CREATE TRIGGER __marmot_1_insert AFTER INSERT ON note BEGIN"
-                " INSERT INTO __marmot_log VALUES(1); END; CREATE TRIGGER app AFTER INSERT ON note BEGIN INSERT INTO __marmot_log VALUES(2); END");
+  Memory memory(std::string(kNotes) + "CREATE TABLE __marmot_log(x); "
+      "CREATE TRIGGER __marmot_1_insert AFTER INSERT ON note BEGIN"
+                " INSERT INTO __marmot_log VALUES(1); END; "
+                "CREATE TRIGGER app AFTER INSERT ON note BEGIN INSERT INTO __marmot_log VALUES(2); END");
   CHECK(install(memory, {"note"}) == "");
   CHECK(memory.rows("SELECT count(*) FROM temp.sqlite_schema") == "0");
 }
 
 TEST_CASE("effects: a second call replaces the first, inside a transaction too") {
-  Memory memory(std::string(kNotes) + "CREATE TABLE audit(what); CREATE TRIGGER t AFTER INSERT ON note BEGIN INSERT INTO audit VALUES(1); END");
+  Memory memory(std::string(kNotes) + "CREATE TABLE audit(what); "
+      "CREATE TRIGGER t AFTER INSERT ON note BEGIN INSERT INTO audit VALUES(1); END");
   install(memory, {"note"});
   memory.run("DROP TRIGGER t; CREATE TRIGGER t AFTER INSERT ON note BEGIN INSERT INTO audit VALUES(2); END; BEGIN");
   install(memory, {"note"});
@@ -159,7 +179,8 @@ TEST_CASE("effects: a table that another connection drops and makes again has it
   {
     auto app = sqlite::Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
     REQUIRE(app);
-    const std::string make = std::string(kNotes) + "CREATE TRIGGER t AFTER INSERT ON note BEGIN INSERT INTO audit VALUES(NEW.id); END";
+    const std::string make = std::string(kNotes) + "CREATE TRIGGER t AFTER INSERT ON note BEGIN INSERT INTO audit "
+        "VALUES(NEW.id); END";
     REQUIRE(app->exec("CREATE TABLE audit(what);" + make));
     Memory agent;
     agent.db = *sqlite::Database::open(path, SQLITE_OPEN_READWRITE);

@@ -70,7 +70,8 @@ def cleanup_dump(setting):
         db.close()
     dumps = [setting.shell(".dump\n", path, load=False) for path in (setting.db, plain)]
     assert len(dumps[0]) > 20 and dumps[0] == dumps[1], dumps
-    schemas = [connect(setting, path).execute("SELECT type, name, tbl_name, sql FROM sqlite_schema").fetchall() for path in (setting.db, plain)]
+    schema = "SELECT type, name, tbl_name, sql FROM sqlite_schema"
+    schemas = [connect(setting, path).execute(schema).fetchall() for path in (setting.db, plain)]
     assert schemas[0] == schemas[1], schemas
 
 
@@ -129,9 +130,12 @@ def milliseconds(setting):
     db.execute("SELECT marmot_watch('t')").fetchall()
     db.execute("BEGIN")
     for _ in range(3000):  # 'now' stands still within a statement and its triggers
-        db.execute("INSERT INTO t(ms) SELECT CAST(strftime('%s', 'now') AS INT) * 1000 + CAST(substr(strftime('%f', 'now'), 4) AS INT)")
+        db.execute("INSERT INTO t(ms) SELECT CAST(strftime('%s', 'now') AS INT) * 1000"
+                   " + CAST(substr(strftime('%f', 'now'), 4) AS INT)")
     db.execute("COMMIT")
-    assert db.execute("SELECT count(*), count(DISTINCT ts) > 5, sum(ts <> ms) FROM __marmot_log l JOIN t ON t.id = l.k1").fetchall() == [(3000, 1, 0)]
+    found = db.execute("SELECT count(*), count(DISTINCT ts) > 5, sum(ts <> ms) "
+                       "FROM __marmot_log l JOIN t ON t.id = l.k1")
+    assert found.fetchall() == [(3000, 1, 0)]
 
 
 @fact
@@ -259,7 +263,8 @@ def built_ins(setting):
     db = connect(setting)
 
     def everything():
-        return {kind: set(db.execute(f"SELECT * FROM pragma_{kind}_list").fetchall()) for kind in ("function", "collation", "module")}
+        kinds = ("function", "collation", "module")
+        return {kind: set(db.execute(f"SELECT * FROM pragma_{kind}_list").fetchall()) for kind in kinds}
 
     before = everything()
     db.enable_load_extension(True)
@@ -278,7 +283,8 @@ def ids_across_threads(setting):
 
     def take():
         db = connect(setting, ":memory:", load=True)
-        found.append(column(db, "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 20000) SELECT marmot_new_id() FROM c"))
+        found.append(column(db, "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 20000) "
+                                "SELECT marmot_new_id() FROM c"))
 
     threads = [threading.Thread(target=take) for _ in range(4)]
     for thread in threads:
@@ -293,7 +299,8 @@ def ids_across_threads(setting):
 @fact
 def symbols(setting):
     """libmarmot.so exports its entry point only, imports no sqlite3_ symbol, and needs no libstdc++"""
-    listed = subprocess.run(["nm", "-D", setting.library], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+    nm = subprocess.run(["nm", "-D", setting.library], stdout=subprocess.PIPE, text=True, check=True)
+    listed = nm.stdout.splitlines()
     exported = [line.split()[-1] for line in listed if re.search(r" [TDBRVWGu] ", line) and " w " not in line]
     assert exported == ["sqlite3_marmot_init"], exported
     assert not [line for line in listed if " U sqlite3" in line]
@@ -327,8 +334,8 @@ def readers_and_checkpoints(setting):
     db = connect(setting, load=True)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY)")
-    for sql in ("SELECT marmot_watch('t')", "SELECT marmot_pending()", "SELECT marmot_wait('PUBLISHED', 0)", "SELECT * FROM marmot_tables",
-                "SELECT * FROM marmot_changes", "SELECT marmot_node_id()"):
+    for sql in ("SELECT marmot_watch('t')", "SELECT marmot_pending()", "SELECT marmot_wait('PUBLISHED', 0)",
+                "SELECT * FROM marmot_tables", "SELECT * FROM marmot_changes", "SELECT marmot_node_id()"):
         db.execute(sql).fetchall()
     other = connect(setting)
     other.execute("INSERT INTO t VALUES(1)")

@@ -34,9 +34,10 @@ class Setting:
 
     def shell(self, sql, db=None, load=True):
         """Runs the stock shell; returns its lines, errors last and without their line numbers."""
+        sql = "PRAGMA synchronous = OFF;\n" + sql.replace("@LIBMARMOT@", self.stem)
         # -batch and -init keep a developer's ~/.sqliterc out.
         done = subprocess.run([self.sqlite3, "-batch", "-init", "/dev/null", db or self.db],
-                              input=(f".load {self.stem}\n" if load else "") + "PRAGMA synchronous = OFF;\n" + sql.replace("@LIBMARMOT@", self.stem), timeout=60,
+                              input=(f".load {self.stem}\n" if load else "") + sql, timeout=60,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="surrogateescape")
         errors = [re.sub(r"^(?:(?:Runtime |Parse )?[Ee]rror)(?:: near| near)? line \d+: ", "error: ", line)
                   for line in done.stderr.splitlines() if re.match(r"^(Runtime |Parse )?[Ee]rror", line)]

@@ -78,20 +78,25 @@ TEST_CASE("sql_text: unquoting undoes every way of quoting a name") {
 
 TEST_CASE("sql_text: an index gives its terms without order and collation, and its condition") {
   const IndexSql index = index_of(
-      "CREATE UNIQUE INDEX if ON t(a, \"b,)\" DESC, lower(c || ',') COLLATE NOCASE ASC, (d) , CASE WHEN e THEN 1 END collate [x y]) "
+      "CREATE UNIQUE INDEX if ON t(a, \"b,)\" DESC, lower(c || ',') COLLATE NOCASE ASC, (d) , CASE WHEN e THEN 1 "
+      "END collate [x y]) "
       "WHERE a > 1 -- why\n AND b IS NOT NULL");
   CHECK(index.terms == std::vector<std::string>{"a", "\"b,)\"", "lower(c || ',')", "(d)", "CASE WHEN e THEN 1 END"});
   CHECK(index.where == "a > 1 -- why\n AND b IS NOT NULL");
 }
 
 TEST_CASE("sql_text: a collation inside an expression stays") {
-  CHECK(index_of("CREATE INDEX i ON t((a COLLATE NOCASE), desc)").terms == std::vector<std::string>{"(a COLLATE NOCASE)", "desc"});
-  CHECK(index_of("CREATE INDEX IF NOT EXISTS main.i ON t(a COLLATE NOCASE COLLATE RTRIM)").terms == std::vector<std::string>{"a"});
+  CHECK(index_of("CREATE INDEX i ON t((a COLLATE NOCASE), desc)").terms == std::vector<std::string>{"(a COLLATE "
+      "NOCASE)", "desc"});
+  CHECK(index_of("CREATE INDEX IF NOT EXISTS main.i ON t(a COLLATE NOCASE COLLATE "
+      "RTRIM)").terms == std::vector<std::string>{"a"});
 }
 
 TEST_CASE("sql_text: what is no CREATE INDEX is refused") {
-  for (const char* sql : {"", "CREATE", "CREATE TABLE t(a)", "CREATE INDEX i ON t", "CREATE INDEX i ON t(", "CREATE INDEX i ON t()",
-                          "CREATE INDEX i ON t(a", "CREATE INDEX i ON t(a,)", "CREATE INDEX i ON t(a) WHERE", "CREATE INDEX i ON t('a"}) {
+  for (const char* sql : {"", "CREATE", "CREATE TABLE t(a)", "CREATE INDEX i ON t", "CREATE INDEX i ON t(",
+      "CREATE INDEX i ON t()",
+                          "CREATE INDEX i ON t(a", "CREATE INDEX i ON t(a,)", "CREATE INDEX i ON t(a) WHERE",
+                          "CREATE INDEX i ON t('a"}) {
     const auto index = parse_create_index(sql);
     CHECK_MESSAGE(!index, sql);
   }
@@ -99,17 +104,21 @@ TEST_CASE("sql_text: what is no CREATE INDEX is refused") {
 
 TEST_CASE("sql_text: a trigger comes apart into timing, event, columns, table, condition and statements") {
   const TriggerSql trigger = trigger_of(
-      "CREATE TRIGGER \"a b\" AFTER UPDATE OF x, [y z] ON \"my \"\"t\" FOR EACH ROW WHEN NEW.begin > OLD.\"end\" AND (SELECT begin FROM b) "
-      "BEGIN INSERT INTO [au dit](a, b) VALUES(NEW.x, CASE NEW.y WHEN 1 THEN CASE WHEN 2 THEN 'x;END' END ELSE 2 END);\n"
+      "CREATE TRIGGER \"a b\" AFTER UPDATE OF x, [y z] ON \"my \"\"t\" FOR EACH ROW WHEN NEW.begin > "
+      "OLD.\"end\" AND (SELECT begin FROM b) "
+      "BEGIN INSERT INTO [au dit](a, b) VALUES(NEW.x, CASE NEW.y WHEN 1 THEN CASE WHEN 2 THEN 'x;END' END ELSE 2 "
+      "END);\n"
       "UPDATE OR IGNORE `log` SET n = n + 1 WHERE id = NEW.x; DELETE FROM fts WHERE rowid = OLD.x;"
-      "SELECT RAISE(ABORT, 'no') WHERE NEW.x < 0; REPLACE INTO 'quoted' SELECT 1; insert or replace into r values(RAISE (IGNORE)); END");
+      "SELECT RAISE(ABORT, 'no') WHERE NEW.x < 0; REPLACE INTO 'quoted' SELECT 1; "
+      "insert or replace into r values(RAISE (IGNORE)); END");
   CHECK(trigger.timing == "AFTER");
   CHECK(trigger.event == "UPDATE");
   CHECK(trigger.columns == std::vector<std::string>{"x", "y z"});
   CHECK(trigger.table == "my \"t");
   CHECK(trigger.when == "NEW.begin > OLD.\"end\" AND (SELECT begin FROM b)");
   CHECK(statements(trigger) ==
-        "INSERT au dit [INSERT INTO [au dit](a, b) VALUES(NEW.x, CASE NEW.y WHEN 1 THEN CASE WHEN 2 THEN 'x;END' END ELSE 2 END)]\n"
+        "INSERT au dit [INSERT INTO [au dit](a, b) VALUES(NEW.x, CASE NEW.y WHEN 1 THEN CASE WHEN 2 THEN 'x;END' "
+        "END ELSE 2 END)]\n"
         "UPDATE log [UPDATE OR IGNORE `log` SET n = n + 1 WHERE id = NEW.x]\n"
         "DELETE fts [DELETE FROM fts WHERE rowid = OLD.x]\n"
         "SELECT  raises [SELECT RAISE(ABORT, 'no') WHERE NEW.x < 0]\n"
@@ -120,16 +129,22 @@ TEST_CASE("sql_text: a trigger comes apart into timing, event, columns, table, c
 TEST_CASE("sql_text: timing is BEFORE where nothing is said; INSTEAD OF, TEMP and IF NOT EXISTS are read") {
   CHECK(trigger_of("CREATE TRIGGER x INSERT ON t BEGIN SELECT 1; END").timing == "BEFORE");
   CHECK(trigger_of("CREATE TRIGGER x BEFORE DELETE ON t BEGIN SELECT 1; END").event == "DELETE");
-  CHECK(trigger_of("create temp trigger if not exists main.x instead of insert on v begin select 1; end").timing == "INSTEAD OF");
-  CHECK(trigger_of("CREATE TRIGGER x INSERT ON t BEGIN WITH a AS (SELECT 1) SELECT * FROM a; END").statements[0].verb == "SELECT");
+  CHECK(trigger_of("create temp trigger if not exists main.x instead of insert on v begin select 1; "
+      "end").timing == "INSTEAD OF");
+  CHECK(trigger_of("CREATE TRIGGER x INSERT ON t BEGIN WITH a AS (SELECT 1) SELECT * FROM a; "
+      "END").statements[0].verb == "SELECT");
 }
 
 TEST_CASE("sql_text: what is no CREATE TRIGGER is refused") {
-  for (const char* sql : {"", "CREATE TRIGGER", "CREATE TRIGGER x", "CREATE TRIGGER x AFTER", "CREATE TRIGGER x AFTER INSERT t",
-                          "CREATE TRIGGER x INSERT ON t", "CREATE TRIGGER x INSERT ON t WHEN 1", "CREATE TRIGGER x INSERT ON t BEGIN END",
+  for (const char* sql : {"", "CREATE TRIGGER", "CREATE TRIGGER x", "CREATE TRIGGER x AFTER",
+                          "CREATE TRIGGER x AFTER INSERT t",
+                          "CREATE TRIGGER x INSERT ON t", "CREATE TRIGGER x INSERT ON t WHEN 1",
+                          "CREATE TRIGGER x INSERT ON t BEGIN END",
                           "CREATE TRIGGER x INSERT ON t BEGIN SELECT 1", "CREATE TRIGGER x INSERT ON t BEGIN SELECT 1;",
-                          "CREATE TRIGGER x INSERT ON t BEGIN ; END", "CREATE TRIGGER x INSERT ON t BEGIN DROP TABLE t; END",
-                          "CREATE TRIGGER x INSERT ON t BEGIN INSERT t; END", "CREATE TRIGGER x INSERT ON t FOR BEGIN SELECT 1; END"}) {
+                          "CREATE TRIGGER x INSERT ON t BEGIN ; "
+                          "END", "CREATE TRIGGER x INSERT ON t BEGIN DROP TABLE t; END",
+                          "CREATE TRIGGER x INSERT ON t BEGIN INSERT t; "
+                          "END", "CREATE TRIGGER x INSERT ON t FOR BEGIN SELECT 1; END"}) {
     const auto trigger = parse_create_trigger(sql);
     CHECK_MESSAGE(!trigger, sql);
   }
