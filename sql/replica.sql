@@ -94,6 +94,9 @@ INSERT OR IGNORE INTO __marmot_waiting(seq, node, incarnation, unit, payload) VA
 -- name: select_waiting
 SELECT seq, node, incarnation, unit, payload FROM __marmot_waiting WHERE seq > ?1 ORDER BY seq LIMIT 1
 
+-- name: delete_waiting
+DELETE FROM __marmot_waiting WHERE seq = ?1
+
 -- name: conflict
 INSERT OR IGNORE INTO __marmot_conflict(at, kind, tbl, key, winner_hlc, winner_node, winner_incarnation, loser_hlc, loser_node, loser_incarnation, loser_row)
 VALUES(?1, 'insert', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)

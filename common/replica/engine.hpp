@@ -161,6 +161,7 @@ struct Replica::Impl {
   };
   Status apply_unit(const Unit& unit, std::string_view payload, StreamSeq seq, ApplyResult& result, const Retry* retry);
   Status apply_waiting(Table& table);
+  Status forget_waiting();
   // The rows of one table, whose columns `map` puts in our order (apply_rows.cpp).
   Status apply_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, Table& table, std::vector<int> map,
                     StreamSeq seq, ApplyResult& result);

@@ -1,4 +1,6 @@
 // A table that stopped is tried again with everything that waited for it, all or nothing.
+#include <optional>
+
 #include "common/replica/engine.hpp"
 #include "sql.hpp"
 
@@ -14,23 +16,32 @@ struct WaitingUnit {
   codec::DecodedUnit decoded;
 };
 
+// The first waiting unit behind `after`; nullopt: there is none.
+Result<std::optional<WaitingUnit>> next_waiting(Store& store, int64_t after) {
+  TRY_ASSIGN(Statement* const select, store.statement(sql::kSelectWaiting));
+  select->bind(1, after);
+  TRY_ASSIGN(const bool found, select->step());
+  if (!found) return std::optional<WaitingUnit>{};
+  WaitingUnit unit;
+  unit.seq = select->integer(0);
+  const Origin origin{NodeId{static_cast<uint64_t>(select->integer(1))}, Incarnation{static_cast<uint64_t>(select->integer(2))}};
+  const codec::Envelope envelope{codec::Kind::rows, origin, static_cast<uint64_t>(select->integer(3)), 0, true, {}};
+  unit.payload = std::string(select->blob(4));
+  select->reset();
+  TRY_ASSIGN(unit.decoded, codec::decode_unit(envelope, unit.payload));
+  return std::optional<WaitingUnit>{std::move(unit)};
+}
+
 }  // namespace
 
 Status Replica::Impl::apply_waiting(Table& table) {
   std::vector<WaitingUnit> units;
   Retry retry{&table, {}};
   for (int64_t after = 0;;) {
-    TRY_ASSIGN(Statement* const select, store.statement(sql::kSelectWaiting));
-    select->bind(1, after);
-    TRY_ASSIGN(const bool more, select->step());
-    if (!more) break;
-    WaitingUnit unit;
-    unit.seq = after = select->integer(0);
-    const Origin origin{NodeId{static_cast<uint64_t>(select->integer(1))}, Incarnation{static_cast<uint64_t>(select->integer(2))}};
-    const codec::Envelope envelope{codec::Kind::rows, origin, static_cast<uint64_t>(select->integer(3)), 0, true, {}};
-    unit.payload = std::string(select->blob(4));
-    select->reset();
-    TRY_ASSIGN(unit.decoded, codec::decode_unit(envelope, unit.payload));
+    TRY_ASSIGN(auto found, next_waiting(store, after));
+    if (!found) break;
+    WaitingUnit& unit = *found;
+    after = unit.seq;
     for (const UnitRow& row : unit.decoded.unit.rows) {
       if (fold_name(unit.decoded.unit.tables[row.table].name) != fold_name(table.info.name)) continue;
       Version& newest = retry.newest[std::string(row.key)];
@@ -77,6 +88,24 @@ Status Replica::Impl::restart(int64_t id) {
   return ok();
 }
 
+// A unit has waited long enough once every table it names is here and runs.
+Status Replica::Impl::forget_waiting() {
+  for (int64_t after = 0;;) {
+    TRY_ASSIGN(const auto unit, next_waiting(store, after));
+    if (!unit) return ok();
+    after = unit->seq;
+    bool waits = false;
+    for (const UnitTable& wanted : unit->decoded.unit.tables) {
+      const Table* const table = table_by_name(wanted.name);
+      waits = waits || (table != nullptr ? !table->running() : not_ours.count(fold_name(wanted.name)) == 0);
+    }
+    if (waits) continue;
+    TRY_ASSIGN(Statement* const remove, store.statement(sql::kDeleteWaiting));
+    remove->bind(1, after);
+    TRY(remove->run());
+  }
+}
+
 Result<bool> Replica::resume_stopped() {
   Impl& impl = *impl_;
   bool any = false;
@@ -93,7 +122,7 @@ Result<bool> Replica::resume_stopped() {
       return resumed.error();
     }
   }
-  if (any && stopped().empty()) TRY(impl.db.exec("DELETE FROM __marmot_waiting"));
+  if (any) TRY(impl.write(false, nullptr, [&] { return impl.forget_waiting(); }));
   return any;
 }
 

@@ -246,6 +246,26 @@ TEST_CASE("engine: a UNIQUE collision stops that table only, loses nothing, and 
   t.same("SELECT * FROM t ORDER BY id", "1|same\n2|cured");
 }
 
+TEST_CASE("engine: rows of a table that cannot be made here wait until it is there, whatever else resumes meanwhile") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, u TEXT UNIQUE)");
+  t.b.sql("CREATE VIEW late AS SELECT 1");  // takes the name
+  t.a.sql("CREATE TABLE late(id INTEGER PRIMARY KEY, v); INSERT INTO late VALUES(1,'waits')");
+  t.b.sql("INSERT INTO t VALUES(2,'same')");
+  t.a.sql("INSERT INTO t VALUES(1,'same')");
+  t.a.publish(t.stream);
+  t.b.apply(t.stream);
+  CHECK(t.b.engine().stopped().size() == 1);
+  t.b.sql("UPDATE t SET u = 'cured'");
+  require(t.b.engine().drain(false));
+  CHECK(require(t.b.engine().resume_stopped()));
+  CHECK(require(t.b.engine().counters()).waiting_units >= 1);
+  t.b.sql("DROP VIEW late; CREATE TABLE late(id INTEGER PRIMARY KEY, v)");
+  require(t.b.engine().drain(false));
+  CHECK(require(t.b.engine().resume_stopped()));
+  CHECK(t.b.query("SELECT * FROM late") == "1|waits");
+  CHECK(require(t.b.engine().counters()).waiting_units == 0);
+}
+
 TEST_CASE("engine: an identical copy joins without sending a row, and its keyless rows are the same rows") {
   TempDir dir;
   Stream stream;
