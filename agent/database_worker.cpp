@@ -24,8 +24,9 @@ WallMs wall_ms() {
 constexpr std::array<int64_t, 10> kRechecks{0, 100, 200, 400, 800, 1500, 3000, 6000, 12'000, 25'000};
 
 constexpr int64_t kNap = 1000;
-constexpr int64_t kMaxNap = 20'000;
+constexpr int64_t kMaxNap = 100'000;
 constexpr int64_t kMinAway = 5000;
+constexpr int64_t kCrowdedAway = 25'000;      // after work that had to be tried again
 constexpr int64_t kMaxBackoff = 1'000'000;
 constexpr int64_t kBusyTold = 5'000'000;      // a lock held by another process for so long is reported
 constexpr int64_t kLogAgain = 10'000'000;     // the same trouble is logged again after
@@ -269,8 +270,9 @@ auto DatabaseThread::Worker::politely(F attempt) -> decltype(attempt(true)) {
     if (!polite || !shm || !shm->reading(monotonic_us())) {
       auto result = attempt(polite);
       if (result || result.error().code != Errc::busy || !polite) return result;
-      // Work done for nothing, while the application waited for the lock.
-      pause = std::min(pause + kNap, kMaxNap);
+      // Somebody began to read, or writes: work was done for nothing, while the application met the lock.
+      pause = std::min(2 * pause, kMaxNap);
+      crowded = true;
     }
     nap(pause);
   }
@@ -393,7 +395,8 @@ void DatabaseThread::Worker::trace(std::vector<replica::Change> changes) {
 
 void DatabaseThread::Worker::stay_away(int64_t held_us) {
   const bool alone = shm && !shm->others_connected();
-  if (!alone) not_before = monotonic_us() + std::max(2 * held_us, kMinAway);
+  const int64_t least = std::exchange(crowded, false) ? kCrowdedAway : kMinAway;
+  if (!alone) not_before = monotonic_us() + std::max(2 * held_us, least);
 }
 
 // After every piece of work that went well.

@@ -111,6 +111,9 @@ struct Replica::Impl {
     Status done = body();
     if (done) done = save_state(saved);
     for (const auto& table : tables) table->release();
+    // Pages go to the WAL before the question is asked: what is left of COMMIT then takes microseconds, and an application
+    // that begins to read in between would fail. A rollback forgets them; an error here is COMMIT's to find again.
+    if (done && polite && env.others_reading && !env.others_reading()) (void)sqlite3_db_cacheflush(db.get());
     if (done && polite && env.others_reading && env.others_reading()) {
       done = make_error(Errc::busy, "another process holds a snapshot");
     }
