@@ -282,7 +282,7 @@ auto DatabaseThread::Worker::politely(F attempt) -> decltype(attempt(true)) {
       }
       // Work done for nothing, while the application found the lock taken.
       contended = true;
-      pause = std::min(pause * 4, kMaxNap);
+      pause = std::min(pause * 2, kMaxNap);
     }
     nap(pause);
   }
