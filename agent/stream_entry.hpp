@@ -95,7 +95,6 @@ class StreamEntry {
 
   nats::StreamState state_;
   uint64_t stream_id_ = 0;
-  bool history_lost_ = false;
   std::unique_ptr<nats::LogSubscription> comparing_;
   uint64_t fed_ = 0;  // sequence of the last message given to the thread for comparing
   replica::Comparison comparison_;

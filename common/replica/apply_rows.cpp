@@ -147,7 +147,8 @@ class TableApply {
 
   Status remove(const UnitRow& row) {
     if (auto done = table_.remove(row.key); !done) return failed(row, std::move(done).error());
-    return ok();
+    // At once: the next insert may be given its rowid.
+    return row.op == Op::remove ? table_.forget_rowid(row.key) : ok();
   }
 
   Status insert(const UnitRow& row, std::optional<int64_t> rowid) {
@@ -178,8 +179,13 @@ class TableApply {
       TRY_ASSIGN(rowids[i], table_.rowid_to_keep(winners_[i].row->key));
       TRY(remove(*winners_[i].row));
     }
-    for (size_t i = 0; i < winners_.size(); ++i) {
-      if (winners_[i].row->op != Op::remove && !winners_[i].same_content) TRY(insert(*winners_[i].row, rowids[i]));
+    // Rows that go back under their rowid first: SQLite may choose that very rowid for a new one.
+    for (const bool back : {true, false}) {
+      for (size_t i = 0; i < winners_.size(); ++i) {
+        const Winner& winner = winners_[i];
+        if (winner.row->op == Op::remove || winner.same_content || rowids[i].has_value() != back) continue;
+        TRY(insert(*winner.row, rowids[i]));
+      }
     }
     return ok();
   }
@@ -195,7 +201,6 @@ class TableApply {
       TRY(impl_.keep_unique(table_, key));
     } else {
       TRY(impl_.drop_unique(table_, key));
-      TRY(table_.forget_rowid(key));
     }
     ++result_.rows_changed;
     if (impl_.tracing) {
