@@ -82,7 +82,7 @@ class DatabaseThread {
   static constexpr size_t kMaxQueueMessages = 16384;
   static constexpr size_t kMaxJobs = 256;
   // An application that is always inside a read-then-write transaction fails once in so long.
-  static constexpr int64_t kPoliteUs = 250'000;
+  static constexpr int64_t kPoliteUs = 300'000;
   static constexpr int64_t kEchoDelayUs = 100'000;
 
   // `sender`: the loop's mailbox.

@@ -24,8 +24,8 @@ constexpr std::array<int64_t, 10> kRechecks{0, 100, 200, 400, 800, 1500, 3000, 6
 
 constexpr int64_t kNap = 1000;
 constexpr int64_t kMaxNap = 64'000;
+constexpr int64_t kQuiet = 200;
 constexpr int64_t kMinAway = 5000;
-constexpr int64_t kCrowdedAway = 25'000;      // after work that had to be tried again
 constexpr int64_t kMaxBackoff = 1'000'000;
 constexpr int64_t kBusyTold = 5'000'000;      // a lock held by another process for so long is reported
 constexpr int64_t kLogAgain = 10'000'000;     // the same trouble is logged again after
@@ -271,17 +271,31 @@ void DatabaseThread::Worker::compare() {
 template <class F>
 auto DatabaseThread::Worker::politely(F attempt) -> decltype(attempt(true)) {
   const int64_t start = monotonic_us();
-  for (int64_t pause = kNap;;) {
+  bool first = true;
+  for (int64_t pause = kNap;; first = false) {
     const bool polite = monotonic_us() - start < kPoliteUs && !shared->stop;
-    if (!polite || !shm || !shm->reading(monotonic_us())) {
+    if (!polite || quiet()) {
       auto result = attempt(polite);
-      if (result || result.error().code != Errc::busy || !polite) return result;
+      if (result || result.error().code != Errc::busy || !polite) {
+        contended = !polite || (contended && !first);
+        return result;
+      }
       // Work done for nothing, while the application found the lock taken.
-      pause = std::min(pause * 4, kMaxNap);
-      crowded = true;
+      contended = true;
+      pause = std::min(pause * 2, kMaxNap);
     }
     nap(pause);
   }
+}
+
+// Nobody holds a snapshot. Where that was not true for long lately, it must be true for a little while: an application
+// that runs one transaction right after the other is never without one for as long as an attempt takes.
+bool DatabaseThread::Worker::quiet() {
+  if (!shm) return true;
+  if (shm->reading(monotonic_us())) return false;
+  if (!contended) return true;
+  nap(kQuiet);
+  return !shm->reading(monotonic_us());
 }
 
 void DatabaseThread::Worker::apply() {
@@ -401,8 +415,7 @@ void DatabaseThread::Worker::trace(std::vector<replica::Change> changes) {
 
 void DatabaseThread::Worker::stay_away(int64_t held_us) {
   const bool alone = shm && !shm->others_connected();
-  const int64_t least = std::exchange(crowded, false) ? kCrowdedAway : kMinAway;
-  if (!alone) not_before = monotonic_us() + std::max(2 * held_us, least);
+  if (!alone) not_before = monotonic_us() + std::max(2 * held_us, kMinAway);
 }
 
 // After every piece of work that went well.

@@ -67,6 +67,7 @@ struct DatabaseThread::Worker {
   // Retries `attempt(polite)` while another process reads, as the header says.
   template <class F>
   auto politely(F attempt) -> decltype(attempt(true));
+  bool quiet();
   void consumed(size_t messages);
   void publish(std::vector<replica::OutUnit> units);
   void flush_units();
@@ -105,7 +106,7 @@ struct DatabaseThread::Worker {
   bool outbox_due = false;
   bool drained_for_outbox = false;
   bool outbox_last = false;   // the last piece of work was the outbox: the others go first now
-  bool crowded = false;       // somebody read or wrote when we wanted to commit; until stay_away()
+  bool contended = false;     // another process was found reading at the end of an attempt, lately
   int64_t not_before = 0;     // monotonic microseconds: the write lock is left alone until then
   int64_t poll_at = 0;
   int64_t recheck_at = 0;     // 0: none

@@ -32,8 +32,9 @@ class ShmReaders {
   ShmReaders(ShmReaders&& other) noexcept;
   ShmReaders& operator=(ShmReaders&&) = delete;
 
-  // True: another process holds a mark that has not been held for long. `now_us`: a monotonic clock. An error of the
-  // operating system counts as "nobody": politeness must never stop the agent.
+  // True: another process holds a mark, for longer than a single SELECT takes, and not for kIgnoreAfterUs yet. Looks for up
+  // to about a tenth of a millisecond. `now_us`: a monotonic clock. An error of the operating system counts as "nobody":
+  // politeness must never stop the agent.
   bool reading(int64_t now_us);
 
   // True: another process has the database open (byte 128, the "dead man's switch" that every connection in WAL mode
@@ -42,6 +43,7 @@ class ShmReaders {
 
  private:
   explicit ShmReaders(int fd) : fd_(fd) {}
+  pid_t holder(size_t mark) const;  // 0: nobody
 
   struct Mark {
     pid_t holder = 0;      // 0: free when last looked at
