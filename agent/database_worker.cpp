@@ -271,9 +271,10 @@ void DatabaseThread::Worker::compare() {
 template <class F>
 auto DatabaseThread::Worker::politely(F attempt) -> decltype(attempt(true)) {
   const int64_t start = monotonic_us();
+  const int64_t limit = std::clamp(held_last * kPolitePerHeld, kMinPoliteUs, kMaxPoliteUs);
   bool first = true;
   for (int64_t pause = kNap;; first = false) {
-    const bool polite = monotonic_us() - start < kPoliteUs && !shared->stop;
+    const bool polite = monotonic_us() - start < limit && !shared->stop;
     if (!polite || quiet()) {
       auto result = attempt(polite);
       if (result || result.error().code != Errc::busy || !polite) {
@@ -284,7 +285,9 @@ auto DatabaseThread::Worker::politely(F attempt) -> decltype(attempt(true)) {
       contended = true;
       pause = std::min(pause * 2, kMaxNap);
     }
-    nap(pause);
+    // No transaction is open: questions are answered meanwhile.
+    const int64_t again = monotonic_us() + pause;
+    while (monotonic_us() < again && take(again)) (void)run_jobs();
   }
 }
 
@@ -414,6 +417,7 @@ void DatabaseThread::Worker::trace(std::vector<replica::Change> changes) {
 }
 
 void DatabaseThread::Worker::stay_away(int64_t held_us) {
+  held_last = held_us;
   const bool alone = shm && !shm->others_connected();
   if (!alone) not_before = monotonic_us() + std::max(2 * held_us, kMinAway);
 }

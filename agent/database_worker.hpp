@@ -106,6 +106,7 @@ struct DatabaseThread::Worker {
   bool outbox_due = false;
   bool drained_for_outbox = false;
   bool outbox_last = false;   // the last piece of work was the outbox: the others go first now
+  int64_t held_last = 0;      // how long the write lock was held the last time
   bool contended = false;     // another process was found reading at the end of an attempt, lately
   int64_t not_before = 0;     // monotonic microseconds: the write lock is left alone until then
   int64_t poll_at = 0;
