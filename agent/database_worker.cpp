@@ -25,6 +25,7 @@ constexpr std::array<int64_t, 10> kRechecks{0, 100, 200, 400, 800, 1500, 3000, 6
 constexpr int64_t kNap = 1000;
 constexpr int64_t kMaxNap = 64'000;
 constexpr int64_t kMinAway = 5000;
+constexpr int64_t kCrowdedAway = 25'000;      // after work that had to be tried again
 constexpr int64_t kMaxBackoff = 1'000'000;
 constexpr int64_t kBusyTold = 5'000'000;      // a lock held by another process for so long is reported
 constexpr int64_t kLogAgain = 10'000'000;     // the same trouble is logged again after
@@ -277,6 +278,7 @@ auto DatabaseThread::Worker::politely(F attempt) -> decltype(attempt(true)) {
       if (result || result.error().code != Errc::busy || !polite) return result;
       // Work done for nothing, while the application found the lock taken.
       pause = std::min(pause * 4, kMaxNap);
+      crowded = true;
     }
     nap(pause);
   }
@@ -399,7 +401,8 @@ void DatabaseThread::Worker::trace(std::vector<replica::Change> changes) {
 
 void DatabaseThread::Worker::stay_away(int64_t held_us) {
   const bool alone = shm && !shm->others_connected();
-  if (!alone) not_before = monotonic_us() + std::max(2 * held_us, kMinAway);
+  const int64_t least = std::exchange(crowded, false) ? kCrowdedAway : kMinAway;
+  if (!alone) not_before = monotonic_us() + std::max(2 * held_us, least);
 }
 
 // After every piece of work that went well.

@@ -105,6 +105,7 @@ struct DatabaseThread::Worker {
   bool outbox_due = false;
   bool drained_for_outbox = false;
   bool outbox_last = false;   // the last piece of work was the outbox: the others go first now
+  bool crowded = false;       // somebody read or wrote when we wanted to commit; until stay_away()
   int64_t not_before = 0;     // monotonic microseconds: the write lock is left alone until then
   int64_t poll_at = 0;
   int64_t recheck_at = 0;     // 0: none
