@@ -99,7 +99,7 @@ written() {
 
 cd "$here"
 heading 1 "one database, three nodes"
-command_line 'sqlite3 n1.db "CREATE TABLE note(id TEXT PRIMARY KEY DEFAULT (hex(randomblob(8))), body TEXT)"'
+command_line 'sqlite3 n1.db "CREATE TABLE note(id TEXT PRIMARY KEY DEFAULT (hex(randomblob(8))), body TEXT)"   # and users, and a full-text index'
 shell n1.db "CREATE TABLE note(id TEXT PRIMARY KEY DEFAULT (hex(randomblob(8))), body TEXT);
              CREATE TABLE users(name TEXT PRIMARY KEY, city TEXT);
              INSERT INTO users VALUES('ada', 'London'), ('grace', 'New York');

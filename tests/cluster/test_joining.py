@@ -28,6 +28,21 @@ def missing_and_empty(t):
         check(scalar(node.db, "PRAGMA journal_mode") == "wal", f"{node.name} is not in WAL mode")
 
 
+@case("a table created while the agents run arrives on the other nodes, with its rows and indexes")
+def new_table(t):
+    nats = t.nats()
+    one, two = t.nodes(2, nats)
+    notes(one.db, "a")
+    for node in (one, two):
+        node.start()
+    wait_identical([one.db, two.db])
+    execute(two.db, "CREATE TABLE later(id TEXT PRIMARY KEY, v)", "CREATE INDEX later_v ON later(v)", "INSERT INTO later VALUES('x', 1)")
+    until("node 1 has the table and its row", lambda: scalar(one.db, "SELECT count(*) FROM sqlite_schema WHERE name = 'later'")
+          and scalar(one.db, "SELECT v FROM later WHERE id = 'x'") == 1)
+    execute(one.db, "UPDATE later SET v = 2")
+    wait_identical([one.db, two.db])
+
+
 @case("the joining command that the first agent prints works as it stands, against its embedded server", short=True)
 def printed_join_line(t):
     one = t.node("first")

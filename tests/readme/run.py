@@ -5,7 +5,8 @@
 
 How a fenced block is treated, by its language:
   sh       one bash session per file runs them all, under `set -eu`, with `marmot` on the PATH; every block must succeed
-  console  the lines after `$ ` run in that session; what they print must be what stands there, numbers aside
+  console  the lines after `$ ` run in that session; what they print must be what stands there, numbers aside; a line
+           `...` there stands for any number of lines
   python   /usr/bin/python3 runs it in the scratch directory
   toml     `marmot config check` accepts it
   text     a figure or other text: nothing to run
@@ -20,6 +21,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -57,6 +59,12 @@ def shape(text):
     text = re.sub(r"/tmp/[\w.-]+", "/tmp/DIR", text)
     text = re.sub(r"[0-9][0-9,.]*", "N", text)
     return "\n".join(re.sub(r" +", " ", line).rstrip() for line in text.strip("\n").splitlines())
+
+
+def alike(printed, expected):
+    """Are their shapes the same? A line `...` of the expected text stands for any number of lines."""
+    pattern = r"\n".join(r"(?:.*\n?)*?" if line == "..." else re.escape(line) for line in shape(expected).split("\n"))
+    return re.fullmatch(pattern.replace(r"(?:.*\n?)*?\n", r"(?:.*\n)*?"), shape(printed)) is not None
 
 
 class Session:
@@ -116,15 +124,32 @@ class Session:
             return False
 
 
+def first_free_port(port):
+    while True:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                port += 1
+
+
 def with_waits(script):
     """After a line that starts an agent in the background, waits until it answers: a reader would see it print `ready`."""
     lines = []
+    if "marmot agent" in script and "--join" not in script:
+        with_waits.port = first_free_port(4250)  # the one that a first agent started now takes, and prints
+    script = script.replace("--join 127.0.0.1:4250", f"--join 127.0.0.1:{with_waits.port}")
     for line in script.splitlines():
         lines.append(line)
         started = re.match(r"\s*marmot agent (\S+\.db)\b.*&\s*(#.*)?$", line)
         if started:
             lines.append(f"for _ in $(seq 200); do marmot status {started.group(1)} >/dev/null 2>&1 && break; sleep 0.05; done")
     return "\n".join(lines) + "\n"
+
+
+with_waits.port = 4250
 
 
 def commands_and_output(text):
@@ -163,7 +188,7 @@ class Readme:
                 shutil.copy(ROOT / changed, self.clone / changed)
         if not source_build:
             script_file(tools, "meson", f'#!/bin/sh\n[ "$1" = setup ] && ln -sfn "{build}" "$2" && exit 0\n'
-                                        f'exec /usr/bin/meson "$@"\n')
+                                        '[ "$1" = install ] && set -- "$@" --no-rebuild\nexec /usr/bin/meson "$@"\n')
             script_file(tools, "ninja", '#!/bin/sh\nexit 0\n')
         self.environment = {**os.environ, "CI": "true", "DESTDIR": str(scratch / "installed"), "MARMOT_DRY_RUN": "1",
                             "PATH": f"{tools}:{build}/agent:{os.environ['PATH']}:/usr/sbin:/sbin"}
@@ -185,7 +210,7 @@ class Readme:
                 code, output = self.session.run(with_waits(command), 600)
                 if code != 0:
                     return f"$ {command}\nended with {code}:\n{output}"
-                if shape(output) != shape(expected):
+                if not alike(output, expected):
                     return f"$ {command}\nprinted\n{output}\nand README shows\n{expected}"
             return None
         if block.language == "python":
