@@ -26,6 +26,7 @@ constexpr int64_t kNap = 1000;
 constexpr int64_t kMaxNap = 64'000;
 constexpr int64_t kQuiet = 200;
 constexpr int64_t kMinAway = 5000;
+constexpr int64_t kContendedAway = 25'000;    // where applications read and write all the time, commit less often
 constexpr int64_t kMaxBackoff = 1'000'000;
 constexpr int64_t kBusyTold = 5'000'000;      // a lock held by another process for so long is reported
 constexpr int64_t kLogAgain = 10'000'000;     // the same trouble is logged again after
@@ -419,7 +420,7 @@ void DatabaseThread::Worker::trace(std::vector<replica::Change> changes) {
 void DatabaseThread::Worker::stay_away(int64_t held_us) {
   held_last = held_us;
   const bool alone = shm && !shm->others_connected();
-  if (!alone) not_before = monotonic_us() + std::max(2 * held_us, kMinAway);
+  if (!alone) not_before = monotonic_us() + std::max(2 * held_us, contended ? kContendedAway : kMinAway);
 }
 
 // After every piece of work that went well.

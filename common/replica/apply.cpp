@@ -181,6 +181,7 @@ Result<ApplyResult> Replica::apply(std::deque<Incoming>& queue, bool polite) {
       TRY(impl.drain_log(result.units, impl.tracing ? &result.changes : nullptr, &more));
     }
     for (const Incoming& message : queue) {
+      TRY(impl.give_way());
       if (message.seq > impl.state.position.seq) {
         Status done = impl.apply_message(message, result);
         if (!done && done.error().code == Errc::newer_format) {

@@ -214,6 +214,7 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
   std::vector<ValueView> values;
   touched.sort();
   for (size_t i = 0; i < touched.size(); ++i) {  // grows while victims are found
+    if (i % 32 == 0) TRY(give_way());
     const Touched& item = touched[i];
     const std::string_view key = item.key();
     Table& table = *item.table;

@@ -108,7 +108,9 @@ struct Replica::Impl {
     auto transaction = sqlite::Transaction::begin(db, sqlite::Transaction::Kind::immediate);
     if (!transaction) return std::move(transaction).error().in("begin");
     const int64_t began = env.monotonic_us();
-    Status done = body();
+    yields = polite;
+    Status done = give_way();
+    if (done) done = body();
     if (done) done = save_state(saved);
     for (const auto& table : tables) table->release();
     if (done && polite && env.others_reading) {
@@ -123,6 +125,13 @@ struct Replica::Impl {
     }
     if (held_us != nullptr) *held_us += env.monotonic_us() - began;
     return done;
+  }
+  // An application that began to read while we hold the write lock fails when it comes to write: the sooner we let go, the
+  // better. Asked between pieces of work.
+  bool yields = false;
+  Status give_way() const {
+    if (yields && env.others_reading && env.others_reading()) return make_error(Errc::busy, "another process holds a snapshot");
+    return ok();
   }
   Status save_state(const State& before);
   void roll_back_memory(const State& saved);
