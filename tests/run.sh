@@ -145,7 +145,7 @@ if needed asan unit-asan fuzz cluster-asan &&
      -Db_lundef=false -Dfuzz=true; then
   if wanted unit-asan; then meson_suite unit-asan 900 "$asan_build"; fi
   if wanted fuzz && [ -x tests/fuzz/run.sh ]; then
-    suite fuzz $((fuzz_seconds * 10 + 300)) tests/fuzz/run.sh "$asan_build" "$fuzz_seconds"
+    suite fuzz $((fuzz_seconds * 10 + 300)) tests/fuzz/run.sh "$fuzz_seconds" "$asan_build"
   fi
   if wanted cluster-asan; then
     suite cluster-asan "$cluster_limit" tests/cluster/run.py --build "$asan_build" --short

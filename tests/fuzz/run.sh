@@ -20,7 +20,7 @@ mkdir -p "$corpus/crashes"
 # One target: its line goes to stdout, and on a crash the end of its log.
 run_target() {
   local name=$1 log=$seeds/$1.log
-  mkdir -p "$corpus/$name"
+  mkdir -p "$corpus/$name" "$seeds/$name"  # some have no seeds
   if "$bin/fuzz_$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 \
       -artifact_prefix="$corpus/crashes/$name-" "$corpus/$name" "$seeds/$name" > "$log" 2>&1; then
     echo "fuzz $name: ok, $(awk '/number_of_executed_units/ {print $2}' "$log") runs, $(ls "$corpus/$name" | wc -l) inputs kept"
@@ -31,19 +31,22 @@ run_target() {
   return 1
 }
 
-failed=0
+failed=0 passed=0
 running=()
+# Waits for the target that has run longest.
+reap() {
+  if wait "${running[0]}"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+  running=("${running[@]:1}")
+}
 for target in "$bin"/fuzz_*; do
   name=$(basename "$target")
   name=${name#fuzz_}
   [[ -f $target && -x $target && $name != seeds ]] || continue
-  if ((${#running[@]} == 2)); then
-    wait "${running[0]}" || failed=1
-    running=("${running[@]:1}")
-  fi
+  if ((${#running[@]} == 2)); then reap; fi
   run_target "$name" &
   running+=($!)
 done
 ((${#running[@]} > 0)) || { echo "no fuzz targets in $bin" >&2; exit 1; }
-for pid in "${running[@]}"; do wait "$pid" || failed=1; done
-exit $failed
+while ((${#running[@]} > 0)); do reap; done
+echo "$passed passed, $failed failed, 0 skipped"
+((failed == 0))
