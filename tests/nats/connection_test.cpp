@@ -82,6 +82,7 @@ TEST_CASE("nats connection: a server that is away at start is told once per reas
   Loop loop;
   Client client(loop, server);
   REQUIRE(client.connection);
+  REQUIRE(loop.run_until([&] { return !client.reasons.empty(); }));
   loop.run_for(600);
   CHECK_FALSE(client->connected());
   CHECK(client.ups == 0);
@@ -106,10 +107,10 @@ TEST_CASE("nats connection: comes back after kill -9, and subscriptions go on") 
   REQUIRE(client->publish("marmot.test.a", "1"));
   CHECK(loop.run_until([&] { return heard == 1; }));
   server.kill9();
-  CHECK(loop.run_until([&] { return client.downs > 0; }, 2'000));
+  CHECK(loop.run_until([&] { return client.downs > 0; }));
   CHECK_FALSE(client->connected());
   server.start();
-  REQUIRE(client.up(3'000));
+  REQUIRE(client.up());
   CHECK(client.ups == 2);
   REQUIRE(client->publish("marmot.test.a", "2"));
   CHECK(loop.run_until([&] { return heard == 2; }));
@@ -140,9 +141,9 @@ TEST_CASE("nats connection: user and password, token, and nkey are accepted; a w
     options = Client::to(server.url());
     each.wrong(options);
     Client bad(loop, options);
-    loop.run_for(500);
+    REQUIRE(loop.run_until([&] { return !bad.reasons.empty(); }));
+    loop.run_for(500);  // refused more often than nats.c by itself would try
     CHECK_FALSE(bad->connected());
-    REQUIRE_FALSE(bad.reasons.empty());
     CHECK(bad.reasons[0].find("Authorization Violation") != std::string::npos);
 
     // Not given up after any number of refusals: the server is put right, and it connects.
@@ -220,7 +221,7 @@ TEST_CASE("core nats: request_many gathers every reply until its deadline, and e
   CHECK(std::chrono::steady_clock::now() - start >= std::chrono::milliseconds(290));
   done.reset();
   REQUIRE(client->request_many("svc.nobody", "", 60'000, [](const Message&) {}, [&](size_t n) { done = n; }));
-  CHECK(loop.run_until([&] { return done.has_value(); }, 2'000));
+  CHECK(loop.run_until([&] { return done.has_value(); }));
   CHECK(*done == 0);
 }
 
@@ -267,5 +268,5 @@ TEST_CASE("nats connection: what is queued when it is destroyed is still sent") 
     REQUIRE(writer.up());
     for (int i = 0; i < 1000; ++i) REQUIRE(writer->publish("bye", "x"));
   }
-  CHECK(loop.run_until([&] { return heard == 1000; }, 3'000));
+  CHECK(loop.run_until([&] { return heard == 1000; }));
 }
