@@ -2,7 +2,7 @@
 # Everything that is tested: ./tests/run.sh [--long] [STAGE...]
 #
 # Installs what the tests need, builds three times (gcc -O2; clang with address and undefined sanitizers and the fuzz
-# targets; gcc with the thread sanitizer), and runs every suite. About 35 minutes on two cores; --long adds what takes
+# targets; gcc with the thread sanitizer), and runs every suite. 15 to 25 minutes on two cores; --long adds what takes
 # hours: more fuzzing, ten-minute loads, a million rows. It ends with one line,
 #
 #   N passed, M failed, K skipped
