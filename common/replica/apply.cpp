@@ -13,6 +13,8 @@ using sqlite::Statement;
 
 namespace {
 
+constexpr int64_t kDeadPart = 0;  // in place of a codec::Kind: the part is in quarantine
+
 // The table's fault, not the disk's: the table stops, the rest goes on.
 bool stops_table(const Error& error) {
   const bool bad_key = error.code == Errc::corrupt && error.detail == 0;  // not SQLite's own word on the file
@@ -102,7 +104,7 @@ Status Replica::Impl::apply_staged(const Origin& origin, StreamSeq seq, ApplyRes
     for (int64_t expected = 0;; ++expected) {
       TRY_ASSIGN(const bool more, parts->step());
       if (!more) break;
-      if (parts->integer(2) == 0) dead = true;  // a part of it is in quarantine
+      if (parts->integer(2) == kDeadPart) dead = true;  // a part of it is in quarantine
       if (dead || parts->integer(0) != expected) break;
       payload.append(parts->blob(3));
       envelope.kind = static_cast<Kind>(parts->integer(2));
@@ -137,12 +139,17 @@ Status Replica::Impl::apply_envelope(const Envelope& envelope, const Incoming& m
     TRY(store.set_unit(origin, envelope.number));
     return apply_staged(origin, message.seq, result);
   }
+  return stage_part(envelope, static_cast<int64_t>(envelope.kind), message.seq, result);
+}
+
+Status Replica::Impl::stage_part(const Envelope& envelope, int64_t kind, StreamSeq seq, ApplyResult& result) {
+  const Origin& origin = envelope.origin;
   TRY_ASSIGN(Statement* const stage, store.statement(sql::kStagePart));
   stage->bind(1, static_cast<int64_t>(origin.node.value)).bind(2, static_cast<int64_t>(origin.incarnation.value));
-  stage->bind(3, static_cast<int64_t>(envelope.number)).bind(4, int64_t{envelope.part}).bind(5, static_cast<int64_t>(message.seq));
-  stage->bind(6, int64_t{envelope.last ? 1 : 0}).bind(7, static_cast<int64_t>(envelope.kind)).bind_blob(8, envelope.slice);
+  stage->bind(3, static_cast<int64_t>(envelope.number)).bind(4, int64_t{envelope.part}).bind(5, static_cast<int64_t>(seq));
+  stage->bind(6, int64_t{envelope.last ? 1 : 0}).bind(7, kind).bind_blob(8, envelope.slice);
   TRY(stage->run());
-  return apply_staged(origin, message.seq, result);
+  return apply_staged(origin, seq, result);
 }
 
 Status Replica::Impl::apply_message(const Incoming& message, ApplyResult& result) {
@@ -158,12 +165,7 @@ Status Replica::Impl::apply_message(const Incoming& message, ApplyResult& result
     if (!id || id->number == 0) return ok();
     TRY_ASSIGN(const auto row, store.origin(id->origin));
     if (id->number <= row.unit) return ok();
-    TRY_ASSIGN(Statement* const stage, store.statement(sql::kStagePart));
-    stage->bind(1, static_cast<int64_t>(id->origin.node.value)).bind(2, static_cast<int64_t>(id->origin.incarnation.value));
-    stage->bind(3, static_cast<int64_t>(id->number)).bind(4, int64_t{id->part}).bind(5, static_cast<int64_t>(message.seq));
-    stage->bind(6, int64_t{0}).bind(7, int64_t{0}).bind_blob(8, "");
-    TRY(stage->run());
-    return apply_staged(id->origin, message.seq, result);
+    return stage_part(Envelope{Kind::rows, id->origin, id->number, id->part, false, ""}, kDeadPart, message.seq, result);
   }
   TRY(envelope);
   if (envelope->kind == Kind::genesis) return ok();  // read by the agent before it subscribed

@@ -86,6 +86,13 @@ struct Replica::Impl {
     Hlc outbox_until;         // own versions above it were published by drains
     int64_t outbox_table = 0; // where publish_outbox stands
     std::string outbox_key;
+    // From its beginning: everything unacknowledged up to now.
+    void start_outbox() {
+      outbox_due = true;
+      outbox_until = clock.last();
+      outbox_table = 0;
+      outbox_key.clear();
+    }
   };
   State state;
   std::vector<std::unique_ptr<Table>> tables;
@@ -162,6 +169,7 @@ struct Replica::Impl {
   // apply.cpp
   Status apply_message(const Incoming& message, ApplyResult& result);
   Status apply_envelope(const codec::Envelope& envelope, const Incoming& message, ApplyResult& result);
+  Status stage_part(const codec::Envelope& envelope, int64_t kind, StreamSeq seq, ApplyResult& result);
   Status apply_staged(const Origin& origin, StreamSeq seq, ApplyResult& result);
   Status apply_payload(const codec::Envelope& envelope, std::string_view payload, StreamSeq seq, ApplyResult& result);
   struct Retry {  // a stopped table that is tried again: of each waiting row only the newest state

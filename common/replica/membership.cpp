@@ -56,10 +56,7 @@ bool Replica::empty_file() const {
 
 Status Replica::Impl::become_member() {
   state.membership = Membership::member;
-  state.outbox_due = true;
-  state.outbox_until = state.clock.last();
-  state.outbox_table = 0;
-  state.outbox_key.clear();
+  state.start_outbox();
   TRY(store.set_meta(meta::kMembership, static_cast<int64_t>(state.membership)));
   // Anything whose schema nobody else has sent is ours to send.
   TRY(db.exec("UPDATE __marmot_table SET seq = NULL WHERE seq = 0"));

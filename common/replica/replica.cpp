@@ -40,8 +40,7 @@ Status Replica::Impl::load_state(Hlc high_water) {
   TRY_ASSIGN(const auto trimmed, store.meta_integer(meta::kTrimmed));
   state.trimmed = trimmed.value_or(0) != 0;
   // Whatever a former life left unacknowledged is due; what this one drains is sent as it is drained.
-  state.outbox_due = true;
-  state.outbox_until = state.clock.last();
+  state.start_outbox();
   return ok();
 }
 

@@ -81,10 +81,7 @@ Status Replica::Impl::restart(int64_t id) {
   TRY(forget->run());
   TRY(apply_waiting(table));
   // What was just drained goes out with the outbox.
-  state.outbox_due = true;
-  state.outbox_until = state.clock.last();
-  state.outbox_table = 0;
-  state.outbox_key.clear();
+  state.start_outbox();
   return ok();
 }
 
