@@ -36,6 +36,7 @@ class Agent {
         mailbox_(loop_, kMailbox),
         progress_timer_(loop_, [this] { show_progress(); }),
         stop_timer_(loop_, [this] { stopped(); }),
+        reopen_timer_(loop_, [this] { reopen(); }),
         interrupt_(loop_, SIGINT, [this] { on_signal("SIGINT"); }),
         terminate_(loop_, SIGTERM, [this] { on_signal("SIGTERM"); }) {}
 
@@ -66,20 +67,36 @@ class Agent {
     TRY_ASSIGN(locks_, acquire_locks(paths, config_.data_dir, config_.socket_path()));
     TRY_ASSIGN(control_, ControlServer::listen(loop_, config_.data_dir));
     serve();
-    for (const DatabaseConfig& database : config_.databases) {
-      const size_t index = replicators_.size();
-      Replicator::Events events;
-      events.opened = [this](NodeId node) { on_opened(node); };
-      events.ready = [this, index](const std::vector<std::string>& watched) { on_ready(index, watched); };
-      events.failed = [this](const Error& error) {
-        fail(error);
-        stop();
-      };
-      replicators_.push_back(std::make_unique<Replicator>(loop_, mailbox_.sender(), config_, database, log_, std::move(events)));
-      ready_.emplace_back();
-    }
+    ready_.resize(config_.databases.size());
+    replicators_.resize(config_.databases.size());
+    for (size_t i = 0; i < replicators_.size(); ++i) replicators_[i] = make_replicator(i);
     progress_timer_.start(uv::Milliseconds(300), uv::Milliseconds(200));
     return connect();
+  }
+
+  std::unique_ptr<Replicator> make_replicator(size_t index) {
+    Replicator::Events events;
+    events.opened = [this](NodeId node) { on_opened(node); };
+    events.ready = [this, index](const std::vector<std::string>& watched) { on_ready(index, watched); };
+    events.failed = [this](const Error& error) {
+      fail(error);
+      stop();
+    };
+    events.reopen = [this, index] {
+      reopen_.push_back(index);
+      reopen_timer_.start(uv::Milliseconds(0));  // not from within the object that goes
+    };
+    return std::make_unique<Replicator>(loop_, mailbox_.sender(), config_, config_.databases[index], log_, std::move(events));
+  }
+
+  // The file is another one now: nothing that is known of the old one holds.
+  void reopen() {
+    for (const size_t index : std::exchange(reopen_, {})) {
+      if (stopping_) return;
+      replicators_[index].reset();
+      replicators_[index] = make_replicator(index);
+      if (connection_ && connection_->connected()) replicators_[index]->on_up(*connection_);
+    }
   }
 
   Status connect() {
@@ -134,7 +151,7 @@ class Agent {
 
   // All databases at once: whoever waits for "ready" finds every one of them so.
   void on_ready(size_t index, const std::vector<std::string>& watched) {
-    ready_[index] = watched;
+    if (std::exchange(ready_[index], watched)) return;  // again, after the file was replaced
     for (const auto& ready : ready_) {
       if (!ready) return;
     }
@@ -197,7 +214,15 @@ class Agent {
     });
     control_->handle("verify", [this](const Json& request, const Reply& reply) {
       Replicator* const database = database_of(request, reply);
-      if (database != nullptr) database->verify(request.value("timeout_ms", kWaitDefaultMs), reply);
+      if (database != nullptr) database->verify(request.value("timeout_ms", kWaitDefaultMs), request.value("repair", false), reply);
+    });
+    control_->handle("members", [this](const Json& request, const Reply& reply) {
+      Replicator* const database = database_of(request, reply);
+      if (database != nullptr) database->members(reply);
+    });
+    control_->handle("snapshot", [this](const Json& request, const Reply& reply) {
+      Replicator* const database = database_of(request, reply);
+      if (database != nullptr) database->snapshot(request, reply);
     });
     control_->handle("tail", [this](const Json& request, const Reply& reply) {
       Replicator* const database = database_of(request, reply);
@@ -284,7 +309,7 @@ class Agent {
   const LogSink log_;
   uv::Loop loop_;
   uv::Mailbox mailbox_;
-  uv::Timer progress_timer_, stop_timer_;
+  uv::Timer progress_timer_, stop_timer_, reopen_timer_;
   uv::Signal interrupt_, terminate_;
   std::vector<AgentLock> locks_;
   Progress bar_;
@@ -294,6 +319,7 @@ class Agent {
   std::vector<std::unique_ptr<Replicator>> replicators_;
   std::vector<std::optional<std::vector<std::string>>> ready_;  // what each watches; nullopt: not ready yet
   const int64_t started_ms_ = Peers::now_ms();
+  std::vector<size_t> reopen_;
   bool introduced_ = false;
   bool stopping_ = false;
   size_t running_ = 0;

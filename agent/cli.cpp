@@ -47,18 +47,42 @@ void add_agent(CLI::App& root, ConfigOverrides& over, Chosen& chosen) {
 
 struct AllOptions {
   ConfigOverrides agent;
-  TargetOptions status, cleanup;
+  TargetOptions members, cleanup;
+  StatusOptions status;
   WaitOptions wait;
   TailOptions tail;
   VerifyOptions verify;
   ConflictsOptions conflicts;
+  SnapshotOptions snapshot;
   std::string config_file;
 };
 
+void add_snapshot(CLI::App& root, SnapshotOptions& options, Chosen& chosen) {
+  CLI::App& snapshot = *root.add_subcommand("snapshot", "copies of the whole database in the cluster");
+  snapshot.require_subcommand(1);
+  CLI::App& save = *snapshot.add_subcommand("save", "take one now");
+  add_target(save, options.target);
+  save.final_callback([&] { chosen = [&options] { return cmd_snapshot_save(options); }; });
+  CLI::App& list = *snapshot.add_subcommand("list", "those there are, newest first");
+  add_target(list, options.target);
+  list.final_callback([&] { chosen = [&options] { return cmd_snapshot_list(options); }; });
+  CLI::App& restore = *snapshot.add_subcommand("restore", "write one to a new file, a plain database without anything of Marmot");
+  add_target(restore, options.target);
+  restore.add_option("--to", options.to, "the new file")->required()->type_name("FILE");
+  restore.add_option("--id", options.id, "which one, as list shows it, or its sequence (default: the newest)")->type_name("ID");
+  restore.add_flag("--keep", options.keep, "leave Marmot's tables in it, so that an agent can go on with it");
+  restore.final_callback([&] { chosen = [&options] { return cmd_snapshot_restore(options); }; });
+}
+
 void add_clients(CLI::App& root, AllOptions& all, Chosen& chosen) {
   CLI::App& status = *root.add_subcommand("status", "what the agent is doing");
-  add_target(status, all.status);
+  add_target(status, all.status.target);
+  status.add_flag("--metrics", all.status.metrics, "as Prometheus reads it, for node_exporter's textfile collector");
   status.final_callback([&] { chosen = [&all] { return cmd_status(all.status); }; });
+
+  CLI::App& members = *root.add_subcommand("members", "the nodes that belong to the cluster, and how far they are");
+  add_target(members, all.members);
+  members.final_callback([&] { chosen = [&all] { return cmd_members(all.members); }; });
 
   CLI::App& tail = *root.add_subcommand("tail", "a live feed of changes, until Ctrl-C");
   add_target(tail, all.tail.target);
@@ -77,12 +101,20 @@ void add_clients(CLI::App& root, AllOptions& all, Chosen& chosen) {
   CLI::App& verify = *root.add_subcommand("verify", "compare every table with the other nodes; exit 3 when one differs");
   add_target(verify, all.verify.target);
   verify.add_option("--timeout-ms", all.verify.timeout_ms, "default: 60000")->check(CLI::Range(1, 86'400'000))->type_name("N");
+  verify.add_flag("--repair", all.verify.repair, "compare rows with their versions first, and nodes' versions; publish again what differs");
   verify.final_callback([&] { chosen = [&all] { return cmd_verify(all.verify); }; });
 
   CLI::App& conflicts = *root.add_subcommand("conflicts", "rows that lost where two nodes meant to keep theirs");
-  add_target(conflicts, all.conflicts.target);
-  conflicts.add_option("--discard", all.conflicts.discard, "forget one of them, or all")->type_name("ID|all");
+  conflicts.add_option("words", all.conflicts.words,
+                       "the database file, and what to do: show ID, restore ID, discard ID, discard --all; nothing: list them")
+      ->type_name("[DB] [WHAT]")->expected(0, 3);
+  conflicts.add_option("--config,-c", all.conflicts.target.config, "the agent's configuration, in place of DB")->type_name("FILE");
+  conflicts.add_flag("--json", all.conflicts.target.json, "machine-readable");
+  conflicts.add_flag("--all", all.conflicts.all, "discard: every conflict");
+  repeatable(conflicts, "--set", all.conflicts.set, "restore: with another value in this column; may be repeated", "COLUMN=VALUE");
   conflicts.final_callback([&] { chosen = [&all] { return cmd_conflicts(all.conflicts); }; });
+
+  add_snapshot(root, all.snapshot, chosen);
 
   CLI::App& cleanup = *root.add_subcommand("cleanup", "remove everything of Marmot from the file (no agent may run)");
   add_target(cleanup, all.cleanup);

@@ -1,16 +1,51 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/commands.hpp"
+#include "agent/restore_row.hpp"
 #include "agent/text.hpp"
 #include "common/core/hlc.hpp"
 #include "common/core/key.hpp"
-#include "common/sqlite/database.hpp"
+#include "common/replica/review.hpp"
 
 namespace marmot::agent {
 
 namespace {
 
+using replica::LostRow;
+
 constexpr int kBusyMs = 5000;
+
+// What is wanted of which conflict.
+struct Wish {
+  std::string verb;  // show, restore, discard; empty: list
+  std::string id;    // 7, or s7 on the shelf
+};
+
+std::string id_of(const LostRow& lost) { return (lost.shelved ? "s" : "") + std::to_string(lost.id); }
+
+// [DB] [show|restore|discard ID], in this order or with the database at the end.
+Result<Wish> read_words(const ConflictsOptions& options, TargetOptions& target) {
+  Wish wish;
+  std::vector<std::string> words = options.words;
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (words[i] != "show" && words[i] != "restore" && words[i] != "discard") continue;
+    wish.verb = words[i];
+    const bool has_id = i + 1 < words.size() && !(wish.verb == "discard" && options.all);
+    if (has_id) wish.id = words[i + 1];
+    words.erase(words.begin() + static_cast<std::ptrdiff_t>(i), words.begin() + static_cast<std::ptrdiff_t>(i + (has_id ? 2 : 1)));
+    break;
+  }
+  if (words.size() > 1) return make_error(Errc::bad_input, words[1] + ": expected [DB] [show ID|restore ID|discard ID|discard --all]");
+  if (!words.empty()) target.database = words[0];
+  const bool all = wish.verb == "discard" && options.all;
+  if (options.all && !all) return make_error(Errc::bad_input, "--all goes with discard");
+  if (!options.set.empty() && wish.verb != "restore") return make_error(Errc::bad_input, "--set goes with restore");
+  const std::string_view digits = std::string_view(wish.id).substr(wish.id.rfind('s', 0) == 0 ? 1 : 0);
+  if (!wish.verb.empty() && !all && (digits.empty() || digits.size() > 18 || digits.find_first_not_of("0123456789") != std::string_view::npos)) {
+    return make_error(Errc::bad_input, wish.verb + " " + wish.id + ": expected the id of a conflict, as `marmot conflicts` shows it");
+  }
+  return wish;
+}
 
 // Conflicts stand in the file itself, so no agent is asked; one that runs is only another connection.
 Result<sqlite::Database> open_file(const std::string& path) {
@@ -19,86 +54,113 @@ Result<sqlite::Database> open_file(const std::string& path) {
   return db;
 }
 
-Result<bool> has_conflict_table(sqlite::Database& db) {
-  TRY_ASSIGN(const int64_t count,
-             db.query_integer("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '__marmot_conflict'"));
-  return count == 1;
+Json row_in(const std::string& text) {
+  if (text.empty()) return nullptr;
+  Json row = Json::parse(text, nullptr, false);
+  return row.is_discarded() ? Json(text) : row;
 }
 
-Result<Json> list_conflicts(sqlite::Database& db) {
-  Json found = Json::array();
-  TRY_ASSIGN(const bool any, has_conflict_table(db));
-  if (!any) return found;
-  TRY_ASSIGN(sqlite::Statement rows,
-             db.prepare("SELECT id, at, kind, tbl, key, winner_hlc, winner_node, loser_hlc, loser_node, loser_row"
-                        " FROM __marmot_conflict ORDER BY id"));
-  const auto hlc = [&](int column) { return to_string(Hlc{static_cast<uint64_t>(rows.integer(column))}); };
-  for (;;) {
-    TRY_ASSIGN(const bool more, rows.step());
-    if (!more) return found;
-    Json row = Json::parse(rows.text(9), nullptr, false);
-    if (row.is_discarded()) row = std::string(rows.text(9));
-    found.push_back({{"id", rows.integer(0)},
-                     {"at_ms", rows.integer(1)},
-                     {"kind", std::string(rows.text(2))},
-                     {"table", std::string(rows.text(3))},
-                     {"key", describe_key(rows.blob(4))},
-                     {"winner", {{"hlc", hlc(5)}, {"node", rows.integer(6)}}},
-                     {"loser", {{"hlc", hlc(7)}, {"node", rows.integer(8)}, {"row", std::move(row)}}}});
-  }
+Json side(const Version& version, const std::string& row) {
+  return {{"hlc", to_string(version.hlc)}, {"node", version.origin.node.value}, {"row", row_in(row)}};
 }
 
-// The number of conflicts forgotten.
-Result<int64_t> discard(sqlite::Database& db, const std::string& which) {
-  const bool all = which == "all";
-  if (!all && (which.empty() || which.size() > 18 || which.find_first_not_of("0123456789") != std::string::npos)) {
-    return make_error(Errc::bad_input, "--discard " + which + ": expected the id of a conflict, or all");
-  }
-  TRY_ASSIGN(const bool any, has_conflict_table(db));
-  if (any) {
-    TRY_ASSIGN(sqlite::Statement statement, db.prepare(all ? "DELETE FROM __marmot_conflict"
-                                                           : "DELETE FROM __marmot_conflict WHERE id = ?"));
-    if (!all) statement.bind(1, static_cast<int64_t>(std::stoll(which)));
-    TRY(statement.run());
-    if (all || sqlite3_changes(db.get()) > 0) return static_cast<int64_t>(sqlite3_changes(db.get()));
-  }
-  if (all) return int64_t{0};
-  return make_error(Errc::not_found, "there is no conflict " + which);
+Json json_of(const LostRow& lost) {
+  return {{"id", id_of(lost)},
+          {"shelved", lost.shelved},
+          {"at_ms", lost.at},
+          {"kind", lost.kind},
+          {"table", lost.table},
+          {"key", describe_key(lost.key)},
+          {"winner", lost.winner ? side(*lost.winner, lost.winner_row) : Json(nullptr)},
+          {"loser", side(lost.loser, lost.loser_row)},
+          {"reason", lost.reason}};
 }
 
-std::string conflicts_text(const Json& conflicts, const std::string& shown) {
-  if (conflicts.empty()) return "no conflicts\n";
+std::string text_of(const LostRow& lost) {
+  const auto version = [](const Version& v) {
+    return v.hlc.value == 0 ? std::string("this file, before it was replicated")
+                            : "node " + std::to_string(v.origin.node.value) + " at " + to_string(v.hlc);
+  };
+  std::vector<std::vector<std::string>> rows;
+  if (lost.winner) rows.push_back({"  kept", version(*lost.winner)});
+  if (!lost.winner_row.empty()) rows.push_back({"  its row", printable(lost.winner_row)});
+  rows.push_back({lost.shelved ? "  waits" : "  lost", version(lost.loser)});
+  rows.push_back({"  its row", printable(lost.loser_row)});
+  if (!lost.reason.empty()) rows.push_back({"  why", printable(lost.reason)});
+  rows.push_back({"  noticed", to_string(Hlc::from_wall(lost.at))});
+  return "#" + id_of(lost) + "  " + printable(lost.kind) + (lost.shelved ? ", waiting: " : ": ") + printable(lost.table) + ", key " +
+         printable(describe_key(lost.key)) + "\n" + columns(rows);
+}
+
+std::string list_text(const std::vector<LostRow>& all, const std::string& shown) {
+  if (all.empty()) return "no conflicts\n";
   std::string out;
-  for (const Json& conflict : conflicts) {
-    const Json& loser = conflict["loser"];
-    const Json& winner = conflict["winner"];
-    const auto version = [](const Json& side) {
-      return "node " + std::to_string(side["node"].get<int64_t>()) + " at " + side["hlc"].get<std::string>();
-    };
-    out += "#" + std::to_string(conflict["id"].get<int64_t>()) + "  " + printable(text_in(conflict, "kind")) + " into " +
-           printable(text_in(conflict, "table")) + ", key " + printable(text_in(conflict, "key")) + "\n" +
-           columns({{"  kept", version(winner)},
-                    {"  lost", version(loser)},
-                    {"  its row", loser["row"].dump(-1, ' ', false, Json::error_handler_t::replace)}});
+  int64_t shelved = 0;
+  for (const LostRow& lost : all) {
+    out += text_of(lost);
+    shelved += lost.shelved ? 1 : 0;
   }
-  return out + counted(static_cast<int64_t>(conflicts.size()), "conflict") + "; forget one: marmot conflicts " + shown +
-         " --discard ID\n";
+  const int64_t gone = static_cast<int64_t>(all.size()) - shelved;
+  return out + counted(gone, "conflict") + (shelved != 0 ? ", " + counted(shelved, "row") + " waiting" : "") +
+         "; write a lost row again, or forget it: marmot conflicts " + shown + " restore ID | discard ID\n";
+}
+
+Status forget(sqlite::Database& db, const LostRow& lost) {
+  // A row that waits is a live row: the agent deletes it, on every node.
+  TRY_ASSIGN(sqlite::Statement statement, db.prepare(lost.shelved ? "UPDATE __marmot_shelf SET discard = 1 WHERE id = ?1"
+                                                                  : "DELETE FROM __marmot_conflict WHERE id = ?1"));
+  statement.bind(1, lost.id);
+  return statement.run();
 }
 
 Status run(const ConflictsOptions& options) {
-  TRY_ASSIGN(const Target target, find_target(options.target));
+  TargetOptions wanted = options.target;
+  TRY_ASSIGN(const Wish wish, read_words(options, wanted));
+  std::vector<Assignment> set;
+  for (const std::string& text : options.set) {
+    TRY_ASSIGN(Assignment assignment, parse_assignment(text));
+    set.push_back(std::move(assignment));
+  }
+  TRY_ASSIGN(const Target target, find_target(wanted));
   TRY_ASSIGN(const std::string path, single_database(target));
   TRY_ASSIGN(sqlite::Database db, open_file(path));
-  if (!options.discard.empty()) {
-    TRY_ASSIGN(const int64_t count, discard(db, options.discard));
-    if (options.target.json) print_json({{"discarded", count}});
-    else print(counted(count, "conflict") + " forgotten\n");
+  TRY_ASSIGN(const std::vector<LostRow> all, replica::lost_rows(db));
+  const auto told = [&](const char* key, const Json& value, const std::string& text) {
+    if (wanted.json) print_json({{key, value}});
+    else print(text + "\n");
+  };
+  if (wish.verb.empty()) {
+    Json list = Json::array();
+    for (const LostRow& lost : all) list.push_back(json_of(lost));
+    if (wanted.json) print_json({{"conflicts", list}});
+    else print(list_text(all, target.shown));
     return ok();
   }
-  TRY_ASSIGN(const Json conflicts, list_conflicts(db));
-  if (options.target.json) print_json({{"conflicts", conflicts}});
-  else print(conflicts_text(conflicts, target.shown));
-  return ok();
+  if (options.all) {
+    int64_t count = 0;
+    for (const LostRow& lost : all) {
+      if (lost.shelved) continue;
+      TRY(forget(db, lost));
+      ++count;
+    }
+    told("discarded", count, counted(count, "conflict") + " forgotten");
+    return ok();
+  }
+  for (const LostRow& lost : all) {
+    if (id_of(lost) != wish.id) continue;
+    if (wish.verb == "show") {
+      if (wanted.json) print_json(json_of(lost));
+      else print(text_of(lost));
+    } else if (wish.verb == "restore") {
+      TRY(restore_row(db, lost, set));
+      told("restored", wish.id, "restored: " + printable(lost.table) + " is written again");
+    } else {
+      TRY(forget(db, lost));
+      told("discarded", 1, lost.shelved ? "the agent deletes it on every node" : "1 conflict forgotten");
+    }
+    return ok();
+  }
+  return make_error(Errc::not_found, "there is no conflict " + wish.id);
 }
 
 }  // namespace

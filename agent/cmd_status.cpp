@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/commands.hpp"
+#include "agent/metrics.hpp"
 #include "agent/text.hpp"
 
 namespace marmot::agent {
@@ -23,14 +24,25 @@ std::string peer_text(const Json& peer) {
          shown_ms(peer, "seen_ms_ago") + " ago";
 }
 
+std::string snapshots_text(const Json& snapshots) {
+  const Json newest = snapshots.is_object() ? snapshots.value("newest", Json::object()) : Json::object();
+  if (newest.empty()) return "none known";
+  std::string out = shown(snapshots, "count") + ", the newest of message " + shown(newest, "seq") + ", " + shown_ms(newest, "age_ms") + " old";
+  if (flag_in(snapshots, "taking")) out += "; one is being taken";
+  const std::string error = printable(text_in(snapshots, "last_error"));
+  return error.empty() ? out : out + "; the last one failed: " + error;
+}
+
 std::string database_text(const Json& database) {
   std::vector<std::vector<std::string>> rows;
   const std::string path = printable(text_in(database, "path"));
-  rows.push_back({"  state", printable(text_in(database, "state"))});
+  const std::string state_text = printable(text_in(database, "state_text"));
+  rows.push_back({"  state", printable(text_in(database, "state")) + (state_text.empty() ? "" : ": " + state_text)});
   rows.push_back({"  stream", text_in(database, "stream")});
   rows.push_back({"  here", shown(database, "pending") + " rows pending, " + shown(database, "published") +
                                 " published, " + shown(database, "applied") + " applied"});
   rows.push_back({"  behind", shown(database, "lag_rows") + " rows, " + shown_ms(database, "lag_ms")});
+  if (database.contains("snapshots")) rows.push_back({"  snapshots", snapshots_text(database["snapshots"])});
   for (const Json& peer : list_in(database, "peers")) rows.push_back({"  peer", peer_text(peer)});
   std::string running;
   size_t count = 0;
@@ -48,11 +60,21 @@ std::string database_text(const Json& database) {
     rows.push_back({"  waiting", shown(database, "waiting") + " units for stopped tables"});
   }
   if (number_in(database, "conflicts").value_or(0) != 0) {
-    rows.push_back({"  conflicts", shown(database, "conflicts") + " (list them: marmot conflicts " + path + ")"});
+    const int64_t dropped = number_in(database, "conflicts_dropped").value_or(0);
+    rows.push_back({"  conflicts", shown(database, "conflicts") + (dropped != 0 ? ", and " + std::to_string(dropped) + " older ones dropped" : "") +
+                                       " (list them: marmot conflicts " + path + ")"});
+  }
+  if (number_in(database, "shelved").value_or(0) != 0) {
+    rows.push_back({"  shelved", shown(database, "shelved") + " rows that are not visible, for a newer one has their unique value (marmot conflicts " + path + ")"});
   }
   if (number_in(database, "quarantined").value_or(0) != 0) {
     rows.push_back({"  quarantined", shown(database, "quarantined") + " messages that do not decode"});
   }
+  if (const int64_t divergent = number_in(database, "divergent_ranges").value_or(0); divergent != 0) {
+    rows.push_back({"  DIVERGENT", counted(divergent, "range") + " of keys differ between nodes; being repaired (see: marmot verify " + path + ")"});
+  }
+  const std::string alarm = printable(text_in(database, "alarm"));
+  if (!alarm.empty()) rows.push_back({"  ALARM", alarm});
   const std::string error = printable(text_in(database, "last_error"));
   if (!error.empty()) rows.push_back({"  last error", error});
   return "\n" + printable(text_in(database, "name")) + "  " + path + "\n" + columns(rows);
@@ -86,10 +108,11 @@ Result<Json> ask_status(const TargetOptions& options) {
 
 }  // namespace
 
-int cmd_status(const TargetOptions& options) {
-  const auto status = ask_status(options);
+int cmd_status(const StatusOptions& options) {
+  const auto status = ask_status(options.target);
   if (!status) return fail(status.error());
-  if (options.json) print_json(*status);
+  if (options.metrics) print(metrics_text(*status));
+  else if (options.target.json) print_json(*status);
   else print(status_text(*status));
   return kExitOk;
 }

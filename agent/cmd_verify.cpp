@@ -14,7 +14,7 @@ Result<Json> ask_verify(const VerifyOptions& options) {
   TRY_ASSIGN(ControlClient client, connect_agent(target));
   constexpr int64_t kGraceMs = 5000;
   Progress bar;
-  return client.call({{"cmd", "verify"}, {"db", database}, {"timeout_ms", options.timeout_ms}},
+  return client.call({{"cmd", "verify"}, {"db", database}, {"timeout_ms", options.timeout_ms}, {"repair", options.repair}},
                      std::chrono::milliseconds{options.timeout_ms + kGraceMs}, [&](const Json& progress) {
                        bar.update(text_in(progress, "what"), number_in(progress, "done").value_or(0),
                                   number_in(progress, "total").value_or(0));
@@ -35,6 +35,21 @@ std::string differs_text(const Json& differs) {
   if (more != 0) keys += (keys.empty() ? "" : " and ") + grouped(more) + (keys.empty() ? " keys" : " more");
   const auto node = number_in(differs, "node");
   return "  node " + (node ? std::to_string(*node) : "-") + ": " + keys + "\n";
+}
+
+// What --repair did, a line a table.
+std::string repair_text(const Json& answer) {
+  if (!flag_in(answer, "repair")) return {};
+  std::string out;
+  for (const Json& table : list_in(answer, "tables")) {
+    const int64_t found = number_in(table, "found").value_or(0), repaired = number_in(table, "repaired").value_or(0);
+    if (found == 0 && repaired == 0) continue;
+    out += printable(text_in(table, "name")) + ": ";
+    if (found != 0) out += counted(found, "row") + " written without the triggers, now published";
+    if (repaired != 0) out += std::string(found != 0 ? "; " : "") + counted(repaired, "row") + " differed between nodes, published again";
+    out += "\n";
+  }
+  return out.empty() ? "nothing to repair\n" : out;
 }
 
 // One line when all is well and it fits; else a table, and under each table that differs its nodes and keys.
@@ -66,7 +81,7 @@ int cmd_verify(const VerifyOptions& options) {
   const auto answer = ask_verify(options);
   if (!answer) return fail(answer.error());
   if (options.target.json) print_json(*answer);
-  else print(verify_text(*answer));
+  else print(repair_text(*answer) + verify_text(*answer));
   return flag_in(*answer, "identical") ? kExitOk : kExitDifferent;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "agent/client.hpp"
 #include "agent/config.hpp"
@@ -11,7 +12,12 @@
 namespace marmot::agent {
 
 int cmd_agent(const ConfigOverrides& overrides);
-int cmd_status(const TargetOptions& options);
+struct StatusOptions {
+  TargetOptions target;
+  bool metrics = false;  // in Prometheus' text format
+};
+int cmd_status(const StatusOptions& options);
+int cmd_members(const TargetOptions& options);
 int cmd_config_check(const std::string& file);
 int cmd_cleanup(const TargetOptions& options);
 
@@ -32,13 +38,26 @@ int cmd_tail(const TailOptions& options);
 struct VerifyOptions {
   TargetOptions target;
   int64_t timeout_ms = 60'000;
+  bool repair = false;
 };
 int cmd_verify(const VerifyOptions& options);
 
 struct ConflictsOptions {
   TargetOptions target;
-  std::string discard;  // an id, or "all"; empty: list them
+  std::vector<std::string> words;  // [DB] [show|restore|discard ID]
+  bool all = false;                // discard --all
+  std::vector<std::string> set;    // restore --set COLUMN=VALUE
 };
 int cmd_conflicts(const ConflictsOptions& options);
+
+struct SnapshotOptions {
+  TargetOptions target;
+  std::string id;     // restore: empty: the newest
+  std::string to;     // restore
+  bool keep = false;  // restore: with Marmot's tables
+};
+int cmd_snapshot_save(const SnapshotOptions& options);
+int cmd_snapshot_list(const SnapshotOptions& options);
+int cmd_snapshot_restore(const SnapshotOptions& options);
 
 }  // namespace marmot::agent

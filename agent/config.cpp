@@ -80,6 +80,7 @@ struct Choice {
   std::string_view name;
   T value;
 };
+constexpr Choice<UniqueLosers> kUniqueLosers[] = {{"retire", UniqueLosers::retire}, {"keep", UniqueLosers::keep}};
 constexpr Choice<Adopt> kAdopts[] = {{"refuse", Adopt::refuse}, {"merge", Adopt::merge}, {"replace", Adopt::replace}};
 constexpr Choice<LogLevel> kLevels[] = {
     {"debug", LogLevel::debug}, {"info", LogLevel::info}, {"warn", LogLevel::warn}, {"error", LogLevel::error}};
@@ -324,6 +325,13 @@ void read_file(const toml::table& table, const std::string& file, Config& config
   top.read_integer("poll_interval_ms", config.poll_interval_ms, 1, 60'000);
   top.read_integer("atomic_rows", config.atomic_rows, 0, 1'000'000'000);
   top.read_integer("max_clock_drift_ms", config.max_clock_drift_ms, 1, 3'600'000);
+  top.read_integer("anti_entropy_interval_seconds", config.anti_entropy_interval_s, 0, 86'400);
+  top.read_quantity("retention", parse_duration_ms, "expected a time such as \"24h\" or \"7d\"", config.retention_ms);
+  if (config.retention_ms < 60'000) {
+    top.complain("retention", *top.find("retention"), "expected at least a minute: a node that was away for longer joins anew");
+  }
+  top.read_choice("unique_losers", kUniqueLosers, config.unique_losers);
+  top.read_integer("conflict_log_rows", config.conflict_log_rows, 0, 100'000'000);
   if (const auto* databases = top.find("database")) {
     const bool list = databases->is_array() && std::all_of(databases->as_array().begin(), databases->as_array().end(),
                                                            [](const toml::value& v) { return v.is_table(); });
@@ -349,6 +357,11 @@ void read_file(const toml::table& table, const std::string& file, Config& config
                           config.log.max_bytes);
     section.read_bool("compress", config.log.compress);
     section.read_bool("update_existing", config.log.update_existing);
+  });
+  top.read_table("snapshot", [&](Section& section) {
+    section.read_quantity("interval", parse_duration_ms, "expected a time such as \"1h\", \"30m\", or \"0\" for only when the log is long",
+                          config.snapshot.interval_ms);
+    section.read_integer("keep", config.snapshot.keep, 1, 1000);
   });
   top.read_table("extensions", [&](Section& section) { section.read_strings("load", config.extensions); });
   top.read_table("logging", [&](Section& section) {
@@ -514,6 +527,7 @@ std::string without_secret(const std::string& url) {
 }  // namespace
 
 std::string_view to_string(Adopt adopt) { return name_of(kAdopts, adopt); }
+std::string_view to_string(UniqueLosers losers) { return name_of(kUniqueLosers, losers); }
 
 Result<Config> load_config(const ConfigOverrides& overrides) {
   Config config;
@@ -531,7 +545,10 @@ std::string to_toml(const Config& config) {
   const auto secret = [](const std::string& text) { return text.empty() ? std::string() : std::string("***"); };
   out << "node_id = " << config.node_id << "\ncluster = " << toml_string(config.cluster)
       << "\ndata_dir = " << toml_string(config.data_dir) << "\npoll_interval_ms = " << config.poll_interval_ms
-      << "\natomic_rows = " << config.atomic_rows << "\nmax_clock_drift_ms = " << config.max_clock_drift_ms << "\n";
+      << "\natomic_rows = " << config.atomic_rows << "\nmax_clock_drift_ms = " << config.max_clock_drift_ms
+      << "\nanti_entropy_interval_seconds = " << config.anti_entropy_interval_s << "\nretention = \"" << config.retention_ms << "ms\""
+      << "\nunique_losers = " << toml_string(std::string(to_string(config.unique_losers)))
+      << "\nconflict_log_rows = " << config.conflict_log_rows << "\n";
   for (const DatabaseConfig& database : config.databases) {
     out << "\n[[database]]\nname = " << toml_string(database.name) << "\npath = " << toml_string(database.path)
         << "\ntables = " << toml_strings(database.tables) << "\nexclude = " << toml_strings(database.exclude)
@@ -554,6 +571,7 @@ std::string to_toml(const Config& config) {
   out << "\n[log]\nreplicas = " << config.log.replicas << "\nmax_age = \"" << config.log.max_age_ms
       << "ms\"\nmax_bytes = \"" << config.log.max_bytes << "B\"\ncompress = " << (config.log.compress ? "true" : "false")
       << "\nupdate_existing = " << (config.log.update_existing ? "true" : "false") << "\n";
+  out << "\n[snapshot]\ninterval = \"" << config.snapshot.interval_ms << "ms\"\nkeep = " << config.snapshot.keep << "\n";
   out << "\n[extensions]\nload = " << toml_strings(config.extensions) << "\n";
   out << "\n[logging]\nlevel = " << toml_string(std::string(name_of(kLevels, config.log_level)))
       << "\nformat = " << toml_string(std::string(name_of(kFormats, config.log_format))) << "\n";

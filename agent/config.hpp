@@ -23,6 +23,13 @@ enum class Adopt : uint8_t {
 };
 std::string_view to_string(Adopt adopt);
 
+// What becomes of a row that lost a UNIQUE collision.
+enum class UniqueLosers : uint8_t {
+  retire,  // the node that wrote it deletes it everywhere, and it is kept among the conflicts (default)
+  keep,    // it stays on the shelf, and returns when the winner goes
+};
+std::string_view to_string(UniqueLosers losers);
+
 struct DatabaseConfig {
   std::string name;  // how the cluster calls it: [A-Za-z0-9_-]{1,64}
   std::string path;  // canonical (lock.hpp: canonical_path); the file may be missing
@@ -50,10 +57,16 @@ struct NatsConfig {
 // The stream of each database.
 struct LogConfig {
   int replicas = 1;
-  int64_t max_age_ms = 0;  // 0: kept for ever. A file can only be built from a stream that still holds its first rows
-  int64_t max_bytes = 0;   // 0: no limit
+  int64_t max_age_ms = 24 * 3'600'000LL;  // 0: kept for ever
+  int64_t max_bytes = int64_t{1} << 30;   // 0: no limit
   bool compress = true;    // units are compressed (zstd)
   bool update_existing = false;  // change an existing stream that differs from the above; false: report it only
+};
+
+// Of each database.
+struct SnapshotConfig {
+  int64_t interval_ms = 3'600'000;  // when something changed; 0: only when the log's limits ask for one
+  int keep = 3;                     // the newest ones
 };
 
 struct Config {
@@ -64,12 +77,17 @@ struct Config {
   std::vector<DatabaseConfig> databases;  // at least one; names and paths are unique
   NatsConfig nats;
   LogConfig log;
+  SnapshotConfig snapshot;
   std::vector<std::string> extensions;  // SQLite extensions to load, as sqlite3_load_extension takes them
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::console;
   int64_t poll_interval_ms = 100;      // 1 to 60,000
   int64_t atomic_rows = 100'000;       // 0: every transaction whole, whatever its size
   int64_t max_clock_drift_ms = 500;    // 1 to 3,600,000
+  int64_t anti_entropy_interval_s = 30;       // rows and registers are compared so often; 0: only when asked
+  int64_t retention_ms = 24 * 3'600'000;      // a node that was not heard for so long is no member any more
+  UniqueLosers unique_losers = UniqueLosers::retire;
+  int64_t conflict_log_rows = 10'000;  // 0 to 100,000,000
 
   std::string socket_path() const { return data_dir + "/control.sock"; }
 };

@@ -21,13 +21,19 @@
 //           "lag_ms":N,         age of the oldest of them
 //           "peers":[{"node":N,"lag_rows":N,"seen_ms_ago":N}],
 //           "tables":[{"name":S,"stopped":S}],     "stopped" is why; "" or absent: it runs
-//           "quarantined":N,"conflicts":N}]}
+//           "snapshots":{"count":N,"taking":B,"last_error":S,"newest":{"id":S,"seq":N,"age_ms":N}},
+//           "quarantined":N,"conflicts":N,"conflicts_dropped":N,"shelved":N}]}
 //     Numbers may be absent while they are not known; clients show "-". Empty last_error: none.
 //   wait     {"cmd":"wait","db":P,"level":"published"|"all","timeout_ms":N}
 //     -> {"ok":true,"done":B,"pending":N}          done false: not in time
 //   verify   {"cmd":"verify","db":P,"timeout_ms":N}
 //     -> {"ok":true,"nodes":3,"identical":B,"tables":[{"name":S,"rows":N,"identical":B,
 //           "differs":[{"node":N,"keys":["17","'a'"],"more":N}]}]}     keys as describe_key prints them; more: not listed
+//   snapshot {"cmd":"snapshot","db":P,"action":"save"|"list"|"restore"[,"id":S][,"to":P][,"keep":B]}
+//     save    -> {"progress":...} ... {"ok":true,"snapshot":{"id":S,"seq":N,"at_ms":N,"node":N,"rows":N,"bytes":N,
+//                "stored_bytes":N,"digest":S,"version":S}}
+//     list    -> {"ok":true,"snapshots":[{as above}]}     newest first
+//     restore -> as save. "to": an absolute path where nothing is; "id": default the newest; "keep": with our tables
 //   tail     {"cmd":"tail","db":P[,"table":GLOB][,"direction":"in"|"out"]}
 //     -> {"event":{"direction":"in"|"out","table":S,"op":"insert"|"update"|"delete","key":S,"node":N,"hlc":S,"seq":N}} ...
 //     until the client closes. hlc as to_string(Hlc) prints it; seq absent while the stream has not given one.

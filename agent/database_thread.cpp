@@ -19,7 +19,11 @@ DatabaseThread::DatabaseThread(DatabaseSetup setup, DatabaseEvents events, uv::M
     : events_(std::make_shared<DatabaseEvents>(std::move(events))),
       shared_(std::make_shared<Shared>(std::move(setup), std::move(sender))) {
   shared_->events = events_;
-  thread_ = std::thread([shared = shared_] { Worker(shared).run(); });
+  thread_ = std::thread([shared = shared_] {
+    Worker worker(shared);
+    shared->worker = &worker;
+    worker.run();
+  });
 }
 
 DatabaseThread::~DatabaseThread() { close(); }
@@ -89,6 +93,18 @@ void DatabaseThread::reset_queue(std::function<void(const DatabaseProgress&)> do
   });
 }
 
+void DatabaseThread::go() {
+  signal([](Shared& shared) { shared.hold = false; });
+}
+
+void DatabaseThread::merge(std::string path, std::function<void(Status)> done) {
+  signal([&](Shared& shared) { shared.merge = Merge{std::move(path), std::move(done), false}; });
+}
+
+void DatabaseThread::abandon_merge() {
+  signal([](Shared& shared) { shared.merge = Merge{}; });
+}
+
 void DatabaseThread::after_drain(std::function<void()> done) {
   signal([&](Shared& shared) { shared.after_drain.push_back(std::move(done)); });
 }
@@ -104,6 +120,10 @@ Status DatabaseThread::add_job(Job job) {
   return ok();
 }
 
+void DatabaseThread::add_drained_job(Job job) {
+  signal([&](Shared& shared) { shared.drained_jobs.push_back(std::move(job)); });
+}
+
 Status DatabaseThread::change(std::function<Status(replica::Replica&)> write, std::function<void(Status)> then) {
   return add_job([this, write = std::move(write), then = std::move(then)](replica::Replica& engine) {
     auto outcome = std::make_shared<Status>(write(engine));
@@ -111,6 +131,34 @@ Status DatabaseThread::change(std::function<Status(replica::Replica&)> write, st
     to_loop([outcome, then] { then(std::move(*outcome)); });
     return true;
   });
+}
+
+Status DatabaseThread::write(DrainingWrite write, std::function<void(Result<size_t>)> then) {
+  constexpr int64_t kPoliteUs = 1'000'000;
+  return add_job([this, write = std::move(write), then = std::move(then), since = int64_t{0}](replica::Replica& engine) mutable {
+    const int64_t now = monotonic_us();
+    if (since == 0) since = now;
+    auto outcome = write(engine, now - since < kPoliteUs);
+    if (!outcome && outcome.error().code == Errc::busy) return false;
+    Result<size_t> rows = size_t{0};
+    if (outcome) {
+      for (const replica::OutUnit& unit : outcome->units) *rows += unit.rows;
+      shared_->worker->publish(std::move(outcome->units));
+    } else {
+      rows = outcome.error();
+    }
+    to_loop([rows, then] { then(rows); });
+    return true;
+  });
+}
+
+void DatabaseThread::scrub(std::function<void(ScrubReport)> done) {
+  signal([&](Shared& shared) { shared.scrubs.push_back(std::move(done)); });
+}
+
+int64_t DatabaseThread::stalled_ms() const {
+  const int64_t since = shared_->stalled_since;
+  return since == 0 ? 0 : (monotonic_us() - since) / 1000;
 }
 
 void DatabaseThread::to_loop(std::function<void()> work) {

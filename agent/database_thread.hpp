@@ -10,10 +10,12 @@
 //   - it drains only while may_publish() says that the publisher has room.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -36,8 +38,13 @@ struct DatabaseSetup {
   uint64_t node_id = 0;                 // configured; 0: the file's own
   std::string high_water_path;
   int64_t poll_interval_ms = 100;
+  int64_t scrub_interval_ms = 30'000;   // rows are compared with their versions so often; 0: only when asked
+  bool hold = false;                    // do not open the file before go()
   LogSink log;
 };
+
+// A whole comparison of rows with their versions: what capture had not seen, by table.
+using ScrubReport = std::map<std::string, int64_t>;
 
 // What the thread found when it opened the file.
 struct DatabaseOpened {
@@ -62,8 +69,12 @@ struct DatabaseProgress {
   uint64_t rows_out = 0;        // drained or published again, in this run
   WallMs applied_at = 0;        // JetStream's time of the last message applied in this run
   size_t waiting = 0;           // messages taken over from the stream, not yet applied
+  uint64_t scrub_passes = 0;    // rows compared with their versions, all of them
+  uint64_t scrub_found = 0;     // rows found so that capture had not seen
   std::vector<replica::StoppedTable> stopped;
   std::string trouble;          // what keeps failing and is tried again; empty: nothing
+  int64_t merged = 0, to_merge = 0;  // registers of a snapshot looked at, and all of them; 0, 0: none is merged
+  bool stale = false;           // the file was rolled back or replaced: make the DatabaseThread anew; `halted` says so
   std::string halted;           // why nothing more is done for this database; empty: it runs
 };
 
@@ -97,6 +108,9 @@ class DatabaseThread {
 
   // Loop thread, all of them; none blocks but close().
 
+  // With DatabaseSetup::hold: the file may be opened now.
+  void go();
+
   // Ends the thread and waits for it: a transaction that runs is finished first, SQLite closes the file.
   void close();
 
@@ -119,6 +133,11 @@ class DatabaseThread {
   // Drops every message that is not applied yet; then calls `done` with how things stand.
   void reset_queue(std::function<void(const DatabaseProgress&)> done);
 
+  // Merges the snapshot at `path` in short slices between drains; `done` comes on the loop, unless abandon_merge() or
+  // another merge() came first. Nothing is applied meanwhile. An error: what was merged so far stays, and does no harm.
+  void merge(std::string path, std::function<void(Status)> done);
+  void abandon_merge();
+
   // Marks what has come round at once instead of waiting for a drain to ride along with.
   void hasten();
   // Once everything committed before this call is drained (or cannot be: publishing is not allowed) calls `done` on the
@@ -136,17 +155,46 @@ class DatabaseThread {
     });
   }
 
+  // A question that wants an empty log: asked right behind a drain, where a writer that waits for its turn has not had it yet,
+  // and again until the answer is another than Errc::busy, for at most `limit_ms`.
+  template <class T>
+  void ask_drained(std::function<Result<T>(replica::Replica&)> question, int64_t limit_ms, std::function<void(Result<T>)> then) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(limit_ms);
+    add_drained_job([this, question = std::move(question), then = std::move(then), until](replica::Replica& engine) {
+      auto answer = std::make_shared<Result<T>>(question(engine));
+      if (!*answer && answer->error().code == Errc::busy && std::chrono::steady_clock::now() < until) return false;
+      to_loop([answer, then] { then(std::move(*answer)); });
+      return true;
+    });
+  }
+
   // A short write: tried again while the database is busy. `then` runs on the loop.
   Status change(std::function<Status(replica::Replica&)> write, std::function<void(Status)> then);
+  // A write that drains: its units are published. Tried politely for a while, as `change` while the database is busy.
+  // `then`, on the loop, behind the units event, is told how many rows they hold.
+  using DrainingWrite = std::function<Result<replica::DrainResult>(replica::Replica&, bool polite)>;
+  Status write(DrainingWrite write, std::function<void(Result<size_t>)> then);
+
+  // Compares all rows with their versions now, without the pauses between slices. What is found is published.
+  void scrub(std::function<void(ScrubReport)> done);
+
+  // For how long there has been something to drain or to apply, and nothing of it was done. Any thread.
+  int64_t stalled_ms() const;
 
  private:
   // Returns false: busy, try again.
   using Job = std::function<bool(replica::Replica&)>;
   struct Shared;
   struct Worker;
+  struct Merge {
+    std::string path;  // empty: none
+    std::function<void(Status)> done;
+    bool begun = false;
+  };
 
   void signal(const std::function<void(Shared&)>& change);
   Status add_job(Job job);
+  void add_drained_job(Job job);
   void to_loop(std::function<void()> work);
 
   std::shared_ptr<DatabaseEvents> events_;

@@ -12,11 +12,11 @@
 
 namespace marmot::agent {
 
-namespace {
-
 int64_t monotonic_us() {
   return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
+
+namespace {
 
 // The WAL's last write comes before the commit is visible (an fsync may lie between), and no event tells of the latter: so
 // after an event the file is looked at again and again for a while. Microseconds between two looks.
@@ -31,6 +31,7 @@ constexpr int64_t kMaxBackoff = 1'000'000;
 constexpr int64_t kBusyTold = 5'000'000;      // a lock held by another process for so long is reported
 constexpr int64_t kLogAgain = 10'000'000;     // the same trouble is logged again after
 constexpr int64_t kResumeEvery = 5'000'000;   // stopped tables are tried again
+constexpr int64_t kDrainedAgain = 20'000;     // a job that wants an empty log looks again, also where nothing is drained
 constexpr int64_t kSyncAfter = 1'000'000;     // the high-water mark reaches the disk at least so often
 
 void nap(int64_t us = kNap) { std::this_thread::sleep_for(std::chrono::microseconds(us)); }
@@ -86,10 +87,16 @@ Result<DatabaseOpened> DatabaseThread::Worker::open() {
 }
 
 void DatabaseThread::Worker::run() {
+  {
+    std::unique_lock lock(shared->mutex);
+    shared->changed.wait(lock, [this] { return !shared->hold || shared->stop; });
+    if (shared->stop) return;
+  }
   auto opened = std::make_shared<Result<DatabaseOpened>>(open());
   const bool usable = static_cast<bool>(*opened);
   shared->post([opened](DatabaseEvents& events) { events.opened(std::move(*opened)); });
   if (!usable) return;
+  scrubbing.next = monotonic_us() + setup.scrub_interval_ms * 1000;
   int64_t until = 0;
   while (take(until)) {
     const bool retry = run_jobs();
@@ -123,8 +130,18 @@ bool DatabaseThread::Worker::take(int64_t until_us) {
     shared->after_drain.clear();
     looked = false;
   }
+  for (auto& done : shared->scrubs) scrubbing.asked.push_back(std::move(done));
+  if (!shared->scrubs.empty()) scrubbing.running = false;  // a pass of its own
+  shared->scrubs.clear();
   for (Job& job : shared->jobs) jobs.push_back(std::move(job));
   shared->jobs.clear();
+  for (Job& job : shared->drained_jobs) drained_jobs.push_back(std::move(job));
+  shared->drained_jobs.clear();
+  if (shared->merge) {
+    if (merging.begun) engine->merge_abandon();
+    merging = *std::exchange(shared->merge, std::nullopt);
+    progress.merged = progress.to_merge = 0;
+  }
   take_queue();
   return true;
 }
@@ -172,6 +189,11 @@ bool DatabaseThread::Worker::run_jobs() {
   return false;
 }
 
+void DatabaseThread::Worker::run_drained_jobs() {
+  std::erase_if(drained_jobs, [this](const Job& job) { return job(*engine); });
+  drained_jobs_at = monotonic_us() + kDrainedAgain;
+}
+
 int64_t DatabaseThread::Worker::step() {
   const int64_t now = monotonic_us();
   if (!progress.halted.empty()) {
@@ -183,9 +205,15 @@ int64_t DatabaseThread::Worker::step() {
     if (const Status synced = high_water->sync(); !synced) failed("sync", synced.error());
   }
   if (now >= not_before && !held_units.empty()) flush_units();
+  const bool follows = progress.baseline_done && merging.path.empty() && mode != Mode::compare && engine->membership() != replica::Membership::none;
+  if (!follows) shared->stalled_since = 0;  // it has other things to do first
   if (!progress.baseline_done) {
     if (now >= not_before) baseline();
     return not_before;
+  }
+  if (!merging.path.empty()) {
+    if (now >= not_before) merge();
+    return std::max(not_before, int64_t{1});
   }
   if (mode == Mode::compare) {
     compare();
@@ -204,13 +232,19 @@ int64_t DatabaseThread::Worker::step() {
     else if (may_drain && (work || (outbox_due && !drained_for_outbox))) drain();
     else if (may_outbox) outbox();
     else if (now >= resume_at && !progress.stopped.empty()) resume();
+    else if (may_drain && scrub_due(now)) scrub();
   }
   finish_after_drain();
+  if (!drained_jobs.empty() && now >= drained_jobs_at) run_drained_jobs();
 
   const bool more = apply_due(now) || (may_drain && (work || outbox_due));
+  if (!more && !work) shared->stalled_since = 0;
+  else if (shared->stalled_since == 0) shared->stalled_since = now;
   int64_t next = more ? std::max(not_before, int64_t{1}) : std::max(next_look(), not_before);
   if (!more && mode == Mode::apply && !queue.empty()) next = std::min(next, std::max(not_before, echoes_since + kEchoDelayUs));
   if (sync_at != 0) next = std::min(next, sync_at + (work ? kSyncAfter : 0));
+  if (!drained_jobs.empty()) next = std::min(next, drained_jobs_at);
+  if (!more && scrub_wanted()) next = std::min(next, std::max(not_before, scrubbing.next));
   return next;
 }
 
@@ -249,6 +283,40 @@ void DatabaseThread::Worker::baseline() {
   progress.origin = engine->origin();
   progress.stopped = engine->stopped();
   progress_changed = true;
+}
+
+void DatabaseThread::Worker::merge() {
+  const auto trouble = [this](const Error& error) {
+    const bool passes = error.code == Errc::busy || error.code == Errc::full || error.code == Errc::io;
+    failed("merge the snapshot", error);
+    if (!passes) end_merge(error);
+  };
+  if (!merging.begun) {
+    const Status begun = engine->merge_begin(merging.path);
+    if (!begun) return trouble(begun.error());
+    merging.begun = true;
+  }
+  auto merged = politely([this](bool polite) -> Result<replica::Replica::MergeResult> {
+    if (!merging.begun) return make_error(Errc::busy, "given up");  // while it waited for the application
+    return engine->merge_slice(polite);
+  });
+  if (!merging.begun) return;
+  if (!merged) return trouble(merged.error());
+  progress.merged = merged->rows;
+  progress.to_merge = merged->total;
+  progress_changed = true;
+  stay_away(merged->held_us);
+  succeeded();
+  publish(std::move(merged->units));
+  if (merged->done) end_merge(ok());
+}
+
+void DatabaseThread::Worker::end_merge(Status outcome) {
+  engine->merge_abandon();
+  const auto done = std::exchange(merging, Merge{}).done;
+  progress.merged = progress.to_merge = 0;
+  progress_changed = true;
+  shared->post([done, outcome](DatabaseEvents&) { done(outcome); });
 }
 
 void DatabaseThread::Worker::compare() {
@@ -308,7 +376,12 @@ void DatabaseThread::Worker::apply() {
   outbox_last = false;
   hastened = false;
   drained_for_outbox = true;
+  if (applied->refused) {
+    outbox_due = true;
+    progress.outbox_done = false;
+  }
   if (applied->messages > 0) progress.applied_at = tags[applied->messages - 1].at;
+  if (!drained_jobs.empty()) run_drained_jobs();
   consumed(applied->messages);
   progress.rows_in += applied->rows;
   progress.rows_changed += applied->rows_changed;
@@ -324,6 +397,7 @@ void DatabaseThread::Worker::apply() {
 void DatabaseThread::Worker::drain() {
   auto drained = politely([this](bool polite) { return engine->drain(polite); });
   if (!drained) return failed("drain", drained.error());
+  if (!drained_jobs.empty()) run_drained_jobs();
   outbox_last = false;
   drained_for_outbox = true;
   stay_away(drained->held_us);
@@ -427,6 +501,7 @@ void DatabaseThread::Worker::stay_away(int64_t held_us) {
 void DatabaseThread::Worker::succeeded() {
   busy_since = 0;
   backoff = 0;
+  shared->stalled_since = 0;  // step() looks whether more is due
   const auto found = engine->has_work();
   work = found && *found;
   if (!progress.trouble.empty()) {
@@ -445,6 +520,10 @@ void DatabaseThread::Worker::succeeded() {
 
 void DatabaseThread::Worker::failed(const char* verb, const Error& error) {
   const int64_t now = monotonic_us();
+  if (error.code == Errc::stale) {
+    progress.stale = true;
+    return halt(error.message);
+  }
   if (error.code == Errc::newer_format) return halt("upgrade this Marmot: " + error.message);
   if (error.code == Errc::corrupt && error.detail != 0) return halt(setup.path + ": " + error.message + ": restore it from a backup, or rescue it with `sqlite3 FILE .recover`");
   std::string text = std::string(verb) + ": " + error.message;

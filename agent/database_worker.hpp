@@ -13,15 +13,18 @@ namespace marmot::agent {
 
 // What the loop thread and the database thread share; everything under `mutex` but the sender, the setup and `stop`.
 struct DatabaseThread::Shared {
-  Shared(DatabaseSetup given, uv::Mailbox::Sender to) : setup(std::move(given)), sender(std::move(to)) {}
+  Shared(DatabaseSetup given, uv::Mailbox::Sender to) : setup(std::move(given)), sender(std::move(to)), hold(setup.hold) {}
 
   const DatabaseSetup setup;
   const uv::Mailbox::Sender sender;
   std::weak_ptr<DatabaseEvents> events;  // gone: the DatabaseThread is being destroyed
   std::atomic<bool> stop{false};
+  std::atomic<int64_t> stalled_since{0};  // monotonic microseconds: something has been due since; 0: nothing is
+  Worker* worker = nullptr;               // for jobs, which run on its thread
 
   std::mutex mutex;
   std::condition_variable changed;
+  bool hold;               // until go()
   bool signalled = false;  // something below changed since the thread looked
   bool wake = false;
   bool publishing = false;
@@ -33,16 +36,22 @@ struct DatabaseThread::Shared {
   bool full = false;                             // told the loop to pause
   std::optional<std::function<void(const DatabaseProgress&)>> reset;
   std::deque<Job> jobs;
+  std::vector<Job> drained_jobs;
+  std::optional<Merge> merge;  // to be taken over
   std::vector<std::function<void()>> after_drain;
+  std::vector<std::function<void(ScrubReport)>> scrubs;  // who wants all rows compared now
 
   // Runs `work` on the loop unless the DatabaseThread is gone by then. Waits while the mailbox is full.
   void post(std::function<void(DatabaseEvents&)> work);
 };
 
+int64_t monotonic_us();
+
 struct DatabaseThread::Worker {
   explicit Worker(std::shared_ptr<Shared> given) : shared(std::move(given)), setup(shared->setup) {}
 
   void run();
+  void publish(std::vector<replica::OutUnit> units);
 
  private:
   Result<DatabaseOpened> open();
@@ -50,6 +59,7 @@ struct DatabaseThread::Worker {
   bool take(int64_t until_us);
   void take_queue();
   bool run_jobs();
+  void run_drained_jobs();
 
   // Does the next piece of work that is due. Returns when it wants to be called again at the latest.
   int64_t step();
@@ -57,10 +67,17 @@ struct DatabaseThread::Worker {
   int64_t next_look() const;
   void baseline();
   void compare();
+  void merge();
+  void end_merge(Status outcome);
   void apply();
   void drain();
   void outbox();
   void resume();
+  // database_scrub.cpp
+  bool scrub_wanted() const;
+  bool scrub_due(int64_t now);
+  void scrub();
+  void scrubbed();
   bool apply_due(int64_t now) const;
   void finish_after_drain();
 
@@ -69,7 +86,6 @@ struct DatabaseThread::Worker {
   auto politely(F attempt) -> decltype(attempt(true));
   bool quiet();
   void consumed(size_t messages);
-  void publish(std::vector<replica::OutUnit> units);
   void flush_units();
   void trace(std::vector<replica::Change> changes);
 
@@ -99,6 +115,9 @@ struct DatabaseThread::Worker {
   std::deque<Tag> tags;  // one a message of the queue
   size_t foreign = 0;    // messages of the queue that are not our own echoes
   std::deque<Job> jobs;
+  std::vector<Job> drained_jobs;
+  int64_t drained_jobs_at = 0;
+  Merge merging;
   std::vector<std::function<void()>> waiting_for_drain;
 
   bool work = false;          // the log holds something
@@ -114,6 +133,17 @@ struct DatabaseThread::Worker {
   size_t recheck = 0;         // index into kRechecks
   int64_t echoes_since = 0;   // when the oldest message of the queue came
   int64_t resume_at = 0;
+  struct Scrub {
+    std::vector<std::function<void(ScrubReport)>> asked;  // by whom; answered at the end of the pass that began for them
+    bool running = false;     // inside a pass
+    int64_t next = 0;         // slice, or pass
+    int64_t began = 0;        // the pass
+    int64_t version = -1;     // the file's data_version when the last pass began
+    int idle = 0;             // passes left out since, because nobody had committed
+    int refused = 0;          // slices that found something while others read
+    ScrubReport found;
+    std::vector<std::string> examples;
+  } scrubbing;
   int64_t sync_at = 0;        // 0: the high-water mark is safe
   std::vector<replica::OutUnit> held_units;  // drained; the high-water mark could not be written yet
 

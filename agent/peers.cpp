@@ -103,7 +103,7 @@ void Peers::beat() {
   if (connection_ == nullptr || !connection_->connected()) return;
   const Self self = events_.self();
   const Json beat{{"node", self.origin.node.value}, {"incarnation", to_hex(self.origin.incarnation.value)},
-                  {"applied", self.applied}, {"pending", self.pending}};
+                  {"applied", self.applied}, {"pending", self.pending}, {"able", self.able}};
   (void)connection_->publish(prefix_ + "beat", text_of(beat));  // the next one says it again
 }
 
@@ -125,7 +125,8 @@ void Peers::on_beat(const nats::Message& message) {
   }
   if (peers_.size() >= kMaxPeers && peers_.count(node) == 0) return;
   Peer& peer = peers_[node];
-  peer = Peer{NodeId{node}, bytes_hash(incarnation), number(json, "applied"), number(json, "pending"), now_ms()};
+  peer = Peer{NodeId{node}, bytes_hash(incarnation), number(json, "applied"), number(json, "pending"), now_ms(),
+              json.value("able", Json()) == Json(true), incarnation.substr(0, 16)};
   events_.changed();
 }
 

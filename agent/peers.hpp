@@ -1,6 +1,6 @@
 // The other nodes of one database, over core NATS (nothing here is kept while the connection is away):
 //
-//   marmot.<cluster>.ctl.<db>.beat            every second: {"node":N,"incarnation":"hex","applied":SEQ,"pending":ROWS}
+//   marmot.<cluster>.ctl.<db>.beat            every second: {"node":N,"incarnation":"hex","applied":SEQ,"pending":ROWS,"able":B}
 //   marmot.<cluster>.ctl.<db>.digest          request {"node":N,"seq":SEQ}: each node answers once it has applied SEQ
 //                                             {"node":N,"applied":SEQ,"pending":ROWS,"tables":[["name",ROWS,"hash"],...]}
 //   marmot.<cluster>.ctl.<db>.node.<N>        request {"table":S}: {"buckets":[["hash",ROWS],...]}
@@ -30,6 +30,8 @@ struct Peer {
   StreamSeq applied = 0;
   uint64_t pending = 0;
   int64_t seen_ms = 0;  // of the loop's monotonic clock
+  bool able = false;    // a member that follows the stream
+  std::string life;     // the incarnation as it calls it
 };
 
 class Peers {
@@ -43,6 +45,7 @@ class Peers {
     Origin origin;
     StreamSeq applied = 0;
     uint64_t pending = 0;
+    bool able = false;  // a member that follows the stream
   };
   struct Events {
     std::function<Self()> self;

@@ -8,6 +8,12 @@
 
 namespace marmot::agent {
 
+// A long piece of work, for a progress bar. Empty `what`: nothing. `total` 0: unknown.
+struct Work {
+  std::string what;
+  uint64_t done = 0, total = 0;
+};
+
 // Not thread-safe.
 class Progress {
  public:

@@ -2,7 +2,10 @@
 
 #include <sys/stat.h>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <utility>
@@ -13,6 +16,7 @@ namespace {
 
 constexpr int64_t kCheckMs = 5000;         // the stream is looked at
 constexpr int64_t kBeatSoonMs = 50;        // after something was applied
+constexpr int64_t kBehindMs = 30'000;      // waiting for a snapshot for longer is an error
 constexpr int64_t kSpreadMs = 2000;        // after lost history, nodes publish at different times
 constexpr size_t kMaxArrivals = 65'536;
 constexpr size_t kServerDefault = size_t{1} << 20;  // max_payload of a server that was told nothing
@@ -25,9 +29,12 @@ DatabaseSetup setup_of(const Config& config, const DatabaseConfig& database, con
   setup.settings.include = database.tables;
   setup.settings.exclude = database.exclude;
   setup.settings.atomic_rows = config.atomic_rows;
+  setup.settings.retire_losers = config.unique_losers == UniqueLosers::retire;
+  setup.settings.conflict_log_rows = config.conflict_log_rows;
   setup.node_id = config.node_id;
   setup.high_water_path = config.data_dir + "/" + database.name + ".hlc";
   setup.poll_interval_ms = config.poll_interval_ms;
+  setup.scrub_interval_ms = config.anti_entropy_interval_s * 1000;
   setup.log = log;
   return setup;
 }
@@ -46,6 +53,13 @@ EntryPlan plan_of(const Config& config, const DatabaseConfig& database) {
   plan.name = database.name;
   plan.path = database.path;
   return plan;
+}
+
+// No file, or one without a byte: a snapshot may become it.
+bool nothing_there(const std::string& path) {
+  struct stat facts {};
+  if (::stat(path.c_str(), &facts) != 0) return errno == ENOENT;
+  return S_ISREG(facts.st_mode) && facts.st_size == 0 && ::access((path + "-wal").c_str(), F_OK) != 0;
 }
 
 bool same_file(const std::string& path, uint64_t device, uint64_t inode) {
@@ -72,11 +86,16 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
                   },
                   [this] { reenter("the stream was cut back", 0); }}),
       clock_(loop, plan_.stream.name, plan_.stream.subject, config.max_clock_drift_ms, [this] { on_clock(); }),
+      alarm_(loop, database.name, database.path + "-wal", log_,
+             [this] { return StallRule::Facts{thread_->stalled_ms(), applied(), stream_end(), 0}; }, [this] { return trouble(); }),
       wal_(loop, [this](std::string_view, int rc) {
         if (rc != 0) wal_watched_ = false;  // the check timer watches it again; polling goes on meanwhile
         thread_->wake();
       }),
-      retry_(loop, [this] { enter(); }),
+      retry_(loop, [this] {
+        if (file_held_) first_file();
+        else enter();
+      }),
       check_(loop, [this] { check_stream(); }),
       poke_(loop, [this] { poke(); }),
       outbox_delay_(loop, [this] { thread_->publish_outbox(); }),
@@ -90,17 +109,35 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
     if (subscription_ && !in_gap_) subscription_->resume();
     if (entry_) entry_->on_room();
   };
-  thread_ = std::make_unique<DatabaseThread>(setup_of(config, database, log_), std::move(handlers), std::move(sender));
+  DatabaseSetup setup = setup_of(config, database, log_);
+  setup.hold = file_held_ = nothing_there(database.path);
+  thread_ = std::make_unique<DatabaseThread>(std::move(setup), std::move(handlers), std::move(sender));
   peers_ = std::make_unique<Peers>(loop, prefix_, database.name, *thread_, log_,
                                    Peers::Events{[this] { return self(); }, [this] { poke(); },
                                                  [this](StreamSeq) { thread_->hasten(); }});
+  repair_ = std::make_unique<Repair>(Repair::Host{loop, *thread_, *peers_, prefix_, database.name, log_, [this] { return self(); }},
+                                     config.anti_entropy_interval_s * 1000);
+  members_ = std::make_unique<Members>(Members::Host{loop, *thread_, *peers_, prefix_, database.name, log_, [this] { return self(); }},
+                                       config.retention_ms);
+  snapshots_ = std::make_unique<Snapshots>(
+      loop, *thread_,
+      Snapshots::Setup{config.cluster, database.name, plan_.stream.name, prefix_, config.data_dir, config.log.replicas,
+                       static_cast<size_t>(config.snapshot.keep),
+                       SnapshotPolicy{config.snapshot.interval_ms, config.log.max_age_ms, config.log.max_bytes}},
+      Snapshots::Host{[this] { return snapshot_rank(); }}, log_);
+  if (file_held_) state_text_ = "waiting for NATS: " + database.path + " does not exist or is empty, and may be built from a snapshot";
 }
 
 Replicator::~Replicator() {
   // Before the objects that its events and questions call.
   alive_.reset();
   verify_.reset();
+  repair_.reset();
+  members_.reset();
+  first_file_.reset();
   entry_.reset();
+  restore_work_.reset();
+  snapshots_.reset();
   subscription_.reset();
   publisher_.pause();
   thread_->close();
@@ -122,6 +159,7 @@ void Replicator::on_opened(Result<DatabaseOpened> opened) {
   if (opened_->created) log_(LogLevel::info, name() + ": " + path() + " did not exist: an empty database was made");
   state_ = State::preparing;
   watch_wal();
+  alarm_.start();
   check_.start(uv::Milliseconds(kCheckMs), uv::Milliseconds(kCheckMs));
   events_.opened(opened_->origin.node);
 }
@@ -136,6 +174,7 @@ void Replicator::on_progress(const DatabaseProgress& progress) {
   const bool moved = progress.position.seq != progress_.position.seq;
   progress_ = progress;
   while (!arrivals_.empty() && arrivals_.front().first <= progress_.position.seq) arrivals_.pop_front();
+  if (progress.stale && state_ != State::stopped) return replaced(progress.halted);
   if (!progress.halted.empty() && state_ != State::stopped) {
     leave(State::stopped);
     state_text_ = progress.halted;
@@ -187,11 +226,35 @@ void Replicator::on_up(nats::Connection& connection) {
         },
         [](const Result<bool>&) {});
   }
-  if (state_ == State::waiting) enter();
+  snapshots_->start(connection);
+  if (file_held_) first_file();
+  else if (state_ == State::waiting || state_ == State::behind) enter();
+}
+
+// A snapshot becomes the file, where there is one that the stream goes on from; else it is made empty, and entered so.
+void Replicator::first_file() {
+  if (first_file_ || !connected_) return;
+  first_file_ = std::make_unique<SnapshotJoin>(loop_, *connection_, *snapshots_->store(), plan_.stream.name, path(), name(), log_,
+                                               [this](Result<bool> adopted) {
+    first_file_.reset();
+    if (!adopted) {
+      state_text_ = last_error_ = "build the file from a snapshot: " + adopted.error().message;
+      report(LogLevel::error, state_text_);
+      return retry_.start(uv::Milliseconds(2000));
+    }
+    state_text_.clear();
+    last_error_.clear();
+    file_held_ = false;
+    thread_->go();
+  });
 }
 
 void Replicator::on_down(const std::string& reason) {
   connected_ = false;
+  if (file_held_) {
+    first_file_.reset();
+    retry_.stop();
+  }
   if (state_ == State::running || state_ == State::entering) {
     leave(State::waiting);
     state_text_ = "waiting for NATS: " + reason;
@@ -209,6 +272,8 @@ void Replicator::leave(State state) {
   publisher_.pause();
   clock_.stop();
   peers_->stop();
+  repair_->stop();
+  members_->stop();
   retry_.stop();
   outbox_delay_.stop();
   arrivals_.clear();
@@ -227,13 +292,13 @@ void Replicator::reenter(const std::string& why, int64_t delay_ms) {
 }
 
 void Replicator::enter() {
-  if (state_ != State::waiting || !connected_) return;
+  if ((state_ != State::waiting && state_ != State::behind) || !connected_) return;
   state_ = State::entering;
   // Where the file stands is known once the thread has let go of what it was applying.
   thread_->reset_queue([this, generation = generation_](const DatabaseProgress& progress) {
     if (generation != generation_ || state_ != State::entering) return;
     mode_ = DatabaseThread::Mode::idle;
-    entry_ = std::make_unique<StreamEntry>(loop_, *connection_, *thread_, plan_, progress, log_,
+    entry_ = std::make_unique<StreamEntry>(loop_, *connection_, *thread_, *snapshots_, plan_, progress, log_,
                                            [this](EntryOutcome outcome) { on_entry(std::move(outcome)); });
   });
 }
@@ -256,9 +321,25 @@ void Replicator::on_entry(EntryOutcome outcome) {
       retry_.start(uv::Milliseconds(outcome.retry_ms));
       return;
     case EntryOutcome::Kind::behind:
-      log_(LogLevel::error, name() + ": " + outcome.text);
+      report(LogLevel::error, outcome.text);
       leave(State::behind);
-      state_text_ = last_error_ = outcome.text;
+      state_text_ = outcome.text;
+      if (behind_since_ms_ == 0) behind_since_ms_ = Peers::now_ms();
+      if (Peers::now_ms() - behind_since_ms_ > kBehindMs) {
+        state_text_ += "; none has come for " + std::to_string((Peers::now_ms() - behind_since_ms_) / 1000) + " s: is another node running?";
+        last_error_ = state_text_;
+      }
+      retry_.start(uv::Milliseconds(outcome.retry_ms));
+      return;
+    case EntryOutcome::Kind::merged:
+      outbox_wanted_ = true;
+      if (outcome.history_lost) {
+        publisher_.clear();
+        history_lost_ = true;
+      }
+      leave(State::waiting);
+      state_text_ = outcome.text;
+      retry_.start(uv::Milliseconds(0));
       return;
     case EntryOutcome::Kind::refused:
       leave(State::stopped);
@@ -280,11 +361,19 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
   known_end_ = std::max(outcome.end, progress.position.seq);
   created_.clear();
   in_gap_ = false;
+  behind_since_ms_ = 0;
   if (outcome.history_lost) {
     publisher_.clear();
     history_lost_ = true;
   }
   if (outcome.history_lost || outcome.founded) outbox_wanted_ = true;
+  // Before its first message: jobs go first.
+  (void)thread_->ask<bool>(
+      [end = outcome.end](replica::Replica& replica) -> Result<bool> {
+        replica.follows_to(end);
+        return true;
+      },
+      [](const Result<bool>&) {});
   publisher_.start(*connection_, progress.position.seq);
   clock_.start(*connection_, progress.origin.node);
   nats::LogHandlers handlers;
@@ -292,6 +381,8 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
   handlers.on_problem = [this](const nats::LogProblem& problem) { on_problem(problem); };
   subscription_ = connection_->subscribe_log(stream, progress.position.seq + 1, std::move(handlers));
   peers_->start(*connection_);
+  repair_->start(*connection_);
+  members_->start(*connection_);
   update_flow();
   check_stream();
   caught_up();
@@ -317,11 +408,7 @@ void Replicator::on_problem(const nats::LogProblem& problem) {
     if (!state) return reenter(state.error().message, 500);
     const std::string what = "messages " + std::to_string(from) + " to " + std::to_string(to);
     if (state->first_seq > from) {
-      const std::string text = behind_text(what, path());
-      log_(LogLevel::error, name() + ": " + text);
-      leave(State::behind);
-      state_text_ = last_error_ = text;
-      return;
+      return reenter("the stream no longer holds " + what + ", which this file has not seen", 0);
     }
     log_(LogLevel::warn, name() + ": " + what + " were deleted from the stream: going on without them; compare the nodes with `marmot verify`");
     in_gap_ = false;
@@ -335,12 +422,7 @@ void Replicator::on_problem(const nats::LogProblem& problem) {
 void Replicator::check_stream() {
   watch_wal();
   if (opened_ && state_ != State::stopped && !same_file(path(), opened_->device, opened_->inode)) {
-    // SQLite goes on with the old file, which no new connection of the application sees.
-    const std::string text = path() + " was removed or replaced under the running agent: restart the agent";
-    log_(LogLevel::error, name() + ": " + text);
-    leave(State::stopped);
-    state_text_ = last_error_ = text;
-    return;
+    return replaced("it was removed or replaced under the running agent");
   }
   if (state_ != State::running || !connected_) return;
   const StreamSeq position = progress_.position.seq;
@@ -356,6 +438,14 @@ void Replicator::check_stream() {
     if (state->last_seq < position) return reenter("it ends before what this file has seen", 0);
     known_end_ = std::max(known_end_, state->last_seq);
   });
+}
+
+// SQLite goes on with what no new connection of the application sees, or the engine with what is no longer so.
+void Replicator::replaced(const std::string& why) {
+  log_(LogLevel::warn, name() + ": " + path() + ": " + why + ": opening what is there now");
+  leave(State::stopped);
+  state_text_ = why + ": opening it again";
+  events_.reopen();
 }
 
 void Replicator::on_clock() {
@@ -425,10 +515,14 @@ void Replicator::report(LogLevel level, const std::string& text) {
 }
 
 Replicator::Work Replicator::work() const {
+  if (first_file_) return first_file_->work();
+  if (!snapshots_->work().what.empty()) return snapshots_->work();
+  if (progress_.to_merge > 0) {
+    return {"merge a snapshot into " + name(), static_cast<uint64_t>(progress_.merged), static_cast<uint64_t>(progress_.to_merge)};
+  }
   if (state_ == State::preparing) return {"first versions of " + name(), 0, 0};
   if (entry_) {
-    const auto [done, total] = entry_->compared();
-    if (total != 0) return {"compare " + name(), done, total};
+    if (const Work work = entry_->work(); !work.what.empty()) return work;
   }
   if (state_ == State::running && progress_.membership == replica::Membership::joining) {
     return {"join " + name(), progress_.position.seq, end_};

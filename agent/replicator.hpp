@@ -18,9 +18,15 @@
 #include "agent/config.hpp"
 #include "agent/control.hpp"
 #include "agent/database_thread.hpp"
+#include "agent/members.hpp"
 #include "agent/nats/transport.hpp"
 #include "agent/peers.hpp"
+#include "agent/progress.hpp"
 #include "agent/publisher.hpp"
+#include "agent/repair.hpp"
+#include "agent/stall_alarm.hpp"
+#include "agent/snapshot_join.hpp"
+#include "agent/snapshots.hpp"
 #include "agent/stream_entry.hpp"
 #include "agent/uv.hpp"
 #include "agent/verify.hpp"
@@ -33,12 +39,9 @@ class Replicator {
     std::function<void(NodeId node)> opened;
     std::function<void(const std::vector<std::string>& watched)> ready;  // once: it runs, and what was there has arrived
     std::function<void(const Error& error)> failed;                      // it cannot go on: the agent ends
+    std::function<void()> reopen;                                        // the file was replaced: make this object anew
   };
-  // A long piece of work, for a progress bar. Empty what: nothing.
-  struct Work {
-    std::string what;
-    uint64_t done = 0, total = 0;
-  };
+  using Work = agent::Work;
 
   Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config& config, const DatabaseConfig& database, LogSink log,
              Events events);
@@ -55,8 +58,10 @@ class Replicator {
   // control.hpp
   void status(std::function<void(Json)> done);
   void wait(const std::string& level, int64_t timeout_ms, const Reply& reply);
-  void verify(int64_t timeout_ms, const Reply& reply);
+  void verify(int64_t timeout_ms, bool repair, const Reply& reply);
+  void members(const Reply& reply);
   void tail(const std::string& table_glob, const std::string& direction, const Reply& reply);
+  void snapshot(const Json& request, const Reply& reply);
 
   const std::string& name() const { return database_.name; }
   const std::string& path() const { return database_.path; }
@@ -77,12 +82,14 @@ class Replicator {
   void on_delivered(nats::Delivered message);
   void on_problem(const nats::LogProblem& problem);
 
+  void first_file();
   void enter();
   void on_entry(EntryOutcome outcome);
   void go_live(const DatabaseProgress& progress, const EntryOutcome& outcome);
   void leave(State state);
   void reenter(const std::string& why, int64_t delay_ms);
   void check_stream();
+  void replaced(const std::string& why);
   void watch_wal();
   void on_clock();
   void update_flow();
@@ -92,13 +99,19 @@ class Replicator {
 
   void settle(int64_t deadline_ms, std::function<void(bool)> done);
   void until_applied(StreamSeq seq, int64_t deadline_ms, std::function<void(bool)> done);
+  void compare(int64_t timeout_ms, const Reply& reply, std::function<void(Json)> done);
   void add_pending(Pending pending);
   void poke();
   Peers::Self self() const;
+  // snapshot_control.cpp
+  std::optional<size_t> snapshot_rank() const;
+  void list_snapshots(const Reply& reply);
+  void restore_snapshot(const std::string& id, const std::string& to, bool keep, const Reply& reply);
   bool outbox_complete() const;
   StreamSeq applied() const;
   StreamSeq stream_end() const;
   std::string state_name() const;
+  std::string trouble() const;
   Json status_json(const std::optional<replica::Counters>& counters) const;
 
   uv::Loop& loop_;
@@ -124,6 +137,11 @@ class Replicator {
   Publisher publisher_;
   ClockCheck clock_;
   std::unique_ptr<Peers> peers_;
+  std::unique_ptr<Repair> repair_;
+  std::unique_ptr<Members> members_;
+  StallAlarm alarm_;
+  std::unique_ptr<Snapshots> snapshots_;
+  std::unique_ptr<SnapshotJoin> first_file_;  // the file is missing or empty: a snapshot becomes it
   std::unique_ptr<StreamEntry> entry_;
   std::unique_ptr<nats::LogSubscription> subscription_;
   std::unique_ptr<Verify> verify_;
@@ -137,6 +155,8 @@ class Replicator {
   StreamSeq end_ = 0;           // of the stream, when it was entered
   bool outbox_wanted_ = true;   // to be taken up once caught up with end_
   bool history_lost_ = false;
+  bool file_held_ = false;      // not opened yet: first_file()
+  int64_t behind_since_ms_ = 0; // no snapshot has helped since; 0: not behind
   bool in_gap_ = false;         // paused until it is known why messages are missing
   bool ready_ = false;
   std::string created_;         // the stream's creation time, as it was entered
@@ -146,6 +166,8 @@ class Replicator {
   std::vector<Pending> pending_;
   bool poking_ = false;
   bool verify_running_ = false;
+  bool restoring_ = false;
+  std::unique_ptr<uv::Work> restore_work_;
   std::vector<std::string> watched_;
   struct Tail {
     Reply reply;

@@ -106,7 +106,8 @@ void Replicator::stop(int64_t timeout_ms, std::function<void()> done) {
 // -- the commands -----------------------------------------------------------------------------------------------------
 
 Peers::Self Replicator::self() const {
-  return Peers::Self{progress_.origin, applied(), publisher_.pending_rows()};
+  const bool able = state_ == State::running && progress_.membership == replica::Membership::member && !in_gap_ && applied() >= end_;
+  return Peers::Self{progress_.origin, applied(), publisher_.pending_rows(), able};
 }
 
 StreamSeq Replicator::stream_end() const {
@@ -158,11 +159,18 @@ void Replicator::status(std::function<void(Json)> done) {
   add_pending(std::move(pending));
 }
 
-Json Replicator::status_json(const std::optional<replica::Counters>& counters) const {
+// What is wrong, the worst first.
+std::string Replicator::trouble() const {
   std::string error = !progress_.halted.empty() ? progress_.halted : progress_.trouble;
   if (error.empty()) error = clock_.text();
   if (error.empty()) error = publisher_.last_error();
   if (error.empty()) error = last_error_;
+  if (error.empty() && state_ != State::running) error = state_text_;
+  return error;
+}
+
+Json Replicator::status_json(const std::optional<replica::Counters>& counters) const {
+  const std::string error = trouble();
   Json json{{"name", name()}, {"path", path()}, {"stream", stream()}, {"state", state_name()}, {"last_error", error}};
   if (!state_text_.empty()) json["state_text"] = state_text_;
   json["node"] = progress_.origin.node.value;
@@ -175,6 +183,10 @@ Json Replicator::status_json(const std::optional<replica::Counters>& counters) c
     json["waiting"] = counters->waiting_units;
     json["quarantined"] = counters->quarantined;
     json["conflicts"] = counters->conflicts;
+    json["staged_parts"] = counters->staged_parts;
+    json["split_units"] = counters->split_units;
+    json["conflicts_dropped"] = counters->conflicts_dropped;
+    json["shelved"] = counters->shelved;
   }
   const StreamSeq end = stream_end();
   const StreamSeq position = applied();
@@ -183,12 +195,20 @@ Json Replicator::status_json(const std::optional<replica::Counters>& counters) c
     json["lag_ms"] = arrivals_.empty() ? int64_t{0} : std::max<int64_t>(0, wall_now() - arrivals_.front().second);
   }
   json["position"] = position;
+  json["alarm"] = alarm_.text();
+  json["wal_bytes"] = alarm_.wal_bytes();
+  const Repair::Status& repair = repair_->status();
+  json["divergent_ranges"] = repair.divergent_ranges;
+  json["repair"] = Json{{"rounds", repair.rounds}, {"ranges", repair.ranges}, {"repaired", repair.repaired},
+                        {"scrub_passes", progress_.scrub_passes}, {"scrub_found", progress_.scrub_found}};
+  json["members"] = members_->all().size();
   Json peers = Json::array();
   for (const Peer& peer : peers_->all()) {
     peers.push_back(Json{{"node", peer.node.value}, {"lag_rows", end > peer.applied ? end - peer.applied : 0},
                          {"seen_ms_ago", Peers::now_ms() - peer.seen_ms}});
   }
   json["peers"] = std::move(peers);
+  json["snapshots"] = snapshots_->status();
   Json tables = Json::array();
   for (const std::string& table : watched_) {
     const auto stopped = std::find_if(progress_.stopped.begin(), progress_.stopped.end(),
@@ -226,20 +246,15 @@ void Replicator::wait(const std::string& level, int64_t timeout_ms, const Reply&
   });
 }
 
-void Replicator::verify(int64_t timeout_ms, const Reply& reply) {
-  if (verify_running_) return reply.fail(make_error(Errc::busy, "another verify runs: try again when it is done"));
-  if (connection_ == nullptr || state_ != State::running) {
-    return reply.fail(make_error(Errc::unavailable, "not connected to the cluster: " + (state_text_.empty() ? state_name() : state_text_)));
-  }
-  verify_running_ = true;
+void Replicator::compare(int64_t timeout_ms, const Reply& reply, std::function<void(Json)> done) {
   Verify::Host host{loop_, *connection_, *thread_, *peers_, stream(), prefix_,
-                    [this](int64_t deadline, std::function<void(bool)> done) { settle(deadline, std::move(done)); },
-                    [this](StreamSeq seq, int64_t deadline, std::function<void(bool)> done) { until_applied(seq, deadline, std::move(done)); },
+                    [this](int64_t deadline, std::function<void(bool)> then) { settle(deadline, std::move(then)); },
+                    [this](StreamSeq seq, int64_t deadline, std::function<void(bool)> then) { until_applied(seq, deadline, std::move(then)); },
                     [this] { return self(); }};
   verify_ = std::make_unique<Verify>(
       std::move(host), timeout_ms,
-      [reply](std::string_view what, int64_t done, int64_t total) { (void)reply.progress(what, done, total); },
-      [this, reply](Result<VerifyReport> report) {
+      [reply](std::string_view what, int64_t at, int64_t total) { (void)reply.progress(what, at, total); },
+      [this, reply, done](Result<VerifyReport> report) {
         verify_running_ = false;
         if (!report) return reply.fail(report.error());
         Json tables = Json::array();
@@ -250,8 +265,49 @@ void Replicator::verify(int64_t timeout_ms, const Reply& reply) {
           }
           tables.push_back(Json{{"name", table.name}, {"rows", table.rows}, {"identical", table.differs.empty()}, {"differs", differs}});
         }
-        reply.finish(Json{{"nodes", report->nodes}, {"identical", report->identical()}, {"tables", tables}});
+        done(Json{{"nodes", report->nodes}, {"identical", report->identical()}, {"tables", tables}});
       });
+}
+
+void Replicator::verify(int64_t timeout_ms, bool repair, const Reply& reply) {
+  if (verify_running_) return reply.fail(make_error(Errc::busy, "another verify runs: try again when it is done"));
+  if (connection_ == nullptr || state_ != State::running) {
+    return reply.fail(make_error(Errc::unavailable, "not connected to the cluster: " + (state_text_.empty() ? state_name() : state_text_)));
+  }
+  verify_running_ = true;
+  if (!repair) return compare(timeout_ms, reply, [reply](Json report) { reply.finish(std::move(report)); });
+  const int64_t deadline = Peers::now_ms() + timeout_ms;
+  repair_->run(
+      timeout_ms, [reply](std::string_view what, int64_t at, int64_t total) { (void)reply.progress(what, at, total); },
+      [this, deadline, reply](Result<RepairReport> repaired) {
+        if (!repaired || state_ != State::running) {
+          verify_running_ = false;
+          return reply.fail(repaired ? make_error(Errc::unavailable, "the stream was left meanwhile") : repaired.error());
+        }
+        compare(std::max<int64_t>(1000, deadline - Peers::now_ms()), reply, [reply, repaired = *std::move(repaired)](Json report) {
+          for (Json& table : report["tables"]) {
+            const auto found = repaired.find(table["name"].get<std::string>());
+            table["found"] = found == repaired.end() ? 0 : found->second.found;
+            table["repaired"] = found == repaired.end() ? 0 : found->second.repaired;
+          }
+          report["repair"] = true;
+          reply.finish(std::move(report));
+        });
+      });
+}
+
+void Replicator::members(const Reply& reply) {
+  const uint64_t self = progress_.origin.node.value;
+  const WallMs wall = wall_now();
+  const StreamSeq end = stream_end();
+  Json list = Json::array();
+  for (const replica::Member& member : members_->all()) {
+    const int64_t age = member.node.value == self ? 0 : std::max<int64_t>(0, wall - member.seen);
+    list.push_back(Json{{"node", member.node.value}, {"incarnation", member.incarnation}, {"seen_ms_ago", age}, {"applied", member.applied},
+                        {"behind", end > member.applied ? end - member.applied : 0}, {"self", member.node.value == self},
+                        {"alive", member.node.value == self || age < Peers::kAliveMs}});
+  }
+  reply.finish(Json{{"members", list}});
 }
 
 void Replicator::tail(const std::string& table_glob, const std::string& direction, const Reply& reply) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "agent/file_identity.hpp"
+#include "agent/genesis.hpp"
 #include "common/codec/message.hpp"
 #include "common/replica/capture.hpp"
 
@@ -26,46 +27,33 @@ std::string utc_stamp() {
   return text;
 }
 
-struct Genesis {
-  uint64_t stream_id = 0;
-  Origin founder;
-};
-
-Result<Genesis> read_genesis(const nats::StoredMessage& message) {
-  TRY_ASSIGN(const codec::Envelope envelope, codec::open(message.data));
-  if (envelope.kind != codec::Kind::genesis) return make_error(Errc::corrupt, "it is of another kind");
-  TRY_ASSIGN(const uint64_t id, codec::decode_genesis(envelope.slice));
-  return Genesis{id, envelope.origin};
-}
-
 }  // namespace
 
-std::string behind_text(const std::string& what, const std::string& path) {
-  return "the stream no longer holds " + what + ", which this file has not seen, and this version has no snapshots. Changes here"
-         " are kept in the file. Copy another node's file here (stop this agent; sqlite3 OTHER.db \".backup " + path +
-         "\") and raise log.max_age or log.max_bytes";
+Result<replica::EntryFacts::Genesis> read_genesis(const nats::StoredMessage& message) {
+  return replica::read_genesis(message.data);
 }
 
-template <class F>
-auto StreamEntry::guarded(F callback) {
-  return [this, alive = std::weak_ptr<int>(alive_), callback = std::move(callback)](auto&&... values) {
-    if (!alive.expired() && done_) callback(std::forward<decltype(values)>(values)...);
-  };
-}
-
-StreamEntry::StreamEntry(uv::Loop& loop, nats::Connection& connection, DatabaseThread& thread, EntryPlan plan,
-                         DatabaseProgress progress, LogSink log, std::function<void(EntryOutcome)> done)
+StreamEntry::StreamEntry(uv::Loop& loop, nats::Connection& connection, DatabaseThread& thread, Snapshots& snapshots,
+                         EntryPlan plan, DatabaseProgress progress, LogSink log, std::function<void(EntryOutcome)> done)
     : connection_(connection),
       thread_(thread),
+      snapshots_(snapshots),
       plan_(std::move(plan)),
       progress_(std::move(progress)),
       log_(std::move(log)),
       done_(std::move(done)),
       again_(loop, [this] { look_again(); }) {
+  facts_.node = progress_.origin.node;
+  facts_.membership = progress_.membership;
+  facts_.position = progress_.position;
+  facts_.may_found = plan_.may_found;
   connection_.ensure_stream(plan_.stream, guarded([this](Result<nats::StreamState> state) { on_stream(std::move(state)); }));
 }
 
-StreamEntry::~StreamEntry() = default;
+StreamEntry::~StreamEntry() {
+  if (merging_) thread_.abandon_merge();
+  drop_snapshot();
+}
 
 void StreamEntry::finish(EntryOutcome outcome) {
   comparing_.reset();
@@ -95,23 +83,35 @@ void StreamEntry::on_stream(Result<nats::StreamState> state) {
     log_(LogLevel::warn, plan_.name + ": the stream " + plan_.stream.name + ": " + difference +
                              " (log.update_existing = true would change the stream)");
   }
-  if (state_.last_seq == 0) {
-    if (plan_.may_found) return publish_genesis();
-    return wait("waiting for the first agent: the stream " + plan_.stream.name + " is empty", 200, false);
+  facts_.first = state_.first_seq;
+  facts_.last = state_.last_seq;
+  if (state_.first_seq > 1 && facts_.membership != replica::Membership::none) return learn_stream();
+  proceed();
+}
+
+// One step towards the stream; what needs an answer comes back here with it.
+void StreamEntry::proceed() {
+  const replica::EntryDecision decision = replica::decide_entry(facts_);
+  switch (decision.step) {
+    case replica::EntryStep::wait_for_founder:
+      return wait("waiting for the first agent: the stream " + plan_.stream.name + " is empty", 200, false);
+    case replica::EntryStep::publish_genesis: return publish_genesis();
+    case replica::EntryStep::read_genesis:
+      return connection_.get_message(plan_.stream.name, 1,
+                                     guarded([this](Result<nats::StoredMessage> message) { on_genesis(std::move(message)); }));
+    case replica::EntryStep::found: return found();
+    case replica::EntryStep::join: return join_or_compare();
+    case replica::EntryStep::read_position:
+      return connection_.get_message(plan_.stream.name, facts_.position.seq,
+                                     guarded([this](Result<nats::StoredMessage> message) { on_position(std::move(message)); }));
+    case replica::EntryStep::follow_unchecked:
+      log_(LogLevel::warn, plan_.name + ": message " + std::to_string(facts_.position.seq) + " was deleted from the stream: cannot"
+                               " check that it is the one this file has seen");
+      return follow();
+    case replica::EntryStep::follow: return follow();
+    case replica::EntryStep::snapshot: return need_snapshot(decision.why);
+    case replica::EntryStep::history_lost: return lose_history(decision.why);
   }
-  if (state_.first_seq == 1) {
-    return connection_.get_message(plan_.stream.name, 1,
-                                   guarded([this](Result<nats::StoredMessage> message) { on_genesis(std::move(message)); }));
-  }
-  if (progress_.membership == replica::Membership::none) {
-    EntryOutcome outcome;
-    outcome.kind = EntryOutcome::Kind::refused;
-    outcome.text = plan_.path + ": the stream " + plan_.stream.name + " no longer holds its beginning (its first message is " +
-                   std::to_string(state_.first_seq) + "), and this version has no snapshots: start with a copy of another node's file"
-                   " (sqlite3 OTHER.db \".backup " + plan_.path + "\")";
-    return finish(std::move(outcome));
-  }
-  check_position();
 }
 
 void StreamEntry::publish_genesis() {
@@ -122,20 +122,20 @@ void StreamEntry::publish_genesis() {
   const std::string msg_id = codec::message_id(origin, 0, 0);
   const Status sent = connection_.publish_log(
       nats::LogMessage{plan_.stream.subject, plan_.stream.name, msg_id, messages.front(), uint64_t{0}},
-      guarded([this, id](Result<nats::Ack> ack) {
+      guarded([this, id, origin](Result<nats::Ack> ack) {
         // Refused: somebody else was first. Unknown: the next attempt reads what is there.
         if (!ack) return wait("found the stream: " + ack.error().message, 50, ack.error().code != Errc::refused);
-        stream_id_ = id;
-        state_.first_seq = state_.last_seq = ack->seq;
-        if (progress_.membership == replica::Membership::none) return found();
-        lose_history("the stream was empty");
+        state_.last_seq = ack->seq;
+        facts_.first = facts_.last = ack->seq;
+        facts_.genesis = replica::EntryFacts::Genesis{id, origin};
+        proceed();
       }));
   if (!sent) wait("found the stream: " + sent.error().message, 1000, true);
 }
 
 void StreamEntry::on_genesis(Result<nats::StoredMessage> message) {
   if (!message) return wait("read the stream's first message: " + message.error().message, 1000, true);
-  const auto genesis = read_genesis(*message);
+  auto genesis = read_genesis(*message);
   if (!genesis) {
     if (genesis.error().code == Errc::newer_format) return wait("upgrade this Marmot: " + genesis.error().message, 10'000, true);
     EntryOutcome outcome;
@@ -144,14 +144,11 @@ void StreamEntry::on_genesis(Result<nats::StoredMessage> message) {
                    "): choose another --name or --cluster, or delete that stream";
     return finish(std::move(outcome));
   }
-  stream_id_ = genesis->stream_id;
-  if (progress_.membership == replica::Membership::none) return without_position(genesis->founder);
-  check_position();
+  facts_.genesis = *std::move(genesis);
+  proceed();
 }
 
-void StreamEntry::without_position(const Origin& founder) {
-  // Our own genesis, whose acknowledgement, or what was to follow it, was cut off.
-  if (founder.node == progress_.origin.node && state_.last_seq == 1) return found();
+void StreamEntry::join_or_compare() {
   const Status asked = thread_.ask<bool>([](replica::Replica& replica) -> Result<bool> { return replica.empty_file(); },
                                          guarded([this](Result<bool> empty) {
                                            if (!empty) return wait(empty.error().message, 1000, true);
@@ -179,15 +176,16 @@ void StreamEntry::start_compare() {
     check_compared();
   });
   comparing_ = connection_.subscribe_log(plan_.stream.name, fed_ + 1, std::move(handlers));
+  check_compared();
 }
 
 void StreamEntry::on_room() {
   if (comparing_) comparing_->resume();
 }
 
-std::pair<uint64_t, uint64_t> StreamEntry::compared() const {
-  if (!comparing_) return {0, 0};
-  return {progress_.compared, state_.last_seq};
+Work StreamEntry::work() const {
+  if (comparing_) return Work{"compare " + plan_.name, progress_.compared, state_.last_seq};
+  return work_;
 }
 
 void StreamEntry::on_progress(const DatabaseProgress& progress) {
@@ -198,10 +196,10 @@ void StreamEntry::on_progress(const DatabaseProgress& progress) {
 }
 
 void StreamEntry::check_compared() {
-  if (!comparing_ || comparing_->last_seq() < state_.last_seq || progress_.compared < fed_) return;
+  if (!comparing_ || comparing_->last_seq() < state_.last_seq || (fed_ > from_ && progress_.compared < fed_)) return;
   comparing_.reset();
   thread_.set_mode(DatabaseThread::Mode::idle);
-  fed_ = state_.last_seq;
+  fed_ = from_ = state_.last_seq;
   const Status asked = thread_.ask<replica::Comparison>(
       [](replica::Replica& replica) { return replica.comparison(); },
       guarded([this](Result<replica::Comparison> comparison) { on_comparison(std::move(comparison)); }));
@@ -276,7 +274,7 @@ void StreamEntry::back_up() {
 }
 
 void StreamEntry::found() {
-  const Status asked = thread_.change([id = stream_id_](replica::Replica& replica) { return replica.found(id); },
+  const Status asked = thread_.change([id = facts_.genesis->stream_id](replica::Replica& replica) { return replica.found(id); },
                                       guarded([this](Status done) {
                                         if (!done) return wait("found the stream: " + done.error().message, 1000, true);
                                         EntryOutcome outcome;
@@ -289,8 +287,9 @@ void StreamEntry::found() {
 }
 
 void StreamEntry::join() {
+  if (snapshot_) return join_snapshot();
   const Status asked = thread_.change(
-      [id = stream_id_, end = state_.last_seq](replica::Replica& replica) { return replica.join(id, end); },
+      [id = facts_.genesis->stream_id, end = state_.last_seq](replica::Replica& replica) { return replica.join(id, end); },
       guarded([this](Status done) {
         if (!done) return wait("join: " + done.error().message, 1000, true);
         EntryOutcome outcome;
@@ -301,42 +300,35 @@ void StreamEntry::join() {
   if (!asked) wait(asked.error().message, 1000, true);
 }
 
-// Is this the stream, and does it still hold what this file has seen?
-void StreamEntry::check_position() {
-  const replica::Position& position = progress_.position;
-  EntryOutcome enter;
-  enter.kind = EntryOutcome::Kind::enter;
-  enter.end = state_.last_seq;
-  if (stream_id_ != 0 && stream_id_ != position.stream_id) return lose_history("it is another stream");
-  if (position.seq > state_.last_seq) {
-    return lose_history("it ends at " + std::to_string(state_.last_seq) + ", this file has seen " + std::to_string(position.seq));
+void StreamEntry::follow() {
+  const Status asked = thread_.change(
+      [end = state_.last_seq](replica::Replica& replica) { return replica.stream_ends(end); },
+      guarded([this](Status done) {
+        if (!done) return wait("follow the stream: " + done.error().message, 1000, true);
+        EntryOutcome outcome;
+        outcome.kind = EntryOutcome::Kind::enter;
+        outcome.end = state_.last_seq;
+        finish(std::move(outcome));
+      }));
+  if (!asked) wait(asked.error().message, 1000, true);
+}
+
+void StreamEntry::on_position(Result<nats::StoredMessage> message) {
+  if (message) {
+    facts_.looked = replica::EntryFacts::Look::found;
+    facts_.msg_id = std::move(message->msg_id);
+  } else if (message.error().code == Errc::not_found) {
+    facts_.looked = replica::EntryFacts::Look::deleted;
+  } else {
+    return wait("check the stream: " + message.error().message, 1000, true);
   }
-  if (state_.first_seq > position.seq + 1) {
-    EntryOutcome outcome;
-    outcome.kind = EntryOutcome::Kind::behind;
-    outcome.text = behind_text("messages " + std::to_string(position.seq + 1) + " to " + std::to_string(state_.first_seq - 1), plan_.path);
-    return finish(std::move(outcome));
-  }
-  // Nothing seen yet, or what was seen last has aged out and the next message is the stream's first.
-  if (position.seq == 0 || position.seq < state_.first_seq) return finish(std::move(enter));
-  connection_.get_message(plan_.stream.name, position.seq, guarded([this, enter](Result<nats::StoredMessage> message) {
-    if (!message) {
-      if (message.error().code != Errc::not_found) return wait("check the stream: " + message.error().message, 1000, true);
-      log_(LogLevel::warn, plan_.name + ": message " + std::to_string(progress_.position.seq) + " was deleted from the stream: cannot"
-                               " check that it is the one this file has seen");
-      return finish(enter);
-    }
-    if (message->msg_id != progress_.position.msg_id) {
-      return lose_history("message " + std::to_string(progress_.position.seq) + " is another one than this file has seen");
-    }
-    finish(enter);
-  }));
+  proceed();
 }
 
 void StreamEntry::lose_history(const std::string& why) {
   log_(LogLevel::error, plan_.name + ": the stream " + plan_.stream.name + " lost history (" + why +
                             "): reading it again from its beginning, then publishing what it lacks");
-  const uint64_t id = stream_id_ != 0 ? stream_id_ : progress_.position.stream_id;
+  const uint64_t id = facts_.genesis ? facts_.genesis->stream_id : facts_.position.stream_id;
   const Incarnation incarnation{random_incarnation()};
   const Status asked = thread_.change(
       [id, end = state_.last_seq, incarnation](replica::Replica& replica) { return replica.history_lost(id, end, incarnation); },

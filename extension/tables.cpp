@@ -5,6 +5,7 @@
 #include <string>
 
 #include "common/core/key.hpp"
+#include "common/core/row.hpp"
 #include "common/sqlite/database.hpp"
 #include "extension/guarded.hpp"
 
@@ -14,11 +15,13 @@ namespace {
 
 using SqlOf = Result<std::string> (*)(sqlite::Database&);
 
-// One table-valued function: the rows of a query. Columns that hold a canonical key are shown as people read it.
+// One table-valued function: the rows of a query. A blob in the key's column is a canonical key, shown as people read it;
+// any other is a row (core/row.hpp), shown as JSON.
 struct Table {
   const char* name;
   const char* declaration;
   SqlOf sql;
+  int key_column = -1;
 };
 
 Result<std::string> sql_of_tables(sqlite::Database&) {
@@ -26,8 +29,26 @@ Result<std::string> sql_of_tables(sqlite::Database&) {
 }
 
 Result<std::string> sql_of_conflicts(sqlite::Database&) {
-  return std::string("SELECT id, at, kind, tbl, key, winner_node, loser_node, loser_row FROM main.__marmot_conflict "
-                     "ORDER BY id");
+  // What waits on the shelf stands behind what is gone. In its way: a row that holds one of its unique values and is in the
+  // table (states 1 and 2).
+  return std::string(
+      "SELECT * FROM (SELECT id, at, kind, tbl, key, winner_node, winner_row, loser_node, loser_row, reason, 0 "
+      "FROM main.__marmot_conflict ORDER BY id) "
+      "UNION ALL SELECT * FROM (SELECT s.id, s.at, s.kind, t.name, s.key, "
+      "(SELECT o.node FROM main.__marmot_unique mine JOIN main.__marmot_unique other ON other.tbl = mine.tbl AND other.idx = mine.idx "
+      "AND other.hash = mine.hash AND other.key <> mine.key JOIN main.__marmot_version w ON w.tbl = other.tbl AND w.key = other.key "
+      "AND w.state IN (1, 2) JOIN main.__marmot_origin o ON o.id = w.origin WHERE mine.tbl = s.tbl AND mine.key = s.key LIMIT 1), "
+      "NULL, (SELECT o.node FROM main.__marmot_version v JOIN main.__marmot_origin o ON o.id = v.origin "
+      "WHERE v.tbl = s.tbl AND v.key = s.key), s.row, s.reason, 1 "
+      "FROM main.__marmot_shelf s LEFT JOIN main.__marmot_table t ON t.id = s.tbl ORDER BY s.id)");
+}
+
+Result<std::string> sql_of_members(sqlite::Database& db) {
+  TRY_ASSIGN(const int64_t kept, db.query_integer("SELECT count(*) FROM main.sqlite_schema WHERE name = '__marmot_member'"));
+  return std::string("SELECT ") +
+         (kept == 0 ? "1, 1, 1, 1 WHERE 0"  // a file that an older Marmot watched
+                    : "node, seen, applied, node = (SELECT value FROM main.__marmot_meta WHERE key = 'node_id') "
+                      "FROM main.__marmot_member ORDER BY node");
 }
 
 // What the log holds (its key columns as SQL literals, as many as the table's key has), then what is drained and not
@@ -47,16 +68,18 @@ Result<std::string> sql_of_changes(sqlite::Database& db) {
          "SELECT * FROM (SELECT t.name, " + key + ", "
          "CASE l.op WHEN 1 THEN 'insert' WHEN 2 THEN 'update' ELSE 'delete' END, l.ts "
          "FROM main.__marmot_log l LEFT JOIN t ON t.id = l.tbl ORDER BY l.seq) "
-         "UNION ALL SELECT t.name, v.key, iif(v.state, 'write', 'delete'), v.hlc >> 16 "
+         "UNION ALL SELECT t.name, v.key, iif(v.state, 'write', 'delete'), v.hlc & 0xffffffffffff "
          "FROM main.__marmot_version v LEFT JOIN t ON t.id = v.tbl WHERE v.seq IS NULL";
 }
 
-constexpr std::array<Table, 3> kTables{{
+constexpr std::array<Table, 4> kTables{{
     {"marmot_tables", "CREATE TABLE x(id INT, name TEXT, mode TEXT, stopped TEXT)", sql_of_tables},
     {"marmot_conflicts",
-     "CREATE TABLE x(id INT, at INT, kind TEXT, tbl TEXT, key TEXT, winner_node INT, loser_node INT, loser_row TEXT)",
-     sql_of_conflicts},
-    {"marmot_changes", "CREATE TABLE x(tbl TEXT, key TEXT, op TEXT, at INT)", sql_of_changes},
+     "CREATE TABLE x(id INT, at INT, kind TEXT, tbl TEXT, key TEXT, winner_node INT, winner_row TEXT, loser_node INT, loser_row TEXT, "
+     "reason TEXT, shelved INT)",
+     sql_of_conflicts, 4},
+    {"marmot_members", "CREATE TABLE x(node INT, seen INT, applied INT, self INT)", sql_of_members, 1},
+    {"marmot_changes", "CREATE TABLE x(tbl TEXT, key TEXT, op TEXT, at INT)", sql_of_changes, 1},
 }};
 
 struct VirtualTable : sqlite3_vtab {
@@ -147,11 +170,17 @@ extern "C" int table_eof(sqlite3_vtab_cursor* base) { return static_cast<Cursor*
 
 extern "C" int table_column(sqlite3_vtab_cursor* base, sqlite3_context* context, int column) {
   auto& cursor = *static_cast<Cursor*>(base);
-  return guarded_by(table_of(base), [&] {
-    // The only blobs among all columns are canonical keys.
+  return guarded_by(table_of(base), [&]() -> Status {
     if (sqlite3_column_type(cursor.rows.get(), column) == SQLITE_BLOB) {
-      const std::string key = describe_key(cursor.rows.blob(column));
-      sqlite3_result_text(context, key.data(), static_cast<int>(key.size()), SQLITE_TRANSIENT);
+      const std::string_view bytes = cursor.rows.blob(column);
+      std::string text;
+      if (column == table_of(base).table.key_column) {
+        text = describe_key(bytes);
+      } else {
+        TRY_ASSIGN(const auto row, decode_row(bytes));
+        text = row_json(row);
+      }
+      sqlite3_result_text64(context, text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
     } else {
       sqlite3_result_value(context, sqlite3_column_value(cursor.rows.get(), column));
     }

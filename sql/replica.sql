@@ -1,4 +1,5 @@
 -- What drain and apply say to the internal tables, once a row or once a unit.
+-- __marmot_version.hlc does not sort by time (sql/schema.sql): (hlc & 0xffffffffffff) << 16 | (hlc >> 48 & 0xffff) does.
 
 -- name: select_version
 SELECT hlc, origin, seq, hash, state FROM __marmot_version WHERE tbl = ?1 AND key = ?2
@@ -10,10 +11,31 @@ INSERT INTO __marmot_version(tbl, key, hlc, origin, seq, hash, state) VALUES(?1,
 UPDATE __marmot_version SET hlc = ?3, origin = ?4, seq = ?5, hash = ?6, state = ?7 WHERE tbl = ?1 AND key = ?2
 
 -- name: mark_version
-UPDATE __marmot_version SET seq = ?3, state = min(state, 1) WHERE tbl = ?1 AND key = ?2
+UPDATE __marmot_version SET seq = ?3, state = CASE state WHEN 2 THEN 1 WHEN 4 THEN 3 ELSE state END WHERE tbl = ?1 AND key = ?2
+
+-- name: set_row_state
+UPDATE __marmot_version SET state = ?3 WHERE tbl = ?1 AND key = ?2
+
+-- name: unmark_version
+UPDATE __marmot_version SET seq = NULL WHERE tbl = ?1 AND key = ?2
+
+-- name: versions_after
+SELECT key, hlc, origin, seq, hash, state FROM __marmot_version WHERE tbl = ?1 AND key > ?2 ORDER BY key LIMIT ?3
 
 -- name: delete_version
 DELETE FROM __marmot_version WHERE tbl = ?1 AND key = ?2
+
+-- name: select_pruned
+SELECT tbl, key FROM __marmot_version INDEXED BY __marmot_dead
+WHERE state = 0 AND seq <= ?1 AND tbl NOT IN (SELECT id FROM __marmot_table WHERE stopped IS NOT NULL) LIMIT ?2
+
+-- name: highest_tombstone
+SELECT max((hlc & 0xffffffffffff) << 16 | (hlc >> 48 & 0xffff)) FROM __marmot_version INDEXED BY __marmot_dead WHERE state = 0 AND seq <= ?1
+
+-- Rows that some stream had, and this one has not.
+-- name: select_unsent
+SELECT tbl, key FROM __marmot_version INDEXED BY __marmot_outbox
+WHERE seq IS NULL AND state IN (1, 3) AND origin <> 0 AND ((hlc & 0xffffffffffff) << 16 | (hlc >> 48 & 0xffff)) < ?1
 
 -- name: baseline_version
 INSERT OR IGNORE INTO __marmot_version(tbl, key, hlc, origin, seq, hash, state) VALUES(?1, ?2, 0, 0, NULL, ?3, 1)
@@ -58,6 +80,50 @@ INSERT INTO __marmot_unique(tbl, idx, key, hash) VALUES(?1, ?2, ?3, ?4) ON CONFL
 -- name: unique_remove
 DELETE FROM __marmot_unique WHERE tbl = ?1 AND idx = ?2 AND key = ?3
 
+-- name: unique_indexes_of
+SELECT DISTINCT idx FROM __marmot_unique WHERE tbl = ?1
+
+-- name: unique_drop_index
+DELETE FROM __marmot_unique WHERE tbl = ?1 AND idx = ?2
+
+-- name: unique_duplicates
+SELECT key FROM __marmot_unique WHERE tbl = ?1 AND idx = ?2 AND hash IN
+  (SELECT hash FROM __marmot_unique WHERE tbl = ?1 AND idx = ?2 GROUP BY hash HAVING count(*) > 1)
+
+-- name: shelved_holders
+SELECT u.key FROM __marmot_unique u JOIN __marmot_shelf s ON s.tbl = u.tbl AND s.key = u.key
+WHERE u.tbl = ?1 AND u.idx = ?2 AND u.hash = ?3
+
+-- name: shelf_put
+INSERT INTO __marmot_shelf(tbl, key, row, kind, reason, at) VALUES(?1, ?2, ?3, ?4, ?5, ?6)
+ON CONFLICT(tbl, key) DO UPDATE SET row = excluded.row, kind = excluded.kind, reason = excluded.reason
+
+-- name: shelf_get
+SELECT row, kind, reason FROM __marmot_shelf WHERE tbl = ?1 AND key = ?2
+
+-- name: shelf_remove
+DELETE FROM __marmot_shelf WHERE tbl = ?1 AND key = ?2
+
+-- name: shelf_keys
+SELECT key FROM __marmot_shelf WHERE tbl = ?1 ORDER BY key
+
+-- name: shelf_count
+SELECT count(*) FROM __marmot_shelf
+
+-- name: shelf_discarded
+SELECT EXISTS(SELECT 1 FROM __marmot_shelf WHERE discard)
+
+-- name: shelf_to_retire
+SELECT s.tbl, s.key FROM __marmot_shelf s JOIN __marmot_version v ON v.tbl = s.tbl AND v.key = s.key
+JOIN __marmot_origin o ON o.id = v.origin
+WHERE s.discard OR (?2 AND s.kind = 'unique' AND o.node = ?1 AND v.seq IS NOT NULL) ORDER BY s.tbl, s.key
+
+-- name: select_uniques
+SELECT uniques FROM __marmot_table WHERE id = ?1
+
+-- name: update_uniques
+UPDATE __marmot_table SET uniques = ?2 WHERE id = ?1
+
 -- name: rowid_by_here
 SELECT node, there FROM __marmot_rowid WHERE tbl = ?1 AND here = ?2
 
@@ -79,8 +145,14 @@ INSERT OR IGNORE INTO __marmot_part(node, incarnation, unit, part, seq, last, ki
 -- name: staged_parts
 SELECT part, last, kind, data FROM __marmot_part WHERE node = ?1 AND incarnation = ?2 AND unit = ?3 ORDER BY part
 
+-- name: all_parts
+SELECT node, incarnation, unit, part, seq, last, kind, data FROM __marmot_part
+
 -- name: drop_staged
 DELETE FROM __marmot_part WHERE node = ?1 AND incarnation = ?2 AND unit <= ?3
+
+-- name: former_units
+SELECT DISTINCT incarnation, unit FROM __marmot_part WHERE node = ?1 AND incarnation <> ?2 ORDER BY incarnation, unit
 
 -- name: drop_former_lives
 DELETE FROM __marmot_part WHERE node = ?1 AND incarnation <> ?2
@@ -98,17 +170,21 @@ SELECT seq, node, incarnation, unit, payload FROM __marmot_waiting WHERE seq > ?
 DELETE FROM __marmot_waiting WHERE seq = ?1
 
 -- name: conflict
-INSERT OR IGNORE INTO __marmot_conflict(at, kind, tbl, key, winner_hlc, winner_node, winner_incarnation, loser_hlc, loser_node, loser_incarnation, loser_row)
-VALUES(?1, 'insert', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+INSERT OR IGNORE INTO __marmot_conflict(at, kind, tbl, key, winner_hlc, winner_node, winner_incarnation, winner_row,
+                                        loser_hlc, loser_node, loser_incarnation, loser_row, reason)
+VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
 
--- name: json_member
-SELECT json_quote(?1) || ': ' || CASE typeof(?2) WHEN 'blob' THEN json_object('hex', hex(?2)) ELSE json_quote(?2) END
+-- name: conflict_count
+SELECT count(*) FROM __marmot_conflict
+
+-- name: drop_oldest_conflicts
+DELETE FROM __marmot_conflict WHERE id IN (SELECT id FROM __marmot_conflict ORDER BY id LIMIT ?1)
 
 -- name: counters
 SELECT (SELECT count(*) FROM __marmot_log) + (SELECT count(*) FROM __marmot_parked),
        (SELECT count(*) FROM __marmot_version INDEXED BY __marmot_outbox WHERE seq IS NULL),
        (SELECT count(*) FROM __marmot_waiting), (SELECT count(*) FROM __marmot_part),
-       (SELECT count(*) FROM __marmot_quarantine), (SELECT count(*) FROM __marmot_conflict)
+       (SELECT count(*) FROM __marmot_quarantine), (SELECT count(*) FROM __marmot_conflict), (SELECT count(*) FROM __marmot_shelf)
 
 -- name: meta_get
 SELECT value FROM __marmot_meta WHERE key = ?1
@@ -117,12 +193,49 @@ SELECT value FROM __marmot_meta WHERE key = ?1
 INSERT INTO __marmot_meta(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = excluded.value
 
 -- name: select_tables
-SELECT id, name, hlc, node, incarnation, shape, baseline, seq, stopped FROM __marmot_table ORDER BY id
+SELECT id, name, hlc, node, incarnation, sql, baseline, rehash, stopped FROM __marmot_table ORDER BY id
 
 -- name: update_table
-UPDATE __marmot_table SET name = ?2, hlc = ?3, node = ?4, incarnation = ?5, shape = ?6, baseline = ?7, seq = ?8, stopped = ?9 WHERE id = ?1
+UPDATE __marmot_table SET name = ?2, hlc = ?3, node = ?4, incarnation = ?5, sql = ?6, baseline = ?7, rehash = ?8, stopped = ?9 WHERE id = ?1
 
+-- name: save_local_table
+UPDATE __marmot_table SET name = ?2, hlc = ?3, node = ?4, incarnation = ?5, sql = ?6 WHERE id = ?1
+
+-- name: select_columns
+SELECT id, name FROM __marmot_column WHERE tbl = ?1
+
+-- name: put_column
+INSERT INTO __marmot_column(tbl, id, name) VALUES(?1, ?2, ?3)
+
+-- name: forget_columns
+DELETE FROM __marmot_column WHERE tbl = ?1
+
+-- name: select_schema
+SELECT kind, tbl, id, hlc, node, incarnation, dropped, name, body, position, same, seq, here FROM __marmot_schema
+
+-- name: put_schema
+INSERT INTO __marmot_schema(kind, tbl, id, hlc, node, incarnation, dropped, name, body, position, same, seq)
+VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO UPDATE SET hlc = excluded.hlc, node = excluded.node,
+incarnation = excluded.incarnation, dropped = excluded.dropped, name = excluded.name, body = excluded.body,
+position = excluded.position, same = excluded.same, seq = excluded.seq
+
+-- name: set_schema_seq
+UPDATE __marmot_schema SET seq = ?4 WHERE kind = ?1 AND tbl = ?2 AND id = ?3
+
+-- name: set_schema_here
+UPDATE __marmot_schema SET here = ?2 WHERE kind = 4 AND tbl = '' AND id = ?1
+
+-- name: remove_schema
+DELETE FROM __marmot_schema WHERE kind = ?1 AND tbl = ?2 AND id = ?3
+
+-- name: live_keys
+SELECT key, hash FROM __marmot_version WHERE tbl = ?1 AND state IN (1, 2)
+
+-- name: set_hash
+UPDATE __marmot_version SET hash = ?3 WHERE tbl = ?1 AND key = ?2
+
+-- Tables, then what hangs on them; views and triggers may name tables that are missing.
 -- name: schema_objects
-SELECT type, name, tbl_name, sql FROM sqlite_schema
+SELECT type, name, tbl_name, sql, rootpage FROM main.sqlite_schema
 WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT LIKE '\_\_marmot\_%' ESCAPE '\'
 ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, rowid

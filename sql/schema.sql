@@ -11,11 +11,32 @@ CREATE TABLE IF NOT EXISTS __marmot_table(    -- watched tables; triggers are na
   hlc INT, node INT, incarnation INT,         -- permanent table id: the version that created it; NULL until an agent has seen it
   name TEXT NOT NULL,                         -- as last seen
   mode TEXT NOT NULL DEFAULT 'keys',          -- 'keys', or 'full' (old values kept, for change data capture)
-  shape TEXT,                                 -- stored columns and key, as last seen by the agent: a difference is a schema change
+  sql TEXT,                                   -- CREATE TABLE as the agent last saw it here: a difference is a schema change; NULL: never yet
   baseline INT NOT NULL DEFAULT 0,            -- 1: every row that stood here when the table was first watched has its version
-  seq INT,                                    -- stream sequence of the last schema message that names it; NULL: not yet in the stream
-  stopped TEXT                                -- why nothing is replicated for this table now; NULL: running
+  rehash INT NOT NULL DEFAULT 0,              -- 1: a column went; the hashes in __marmot_version are to be made again
+  stopped TEXT,                               -- why nothing is replicated for this table now; NULL: running
+  uniques TEXT                                -- the unique indexes that __marmot_unique was filled for: a difference rebuilds it
 );
+CREATE TABLE IF NOT EXISTS __marmot_column(   -- which of the table's columns is called what in this file
+  tbl INT NOT NULL,                           -- __marmot_table.id
+  id TEXT NOT NULL,                           -- the column's permanent id
+  name TEXT NOT NULL,                         -- here, as last seen
+  PRIMARY KEY(tbl, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS __marmot_schema(   -- the schema's registers: common/core/schema.hpp
+  kind INT NOT NULL,                          -- SchemaKind
+  tbl TEXT NOT NULL,                          -- permanent table id; empty for an object
+  id TEXT NOT NULL,                           -- column id; "index name"
+  hlc INT NOT NULL, node INT NOT NULL, incarnation INT NOT NULL,  -- version; 0: it stood here before this file met a stream
+  dropped INT NOT NULL,
+  name TEXT NOT NULL,
+  body TEXT NOT NULL,
+  position INT NOT NULL,
+  same TEXT NOT NULL,                         -- table: it is that one too, under a lower id; empty: it is not
+  seq INT,                                    -- stream sequence of the last message that named it; 0: sent, not yet seen; NULL: to be sent
+  here TEXT,                                  -- object: its SQL as this file last had it; NULL: this file has not got it
+  PRIMARY KEY(kind, tbl, id)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS __marmot_log(      -- a queue, written by the triggers, emptied by each drain
   seq INTEGER PRIMARY KEY,
   tbl INT,                                    -- __marmot_table.id
@@ -39,22 +60,36 @@ CREATE TABLE IF NOT EXISTS __marmot_origin(   -- who has written: a node in one 
 CREATE TABLE IF NOT EXISTS __marmot_version(  -- one register a row, live or dead
   tbl INT NOT NULL,
   key BLOB NOT NULL,                          -- canonical key bytes: common/core/key.hpp
-  hlc INT NOT NULL,
+  hlc INT NOT NULL,                           -- counter << 48 | milliseconds: Hlc::stored()
   origin INT NOT NULL,                        -- __marmot_origin.id
   seq INT,                                    -- stream sequence of the last message that touched the key; NULL: ours, not yet seen in the stream
-  hash INT NOT NULL,                          -- of the row by column name; 0 for a tombstone
-  state INT NOT NULL,                         -- 0 tombstone, 1 live, 2 live: inserted here, not yet seen in the stream
+  hash INT NOT NULL,                          -- of the row by column name, 48 bits; 0 for a tombstone
+  state INT NOT NULL,                         -- 0 tombstone, 1 live, 2 live: inserted here, not yet seen in the stream;
+                                              -- 3 and 4: as 1 and 2, but on the shelf, not in the table
   PRIMARY KEY(tbl, key)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS __marmot_outbox ON __marmot_version(tbl, key) WHERE seq IS NULL;
-CREATE TABLE IF NOT EXISTS __marmot_unique(   -- who holds which unique value, to find what REPLACE deleted without a trigger
+CREATE INDEX IF NOT EXISTS __marmot_dead ON __marmot_version(seq) WHERE state = 0;
+CREATE TABLE IF NOT EXISTS __marmot_unique(   -- who holds which unique value, shelved rows too: to find what REPLACE deleted
+                                              -- without a trigger, and who is in whose way
   tbl INT NOT NULL,
-  idx INT NOT NULL,                           -- hash of the index's name
+  idx INT NOT NULL,                           -- 31 bits of the hash of the index's name (of an automatic one, without the table's)
   key BLOB NOT NULL,
-  hash INT NOT NULL,                          -- of the indexed values as the index compares them
+  hash INT NOT NULL,                          -- of the indexed values as the index compares them, 48 bits
   PRIMARY KEY(tbl, idx, key)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS __marmot_unique_hash ON __marmot_unique(tbl, idx, hash);
+CREATE TABLE IF NOT EXISTS __marmot_shelf(    -- live rows that are not in their table: in the way of a newer one, or refused
+  id INTEGER PRIMARY KEY,
+  tbl INT NOT NULL,
+  key BLOB NOT NULL,
+  row BLOB NOT NULL,                          -- its content: common/core/row.hpp
+  kind TEXT NOT NULL,                         -- 'unique': another row has a unique value of it; 'refused': by the table's definition
+  reason TEXT NOT NULL,                       -- for people
+  at INT NOT NULL,                            -- wall clock, milliseconds
+  discard INT NOT NULL DEFAULT 0,             -- 1: somebody asked to delete it everywhere (marmot conflicts discard)
+  UNIQUE(tbl, key)
+);
 CREATE TABLE IF NOT EXISTS __marmot_rowid(    -- rows without a declared key: (origin, rowid there) <-> the rowid here
   tbl INT NOT NULL,
   node INT NOT NULL,
@@ -85,28 +120,41 @@ CREATE TABLE IF NOT EXISTS __marmot_quarantine( -- messages that do not decode
   reason TEXT NOT NULL,
   data BLOB NOT NULL
 );
-CREATE TABLE IF NOT EXISTS __marmot_conflict( -- rows that lost where both writers meant to keep theirs
+CREATE TABLE IF NOT EXISTS __marmot_conflict( -- rows that lost where their writers meant to keep them; the oldest go (conflict_log_rows)
   id INTEGER PRIMARY KEY,
   at INT NOT NULL,                            -- wall clock, milliseconds
-  kind TEXT NOT NULL,                         -- 'insert': two nodes inserted different rows under one key
+  kind TEXT NOT NULL,                         -- 'insert': two nodes inserted different rows under one key; 'unique': it held a unique
+                                              -- value of a newer row; 'refused': the table's definition did not allow it; others: why
   tbl TEXT NOT NULL,
-  key BLOB NOT NULL,
-  winner_hlc INT NOT NULL, winner_node INT NOT NULL, winner_incarnation INT NOT NULL,
+  key BLOB NOT NULL,                          -- of the loser
+  winner_hlc INT, winner_node INT, winner_incarnation INT,  -- NULL: nobody won
+  winner_row TEXT,                            -- JSON object by column name: common/core/row.hpp
   loser_hlc INT NOT NULL, loser_node INT NOT NULL, loser_incarnation INT NOT NULL,
-  loser_row TEXT NOT NULL,                    -- JSON object by column name; blobs and invalid text as {"hex": "..."}
+  loser_row TEXT NOT NULL,
+  reason TEXT NOT NULL DEFAULT '',            -- for people
   UNIQUE(tbl, key, loser_hlc, loser_node, loser_incarnation)
+);
+CREATE TABLE IF NOT EXISTS __marmot_member(   -- who belongs to the cluster: nodes that were heard within `retention`
+  node INTEGER PRIMARY KEY,
+  incarnation TEXT NOT NULL,                  -- as it calls itself, hexadecimal
+  seen INT NOT NULL,                          -- wall clock here, milliseconds
+  applied INT NOT NULL                        -- the stream sequence that it had applied then
 );
 
 -- name: drop_internal_tables
 DROP TABLE IF EXISTS __marmot_meta;
 DROP TABLE IF EXISTS __marmot_table;
+DROP TABLE IF EXISTS __marmot_column;
+DROP TABLE IF EXISTS __marmot_schema;
 DROP TABLE IF EXISTS __marmot_log;
 DROP TABLE IF EXISTS __marmot_parked;
 DROP TABLE IF EXISTS __marmot_origin;
 DROP TABLE IF EXISTS __marmot_version;
 DROP TABLE IF EXISTS __marmot_unique;
+DROP TABLE IF EXISTS __marmot_shelf;
 DROP TABLE IF EXISTS __marmot_rowid;
 DROP TABLE IF EXISTS __marmot_part;
 DROP TABLE IF EXISTS __marmot_waiting;
 DROP TABLE IF EXISTS __marmot_quarantine;
 DROP TABLE IF EXISTS __marmot_conflict;
+DROP TABLE IF EXISTS __marmot_member;

@@ -2,7 +2,7 @@
 # Everything that is tested: ./tests/run.sh [--long] [STAGE...]
 #
 # Installs what the tests need, builds three times (gcc -O2; clang with address and undefined sanitizers and the fuzz
-# targets; gcc with the thread sanitizer), and runs every suite. 15 to 25 minutes on two cores; --long adds what takes
+# targets; gcc with the thread sanitizer), and runs every suite. 30 to 45 minutes on two cores; --long adds what takes
 # hours: more fuzzing, ten-minute loads, a million rows. It ends with one line,
 #
 #   N passed, M failed, K skipped
@@ -16,7 +16,7 @@ work=${MARMOT_TEST_DIR:-$root/build-tests}
 logs=$work/logs
 gcc_build=$work/gcc asan_build=$work/clang-asan tsan_build=$work/gcc-tsan
 data=${MARMOT_TEST_DATA:-$root/../shared/data}
-all_stages=(gcc unit cluster readme quickstart bench asan unit-asan fuzz cluster-asan tsan agent-tsan)
+all_stages=(gcc unit sim mutations cluster orm readme quickstart bench asan unit-asan sim-asan fuzz cluster-asan tsan agent-tsan)
 
 long=no
 stages=()
@@ -111,9 +111,9 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=1:detect_stack
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:abort_on_error=1:print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
 export MARMOT_TEST_DATA=$data
-fuzz_seconds=30 cluster_limit=1500 long_flag=()
+fuzz_seconds=30 cluster_limit=1500 seeds=1000 sim_limit=900 long_flag=()
 if [ "$long" = yes ]; then
-  fuzz_seconds=600 cluster_limit=7200 long_flag=(--long)
+  fuzz_seconds=600 cluster_limit=7200 seeds=100000 sim_limit=36000 long_flag=(--long)
 fi
 
 if ! "$root/tests/packages.sh" build runtime test; then
@@ -123,10 +123,22 @@ fi
 
 # ---- build 1: gcc -O2
 
-if needed gcc unit cluster readme quickstart bench &&
+if needed gcc unit sim mutations sim-asan cluster orm readme quickstart bench &&
    CXX=${MARMOT_GXX:-g++} build gcc "$gcc_build" "" -- -Dbuildtype=debugoptimized; then
   if wanted unit; then meson_suite unit 600 "$gcc_build"; fi
+  if wanted sim; then
+    # Seeds 238 and 906 are open bugs (docs/testing.md): --long runs into them, here they are left out by name.
+    if [ "$long" = yes ]; then
+      suite sim "$sim_limit" "$gcc_build"/tests/sim/run --seeds "$seeds" --keep-going
+    else
+      suite sim "$sim_limit" "$gcc_build"/tests/sim/run --seed 1 --seeds 237
+      suite sim-2 "$sim_limit" "$gcc_build"/tests/sim/run --seed 239 --seeds 667
+      suite sim-3 "$sim_limit" "$gcc_build"/tests/sim/run --seed 907 --seeds 96
+    fi
+  fi
+  if wanted mutations; then suite mutations 600 "$gcc_build"/tests/sim/run_mutated --mutations; fi
   if wanted cluster; then suite cluster "$cluster_limit" tests/cluster/run.py --build "$gcc_build" "${long_flag[@]}"; fi
+  if wanted orm; then suite orm 400 tests/orm/run.py --build "$gcc_build"; fi
   if wanted readme; then suite readme 900 tests/readme/run.py --build "$gcc_build" $([ "$long" = yes ] && echo --source-build); fi
   if wanted quickstart; then
     suite quickstart 120 env CI=true MARMOT_BUILD="$gcc_build" examples/quickstart.sh
@@ -139,11 +151,12 @@ fi
 
 # ---- build 2: clang with sanitizers and fuzzers
 
-if needed asan unit-asan fuzz cluster-asan &&
+if needed asan unit-asan sim-asan fuzz cluster-asan &&
    CXX=${MARMOT_CLANGXX:-clang++-14} build asan "$asan_build" "" -- -Dbuildtype=plain -Doptimization=1 \
      -Dcpp_args="-gline-tables-only -fno-omit-frame-pointer -fno-sanitize-recover=all" -Db_sanitize=address,undefined \
      -Db_lundef=false -Dfuzz=true; then
   if wanted unit-asan; then meson_suite unit-asan 900 "$asan_build"; fi
+  if wanted sim-asan; then suite sim-asan 600 tests/sim/same.sh "$gcc_build" "$asan_build" 40; fi
   if wanted fuzz && [ -x tests/fuzz/run.sh ]; then
     suite fuzz $((fuzz_seconds * 10 + 300)) tests/fuzz/run.sh "$fuzz_seconds" "$asan_build"
   fi

@@ -1,5 +1,8 @@
 #include "agent/nats/api.hpp"
 
+#include <algorithm>
+#include <array>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 
@@ -51,8 +54,13 @@ void call(Core& core, std::string_view verb, const Json& request, std::function<
   Outgoing message;
   message.subject = subject;
   message.data = body;
-  const Status sent = core.ask(message, kApiTimeoutMs, false, [done](Result<Incoming> answer) {
-    if (answer) return done(parse(answer->data));
+  const Status sent = core.ask(message, kApiTimeoutMs, false, [done, &core](Result<Incoming> answer) {
+    if (answer) {
+      const auto json = parse(answer->data);
+      core.served(Core::api_call, json || json.error().code != Errc::unavailable);
+      return done(json);
+    }
+    if (answer.error().code == Errc::timeout) core.served(Core::api_call, false);
     // A server without JetStream has nobody on $JS.API. One with it answers, even if only with an error.
     if (answer.error().detail == 503) return done(make_error(Errc::refused, kDisabledText, kJetStreamDisabled));
     done(std::move(answer).error());
@@ -79,6 +87,29 @@ const Json& object(const Json& parent, const char* key) {
   static const Json none = Json::object();
   const auto at = parent.find(key);
   return at != parent.end() && at->is_object() ? *at : none;
+}
+
+//   $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time ns>.<pending>                 9 tokens
+//   $JS.ACK.<domain>.<account>.<stream>.<consumer>.<delivered>.<stream seq>. ... .<pending>[.<random>]      11 or more
+std::optional<Delivery> parse_delivery(std::string_view reply) {
+  std::array<std::string_view, 13> tokens;
+  size_t count = 0;
+  while (count < tokens.size()) {
+    const size_t dot = reply.find('.');
+    tokens[count++] = reply.substr(0, dot);
+    if (dot == std::string_view::npos) break;
+    reply.remove_prefix(dot + 1);
+  }
+  if (count < 9 || tokens[0] != "$JS" || tokens[1] != "ACK") return std::nullopt;
+  const size_t at = count >= 11 ? 7 : 5;
+  Delivery out;
+  const auto read = [](std::string_view text, auto& value) {
+    return std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc();
+  };
+  if (!read(tokens[at], out.stream_seq) || !read(tokens[at + 1], out.consumer_seq) || !read(tokens[at + 2], out.time_ns)) {
+    return std::nullopt;
+  }
+  return out;
 }
 
 WallMs parse_time(std::string_view value) {
@@ -129,6 +160,19 @@ std::string decode_base64(std::string_view text) {
       bits -= 8;
       out += static_cast<char>((buffer >> bits) & 0xffu);
     }
+  }
+  return out;
+}
+
+std::string encode_base64url(std::string_view bytes) {
+  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    const size_t here = std::min<size_t>(3, bytes.size() - i);
+    unsigned group = 0;
+    for (size_t j = 0; j < 3; ++j) group = (group << 8) | (j < here ? static_cast<unsigned char>(bytes[i + j]) : 0u);
+    for (size_t j = 0; j < 4; ++j) out += j <= here ? kDigits[(group >> (18 - 6 * j)) & 63u] : '=';
   }
   return out;
 }

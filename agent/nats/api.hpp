@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -34,9 +35,18 @@ int64_t integer(const Json& object, const char* key, int64_t otherwise);
 std::string text(const Json& object, const char* key);
 const Json& object(const Json& parent, const char* key);
 
+// What the server writes into the reply subject of a message that a consumer delivers. nullopt: it is none.
+struct Delivery {
+  uint64_t stream_seq = 0, consumer_seq = 0;
+  int64_t time_ns = 0;
+};
+std::optional<Delivery> parse_delivery(std::string_view reply);
+
 // "2023-01-31T12:00:00.123456789Z" in milliseconds since 1970; 0 when it is none.
 WallMs parse_time(std::string_view text);
 // Stops at the first character that is no base64.
 std::string decode_base64(std::string_view text);
+// With '-' and '_' and padding, as object stores write names and digests.
+std::string encode_base64url(std::string_view bytes);
 
 }  // namespace marmot::agent::nats::api

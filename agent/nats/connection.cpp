@@ -92,6 +92,7 @@ class ConnectionImpl : public Connection {
   void stream_state(std::string_view stream, StateReply done) override {
     nats::stream_state(core_, stream, std::move(done));
   }
+
   void get_message(std::string_view stream, uint64_t seq, std::function<void(Result<StoredMessage>)> done) override {
     nats::get_message(core_, stream, seq, std::move(done));
   }
@@ -114,10 +115,14 @@ class ConnectionImpl : public Connection {
     message.data = log.data;
     message.headers = {{"Nats-Msg-Id", std::string(log.msg_id)}, {"Nats-Expected-Stream", std::string(log.stream)}};
     if (log.expected_last_seq) message.headers.emplace_back("Nats-Expected-Last-Sequence", std::to_string(*log.expected_last_seq));
-    TRY(core_->ask(message, kPublishTimeoutMs, false, [flight = flight_, size, done = std::move(done)](Result<Incoming> answer) {
+    TRY(core_->ask(message, kPublishTimeoutMs, false,
+                   [core = core_.get(), flight = flight_, size, done = std::move(done)](Result<Incoming> answer) {
       --flight->messages;
       flight->bytes -= size;
-      done(ack_of(std::move(answer)));
+      auto ack = ack_of(std::move(answer));
+      // The stream's leader may be out of reach, or stand alone and get no majority for what it takes.
+      core->served(Core::publishing, ack || (ack.error().code != Errc::timeout && ack.error().code != Errc::unavailable));
+      done(std::move(ack));
     }));
     ++flight_->messages;
     flight_->bytes += size;
@@ -128,6 +133,10 @@ class ConnectionImpl : public Connection {
 
   std::unique_ptr<LogSubscription> subscribe_log(std::string_view stream, uint64_t start_seq, LogHandlers handlers) override {
     return nats::subscribe_log(core_, stream, start_seq, std::move(handlers));
+  }
+
+  std::unique_ptr<ObjectStore> object_store(Bucket bucket) override {
+    return std::make_unique<ObjectStore>(core_, std::move(bucket));
   }
 
  private:

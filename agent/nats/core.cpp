@@ -16,6 +16,10 @@ using std::chrono::steady_clock;
 constexpr milliseconds kSlice{2};
 constexpr milliseconds kTimersLatest{100};
 constexpr int kNoResponders = 503;
+// An election takes 4 to 9 s, now and then two of them; another server would not shorten it.
+constexpr milliseconds kLeaveAfter{12'000};
+// A good answer ends an outage only after so long without a bad one: such a server still answers some of the questions.
+constexpr milliseconds kCalm{4'000};
 
 std::string random_inbox() {
   std::random_device device;
@@ -156,6 +160,24 @@ void Core::expire(uint64_t token) {
   const Waiting waiting = std::move(at->second);
   waiting_.erase(at);
   waiting.answer(make_error(Errc::timeout, "no answer in time from " + url_));
+}
+
+void Core::served(Service service, bool well) {
+  if (outage_url_ != url_) {  // it outlives a connection: some servers are there and hang, and are connected to again
+    outages_ = {};
+    outage_url_ = url_;
+  }
+  Outage& outage = outages_[service];
+  const SteadyTime now = steady_clock::now();
+  if (well) {
+    if (outage.began && now - outage.latest > kCalm) outage.began.reset();
+    return;
+  }
+  outage.latest = now;
+  if (!outage.began) outage.began = now;
+  if (!connected_ || now - *outage.began < kLeaveAfter) return;
+  outages_ = {};
+  wire_->leave(epoch_);
 }
 
 Core::Timer Core::after(int64_t ms, std::function<void()> call) {

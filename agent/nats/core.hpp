@@ -2,6 +2,7 @@
 // subscriptions and the connection's state, fed by the mailbox.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -9,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -73,6 +75,11 @@ class Core : public std::enable_shared_from_this<Core> {
   // timeout at the deadline, unavailable when the connection goes or nobody listens (detail 503).
   Status ask(Outgoing message, int64_t timeout_ms, bool many, Answer answer);
 
+  // How JetStream answered. A server that is cut off from its cluster's majority keeps its connections, tells what it knows
+  // and stores nothing: after some seconds of that the connection goes to the next server.
+  enum Service { api_call, publishing };
+  void served(Service service, bool well);
+
   Timer after(int64_t ms, std::function<void()> call);
   void cancel(Timer& timer);
 
@@ -88,6 +95,11 @@ class Core : public std::enable_shared_from_this<Core> {
     Answer answer;
     bool many = false;
     Timer deadline;
+  };
+
+  struct Outage {
+    std::optional<SteadyTime> began;
+    SteadyTime latest;  // bad answer
   };
 
   void drain();
@@ -116,6 +128,8 @@ class Core : public std::enable_shared_from_this<Core> {
   std::string url_;
   std::string down_reason_ = "connecting";
   size_t max_payload_ = 0;
+  std::array<Outage, 2> outages_;  // by Service
+  std::string outage_url_;         // whose they are
 
   uint64_t last_id_ = 0;
   std::deque<Event> backlog_;

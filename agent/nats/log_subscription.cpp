@@ -1,8 +1,6 @@
 #include "agent/nats/log_subscription.hpp"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <deque>
 
 #include "agent/nats/api.hpp"
@@ -17,35 +15,6 @@ constexpr int64_t kSilenceMs = 3'200;  // three heartbeats and a little
 constexpr int64_t kFirstRetryMs = 100;
 constexpr int64_t kLongestRetryMs = 2'000;
 constexpr std::chrono::milliseconds kSlice{2};  // the loop has others to serve
-
-// What the server writes into the reply subject of a delivered message:
-//   $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time ns>.<pending>                 9 tokens
-//   $JS.ACK.<domain>.<account>.<stream>.<consumer>.<delivered>.<stream seq>. ... .<pending>[.<random>]      11 or more
-struct Position {
-  uint64_t stream_seq = 0, consumer_seq = 0;
-  int64_t time_ns = 0;
-};
-
-std::optional<Position> parse_position(std::string_view reply) {
-  std::array<std::string_view, 13> tokens;
-  size_t count = 0;
-  while (count < tokens.size()) {
-    const size_t dot = reply.find('.');
-    tokens[count++] = reply.substr(0, dot);
-    if (dot == std::string_view::npos) break;
-    reply.remove_prefix(dot + 1);
-  }
-  if (count < 9 || tokens[0] != "$JS" || tokens[1] != "ACK") return std::nullopt;
-  const size_t at = count >= 11 ? 7 : 5;
-  Position out;
-  const auto read = [](std::string_view text, auto& value) {
-    return std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc();
-  };
-  if (!read(tokens[at], out.stream_seq) || !read(tokens[at + 1], out.consumer_seq) || !read(tokens[at + 2], out.time_ns)) {
-    return std::nullopt;
-  }
-  return out;
-}
 
 class Log : public std::enable_shared_from_this<Log> {
  public:
@@ -256,7 +225,7 @@ class Log : public std::enable_shared_from_this<Log> {
   }
 
   void deliver_message() {
-    const auto position = parse_position(pending_.front().reply);
+    const auto position = api::parse_delivery(pending_.front().reply);
     if (!position || position->consumer_seq != next_consumer_seq_) return restart(position ? 0 : kLongestRetryMs);
     if (position->stream_seq > last_ + 1) {
       // The handler may pause or end this; the message itself then waits.
@@ -275,7 +244,7 @@ class Log : public std::enable_shared_from_this<Log> {
     }
   }
 
-  void compare_last(const Position& position, const Incoming& in) {
+  void compare_last(const api::Delivery& position, const Incoming& in) {
     if (position.stream_seq == last_ && position.time_ns == last_time_ns_ && in.msg_id == last_id_) return;
     end(make_error(Errc::corrupt, "stream " + stream_ + " holds another message at " + std::to_string(position.stream_seq) +
                                       " than before: its end was lost and written anew"));

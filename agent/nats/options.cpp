@@ -13,7 +13,7 @@ namespace {
 constexpr size_t kMaxFile = size_t{1} << 20;
 constexpr int64_t kConnectTimeoutMs = 2'000;
 constexpr int64_t kWriteDeadlineMs = 2'000;
-constexpr int64_t kPingIntervalMs = 10'000;  // with two pings out, a dead peer is noticed within 30 s
+constexpr int64_t kPingIntervalMs = 3'000;  // with two pings out, a silent peer is noticed within 9 s
 
 Error bad(const char* key, std::string what) {
   return make_error(Errc::bad_input, std::string("nats.") + key + ": " + std::move(what));

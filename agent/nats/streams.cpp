@@ -9,6 +9,7 @@ namespace {
 
 using api::Json;
 
+constexpr int kNoStorage = 10047;  // insufficient storage resources available
 constexpr int64_t kNsPerMs = 1'000'000;
 
 StreamState state_of(const Json& info) {
@@ -115,11 +116,21 @@ class Ensure : public std::enable_shared_from_this<Ensure> {
   void create() {
     Json request = wanted(config_);
     request["name"] = config_.name;
+    if (unlimited_) request["max_bytes"] = -1;
     ask("STREAM.CREATE." + config_.name, request, [](Ensure& self, Result<Json> info) {
       if (info) {
         StreamState state = state_of(*info);
         state.was_created = true;
+        if (self.unlimited_) {
+          state.differences.push_back("max_bytes is unlimited, configured " + std::to_string(self.config_.max_bytes) +
+                                      ": the server has no room for that much");
+        }
         return self.done_(std::move(state));
+      }
+      // Limits are reserved when a stream is made. A small server is no reason to replicate nothing.
+      if (info.error().detail == kNoStorage && self.config_.max_bytes > 0 && !self.unlimited_) {
+        self.unlimited_ = true;
+        return self.create();
       }
       // Another agent was faster, with other settings: look at what it made.
       if (info.error().detail == api::kStreamNameInUse && !self.looked_again_) {
@@ -141,12 +152,19 @@ class Ensure : public std::enable_shared_from_this<Ensure> {
     });
   }
 
-  void fail(Error error, const char* verb) { done_(std::move(error).in(std::string(verb) + " " + config_.name)); }
+  void fail(Error error, const char* verb) {
+    if (error.detail == kNoStorage) {
+      error.message += ": the server's storage is given away to the max_bytes of its streams; raise max_file_store there, or"
+                       " lower log.max_bytes with log.update_existing = true";
+    }
+    done_(std::move(error).in(std::string(verb) + " " + config_.name));
+  }
 
   const std::weak_ptr<Core> core_;
   const StreamConfig config_;
   const Connection::StateReply done_;
   bool looked_again_ = false;
+  bool unlimited_ = false;
 };
 
 // The value of one header in "NATS/1.0\r\nKey: value\r\n...".

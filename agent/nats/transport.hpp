@@ -23,6 +23,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/nats/object_store.hpp"
 #include "common/base/ids.hpp"
 #include "common/base/result.hpp"
 
@@ -205,6 +206,9 @@ class Connection {
 
   // start_seq from 1. The stream must exist when the server is there; with no server yet, it waits.
   virtual std::unique_ptr<LogSubscription> subscribe_log(std::string_view stream, uint64_t start_seq, LogHandlers handlers) = 0;
+
+  // -- objects (object_store.hpp) --------------------------------------------------------------------------------------
+  virtual std::unique_ptr<ObjectStore> object_store(Bucket bucket) = 0;
 };
 
 inline constexpr int64_t kPublishTimeoutMs = 5'000;

@@ -41,6 +41,7 @@ struct Wire::State {
   bool stopping = false;
   uint64_t closed_epoch = 0;  // the latest connection that nats.c closed, and why
   std::string close_reason;
+  uint64_t unserving_epoch = 0;  // the connection that Wire::leave() was called for
   std::atomic<size_t> queued_bytes{0};
 };
 
@@ -204,6 +205,7 @@ class Runner {
         link_.reset();
         if (stopping()) return;
         state_->mailbox->push(Down{true, url_without_user(urls_[at_]) + ": " + reason});
+        if (unserving(epoch_)) at_ = (at_ + 1) % urls_.size();
       }
       pause(wait);
       wait = std::min(wait * 2, kLongestWait);
@@ -219,6 +221,11 @@ class Runner {
   bool stopping() {
     std::lock_guard lock(state_->mutex);
     return state_->stopping;
+  }
+
+  bool unserving(uint64_t epoch) {
+    std::lock_guard lock(state_->mutex);
+    return state_->unserving_epoch == epoch;
   }
 
   // The list from where the last connection was, so that a server that is well stays in use.
@@ -277,9 +284,14 @@ class Runner {
       {
         std::unique_lock lock(state_->mutex);
         state_->changed.wait(lock, [&] {
-          return !state_->queue.empty() || state_->stopping || state_->closed_epoch == epoch_;
+          return !state_->queue.empty() || state_->stopping || state_->closed_epoch == epoch_ || state_->unserving_epoch == epoch_;
         });
         if (state_->closed_epoch == epoch_) return state_->close_reason;
+        if (state_->unserving_epoch == epoch_ && !state_->stopping) {
+          remember_discovered();
+          if (urls_.size() > 1) return "its JetStream does not answer; trying another server";
+          state_->unserving_epoch = 0;
+        }
         commands.swap(state_->queue);
         stop = state_->stopping;
       }
@@ -431,6 +443,12 @@ void Wire::unsubscribe(uint64_t id) {
   command.number = id;
   std::lock_guard lock(state_->mutex);
   state_->queue.push_back(std::move(command));
+  state_->changed.notify_all();
+}
+
+void Wire::leave(uint64_t epoch) {
+  std::lock_guard lock(state_->mutex);
+  state_->unserving_epoch = epoch;
   state_->changed.notify_all();
 }
 

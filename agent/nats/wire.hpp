@@ -40,6 +40,9 @@ class Wire {
   void subscribe(uint64_t id, std::string subject, bool control);
   void unsubscribe(uint64_t id);
 
+  // The server of this epoch is there and does not serve: goes on with the next one, where there is another.
+  void leave(uint64_t epoch);
+
   struct State;  // public for nats.c's callbacks in wire.cpp
 
  private:

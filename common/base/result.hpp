@@ -25,6 +25,7 @@ enum class Errc {
   schema,        // the table is not what was expected
   unavailable,   // a server is away
   timeout,       // a deadline passed
+  stale,         // the file is not as this process left it: it was rolled back or replaced; open it again
   refused,       // a rule says no (a second agent, a file that never belonged)
   internal,      // an invariant of ours broke where aborting is not allowed
 };

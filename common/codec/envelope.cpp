@@ -104,7 +104,7 @@ Result<Envelope> open(std::string_view message) {
                                               std::to_string(kFormat) + ", upgrade it");
   }
   if (format == 0) return corrupt("message format 0");
-  if (kind < static_cast<uint8_t>(Kind::genesis) || kind > static_cast<uint8_t>(Kind::rows)) {
+  if (kind < static_cast<uint8_t>(Kind::genesis) || kind > static_cast<uint8_t>(Kind::floor)) {
     return make_error(Errc::corrupt, "message of unknown kind " + std::to_string(kind));
   }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "common/base/result.hpp"
+#include "common/core/schema.hpp"
 #include "common/core/unit.hpp"
 
 namespace marmot::codec {
@@ -27,8 +28,9 @@ inline constexpr size_t kMaxRawBytes = size_t{2} << 30;
 
 enum class Kind : uint8_t {
   genesis = 1,  // the stream's first message: its random id
-  schema = 2,   // schema objects: always one unit number, like rows
+  schema = 2,   // schema registers: always one unit number, like rows
   rows = 3,     // a Unit
+  floor = 4,    // a Floor: a unit number, like rows
 };
 
 struct Envelope {
@@ -73,7 +75,7 @@ class UnitWriter {
 
   // The compressed payload for seal(). The writer is spent. Errc::bad_input beyond kMaxRawBytes, or a sixteenth as many
   // values.
-  Result<std::string> finish(bool more);
+  Result<std::string> finish(bool more, StreamSeq base);
 
  private:
   struct State;
@@ -91,8 +93,11 @@ struct DecodedUnit {
 // `max_raw_bytes` bounds decompression (a bomb is refused before it is unpacked) and, at 16 bytes each, the values.
 Result<DecodedUnit> decode_unit(const Envelope& envelope, std::string_view payload, size_t max_raw_bytes = kMaxRawBytes);
 
-Result<std::string> encode_schema(const std::vector<SchemaObject>& objects);
-Result<std::vector<SchemaObject>> decode_schema(std::string_view payload);
+Result<std::string> encode_schema(const std::vector<SchemaRegister>& objects);
+Result<std::vector<SchemaRegister>> decode_schema(std::string_view payload);
+
+std::string encode_floor(const Floor& floor);
+Result<Floor> decode_floor(std::string_view payload);
 
 // A random stream id (never 0).
 std::string encode_genesis(uint64_t stream_id);

@@ -1,7 +1,9 @@
-// The small payloads: schema objects and the genesis.
+// The small payloads: schema registers, the genesis and a floor.
 //
-//   schema  := [ [type, name, table, sql, hlc, node, incarnation]* ]
+//   schema   := [ register* ]
+//   register := [ kind, dropped, position, table's id, version, into, id, name, body ]   ids and versions: three numbers each
 //   genesis := [ stream id ]
+//   floor   := [ seq, hlc ]
 #include "common/codec/frame.hpp"
 #include "common/codec/message.hpp"
 #include "common/codec/wire.hpp"
@@ -12,18 +14,19 @@ namespace {
 
 // SQLite takes statements of up to 10^9 bytes; a schema beyond this is not one.
 constexpr size_t kMaxSchemaBytes = size_t{256} << 20;
-constexpr size_t kMaxGenesisBytes = 64;
-constexpr uint32_t kObjectFields = 7;
+constexpr size_t kMaxNumbersBytes = 64;  // a genesis, a floor
+constexpr uint32_t kNumbers = 12;
+constexpr uint32_t kTexts = 3;
 
 struct SchemaVisitor : RefusingVisitor {
-  std::vector<SchemaObject> objects;
+  std::vector<SchemaRegister> registers;
   int depth = 0;
   uint32_t field = 0;
 
   bool start_array(uint32_t count) {
-    if (++depth == 1) return true;  // objects are counted as they come, not reserved on the word of a header
-    if (depth != 2 || count != kObjectFields) return false;
-    objects.emplace_back();
+    if (++depth == 1) return true;  // registers are counted as they come, not reserved on the word of a header
+    if (depth != 2 || count != kNumbers + kTexts) return false;
+    registers.emplace_back();
     field = 0;
     return true;
   }
@@ -33,17 +36,39 @@ struct SchemaVisitor : RefusingVisitor {
     return true;
   }
 
-  bool visit_str(const char* data, uint32_t size) {
-    if (depth != 2 || field > 3) return false;
-    SchemaObject& object = objects.back();
-    std::string* const fields[] = {&object.type, &object.name, &object.table, &object.sql};
-    fields[field++]->assign(data, size);
-    return true;
+  bool visit_positive_integer(uint64_t value) {
+    if (depth != 2 || field >= kNumbers) return false;
+    SchemaRegister& into = registers.back();
+    const uint32_t at = field++;
+    switch (at) {
+      case 0:
+        into.kind = static_cast<SchemaKind>(value);
+        return value >= static_cast<uint64_t>(SchemaKind::table) && value <= static_cast<uint64_t>(SchemaKind::object);
+      case 1: into.dropped = value != 0; return value <= 1;
+      case 2: into.position = static_cast<int64_t>(value); return value <= kMaxInt63;
+      case 3: case 4: case 5: return set_version_field(into.table, at - 3, value);
+      case 6: case 7: case 8: return set_version_field(into.version, at - 6, value);
+      default: return set_version_field(into.into, at - 9, value);
+    }
   }
 
+  bool visit_str(const char* data, uint32_t size) {
+    if (depth != 2 || field < kNumbers) return false;
+    SchemaRegister& into = registers.back();
+    std::string* const texts[] = {&into.id, &into.name, &into.body};
+    texts[field++ - kNumbers]->assign(data, size);
+    return true;
+  }
+};
+
+struct FloorVisitor : RefusingVisitor {
+  Floor floor;
+  int at = 0;
+
+  bool start_array(uint32_t count) { return at++ == 0 && count == 2; }
   bool visit_positive_integer(uint64_t value) {
-    if (depth != 2 || field < 4) return false;
-    return set_version_field(objects.back().id, field++ - 4, value);
+    (at == 1 ? floor.seq : floor.hlc.value) = value;
+    return at++ <= 2 && value <= kMaxInt63;
   }
 };
 
@@ -60,17 +85,21 @@ struct GenesisVisitor : RefusingVisitor {
 
 }  // namespace
 
-Result<std::string> encode_schema(const std::vector<SchemaObject>& objects) {
+Result<std::string> encode_schema(const std::vector<SchemaRegister>& registers) {
   msgpack::sbuffer raw;
   Packer out(raw);
-  out.pack_array(static_cast<uint32_t>(objects.size()));
-  for (const SchemaObject& object : objects) {
-    out.pack_array(kObjectFields);
-    pack_text(out, object.type);
-    pack_text(out, object.name);
-    pack_text(out, object.table);
-    pack_text(out, object.sql);
-    pack_version(out, object.id);
+  out.pack_array(static_cast<uint32_t>(registers.size()));
+  for (const SchemaRegister& one : registers) {
+    out.pack_array(kNumbers + kTexts);
+    out.pack_uint8(static_cast<uint8_t>(one.kind));
+    out.pack_uint8(one.dropped ? 1 : 0);
+    out.pack_uint64(static_cast<uint64_t>(one.position));
+    pack_version(out, one.table);
+    pack_version(out, one.version);
+    pack_version(out, one.into);
+    pack_text(out, one.id);
+    pack_text(out, one.name);
+    pack_text(out, one.body);
     if (raw.size() > kMaxSchemaBytes) {
       return make_error(Errc::bad_input, "encode schema: larger than " + std::to_string(kMaxSchemaBytes) + " bytes");
     }
@@ -78,11 +107,24 @@ Result<std::string> encode_schema(const std::vector<SchemaObject>& objects) {
   return compress({view(raw)});
 }
 
-Result<std::vector<SchemaObject>> decode_schema(std::string_view payload) {
+Result<std::vector<SchemaRegister>> decode_schema(std::string_view payload) {
   TRY_ASSIGN(const Buffer raw, decompress(payload, kMaxSchemaBytes));
   SchemaVisitor visitor;
   if (!parse_whole(raw.view(), visitor)) return make_error(Errc::corrupt, "schema does not decode");
-  return std::move(visitor.objects);
+  return std::move(visitor.registers);
+}
+
+std::string encode_floor(const Floor& floor) {
+  msgpack::sbuffer raw;
+  Packer(raw).pack_array(2).pack_uint64(floor.seq).pack_uint64(floor.hlc.value);
+  return *compress({view(raw)});
+}
+
+Result<Floor> decode_floor(std::string_view payload) {
+  TRY_ASSIGN(const Buffer raw, decompress(payload, kMaxNumbersBytes));
+  FloorVisitor visitor;
+  if (!parse_whole(raw.view(), visitor)) return make_error(Errc::corrupt, "floor does not decode");
+  return visitor.floor;
 }
 
 std::string encode_genesis(uint64_t stream_id) {
@@ -92,7 +134,7 @@ std::string encode_genesis(uint64_t stream_id) {
 }
 
 Result<uint64_t> decode_genesis(std::string_view payload) {
-  TRY_ASSIGN(const Buffer raw, decompress(payload, kMaxGenesisBytes));
+  TRY_ASSIGN(const Buffer raw, decompress(payload, kMaxNumbersBytes));
   GenesisVisitor visitor;
   if (!parse_whole(raw.view(), visitor)) return make_error(Errc::corrupt, "genesis does not decode");
   return visitor.id;

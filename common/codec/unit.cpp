@@ -1,6 +1,6 @@
 // The rows payload:
 //
-//   [ more,
+//   [ more, base,
 //     [ hlc, node, incarnation, ... ],                            versions, three numbers each
 //     [ [hlc, node, incarnation, name, column*]* ],               tables
 //     rows,                                                       how many
@@ -58,6 +58,10 @@ class UnitVisitor : public RefusingVisitor {
     if (section_ == kTables && depth_ == 3) {
       return field_ < 3 && set_version_field(unit_.tables.back().id, field_++, value);
     }
+    if (section_ == kBase) {
+      unit_.base = value;
+      return value <= kMaxInt63 && next(kBase);
+    }
     rows_ = value;
     return next(kRows) && value <= max_count_ / kRowFields;
   }
@@ -87,7 +91,7 @@ class UnitVisitor : public RefusingVisitor {
 
   bool start_array(uint32_t count) {
     switch (depth_++) {
-      case 0: return count == 5;
+      case 0: return count == 6;
       case 1: return count <= max_count_ && start_section(count);
       case 2:
         if (section_ != kTables || count < 4) return false;
@@ -106,7 +110,7 @@ class UnitVisitor : public RefusingVisitor {
   }
 
  private:
-  enum Section : uint8_t { kMore, kVersions, kTables, kRows, kCells, kEnd };
+  enum Section : uint8_t { kMore, kBase, kVersions, kTables, kRows, kCells, kEnd };
 
   // Section `expected` is read.
   bool next(uint8_t expected) {
@@ -250,13 +254,14 @@ size_t UnitWriter::rows() const { return state_->rows; }
 
 size_t UnitWriter::raw_bytes() const { return state_->versions.size() + state_->tables.size() + state_->cells.size(); }
 
-Result<std::string> UnitWriter::finish(bool more) {
+Result<std::string> UnitWriter::finish(bool more, StreamSeq base) {
   const std::unique_ptr<State> state = std::move(state_);
   assert(state->values_left == 0 && "the last row has all its values");
   msgpack::sbuffer head;
   Packer out(head);
-  out.pack_array(5);
+  out.pack_array(6);
   more ? out.pack_true() : out.pack_false();
+  out.pack_uint64(base);
   pack_array32(head, state->version_count * 3);
   head.write(state->versions.data(), state->versions.size());
   pack_array32(head, static_cast<uint32_t>(state->columns.size()));

@@ -13,9 +13,12 @@ namespace {
 
 constexpr uint8_t kBlob = 0x01;
 constexpr uint8_t kText = 0x02;
-constexpr uint8_t kZero = 0x14;  // 0x0c to 0x1c: integers of up to eight bytes either way
 constexpr uint8_t kReal = 0x21;
 constexpr uint8_t kRowid = 0x30;
+constexpr uint8_t kNegative = 0x3f;  // less the bytes that follow
+constexpr uint8_t kSmall = 0x40;     // from here on: not negative
+constexpr uint8_t kLarge = 0xf8;     // kLargeBytes bytes follow; 0xf9: one more
+constexpr int kLargeBytes = 5;
 
 constexpr std::string_view kEscape("\0\xff", 2);  // a zero byte inside text or blob
 
@@ -37,12 +40,27 @@ int significant_bytes(uint64_t value) {
   return n;
 }
 
+// Small integers share the tag's byte: `more` bytes follow it, so six bits of it are the number's, then five, four, three.
+constexpr uint64_t small_limit(int more) { return uint64_t{1} << (more == 0 ? 6 : more * 7 + 7); }
+constexpr uint64_t small_tag(int more) { return more == 0 ? kSmall : uint64_t{0xff00} >> more & 0xff; }
+
 void append_integer(std::string& out, int64_t value) {
   // Two's complement makes -value of INT64_MIN well defined as unsigned.
   const uint64_t magnitude = value < 0 ? ~static_cast<uint64_t>(value) + 1 : static_cast<uint64_t>(value);
   const int n = significant_bytes(magnitude);
-  out.push_back(static_cast<char>(value < 0 ? kZero - n : kZero + n));
-  append_big_endian(out, value < 0 ? ~magnitude : magnitude, n);
+  if (value < 0) {
+    out.push_back(static_cast<char>(kNegative - n));
+    append_big_endian(out, ~magnitude, n);
+    return;
+  }
+  for (int more = 0; more < kLargeBytes; ++more) {
+    if (magnitude < small_limit(more)) {
+      append_big_endian(out, magnitude | small_tag(more) << (more * 8), more + 1);
+      return;
+    }
+  }
+  out.push_back(static_cast<char>(kLarge + std::max(n, kLargeBytes) - kLargeBytes));
+  append_big_endian(out, magnitude, std::max(n, kLargeBytes));
 }
 
 void append_escaped(std::string& out, uint8_t tag, std::string_view bytes) {
@@ -68,22 +86,8 @@ class Reader {
   void skip() { rest_.remove_prefix(1); }
 
   bool integer(int64_t& out) {
-    if (empty() || peek() < kZero - 8 || peek() > kZero + 8) return false;
-    const int tag = peek();
-    skip();
-    const int n = tag < kZero ? kZero - tag : tag - kZero;
-    uint64_t raw = 0;
-    if (!big_endian(n, raw)) return false;
-    if (tag < kZero) {
-      const uint64_t mask = n == 8 ? ~uint64_t{0} : (uint64_t{1} << (n * 8)) - 1;
-      const uint64_t magnitude = ~raw & mask;
-      if (significant_bytes(magnitude) != n || magnitude > uint64_t{1} << 63) return false;
-      out = static_cast<int64_t>(~magnitude + 1);
-      return true;
-    }
-    if (significant_bytes(raw) != n || raw > static_cast<uint64_t>(INT64_MAX)) return false;
-    out = static_cast<int64_t>(raw);
-    return true;
+    if (empty() || peek() < kNegative - 8 || peek() == kNegative) return false;
+    return peek() < kNegative ? negative(out) : natural(out);
   }
 
   bool real(double& out) {
@@ -121,6 +125,37 @@ class Reader {
   }
 
  private:
+  bool negative(int64_t& out) {
+    const int n = kNegative - peek();
+    skip();
+    uint64_t raw = 0;
+    if (!big_endian(n, raw)) return false;
+    const uint64_t mask = n == 8 ? ~uint64_t{0} : (uint64_t{1} << (n * 8)) - 1;
+    const uint64_t magnitude = ~raw & mask;
+    if (significant_bytes(magnitude) != n || magnitude > uint64_t{1} << 63) return false;
+    out = static_cast<int64_t>(~magnitude + 1);
+    return true;
+  }
+
+  bool natural(int64_t& out) {
+    int more = 0;
+    while (more < kLargeBytes - 1 && peek() >= small_tag(more + 1)) ++more;
+    uint64_t raw = 0;
+    uint64_t least = more == 0 ? 0 : small_limit(more - 1);
+    if (peek() < kLarge) {
+      if (!big_endian(more + 1, raw)) return false;
+      raw &= small_limit(more) - 1;
+    } else {
+      const int n = peek() - kLarge + kLargeBytes;
+      skip();
+      if (n > 8 || !big_endian(n, raw)) return false;
+      least = n == kLargeBytes ? small_limit(kLargeBytes - 1) : uint64_t{1} << ((n - 1) * 8);
+    }
+    if (raw < least || raw > static_cast<uint64_t>(INT64_MAX)) return false;  // not the shortest form, or no int64
+    out = static_cast<int64_t>(raw);
+    return true;
+  }
+
   bool big_endian(int n, uint64_t& out) {
     if (rest_.size() < static_cast<size_t>(n)) return false;
     for (int i = 0; i < n; ++i) out = out << 8 | static_cast<uint8_t>(rest_[static_cast<size_t>(i)]);

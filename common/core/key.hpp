@@ -3,14 +3,20 @@
 //
 //   key     := part+
 //   part    := integer | real | text | blob | rowid
-//   integer := (0x14 + n) n bytes big-endian           value >= 0, n = 0 to 8 significant bytes
-//            | (0x14 - n) n bytes of ~(-value)         value < 0, so that byte order is number order
+//   blob    := 0x01 bytes, 00 written as 00 FF, then 00
+//   text    := 0x02 likewise
 //   real    := 0x21 8 bytes, sign-flipped big-endian   only what is not exactly an int64
-//   text    := 0x02 bytes, 00 written as 00 FF, then 00
-//   blob    := 0x01 likewise
 //   rowid   := 0x30 integer(origin node) integer(rowid there)
+//   integer := (0x3f - n) n bytes of ~(-value)         value < 0, n = 1 to 8 significant bytes
+//            | 01xxxxxx                                value >= 0: as UTF-8 does, the first byte says how many follow
+//            | 10xxxxxx 1 byte                         below 2^14
+//            | 110xxxxx 2 bytes                        below 2^21
+//            | 1110xxxx 3 bytes                        below 2^28
+//            | 11110xxx 4 bytes                        below 2^35
+//            | (0xf8 - 5 + n) n bytes                  n = 5 to 8 significant bytes
 //
-// Integer keys that grow give bytes that grow, so the version table is appended to, not scattered over.
+// The shortest form, always, and big-endian: integer keys that grow give bytes that grow, so the version table is appended
+// to, not scattered over. Every row has its key here a second time, so a byte counts: 100,000 takes three.
 #pragma once
 
 #include <string>

@@ -26,6 +26,7 @@ struct UnitRow {
   Op op = Op::insert;
   std::string_view key;     // canonical key bytes (core/key.hpp)
   uint32_t first_value = 0; // index into Unit::values; columns.size() of them, none for a remove
+  StreamSeq seq = 0;        // not sent. Of a snapshot's row: the last message that touched it; 0: the message at hand
 };
 
 // Views borrow from whoever decoded the unit (codec::DecodedUnit owns both).
@@ -33,19 +34,21 @@ struct Unit {
   Origin origin;        // who publishes: its units are numbered from 1 and applied in that order
   uint64_t number = 0;
   bool more = false;    // a larger transaction goes on in the next unit (beyond atomic_rows)
+  StreamSeq base = 0;   // what the sender had applied when it drained: below the floor, the unit is refused everywhere
   std::vector<Version> versions;  // of the rows; another node's when history is published again
   std::vector<UnitTable> tables;
   std::vector<UnitRow> rows;
   std::vector<ValueView> values;
 };
 
-// Schema objects, in the order in which they can be created.
-struct SchemaObject {
-  std::string type;   // table, index, view, trigger (as in sqlite_schema)
-  std::string name;
-  std::string table;  // tbl_name
-  std::string sql;
-  Version id;         // tables: the permanent id; others: the version that wrote it
+// Row::seq of a snapshot's row that its taker had not seen in the stream.
+inline constexpr StreamSeq kNotInStream = UINT64_MAX;
+
+// Every member had applied `seq`: tombstones up to it go, and with them the right to send what was drained before it.
+struct Floor {
+  StreamSeq seq = 0;
+  Hlc hlc;  // the highest among the tombstones that go
+  auto operator<=>(const Floor&) const = default;
 };
 
 }  // namespace marmot

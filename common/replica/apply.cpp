@@ -1,6 +1,7 @@
 // Apply: messages of the stream become rows (DESIGN "Apply").
 #include <algorithm>
 
+#include "common/base/mutation.hpp"
 #include "common/core/row_hash.hpp"
 #include "common/replica/engine.hpp"
 #include "sql.hpp"
@@ -25,6 +26,14 @@ bool stops_table(const Error& error) {
 
 // With `retry`, the unit's other tables have had their rows.
 Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, StreamSeq seq, ApplyResult& result, const Retry* retry) {
+  if (retry == nullptr && unit.base < state.floor.seq) {  // floor.cpp
+    log(LogLevel::info, "message " + std::to_string(seq) + ": its sender, node " + std::to_string(unit.origin.node.value) +
+                            ", did not know of the deletions up to message " + std::to_string(state.floor.seq) + ": it sends what is left again");
+    if (unit.origin != self) return ok();
+    state.start_outbox();
+    result.refused = true;
+    return ok();
+  }
   std::vector<std::vector<const UnitRow*>> by_table(unit.tables.size());
   for (const UnitRow& row : unit.rows) {
     if (retry != nullptr) {
@@ -38,8 +47,14 @@ Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, Str
   bool waits = false;
   for (size_t i = 0; i < unit.tables.size(); ++i) {
     const UnitTable& wanted = unit.tables[i];
-    if (by_table[i].empty() || not_ours.count(fold_name(wanted.name)) != 0) continue;
-    Table* const table = table_by_name(wanted.name);
+    if (by_table[i].empty()) continue;
+    const Target target = target_of(wanted);
+    if (target.to == Target::To::nowhere) continue;
+    if (target.to == Target::To::dropped) {
+      if (retry == nullptr) TRY(keep_late_rows(unit, by_table[i], wanted));
+      continue;
+    }
+    Table* const table = target.table;
     if (retry != nullptr && table != retry->table) continue;
     if (table == nullptr) {
       log(LogLevel::error, "message " + std::to_string(seq) + ": no table " + wanted.name + " here: its rows wait apart");
@@ -47,13 +62,16 @@ Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, Str
       continue;
     }
     if (table->running()) {
-      auto map = table->map_columns(wanted.columns);
-      if (!map) {
-        TRY(stop(*table, "a message holds other columns than the table here has; bring both to one schema and restart the agent"));
-      } else if (auto done = apply_rows(unit, by_table[i], *table, std::move(*map), seq, result); !done) {
+      const std::vector<int> map = table->map_columns(wanted.columns);
+      std::deque<std::string> keys;
+      const std::vector<UnitRow> rows = present_keys(unit, by_table[i], *table, map, keys);
+      std::vector<const UnitRow*> present;
+      for (const UnitRow& row : rows) present.push_back(&row);
+      if (auto done = apply_rows(unit, present, *table, map, seq, result); !done) {
         if (!stops_table(done.error()) || !db.in_transaction()) return done;
         TRY(stop(*table, done.error().message + "; resolve it in this file, the table then resumes by itself"));
       }
+      if (mutated(Mutation::parts_singly)) TRY(db.exec("COMMIT; BEGIN IMMEDIATE"));
     }
     waits = waits || !table->running();
   }
@@ -78,10 +96,14 @@ Status Replica::Impl::apply_payload(const Envelope& envelope, std::string_view p
     return quarantine(Incoming{seq, env.now(), {}, std::string(payload)}, error.message);
   };
   if (envelope.kind == Kind::schema) {
-    auto objects = codec::decode_schema(payload);
-    if (!objects && objects.error().code == Errc::corrupt) return corrupt(objects.error());
-    TRY(objects);
-    return apply_schema(*objects, seq, envelope.origin);
+    auto registers_sent = codec::decode_schema(payload);
+    if (!registers_sent && registers_sent.error().code == Errc::corrupt) return corrupt(registers_sent.error());
+    TRY(registers_sent);
+    return apply_schema(*registers_sent, seq);
+  }
+  if (envelope.kind == Kind::floor) {
+    const auto floor = codec::decode_floor(payload);
+    return floor ? apply_floor(*floor) : corrupt(floor.error());
   }
   auto decoded = codec::decode_unit(envelope, payload);
   if (!decoded && decoded.error().code == Errc::corrupt) return corrupt(decoded.error());
@@ -89,52 +111,80 @@ Status Replica::Impl::apply_payload(const Envelope& envelope, std::string_view p
   return apply_unit(decoded->unit, payload, seq, result, nullptr);
 }
 
+// The parts of one unit joined, where all are here.
+Result<std::optional<Replica::Impl::StagedUnit>> Replica::Impl::staged_unit(const Origin& origin, uint64_t number) {
+  TRY_ASSIGN(Statement* const parts, store.statement(sql::kStagedParts));
+  parts->bind(1, static_cast<int64_t>(origin.node.value)).bind(2, static_cast<int64_t>(origin.incarnation.value));
+  parts->bind(3, static_cast<int64_t>(number));
+  StagedUnit unit;
+  bool whole = false;
+  for (int64_t expected = 0;; ++expected) {
+    TRY_ASSIGN(const bool more, parts->step());
+    if (!more) break;
+    if (parts->integer(2) == kDeadPart) unit.dead = true;  // a part of it is in quarantine
+    if (unit.dead || parts->integer(0) != expected) break;
+    unit.payload.append(parts->blob(3));
+    unit.kind = static_cast<Kind>(parts->integer(2));
+    whole = parts->integer(1) != 0;
+  }
+  parts->reset();
+  if (!whole && !unit.dead) return std::optional<StagedUnit>{};
+  return std::optional<StagedUnit>{std::move(unit)};
+}
+
 // Units that are whole and whose turn has come.
 Status Replica::Impl::apply_staged(const Origin& origin, StreamSeq seq, ApplyResult& result) {
   for (;;) {
     TRY_ASSIGN(const auto row, store.origin(origin));
     const uint64_t next = row.unit + 1;
-    TRY_ASSIGN(Statement* const parts, store.statement(sql::kStagedParts));
-    const auto node = static_cast<int64_t>(origin.node.value);
-    const auto incarnation = static_cast<int64_t>(origin.incarnation.value);
-    parts->bind(1, node).bind(2, incarnation).bind(3, static_cast<int64_t>(next));
-    std::string payload;
-    bool whole = false, dead = false;
-    Envelope envelope{Kind::rows, origin, next, 0, true, {}};
-    for (int64_t expected = 0;; ++expected) {
-      TRY_ASSIGN(const bool more, parts->step());
-      if (!more) break;
-      if (parts->integer(2) == kDeadPart) dead = true;  // a part of it is in quarantine
-      if (dead || parts->integer(0) != expected) break;
-      payload.append(parts->blob(3));
-      envelope.kind = static_cast<Kind>(parts->integer(2));
-      whole = parts->integer(1) != 0;
-    }
-    parts->reset();
-    if (!whole && !dead) return ok();
-    if (!dead) TRY(apply_payload(envelope, payload, seq, result));
+    TRY_ASSIGN(const auto unit, staged_unit(origin, next));
+    if (!unit) return ok();
+    if (!unit->dead) TRY(apply_payload(Envelope{unit->kind, origin, next, 0, true, {}}, unit->payload, seq, result));
     TRY(store.set_unit(origin, next));
     TRY_ASSIGN(Statement* const drop, store.statement(sql::kDropStaged));
-    drop->bind(1, node).bind(2, incarnation).bind(3, static_cast<int64_t>(next));
+    drop->bind(1, static_cast<int64_t>(origin.node.value)).bind(2, static_cast<int64_t>(origin.incarnation.value));
+    drop->bind(3, static_cast<int64_t>(next));
     TRY(drop->run());
   }
+}
+
+// A node begins a new life: what its former ones had on the way is over. Units that are whole are applied, though one before
+// them never came (its rows were sent again, or are lost with the file that had them); halves go.
+Status Replica::Impl::end_former_lives(const Origin& now, StreamSeq seq, ApplyResult& result) {
+  std::vector<std::pair<uint64_t, uint64_t>> units;  // incarnation, number
+  TRY_ASSIGN(Statement* const staged, store.statement(sql::kFormerUnits));
+  staged->bind(1, static_cast<int64_t>(now.node.value)).bind(2, static_cast<int64_t>(now.incarnation.value));
+  for (;;) {
+    TRY_ASSIGN(const bool more, staged->step());
+    if (!more) break;
+    units.emplace_back(static_cast<uint64_t>(staged->integer(0)), static_cast<uint64_t>(staged->integer(1)));
+  }
+  for (const auto& [incarnation, number] : units) {
+    const Origin former{now.node, Incarnation{incarnation}};
+    TRY_ASSIGN(const auto unit, staged_unit(former, number));
+    if (!unit || unit->dead) continue;
+    TRY(apply_payload(Envelope{unit->kind, former, number, 0, true, {}}, unit->payload, seq, result));
+    TRY(store.set_unit(former, number));
+  }
+  if (units.empty()) return ok();
+  TRY_ASSIGN(Statement* const drop, store.statement(sql::kDropFormerLives));
+  drop->bind(1, static_cast<int64_t>(now.node.value)).bind(2, static_cast<int64_t>(now.incarnation.value));
+  return drop->run();
 }
 
 Status Replica::Impl::apply_envelope(const Envelope& envelope, const Incoming& message, ApplyResult& result) {
   const Origin& origin = envelope.origin;
   TRY_ASSIGN(auto row, store.origin(origin));
   if (row.unit == 0) {
-    // A new life: what its former ones left half sent, it sends again.
-    TRY_ASSIGN(Statement* const drop, store.statement(sql::kDropFormerLives));
-    drop->bind(1, static_cast<int64_t>(origin.node.value)).bind(2, static_cast<int64_t>(origin.incarnation.value));
-    TRY(drop->run());
+    TRY(end_former_lives(origin, message.seq, result));
     if (state.trimmed && envelope.number > 1) {  // its first units are no longer in the stream
       TRY(store.set_unit(origin, envelope.number - 1));
       row.unit = envelope.number - 1;
     }
   }
   if (envelope.number <= row.unit) return ok();  // delivered before
-  if (envelope.number == row.unit + 1 && envelope.part == 0 && envelope.last) {
+  const bool next = envelope.number == row.unit + 1 || mutated(Mutation::units_out_of_order);
+  if (next && envelope.part == 0 && envelope.last) {
     TRY(apply_payload(envelope, envelope.slice, message.seq, result));
     TRY(store.set_unit(origin, envelope.number));
     return apply_staged(origin, message.seq, result);
@@ -178,13 +228,18 @@ Result<ApplyResult> Replica::apply(std::deque<Incoming>& queue, bool polite) {
   std::optional<Error> newer;
   TRY(impl.write(polite, &result.held_us, [&]() -> Status {
     const int64_t began = impl.env.monotonic_us();
-    for (bool more = true; more;) {  // all of it: what is not drained has no version to win by
+    for (bool more = !mutated(Mutation::skipped_drain); more;) {  // all of it: what is not drained has no version to win by
       more = false;
       TRY(impl.drain_log(result.units, impl.tracing ? &result.changes : nullptr, &more));
     }
     for (const Incoming& message : queue) {
       TRY(impl.give_way());
       if (message.seq > impl.state.position.seq) {
+        if (mutated(Mutation::cursor_elsewhere)) {
+          TRY(impl.store.set_meta(meta::kCursorSeq, static_cast<int64_t>(message.seq)));
+          TRY(impl.store.set_meta(meta::kCursorMsgId, message.msg_id));
+          TRY(impl.db.exec("COMMIT; BEGIN IMMEDIATE"));
+        }
         Status done = impl.apply_message(message, result);
         if (!done && done.error().code == Errc::newer_format) {
           newer = std::move(done).error().in("message " + std::to_string(message.seq));

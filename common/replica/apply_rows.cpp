@@ -1,5 +1,7 @@
 // The rows of one unit for one table: which win, and how they are written (DESIGN "Apply").
+#include "common/base/mutation.hpp"
 #include "common/replica/engine.hpp"
+#include "common/replica/shelf.hpp"
 #include "sql.hpp"
 
 namespace marmot::replica {
@@ -13,9 +15,9 @@ struct Winner {
   const UnitRow* row = nullptr;
   Version version;
   uint64_t hash = 0;
-  bool had_register = false;
-  bool was_live = false;
-  bool same_content = false;  // only the version moves
+  std::optional<Register> before;
+  bool was_visible = false;
+  bool same_content = false;  // visible, and only the version moves
 };
 
 // The rows of one unit for one table, decided and written.
@@ -27,21 +29,30 @@ class TableApply {
   Status run(const std::vector<const UnitRow*>& rows) {
     for (const UnitRow* row : rows) TRY(decide(*row));
     if (winners_.empty()) return ok();
-    // In place first: rows that keep their key are updated. A unique index in the way (a value swap) needs every changing
-    // row taken out before any is put in.
-    Status written = in_savepoint([&] { return write_in_place(); });
-    if (!written && (written.error().detail & 0xff) == SQLITE_CONSTRAINT && !table_.info.unique.empty()) {
-      written = in_savepoint([&] { return take_out_and_put_in(); });
-    }
+    // In place first: rows that keep their key are updated. Where a unique index is in the way, or a row comes from the
+    // shelf, who is visible has to be settled.
+    Status written = shelf_touched_ ? Status(make_error(Errc::constraint, "")) : in_savepoint([&] { return write_in_place(); });
+    if (!written && written.error().code == Errc::constraint) written = in_savepoint([&] { return write_settled(); });
     TRY(written);
-    for (const Winner& winner : winners_) TRY(keep_version(winner));
-    return ok();
+    return impl_.settle_freed();
   }
 
  private:
-  void values_of(const UnitRow& row, std::vector<ValueView>& out) const {
+  // The last message that touched the row.
+  std::optional<StreamSeq> seq_of(const UnitRow& row) const {
+    if (row.seq == kNotInStream) return std::nullopt;
+    return row.seq != 0 ? row.seq : seq_;
+  }
+
+  // As the table will hold them.
+  void values_of(const UnitRow& row, std::vector<ValueView>& out) {
     out.clear();
-    for (const int column : map_) out.push_back(unit_.values[row.first_value + static_cast<size_t>(column)]);
+    for (size_t i = 0; i < map_.size(); ++i) {
+      const int column = map_[i];
+      const ValueView value = table_.value_for(i, column < 0 ? nullptr : &unit_.values[row.first_value + static_cast<size_t>(column)]);
+      const Affinity affinity = table_.info.columns[static_cast<size_t>(table_.stored()[i])].affinity;
+      out.push_back(Coercer::may_change(affinity, value) ? impl_.coercer.stored(affinity, value, coerced_) : value);
+    }
   }
 
   Status decide(const UnitRow& row) {
@@ -53,18 +64,29 @@ class TableApply {
       winner.hash = table_.hash(values_);
     }
     if (!local && row.op != Op::remove) TRY(match_baseline_row(row, winner.hash, local));
+    if (local && impl_.pruned(*local)) {  // as on the nodes that have deleted it already
+      winner.before = *local;
+      winners_.push_back(winner);
+      return ok();
+    }
     if (local) {
-      const bool both_insert = row.op == Op::insert && local->live() && local->origin_id != 0 &&
-                               local->version.origin.node != version.origin.node && local->hash != winner.hash;
-      if (both_insert) TRY(keep_conflict(row, version, *local));
-      if (version <= local->version) {
+      if (both_inserted(row, version, *local, winner.hash)) TRY(keep_both_inserted(row, version, *local));
+      const bool overwrites = mutated(Mutation::snapshot_overwrites) && impl_.merging != nullptr;
+      const bool stale = mutated(Mutation::version_check) || overwrites ? version == local->version
+                         : mutated(Mutation::node_tie_break) ? version.hlc < local->version.hlc || version == local->version
+                                                             : version <= local->version;
+      if (stale) {
         // Ours and unacknowledged stays so until its own message comes round.
-        if (local->seq || version == local->version) TRY(impl_.store.mark(table_.id, row.key, seq_));
+        if (const auto seq = seq_of(row); seq && (local->seq || version == local->version)) {
+          TRY(impl_.store.mark(table_.id, row.key, *seq));
+        }
+        if (local->shelved()) impl_.state.retire_due = true;
         return ok();
       }
-      winner.had_register = true;
-      winner.was_live = local->live();
-      winner.same_content = local->live() && row.op != Op::remove && local->hash == winner.hash;
+      winner.before = *local;
+      winner.was_visible = local->visible();
+      winner.same_content = local->visible() && row.op != Op::remove && local->hash == winner.hash;
+      shelf_touched_ = shelf_touched_ || local->shelved();
     }
     winners_.push_back(winner);
     return ok();
@@ -83,60 +105,55 @@ class TableApply {
     if (!here) return ok();
     TRY(table_.forget_rowid(own));
     TRY(table_.adopt_rowid(row.key, *here));
-    TRY_ASSIGN(Statement* const remove, impl_.store.statement(sql::kDeleteVersion));
-    remove->bind(1, table_.id).bind_blob(2, own);
-    TRY(remove->run());
+    TRY(impl_.store.remove(table_.id, own));
     TRY(impl_.drop_unique(table_, own));
     TRY(impl_.store.put(table_.id, row.key, false, Version{}, std::nullopt, hash, RowState::live));
     local = baseline;
     return ok();
   }
 
+  // What was inserted here and never acknowledged, or came as another node's. Ours without a sequence that is no insert has
+  // been in a stream that was lost; and a keyless row's name says which one node inserted it.
+  static bool both_inserted(const UnitRow& row, const Version& version, const Register& local, uint64_t hash) {
+    if (row.op != Op::insert || !local.live() || local.origin_id == 0 || local.hash == hash) return false;
+    if (local.version.origin.node == version.origin.node || (!local.seq && !is_inserted(local.state))) return false;
+    const auto key = decode_key(row.key);
+    return key && !key->is_rowid;
+  }
+
   // Two applications took the same id: the loser is kept in full.
-  Status keep_conflict(const UnitRow& row, const Version& incoming, const Register& local) {
+  Status keep_both_inserted(const UnitRow& row, const Version& incoming, const Register& local) {
+    std::vector<ValueView> here, arrived;
+    std::string storage;
+    TRY_ASSIGN(const bool there, impl_.read_row(table_, row.key, local, here, storage));
+    if (!there) return ok();
+    values_of(row, arrived);
     const bool incoming_wins = incoming > local.version;
-    std::vector<ValueView> loser;
-    if (incoming_wins) {
-      TRY_ASSIGN(const bool there, table_.read(row.key, loser));
-      if (!there) return ok();
-    } else {
-      values_of(row, loser);
-    }
-    std::string json = "{";
-    for (size_t i = 0; i < loser.size(); ++i) {
-      TRY_ASSIGN(Statement* const member, impl_.store.statement(sql::kJsonMember));
-      const std::string& name = table_.info.columns[static_cast<size_t>(table_.stored()[i])].name;
-      member->bind(1, name).bind(2, loser[i]);
-      TRY_ASSIGN(const bool made, member->step());
-      if (made) json += (i == 0 ? "" : ", ") + std::string(member->text(0));
-      member->reset();
-    }
-    json += "}";
-    const Version& winner = incoming_wins ? incoming : local.version;
-    const Version& lost = incoming_wins ? local.version : incoming;
-    TRY_ASSIGN(Statement* const insert, impl_.store.statement(sql::kConflict));
-    insert->bind(1, impl_.env.now()).bind(2, table_.info.name).bind_blob(3, row.key);
-    int at = 4;
-    for (const Version* version : {&winner, &lost}) {
-      insert->bind(at++, static_cast<int64_t>(version->hlc.value));
-      insert->bind(at++, static_cast<int64_t>(version->origin.node.value));
-      insert->bind(at++, static_cast<int64_t>(version->origin.incarnation.value));
-    }
-    insert->bind(at, json);
-    TRY(insert->run());
-    if (sqlite3_changes(impl_.db.get()) > 0) {
-      impl_.log(LogLevel::warn, "conflict: two nodes inserted " + table_.info.name + " " + describe_key(row.key) + "; node " +
-                                    std::to_string(winner.origin.node.value) + " wins, the other row is in marmot_conflicts");
-    }
-    return ok();
+    Conflict conflict;
+    conflict.kind = "insert";
+    conflict.table = table_.info.name;
+    conflict.key = row.key;
+    conflict.winner = incoming_wins ? incoming : local.version;
+    conflict.loser = incoming_wins ? local.version : incoming;
+    conflict.winner_row = impl_.json_of(table_, incoming_wins ? arrived : here);
+    conflict.loser_row = impl_.json_of(table_, incoming_wins ? here : arrived);
+    table_.release();
+    return impl_.keep_conflict(conflict);
   }
 
   template <class Body>
   Status in_savepoint(Body&& body) {
     TRY(impl_.db.exec("SAVEPOINT __marmot_apply"));
+    const int64_t shelved = impl_.state.shelved, conflicts = impl_.state.conflicts;
     Status done = body();
     if (!done && !impl_.db.in_transaction()) return done;  // SQLite itself rolled everything back (disk full)
-    if (!done) TRY(impl_.db.exec("ROLLBACK TO __marmot_apply"));
+    if (!done) {
+      TRY(impl_.db.exec("ROLLBACK TO __marmot_apply"));
+      impl_.state.shelved = shelved;
+      impl_.state.conflicts = conflicts;
+      impl_.freed.erase(table_.id);
+      impl_.store.forget();
+    }
     TRY(impl_.db.exec("RELEASE __marmot_apply"));
     return done;
   }
@@ -147,61 +164,61 @@ class TableApply {
 
   Status remove(const UnitRow& row) {
     if (auto done = table_.remove(row.key); !done) return failed(row, std::move(done).error());
-    // At once: the next insert may be given its rowid.
-    return row.op == Op::remove ? table_.forget_rowid(row.key) : ok();
+    return table_.forget_rowid(row.key);  // at once: the next insert may be given its rowid
   }
 
-  Status insert(const UnitRow& row, std::optional<int64_t> rowid) {
+  Status insert(const UnitRow& row) {
     values_of(row, values_);
-    if (auto done = table_.insert(row.key, values_, rowid); !done) return failed(row, std::move(done).error());
+    if (auto done = table_.insert(row.key, values_, std::nullopt); !done) return failed(row, std::move(done).error());
     return ok();
   }
 
   Status write_in_place() {
     for (const Winner& winner : winners_) {
-      if (winner.row->op == Op::remove && winner.was_live) TRY(remove(*winner.row));
+      if (winner.row->op == Op::remove && winner.was_visible) TRY(remove(*winner.row));
     }
     for (const Winner& winner : winners_) {
-      if (winner.row->op == Op::remove || !winner.was_live || winner.same_content) continue;
+      if (winner.row->op == Op::remove || !winner.was_visible || winner.same_content) continue;
       values_of(*winner.row, values_);
       if (auto done = table_.update(winner.row->key, values_); !done) return failed(*winner.row, std::move(done).error());
     }
     for (const Winner& winner : winners_) {
-      if (winner.row->op != Op::remove && !winner.was_live) TRY(insert(*winner.row, std::nullopt));
+      if (winner.row->op != Op::remove && !winner.was_visible) TRY(insert(*winner.row));
+    }
+    for (const Winner& winner : winners_) {
+      TRY(keep_version(winner));
+      if (winner.row->op == Op::remove) TRY(impl_.drop_unique(table_, winner.row->key));
+      else TRY(impl_.keep_unique(table_, winner.row->key));
     }
     return ok();
   }
 
-  Status take_out_and_put_in() {
-    std::vector<std::optional<int64_t>> rowids(winners_.size());
-    for (size_t i = 0; i < winners_.size(); ++i) {
-      if (!winners_[i].was_live || winners_[i].same_content) continue;
-      TRY_ASSIGN(rowids[i], table_.rowid_to_keep(winners_[i].row->key));
-      TRY(remove(*winners_[i].row));
-    }
-    // Rows that go back under their rowid first: SQLite may choose that very rowid for a new one.
-    for (const bool back : {true, false}) {
-      for (size_t i = 0; i < winners_.size(); ++i) {
-        const Winner& winner = winners_[i];
-        if (winner.row->op == Op::remove || winner.same_content || rowids[i].has_value() != back) continue;
-        TRY(insert(*winner.row, rowids[i]));
+  // All changing rows out, then in again as the rule has it (shelf.hpp).
+  Status write_settled() {
+    Settle settle(impl_, table_);
+    for (const Winner& winner : winners_) {
+      if (!winner.before || winner.same_content) continue;
+      // An update knew the row; a delete or an insert of its key may not have seen what waits here.
+      if (winner.before->shelved() && winner.row->op != Op::update && winner.before->hash != winner.hash) {
+        TRY(impl_.keep_shelved_row(table_, winner.row->key, *winner.before, "", nullptr, "", ""));
       }
+      TRY(settle.take_out(winner.row->key, *winner.before));
+      if (winner.row->op == Op::remove) TRY(table_.forget_rowid(winner.row->key));
     }
-    return ok();
+    for (const Winner& winner : winners_) {
+      TRY(keep_version(winner));
+      if (winner.row->op == Op::remove || winner.same_content) continue;
+      settle.put_in(winner.row->key, winner.version, RowState::live,
+                    [this, row = winner.row](std::vector<ValueView>& values) { values_of(*row, values); });
+    }
+    return settle.run();
   }
 
   Status keep_version(const Winner& winner) {
     const UnitRow& row = *winner.row;
-    const bool live = row.op != Op::remove;
-    TRY(impl_.store.put(table_.id, row.key, winner.had_register, winner.version, seq_, winner.hash,
-                         live ? RowState::live : RowState::dead));
-    impl_.state.clock.observe(winner.version.hlc);
-    const std::string key(row.key);
-    if (live) {
-      TRY(impl_.keep_unique(table_, key));
-    } else {
-      TRY(impl_.drop_unique(table_, key));
-    }
+    TRY(impl_.store.put(table_.id, row.key, winner.before.has_value(), winner.version, seq_of(row), winner.hash,
+                        row.op != Op::remove ? RowState::live : RowState::dead));
+    if (!mutated(Mutation::hlc_not_raised)) impl_.state.clock.observe(winner.version.hlc);
     ++result_.rows_changed;
     if (impl_.tracing) {
       result_.changes.push_back(Change{true, table_.info.name, row.op, describe_key(row.key), winner.version, seq_});
@@ -216,7 +233,9 @@ class TableApply {
   StreamSeq seq_;
   ApplyResult& result_;
   std::vector<Winner> winners_;
+  bool shelf_touched_ = false;  // one of them is on the shelf
   std::vector<ValueView> values_;
+  std::deque<std::string> coerced_;
 };
 
 }  // namespace

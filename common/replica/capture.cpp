@@ -1,3 +1,4 @@
+#include "common/base/mutation.hpp"
 #include "common/replica/capture.hpp"
 
 #include <algorithm>
@@ -112,7 +113,9 @@ std::vector<Object> objects_of(const TableInfo& table, int64_t id) {
     out.push_back(std::move(object));
   };
   add("insert", sql::kInsertTrigger);
-  add("update", sql::kUpdateTrigger);
+  // The second INSERT is the one that logs the old key.
+  const std::string_view update = sql::kUpdateTrigger;
+  add("update", mutated(Mutation::old_key_unlogged) ? std::string(update.substr(0, update.rfind("  INSERT"))) + "END" : std::string(update));
   add("delete", sql::kDeleteTrigger);
   if (table.key_kind == KeyKind::rowid) add("keep", sql::kKeepIndex);
   return out;
@@ -271,7 +274,7 @@ Status unwatch(sqlite::Database& db, std::string_view name) {
   if (!*registered) return make_error(Errc::not_found, verb + ": it is not watched");
   const std::string id = std::to_string((*registered)->id);
   TRY_IN(verb, drop_objects(db, "__marmot_" + id + "_*"));
-  for (const std::string_view table : {"log", "version", "unique", "rowid"}) {
+  for (const std::string_view table : {"log", "parked", "version", "unique", "shelf", "rowid"}) {
     TRY_IN(verb, db.exec("DELETE FROM main.__marmot_" + std::string(table) + " WHERE tbl = " + id));
   }
   TRY_IN(verb, db.exec("DELETE FROM main.__marmot_table WHERE id = " + id));

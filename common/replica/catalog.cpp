@@ -105,16 +105,30 @@ Result<RawColumns> read_columns(sqlite::Database& db, TableInfo& table) {
     if (!more) break;
     Column column;
     column.name = rows.text(0);
-    column.seed = column_seed(column.name);
+    column.id = fold(column.name);
+    column.seed = column_seed(column.id);
+    column.not_null = rows.integer(2) != 0 && rows.integer(4) == 0;
     column.generated = rows.integer(5) >= 2;  // 2 virtual, 3 stored
     affinities.emplace_back(strict && same_name(rows.text(1), "any") ? "BLOB" : affinity(rows.text(1)));
-    column.numeric_default = affinities.back() != "TEXT" && affinities.back() != "BLOB";
+    if (affinities.back() == "TEXT") column.affinity = Affinity::text;
+    else if (affinities.back() == "REAL") column.affinity = Affinity::real;
+    else if (affinities.back() != "BLOB") column.affinity = Affinity::number;
     if (!column.generated) column.default_sql = rows.text(3);
     if (rows.integer(4) != 0) key[rows.integer(4)] = static_cast<int>(table.columns.size());
     out.not_null.push_back(rows.integer(2) != 0);
     table.columns.push_back(std::move(column));
   }
   TRY(evaluate_defaults(table.columns, affinities));
+  for (size_t i = 0; i < table.columns.size(); ++i) {
+    Column& column = table.columns[i];
+    if (!column.not_null || column.default_value.type != ValueType::null) continue;
+    switch (column.affinity) {
+      case Affinity::text: column.default_value = ValueView::of_text(""); break;
+      case Affinity::blob: column.default_value = ValueView::of_blob(""); break;
+      case Affinity::real: column.default_value = ValueView::of_real(0); break;
+      case Affinity::number: column.default_value = ValueView::of_integer(0); break;
+    }
+  }
   for (const auto& [position, index] : key) out.key.push_back(index);
   return out;
 }
@@ -155,10 +169,20 @@ Error foreign_collation(const TableInfo& table, std::string_view what, std::stri
                                       ", and only BINARY, NOCASE and RTRIM compare alike on every node");
 }
 
-Result<UniqueIndex> read_unique(sqlite::Database& db, const TableInfo& table, const std::string& name) {
+// Half a hash: it stands in __marmot_unique twice a row, and no table has so many indexes that two of them could share it.
+// An automatic index, sqlite_autoindex_<table>_<number>, goes without the table's name: the table may be renamed.
+uint64_t unique_index_id(const TableInfo& table, const std::string& name) {
+  static constexpr std::string_view kAutomatic = "sqlite_autoindex_";
+  if (!has_prefix(name, kAutomatic)) return bytes_hash(name) >> 33;
+  return bytes_hash(std::string(kAutomatic) + name.substr(std::min(name.size(), kAutomatic.size() + table.name.size()))) >> 33;
+}
+
+}  // namespace
+
+Result<UniqueIndex> read_unique_index(sqlite::Database& db, const TableInfo& table, const std::string& name) {
   UniqueIndex out;
   out.name = name;
-  out.id = bytes_hash(name);
+  out.id = unique_index_id(table, name);
   TRY_ASSIGN(const std::vector<Term> terms, read_terms(db, name));
   IndexSql parsed;
   TRY_ASSIGN(sqlite::Statement row,
@@ -185,6 +209,8 @@ Result<UniqueIndex> read_unique(sqlite::Database& db, const TableInfo& table, co
   out.where = std::move(parsed.where);
   return out;
 }
+
+namespace {
 
 struct Indexes {
   std::string primary;              // the index behind a declared key; empty: none, or an INTEGER PRIMARY KEY
@@ -377,10 +403,15 @@ Result<TableInfo> read_table(sqlite::Database& db, std::string_view name) {
   if (!indexes) return std::move(indexes).error().in(verb);
   TRY(read_key(db, table, indexes->primary, *raw));
   for (const std::string& index : indexes->unique) {
-    TRY_ASSIGN(UniqueIndex unique, read_unique(db, table, index));
+    TRY_ASSIGN(UniqueIndex unique, read_unique_index(db, table, index));
     table.unique.push_back(std::move(unique));
   }
   return table;
+}
+
+bool is_chosen(const std::vector<std::string>& include, const std::vector<std::string>& exclude, std::string_view name) {
+  const std::string text(name);
+  return matches(include, text) && !matches(exclude, text);
 }
 
 std::string_view reason(NotWatched why) {
@@ -401,7 +432,7 @@ Result<std::vector<Candidate>> list_tables(sqlite::Database& db, const std::vect
   std::vector<Candidate> out;
   for (const SchemaTable& table : tables) {
     Candidate candidate{table.name, std::nullopt};
-    const bool chosen = matches(include, table.name) && !matches(exclude, table.name);
+    const bool chosen = is_chosen(include, exclude, table.name);
     if (has_prefix(table.name, "__marmot_")) candidate.not_watched = NotWatched::internal;
     else if (has_prefix(table.name, "sqlite_")) candidate.not_watched = NotWatched::sqlite_own;
     else if (!table.module.empty()) candidate.not_watched = NotWatched::virtual_table;

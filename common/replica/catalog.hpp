@@ -21,13 +21,20 @@ enum class KeyKind : uint8_t {
   rowid,        // none declared: (origin node, rowid there)
 };
 
+// What SQLite makes of a value that is stored in a column. INTEGER and NUMERIC do the same.
+enum class Affinity : uint8_t { blob, text, number, real };
+
 struct Column {
   std::string name;
-  uint64_t seed = 0;            // core column_seed(name)
+  std::string id;               // what it is called in messages: the name it was created with, folded, unless that was taken
+  uint64_t seed = 0;            // core column_seed(id)
   bool generated = false;       // never captured, sent or written
-  bool numeric_default = false; // the column's affinity is INTEGER, REAL or NUMERIC
+  Affinity affinity = Affinity::blob;
+  bool not_null = false;        // outside the primary key
   std::string default_sql;      // empty: NULL
-  ValueView default_value;      // a constant default as the column would store it; NULL when it is not constant
+  // What a row has that was made without the column: a constant default as the column would store it; else NULL, or where
+  // that is forbidden 0, '' or x'', by affinity.
+  ValueView default_value;
   std::shared_ptr<const std::string> default_bytes;  // default_value borrows from it; shared: copies stay valid
 };
 
@@ -39,7 +46,7 @@ struct KeyColumn {
 // A secondary unique index (not the primary key): what REPLACE can delete by.
 struct UniqueIndex {
   std::string name;
-  uint64_t id = 0;                      // core bytes_hash(name)
+  uint64_t id = 0;                      // 31 bits of the hash of its name; of an automatic one's, without the table's
   std::vector<std::string> terms;       // SQL of each indexed term, as a SELECT list can hold it
   std::vector<Collation> collations;    // of each term
   std::string where;                    // partial index: its condition; empty: none
@@ -64,6 +71,9 @@ struct TableInfo {
 // collation that is not built in, all three rowid names taken by columns).
 Result<TableInfo> read_table(sqlite::Database& db, std::string_view name);
 
+// One index of `table`, read as if it were unique.
+Result<UniqueIndex> read_unique_index(sqlite::Database& db, const TableInfo& table, const std::string& name);
+
 // Why a schema object is not watched.
 enum class NotWatched : uint8_t { internal, sqlite_own, virtual_table, shadow_table, excluded };
 std::string_view reason(NotWatched why);
@@ -72,6 +82,9 @@ struct Candidate {
   std::string name;
   std::optional<NotWatched> not_watched;  // nullopt: watch it
 };
+
+// Globs are SQLite's GLOB, case-sensitive.
+bool is_chosen(const std::vector<std::string>& include, const std::vector<std::string>& exclude, std::string_view name);
 
 // Every table of the main schema, in creation order. Globs are SQLite's GLOB, case-sensitive, on the table's name;
 // no include glob chooses nothing, and exclude wins.

@@ -1,6 +1,7 @@
 // Drain: the log's keys become versions and a unit (DESIGN "Drain").
 #include <algorithm>
 
+#include "common/base/mutation.hpp"
 #include "common/core/row_hash.hpp"
 #include "common/replica/engine.hpp"
 #include "sql.hpp"
@@ -41,7 +42,7 @@ Status UnitStream::row(Table& table, const Version& version, Op op, std::string_
   }
   auto known = tables_.find(table.id);
   if (known == tables_.end()) {
-    const uint32_t index = writer_->add_table(UnitTable{table.permanent_id.value_or(Version{}), table.info.name, table.stored_names()});
+    const uint32_t index = writer_->add_table(UnitTable{table.permanent_id.value_or(Version{}), table.info.name, table.stored_ids()});
     known = tables_.emplace(table.id, index).first;
   }
   writer_->row(known->second, writer_->add_version(version), op, key);
@@ -66,7 +67,7 @@ Status UnitStream::seal(codec::Kind kind, const std::string& payload, size_t row
 Status UnitStream::close(bool more) {
   if (!writer_) return ok();
   const size_t rows = writer_->rows();
-  TRY_ASSIGN(const std::string payload, writer_->finish(more));
+  TRY_ASSIGN(const std::string payload, writer_->finish(more, base_));
   writer_.reset();
   return seal(codec::Kind::rows, payload, rows);
 }
@@ -76,11 +77,16 @@ Result<std::vector<OutUnit>> UnitStream::finish(bool more) {
   return std::move(units_);
 }
 
-Status UnitStream::schema(const std::vector<SchemaObject>& objects) {
-  if (objects.empty()) return ok();
+Status UnitStream::schema(const std::vector<SchemaRegister>& registers) {
+  if (registers.empty()) return ok();
   TRY(close(true));
-  TRY_ASSIGN(const std::string payload, codec::encode_schema(objects));
+  TRY_ASSIGN(const std::string payload, codec::encode_schema(registers));
   return seal(codec::Kind::schema, payload, 0);
+}
+
+Status UnitStream::floor(const Floor& floor) {
+  TRY(close(true));
+  return seal(codec::Kind::floor, codec::encode_floor(floor), 0);
 }
 
 // Rows logged within a second of each other share one HLC, so that two overlapping transactions do not interleave row by
@@ -90,7 +96,7 @@ class Stamps {
  public:
   Stamps(HlcClock& clock, WallMs now) : clock_(clock), now_(now) {}
   Hlc of(WallMs at) {
-    if (!started_ || at - began_ > 1000 || at < began_ - 1000) {
+    if (mutated(Mutation::hlc_per_row) || !started_ || at - began_ > 1000 || at < began_ - 1000) {
       began_ = at;
       stamp_ = clock_.tick(at, now_);
       started_ = true;
@@ -174,6 +180,7 @@ Status Replica::Impl::keep_unique(Table& table, std::string_view key) {
   if (table.info.unique.empty()) return ok();
   TRY_ASSIGN(const auto values, table.unique_values(key));
   for (const Table::UniqueValue& value : values) {
+    if (state.shelved > 0) TRY(note_given_up(table, value, key));
     TRY_ASSIGN(Statement* const write, store.statement(value.hash ? sql::kUniquePut : sql::kUniqueRemove));
     write->bind(1, table.id).bind(2, static_cast<int64_t>(value.index)).bind_blob(3, key);
     if (value.hash) write->bind(4, static_cast<int64_t>(*value.hash));
@@ -184,6 +191,7 @@ Status Replica::Impl::keep_unique(Table& table, std::string_view key) {
 
 Status Replica::Impl::drop_unique(Table& table, std::string_view key) {
   for (const UniqueIndex& index : table.info.unique) {
+    if (state.shelved > 0) TRY(note_given_up(table, {index.id, std::nullopt}, key));
     TRY_ASSIGN(Statement* const write, store.statement(sql::kUniqueRemove));
     write->bind(1, table.id).bind(2, static_cast<int64_t>(index.id)).bind_blob(3, key);
     TRY(write->run());
@@ -194,7 +202,7 @@ Status Replica::Impl::drop_unique(Table& table, std::string_view key) {
 // REPLACE deletes by a secondary unique index without firing a trigger: whoever held this row's values before is looked at
 // too, and found gone.
 Status Replica::Impl::find_victims(Table& table, std::string_view key, WallMs at, TouchedKeys& touched) {
-  if (table.info.unique.empty()) return ok();
+  if (table.info.unique.empty() || mutated(Mutation::victim_missed)) return ok();
   TRY_ASSIGN(const auto values, table.unique_values(key));
   for (const Table::UniqueValue& value : values) {
     if (!value.hash) continue;
@@ -219,18 +227,23 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
     const std::string_view key = item.key();
     Table& table = *item.table;
     TRY_ASSIGN(const auto before, store.find(table.id, key));
-    const bool was_live = before && before->live();
+    const bool was_live = before && before->visible();
+    const bool was_shelved = before && before->shelved();
     // Victims first: the row's values are read below, and must not be disturbed.
     TRY(find_victims(table, key, item.at, touched));
     TRY_ASSIGN(const bool there, table.read(key, values));
     if (!there && !was_live) {
+      if (was_shelved) continue;  // it was not there before either: it waits on
       // Deleted before its version was made: the tombstone must exist all the same.
       if (before || table.baseline) continue;
     }
     const uint64_t hash = there ? table.hash(values) : 0;
-    if (there && was_live && before->hash == hash) continue;  // touched, not changed
+    // Touched, not changed. A baseline row is another matter: written between the watching of its table and its first
+    // version, it belongs to the unit of its transaction.
+    if (there && was_live && before->hash == hash && before->origin_id != 0) continue;
     const Version version{stamps.of(item.at), self};
     const Op op = !there ? Op::remove : was_live ? Op::update : Op::insert;
+    if (was_shelved) TRY(replace_shelved(table, key, *before, version, values));
     if (out != nullptr) TRY(out->row(table, version, op, key, values));
     const bool inserted = op == Op::insert || (was_live && before->state == RowState::inserted);
     const RowState now = !there ? RowState::dead : inserted ? RowState::inserted : RowState::live;
@@ -243,17 +256,22 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
     }
     if (changes != nullptr) changes->push_back(Change{false, table.info.name, op, describe_key(key), version, 0});
   }
+  TRY(settle_freed());
   return ok();
 }
 
 Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>* changes, bool* more) {
   TouchedKeys touched;
-  TRY_IN("check schema", check_schema(&touched));
+  TRY_IN("check schema", check_schema(touched));
   TRY_IN("read log", read_log_rows(touched, more));
+  if (mutated(Mutation::log_deleted_first)) TRY(db.exec("COMMIT; BEGIN IMMEDIATE"));
   const bool publishes = state.membership == Membership::member;
-  UnitStream out(self, &state.next_unit, settings);
+  UnitStream out(self, state.position.seq, &state.next_unit, settings);
   if (publishes) TRY_IN("publish schema", publish_schema(out));
   TRY_IN("drain", drain_touched(touched, publishes ? &out : nullptr, changes));
+  if (!*more) TRY_IN("hash again", rehash_due());
+  TRY_IN("prune", prune_tombstones());
+  if (publishes && !*more) TRY_IN("retire", retire_losers(out, changes));
   TRY_ASSIGN(auto finished, out.finish(*more));
   if (*more) {
     ++split_units;
@@ -267,9 +285,10 @@ Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>
 Result<DrainResult> Replica::drain(bool polite) {
   DrainResult result;
   Impl& impl = *impl_;
-  TRY(impl.write(polite, &result.held_us, [&] {
+  Status done = impl.write(polite, &result.held_us, [&] {
     return impl.drain_log(result.units, impl.tracing ? &result.changes : nullptr, &result.more);
-  }));
+  });
+  if (!done && !(mutated(Mutation::ack_before_persist) && !result.units.empty())) return std::move(done).error();
   return result;
 }
 

@@ -4,12 +4,17 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
 #include "common/codec/message.hpp"
+#include "common/replica/coerce.hpp"
+#include "common/replica/conflict.hpp"
+#include "common/replica/registers.hpp"
 #include "common/replica/replica.hpp"
 #include "common/replica/store.hpp"
 #include "common/replica/table.hpp"
@@ -41,20 +46,23 @@ class TouchedKeys {
 // Writes units of at most `atomic_rows` rows, numbering them as they are finished.
 class UnitStream {
  public:
-  UnitStream(Origin origin, uint64_t* next_number, const Settings& settings)
-      : origin_(origin), next_number_(next_number), settings_(settings) {}
+  // `base`: what this file had applied when the rows were read.
+  UnitStream(Origin origin, StreamSeq base, uint64_t* next_number, const Settings& settings)
+      : origin_(origin), base_(base), next_number_(next_number), settings_(settings) {}
 
   Status row(Table& table, const Version& version, Op op, std::string_view key, const std::vector<ValueView>& values);
   // Everything written, in order. `more`: the transaction goes on in a later drain.
   Result<std::vector<OutUnit>> finish(bool more);
   // A schema unit, before the rows that need it.
-  Status schema(const std::vector<SchemaObject>& objects);
+  Status schema(const std::vector<SchemaRegister>& registers);
+  Status floor(const Floor& floor);
 
  private:
   Status close(bool more);
   Status seal(codec::Kind kind, const std::string& payload, size_t rows);
 
   Origin origin_;
+  StreamSeq base_;
   uint64_t* next_number_;
   const Settings& settings_;
   std::optional<codec::UnitWriter> writer_;
@@ -62,15 +70,21 @@ class UnitStream {
   std::vector<OutUnit> units_;
 };
 
+struct LocalTable;  // local_schema.hpp
+struct Merge;       // merge.hpp
+struct MergePair;
+
 struct Replica::Impl {
-  Impl(sqlite::Database database, Settings s, Environment e, Identity identity)
-      : db(std::move(database)), settings(std::move(s)), env(std::move(e)), self{identity.node, identity.incarnation}, store(db) {}
+  Impl(sqlite::Database database, Settings s, Environment e, Identity identity);
+  ~Impl();
 
   sqlite::Database db;
   Settings settings;
   Environment env;
   Origin self;
   Store store;
+  Registers registers;
+  Coercer coercer;
   bool tracing = false;
   int64_t split_units = 0;
 
@@ -82,6 +96,15 @@ struct Replica::Impl {
     Membership membership = Membership::none;
     StreamSeq join_end = 0;
     bool trimmed = false;
+    Hlc file_hlc;             // as __marmot_meta holds it
+    Floor floor;              // seq: of this stream; hlc: of whatever was pruned in this file's life
+    Hlc floor_seen;           // while joining: the highest of the stream's floors
+    bool reread = false;      // joining after lost history: the whole stream is read again
+    bool floor_due = false;   // ours is to be told to a stream that may not know it
+    bool prune_due = false;   // tombstones at or below the floor may be left
+    int64_t shelved = 0;      // rows on the shelf; a table's own are counted only where this is not 0
+    bool retire_due = false;  // retire_losers has something to look at
+    int64_t conflicts = -1;   // rows of __marmot_conflict, at least; -1: not counted yet
     bool outbox_due = false;  // publish_outbox has something to look at
     Hlc outbox_until;         // own versions above it were published by drains
     int64_t outbox_table = 0; // where publish_outbox stands
@@ -99,8 +122,11 @@ struct Replica::Impl {
   std::unordered_map<std::string, int64_t> not_ours;  // lower-cased names of tables that are here but not replicated
   int64_t schema_version = -1;
   int64_t data_version = -1;
+  StreamSeq follows_to = 0;    // where the stream ended when it was entered
   Table::Position baseline_at;
-  bool announced = false;     // what is not watched was said once
+  bool loaded = false;        // `state` is the file's
+  bool opened = false;        // open() is done
+  std::set<std::string> told_effects;
   bool tables_dirty = false;  // changed in a transaction: read again after a rollback
   int log_keys = 1;           // k1 ... kN of __marmot_log
   sqlite::Statement read_log;
@@ -116,7 +142,9 @@ struct Replica::Impl {
     if (!transaction) return std::move(transaction).error().in("begin");
     const int64_t began = env.monotonic_us();
     yields = polite;
+    freed.clear();
     Status done = give_way();
+    if (done) done = check_file();
     if (done) done = body();
     if (done) done = save_state(saved);
     for (const auto& table : tables) table->release();
@@ -129,6 +157,10 @@ struct Replica::Impl {
     if (!done) {
       transaction->rollback();
       roll_back_memory(saved);
+      // A full-text index may hold on to what an I/O error cut short, and call the file malformed ever after: a new
+      // connection tells whether it is.
+      if (done.error().code == Errc::io) io_failed = true;
+      if (done.error().detail == SQLITE_CORRUPT_VTAB && io_failed) done = make_error(Errc::stale, done.error().message + " after an I/O error");
     }
     if (held_us != nullptr) *held_us += env.monotonic_us() - began;
     return done;
@@ -136,10 +168,12 @@ struct Replica::Impl {
   // An application that began to read while we hold the write lock fails when it comes to write: the sooner we let go, the
   // better. Asked between pieces of work.
   bool yields = false;
+  bool io_failed = false;  // in this connection's life
   Status give_way() const {
     if (yields && env.others_reading && env.others_reading()) return make_error(Errc::busy, "another process holds a snapshot");
     return ok();
   }
+  Status check_file();
   Status save_state(const State& before);
   void roll_back_memory(const State& saved);
   Status load_state(Hlc high_water);
@@ -150,13 +184,49 @@ struct Replica::Impl {
 
   // schema.cpp
   Status load_tables();                                     // from __marmot_table and the catalog
-  Status schema_changed(TouchedKeys* touched);              // after PRAGMA schema_version moved: watch, stop, compare
-  Status check_schema(TouchedKeys* touched);                // schema_changed when it moved
+  Result<std::unique_ptr<Table>> load_table(const LocalTable& local);
+  Status check_schema(TouchedKeys& touched);                // when PRAGMA schema_version moved: notice_changes and what follows
+  Status schema_changed(TouchedKeys& touched);
+  Status refresh_schema();                                  // memory, effects and schema_version as the file is now
   Status stop(Table& table, std::string reason);
   Status restart(int64_t id);                               // of a stopped table; fails while its cause stands
-  Status publish_schema(UnitStream& out);                   // of tables whose schema is not in the stream
-  Status apply_schema(const std::vector<SchemaObject>& objects, StreamSeq seq, const Origin& from);
   Status prepare_log();
+  // Where the rows of a message go.
+  struct Target {
+    enum class To : uint8_t { table, nowhere, dropped, wait } to = To::wait;
+    Table* table = nullptr;  // of To::table
+  };
+  Target target_of(const UnitTable& wanted);
+
+  // schema_detect.cpp: what the application changed becomes registers.
+  struct Rebuilt {  // a table that is to be compared with its versions, row by row
+    int64_t id = 0;
+    TableInfo before;  // as it was; columns with their ids
+  };
+  Status notice_changes(std::vector<Rebuilt>& rebuilt, std::vector<int64_t>& found);
+  // schema_rows.cpp: what a changed schema means for versions.
+  Status compare_rows(const Rebuilt& before, TouchedKeys& touched);
+  Status match_keyless_rows(Table& table, const std::function<std::optional<uint64_t>(const std::vector<ValueView>&)>& former);
+  // Rows sent under another key of the table than it has now: under their present one.
+  std::vector<UnitRow> present_keys(const Unit& unit, const std::vector<const UnitRow*>& rows, const Table& table,
+                                    const std::vector<int>& map, std::deque<std::string>& keys) const;
+  Status rekey(const TableInfo& before, Table& table, TouchedKeys* touched);
+  static std::string key_shape(const TableInfo& info);      // how the key is made; columns by id
+  Status set_hash(Table& table, std::string_view key, uint64_t from, uint64_t to);
+  Status rehash(Table& table);
+  Status rehash_due();
+  Status merge_local_table(Table& from, Table& into);
+  Status keep_dropped_rows(Table& table);                   // those that nobody has seen yet go to the conflicts
+  Status keep_late_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, const UnitTable& table);
+  // schema_migrate.cpp: the file becomes what the registers say.
+  Status migrate();
+  // schema_message.cpp
+  Status publish_schema(UnitStream& out);                   // what is not in the stream
+  Status apply_schema(const std::vector<SchemaRegister>& incoming, StreamSeq seq);
+  Status note_alias(SchemaRegister& incoming);
+  bool alias_due = false;                                   // by note_alias: the register at hand is to be sent again
+  Status settle_schema_versions();                          // what stood here before the stream was met and is still ours
+  std::map<std::string, std::string> unmade;                // what the registers want and the file refuses: name -> reason
 
   // drain.cpp
   Status drain_log(std::vector<OutUnit>& units, std::vector<Change>* changes, bool* more);
@@ -166,11 +236,32 @@ struct Replica::Impl {
   Status keep_unique(Table& table, std::string_view key);
   Status drop_unique(Table& table, std::string_view key);
 
+  // scrub.cpp
+  struct Scrub {
+    int64_t table = 0;      // its id
+    bool versions = false;  // its rows were looked at; now its versions
+    Table::Position rows;
+    std::string key;        // of the last version
+    bool done = false;
+  };
+  Scrub scrub;
+  Status scrub_slice(Scrub& at, bool make, TouchedKeys& touched, int64_t* rows);
+
+  // repair.cpp
+  Status remove_pruned(Table& table, const std::string& key, const Register& held, const Version& stamp);
+
   // apply.cpp
   Status apply_message(const Incoming& message, ApplyResult& result);
   Status apply_envelope(const codec::Envelope& envelope, const Incoming& message, ApplyResult& result);
   Status stage_part(const codec::Envelope& envelope, int64_t kind, StreamSeq seq, ApplyResult& result);
+  struct StagedUnit {
+    codec::Kind kind = codec::Kind::rows;
+    std::string payload;
+    bool dead = false;  // a part of it is in quarantine
+  };
+  Result<std::optional<StagedUnit>> staged_unit(const Origin& origin, uint64_t number);
   Status apply_staged(const Origin& origin, StreamSeq seq, ApplyResult& result);
+  Status end_former_lives(const Origin& now, StreamSeq seq, ApplyResult& result);
   Status apply_payload(const codec::Envelope& envelope, std::string_view payload, StreamSeq seq, ApplyResult& result);
   struct Retry {  // a stopped table that is tried again: of each waiting row only the newest state
     Table* table = nullptr;
@@ -183,6 +274,67 @@ struct Replica::Impl {
   Status apply_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, Table& table, std::vector<int> map,
                     StreamSeq seq, ApplyResult& result);
   Status quarantine(const Incoming& message, const std::string& reason);
+
+  // floor.cpp
+  Status apply_floor(const Floor& floor);
+  Status prune_tombstones();                              // some of those at or below the floor
+  Status drop_pruned_meanwhile();
+  Status forget_row(Table& table, const std::string& key, const Register& found);
+  // Gone for everybody, whether or not this file has deleted it yet.
+  bool pruned(const Register& found) const {
+    return !retrying && !found.live() && found.seq && *found.seq <= state.floor.seq;
+  }
+  bool retrying = false;  // a stopped table, whose tombstones are kept until its waiting units are applied
+
+  // merge.cpp
+  std::unique_ptr<Merge> merging;
+  Status merge_schema();
+  Status merge_tables();
+  Result<bool> merge_piece(int64_t& looked_at);
+  Result<bool> merge_rows(MergePair& pair, std::string& after, int64_t& looked_at);
+  Result<bool> merge_absent(MergePair& pair, std::string& after, int64_t& looked_at);
+  Status merge_finish();
+  // shelf.cpp: what keeps the visible rows a function of the registers (shelf.hpp)
+  // The content of a live register's row, in the table or on the shelf. Views live until the next read of the table, and
+  // as long as `storage`. False: it is not there.
+  Result<bool> read_row(Table& table, std::string_view key, const Register& now, std::vector<ValueView>& values, std::string& storage);
+  // All shelved rows of the table are tried again; unique values are made anew where an index is new or has changed. After
+  // any change of the table's definition.
+  Status settle_table(Table& table);
+  // Creates a unique index that comes from another node (`sql` as sqlite_schema holds it): rows in its way go to the shelf.
+  // Reads the table's entry in `tables` anew: references to it are void afterwards.
+  Status create_unique_index(int64_t table_id, const std::string& sql);
+  // Every row on the shelf of a table that goes is kept as a conflict.
+  Status clear_shelf(Table& table, std::string_view kind, std::string_view reason);
+  // Takes a live row away, from the table or the shelf, with its unique values; its register is the caller's business.
+  // Before the end of the transaction: settle_freed().
+  Status erase_row(Table& table, std::string_view key, const Register& now);
+  // fn gets the key, the register and the values of every shelved row.
+  using ShelvedFn = std::function<Status(const std::string& key, const Register& now, const std::vector<ValueView>& values)>;
+  Status scan_shelf(Table& table, const ShelvedFn& fn);
+  // Shelved rows that wait for a unique value which was given up since; after anything that changed visible rows.
+  Status settle_freed();
+  std::unordered_map<int64_t, std::unordered_set<std::string>> freed;  // table -> keys of such rows
+  // `key`, visible, holds `value` from now on: what it held of that index before is free.
+  Status note_given_up(Table& table, const Table::UniqueValue& value, std::string_view key);
+  // The application wrote a row under the key of a shelved one, which it could not see.
+  Status replace_shelved(Table& table, std::string_view key, const Register& before, const Version& version,
+                         const std::vector<ValueView>& values);
+  Status rebuild_unique(Table& table, const std::string& known);  // of indexes whose definition is not among `known`
+  Status check_unique_indexes();                            // settle_table where definitions changed
+  Status retire_losers(UnitStream& out, std::vector<Change>* changes);
+  bool may_retire() const {
+    return state.retire_due && state.shelved > 0 && state.membership == Membership::member && state.position.seq >= follows_to;
+  }
+
+  // conflict.cpp
+  Status keep_conflict(const Conflict& conflict);           // the oldest go where there are too many
+  // A live row that is about to go.
+  Status keep_row(Table& table, std::string_view key, const Register& held, std::string_view kind, std::string reason);
+  // A shelved row is about to go for good: into the conflicts with it, and with who was in its way (or `winner`).
+  Status keep_shelved_row(Table& table, std::string_view key, const Register& now, std::string_view kind, const Version* winner,
+                          const std::string& winner_row, std::string reason);
+  std::string json_of(const Table& table, const std::vector<ValueView>& values) const;
 
   // membership.cpp
   Status become_member();

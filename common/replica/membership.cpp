@@ -55,15 +55,12 @@ bool Replica::empty_file() const {
 }
 
 Status Replica::Impl::become_member() {
+  TRY(drop_pruned_meanwhile());
   state.membership = Membership::member;
   state.start_outbox();
   TRY(store.set_meta(meta::kMembership, static_cast<int64_t>(state.membership)));
   // Anything whose schema nobody else has sent is ours to send.
-  TRY(db.exec("UPDATE __marmot_table SET seq = NULL WHERE seq = 0"));
-  for (const auto& table : tables) {
-    if (table->schema_seq == StreamSeq{0}) table->schema_seq.reset();
-  }
-  tables_dirty = true;
+  TRY(settle_schema_versions());
   return ok();
 }
 
@@ -87,6 +84,15 @@ Status Replica::join(uint64_t stream_id, StreamSeq end) {
   });
 }
 
+Status Replica::stream_ends(StreamSeq end) {
+  Impl& impl = *impl_;
+  if (impl.state.membership != Membership::joining || impl.state.join_end <= end) return ok();
+  return impl.write(false, nullptr, [&]() -> Status {
+    impl.state.join_end = end;
+    return impl.state.position.seq >= end ? impl.become_member() : ok();
+  });
+}
+
 Status Replica::history_lost(uint64_t stream_id, StreamSeq end, Incarnation incarnation) {
   Impl& impl = *impl_;
   const Origin before = impl.self;
@@ -103,11 +109,14 @@ Status Replica::history_lost(uint64_t stream_id, StreamSeq end, Incarnation inca
     impl.state.join_end = end;
     impl.state.next_unit = 1;
     impl.state.trimmed = false;
+    impl.state.floor.seq = 0;  // of the stream that is gone
+    impl.state.floor_seen = {};
+    impl.state.reread = true;
     TRY(impl.store.set_meta(meta::kTrimmed, int64_t{0}));
     // Nothing is known to be in the stream until it has been read there again.
     TRY(impl.db.exec("UPDATE __marmot_version SET seq = NULL WHERE seq IS NOT NULL"));
-    TRY(impl.db.exec("UPDATE __marmot_table SET seq = NULL"));
-    for (const auto& table : impl.tables) table->schema_seq.reset();
+    TRY(impl.db.exec("UPDATE __marmot_schema SET seq = NULL"));
+    TRY(impl.registers.load());
     impl.tables_dirty = true;
     TRY(impl.db.exec("UPDATE __marmot_origin SET unit = 0"));
     TRY(impl.db.exec("DELETE FROM __marmot_part"));
@@ -146,10 +155,12 @@ Status Replica::compare(const Incoming& message) {
     remote.live = row.op != Op::remove;
     remote.hash = 0;
     Table* const table = impl.table_by_name(wanted.name);
-    const auto map = table != nullptr ? table->map_columns(wanted.columns) : std::nullopt;
-    if (!remote.live || !map) continue;  // another shape: every row of it differs
+    if (!remote.live || table == nullptr) continue;
+    const std::vector<int> map = table->map_columns(wanted.columns);
     values.clear();
-    for (const int column : *map) values.push_back(decoded->unit.values[row.first_value + static_cast<size_t>(column)]);
+    for (size_t i = 0; i < map.size(); ++i) {
+      values.push_back(table->value_for(i, map[i] < 0 ? nullptr : &decoded->unit.values[row.first_value + static_cast<size_t>(map[i])]));
+    }
     remote.hash = table->hash(values);
   }
   return ok();
@@ -208,9 +219,10 @@ Status Replica::discard_rows() {
     for (const auto& table : impl.tables) {
       if (table->exists) TRY(impl.db.exec("DELETE FROM " + sqlite::quote_identifier(table->info.name)));
     }
-    for (const char* internal : {"version", "unique", "rowid", "log", "parked"}) {
+    for (const char* internal : {"version", "unique", "shelf", "rowid", "log", "parked"}) {
       TRY(impl.db.exec("DELETE FROM __marmot_" + std::string(internal)));
     }
+    impl.state.shelved = 0;
     return ok();
   });
 }

@@ -29,10 +29,18 @@ Result<DrainResult> Replica::publish_outbox(bool polite) {
   TRY(impl.write(polite, &result.held_us, [&]() -> Status {
     bool more = false;
     TRY(impl.drain_log(result.units, impl.tracing ? &result.changes : nullptr, &more));
-    UnitStream out(impl.self, &impl.state.next_unit, impl.settings);
+    UnitStream out(impl.self, impl.state.position.seq, &impl.state.next_unit, impl.settings);
     Impl::State& state = impl.state;
+    // Units of a former life that wait for one that never came: any unit of this life ends them, everywhere.
+    TRY_ASSIGN(Statement* const former, impl.store.statement(sql::kFormerUnits));
+    former->bind(1, static_cast<int64_t>(impl.self.node.value)).bind(2, static_cast<int64_t>(impl.self.incarnation.value));
+    TRY_ASSIGN(const bool waiting, former->step());
+    former->reset();
+    if (waiting && state.next_unit == 1) state.floor_due = true;
+    if (std::exchange(state.floor_due, false)) TRY(out.floor(Floor{0, state.floor.hlc}));
     size_t sent = 0, baseline = 0;
     std::vector<ValueView> values;
+    std::string storage;
     std::optional<Version> baseline_version;
     for (const auto& table : impl.tables) {
       if (!table->running() || table->id < state.outbox_table) continue;
@@ -50,7 +58,7 @@ Result<DrainResult> Replica::publish_outbox(bool polite) {
           TRY_ASSIGN(const bool found, rows->step());
           end = !found;
           if (end) break;
-          page.push_back(Pending{std::string(rows->blob(0)), Version{Hlc{static_cast<uint64_t>(rows->integer(1))}, {}},
+          page.push_back(Pending{std::string(rows->blob(0)), Version{Hlc::from_stored(rows->integer(1)), {}},
                                  rows->integer(2), static_cast<uint64_t>(rows->integer(3)), static_cast<RowState>(rows->integer(4))});
         }
         rows->reset();
@@ -62,8 +70,18 @@ Result<DrainResult> Replica::publish_outbox(bool polite) {
           state.outbox_key = item.key;
           TRY_ASSIGN(item.version.origin, impl.store.origin_of(item.origin_id));
           if (item.version.origin == impl.self && item.version.hlc > state.outbox_until) continue;  // a drain sent it
+          Register now;
+          now.version = item.version;
+          now.state = item.state;
+          if (now.shelved() && item.origin_id == 0) {
+            // It stood here before this file met the cluster, whose row has its value: the cluster wins, and it never goes out.
+            TRY(impl.keep_shelved_row(*table, item.key, now, "", nullptr, "", ""));
+            TRY(impl.erase_row(*table, item.key, now));
+            TRY(impl.store.remove(table->id, item.key));
+            continue;
+          }
           if (item.state != RowState::dead) {
-            TRY_ASSIGN(const bool there, table->read(item.key, values));
+            TRY_ASSIGN(const bool there, impl.read_row(*table, item.key, now, values, storage));
             // Another content than the version names: only the next drain may give it a version.
             if (!there || table->hash(values) != item.hash) continue;
           }
@@ -75,7 +93,7 @@ Result<DrainResult> Replica::publish_outbox(bool polite) {
             if (state.outbox_until < item.version.hlc) state.outbox_until = item.version.hlc;
             ++baseline;
           }
-          const Op op = item.state == RowState::dead ? Op::remove : item.state == RowState::inserted ? Op::insert : Op::update;
+          const Op op = item.state == RowState::dead ? Op::remove : is_inserted(item.state) ? Op::insert : Op::update;
           TRY(out.row(*table, item.version, op, item.key, values));
           ++sent;
         }

@@ -1,7 +1,10 @@
+#include "common/base/mutation.hpp"
 #include "common/replica/replica.hpp"
 
 #include "common/replica/capture.hpp"
 #include "common/replica/engine.hpp"
+#include "common/replica/merge.hpp"
+#include "common/replica/probe.hpp"
 #include "sql.hpp"
 
 namespace marmot::replica {
@@ -27,6 +30,7 @@ Status Replica::Impl::load_state(Hlc high_water) {
   if (!format) TRY(store.set_meta(meta::kFormat, meta::kFormatVersion));
   TRY_ASSIGN(const auto hlc, store.meta_integer(meta::kHlc));
   const Hlc kept{static_cast<uint64_t>(hlc.value_or(0))};
+  state.file_hlc = kept;
   state.clock = HlcClock(std::max(kept, high_water));
   TRY_ASSIGN(const auto stream, store.meta_integer(meta::kStreamId));
   state.position.stream_id = static_cast<uint64_t>(stream.value_or(0));
@@ -39,13 +43,44 @@ Status Replica::Impl::load_state(Hlc high_water) {
   state.join_end = static_cast<StreamSeq>(join_end.value_or(0));
   TRY_ASSIGN(const auto trimmed, store.meta_integer(meta::kTrimmed));
   state.trimmed = trimmed.value_or(0) != 0;
+  TRY_ASSIGN(const auto floor_seq, store.meta_integer(meta::kFloorSeq));
+  TRY_ASSIGN(const auto floor_hlc, store.meta_integer(meta::kFloorHlc));
+  TRY_ASSIGN(const auto floor_seen, store.meta_integer(meta::kFloorSeen));
+  state.floor = Floor{static_cast<StreamSeq>(floor_seq.value_or(0)), Hlc{static_cast<uint64_t>(floor_hlc.value_or(0))}};
+  state.floor_seen.value = static_cast<uint64_t>(floor_seen.value_or(0));
+  state.floor_due = state.floor.hlc > state.floor_seen;
+  TRY_ASSIGN(const auto reread, store.meta_integer(meta::kReread));
+  state.reread = reread.value_or(0) != 0;
+  state.prune_due = state.floor.seq > 0;
+  TRY_ASSIGN(state.shelved, store.integer(sql::kShelfCount));
+  state.retire_due = state.shelved > 0;
   // Whatever a former life left unacknowledged is due; what this one drains is sent as it is drained.
   state.start_outbox();
   return ok();
 }
 
+// Restored from a backup under a running agent, the file has forgotten what memory takes for kept. Only a new incarnation
+// may write it: versions of this one may have been given to other contents.
+Status Replica::Impl::check_file() {
+  if (!loaded) return ok();
+  const auto stream = store.meta_integer(meta::kStreamId);
+  const auto seq = store.meta_integer(meta::kCursorSeq);
+  const auto hlc = store.meta_integer(meta::kHlc);
+  if (stream && seq && hlc && stream->value_or(0) == static_cast<int64_t>(state.position.stream_id) &&
+      seq->value_or(0) == static_cast<int64_t>(state.position.seq) && hlc->value_or(0) == static_cast<int64_t>(state.file_hlc.value)) {
+    return ok();
+  }
+  for (const auto* read : {&stream, &seq, &hlc}) {
+    if (!*read && read->error().code != Errc::schema) return read->error();  // schema: no such table
+  }
+  return make_error(Errc::stale, "the file was rolled back or replaced while the agent ran");
+}
+
 Status Replica::Impl::save_state(const State& before) {
-  if (state.clock.last() != before.clock.last()) TRY(store.set_meta(meta::kHlc, static_cast<int64_t>(state.clock.last().value)));
+  if (state.clock.last() != before.clock.last()) {
+    TRY(store.set_meta(meta::kHlc, static_cast<int64_t>(state.clock.last().value)));
+    state.file_hlc = state.clock.last();
+  }
   if (state.position.stream_id != before.position.stream_id) {
     TRY(store.set_meta(meta::kStreamId, static_cast<int64_t>(state.position.stream_id)));
   }
@@ -53,6 +88,10 @@ Status Replica::Impl::save_state(const State& before) {
     TRY(store.set_meta(meta::kCursorSeq, static_cast<int64_t>(state.position.seq)));
     TRY(store.set_meta(meta::kCursorMsgId, state.position.msg_id));
   }
+  if (state.floor.seq != before.floor.seq) TRY(store.set_meta(meta::kFloorSeq, static_cast<int64_t>(state.floor.seq)));
+  if (state.floor.hlc != before.floor.hlc) TRY(store.set_meta(meta::kFloorHlc, static_cast<int64_t>(state.floor.hlc.value)));
+  if (state.floor_seen != before.floor_seen) TRY(store.set_meta(meta::kFloorSeen, static_cast<int64_t>(state.floor_seen.value)));
+  if (state.reread != before.reread) TRY(store.set_meta(meta::kReread, int64_t{state.reread ? 1 : 0}));
   if (state.membership != before.membership) TRY(store.set_meta(meta::kMembership, static_cast<int64_t>(state.membership)));
   if (state.join_end != before.join_end) TRY(store.set_meta(meta::kJoinEnd, static_cast<int64_t>(state.join_end)));
   return ok();
@@ -67,6 +106,10 @@ void Replica::Impl::roll_back_memory(const State& saved) {
   schema_version = -1;
 }
 
+Replica::Impl::Impl(sqlite::Database database, Settings s, Environment e, Identity identity)
+    : db(std::move(database)), settings(std::move(s)), env(std::move(e)), self{identity.node, identity.incarnation}, store(db), registers(db) {}
+Replica::Impl::~Impl() = default;
+
 Replica::Replica(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Replica::~Replica() = default;
 Replica::Replica(Replica&&) noexcept = default;
@@ -75,32 +118,53 @@ Replica& Replica::operator=(Replica&&) noexcept = default;
 Result<Replica> Replica::open(sqlite::Database db, Settings settings, Environment environment, Identity identity) {
   auto impl = std::make_unique<Impl>(std::move(db), std::move(settings), std::move(environment), identity);
   sqlite3* const handle = impl->db.get();
-  sqlite3_db_config(handle, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, nullptr);
+  sqlite3_db_config(handle, SQLITE_DBCONFIG_ENABLE_TRIGGER, mutated(Mutation::user_triggers) ? 1 : 0, nullptr);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_ENABLE_FKEY, 0, nullptr);
   TRY(impl->db.exec("PRAGMA ignore_check_constraints = ON; PRAGMA recursive_triggers = OFF"));
+  TRY_IN("attach", Probe::attach(impl->db));
   TRY(impl->write(false, nullptr, [&]() -> Status {
     TRY_IN("create internal tables", install(impl->db));
     TRY(impl->load_state(identity.high_water));
+    impl->loaded = true;
     // Sent by a former life, perhaps not received.
-    TRY(impl->db.exec("UPDATE __marmot_table SET seq = NULL WHERE seq = 0"));
-    // Rows found now are baseline rows: baseline() gives them their versions.
-    return impl->schema_changed(nullptr);
+    TRY(impl->db.exec("UPDATE __marmot_schema SET seq = NULL WHERE seq = 0"));
+    // Rows of tables that are new are baseline rows: baseline() gives them their versions. What is found changed in a table
+    // that was rebuilt goes out with the outbox.
+    TouchedKeys touched;
+    TRY(impl->schema_changed(touched));
+    TRY(impl->drain_touched(touched, nullptr, nullptr));
+    impl->state.start_outbox();
+    return ok();
   }));
+  impl->opened = true;
   return Replica(std::move(impl));
 }
 
 Membership Replica::membership() const { return impl_->state.membership; }
 Position Replica::position() const { return impl_->state.position; }
 Hlc Replica::last_hlc() const { return impl_->state.clock.last(); }
+WallMs Replica::now() const { return impl_->env.now(); }
 Origin Replica::origin() const { return impl_->self; }
+void Replica::follows_to(StreamSeq end) { impl_->follows_to = end; }
 void Replica::trace(bool on) { impl_->tracing = on; }
 void Replica::set_max_message(size_t bytes) { impl_->settings.max_message = bytes; }
 sqlite::Database& Replica::database() { return impl_->db; }
 
+Result<int64_t> Replica::data_version() { return impl_->store.integer("PRAGMA data_version"); }
+
 Result<bool> Replica::has_work() {
   Impl& impl = *impl_;
-  TRY_ASSIGN(const int64_t data_version, impl.store.integer("PRAGMA data_version"));
+  if (impl.may_retire()) return true;
+  TRY_ASSIGN(const int64_t data_version, this->data_version());
+  if (impl.state.prune_due && impl.state.membership == Membership::member) return true;
+  if (impl.state.membership == Membership::member && impl.registers.has_unsent()) return true;
   if (data_version == impl.data_version) return false;
+  TRY(impl.check_file());  // whoever put another state there need not have logged anything
+  if (impl.state.shelved > 0) {
+    TRY_ASSIGN(const int64_t discarded, impl.store.integer(sql::kShelfDiscarded));
+    impl.state.retire_due = impl.state.retire_due || discarded != 0;
+    if (impl.may_retire()) return true;
+  }
   TRY_ASSIGN(const int64_t log, impl.store.integer("SELECT EXISTS(SELECT 1 FROM __marmot_log)"));
   TRY_ASSIGN(const int64_t schema, impl.store.integer("PRAGMA schema_version"));
   if (log != 0 || schema != impl.schema_version) return true;  // asked again until a drain has taken it
@@ -113,9 +177,11 @@ Result<Counters> Replica::counters() {
   TRY_ASSIGN(const bool found, select->step());
   assert(found);
   (void)found;
-  const Counters out{select->integer(0), select->integer(1), select->integer(2), select->integer(3), select->integer(4), select->integer(5),
-                     impl_->split_units};
+  Counters out{select->integer(0), select->integer(1), select->integer(2), select->integer(3), select->integer(4), select->integer(5),
+               select->integer(6), 0, impl_->split_units};
   sqlite3_reset(select->get());
+  TRY_ASSIGN(const auto dropped, impl_->store.meta_integer(meta::kConflictsDropped));
+  out.conflicts_dropped = dropped.value_or(0);
   return out;
 }
 
@@ -123,6 +189,11 @@ std::vector<StoppedTable> Replica::stopped() const {
   std::vector<StoppedTable> out;
   for (const auto& table : impl_->tables) {
     if (table->stopped) out.push_back(StoppedTable{table->info.name, *table->stopped});
+  }
+  for (const auto& unmade : impl_->unmade) {
+    const std::string& reason = unmade.second;
+    const bool told = std::any_of(out.begin(), out.end(), [&](const StoppedTable& table) { return table.reason == reason; });
+    if (!told) out.push_back(StoppedTable{unmade.first, reason});
   }
   return out;
 }

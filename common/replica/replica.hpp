@@ -4,7 +4,8 @@
 // Deterministic: time, randomness and the question "is another process reading?" come in through Environment; messages
 // come in through apply() and go out as OutUnits. No thread, no clock, no socket. One thread owns a Replica and its
 // connection. Every function that writes runs one short write transaction; when it returns an error nothing was changed,
-// in the file or in memory, and it may be called again.
+// in the file or in memory, and it may be called again - but after Errc::stale: the file was rolled back or replaced, and
+// must be opened again, under a new incarnation.
 //
 //   open -> baseline until done -> [found | compare*, join] -> then, in any order: drain, publish_outbox, apply
 #pragma once
@@ -33,6 +34,9 @@ struct Settings {
   int64_t atomic_rows = 100000;              // a unit's largest number of log rows; 0: no limit
   size_t max_message = 900 * 1024;           // bytes of one sealed message: the server's max_payload less headers
   int64_t slice_us = 5000;                   // apply holds the write lock this long, or for one unit
+  bool retire_losers = true;                 // a node deletes rows of its own that lost a UNIQUE collision, keeping them in the
+                                             // conflicts; false: they stay on the shelf, to return when the winner goes
+  int64_t conflict_log_rows = 10000;         // how many conflicts are kept; the oldest go
 };
 
 struct Environment {
@@ -95,6 +99,7 @@ struct ApplyResult {
   size_t messages = 0;          // consumed from the front of the queue
   size_t rows = 0;              // rows in them
   size_t rows_changed = 0;      // rows that won
+  bool refused = false;         // a unit of ours came too late (floor.cpp): publish_outbox() has work again
   int64_t held_us = 0;
 };
 
@@ -126,6 +131,8 @@ struct Counters {
   int64_t staged_parts = 0;
   int64_t quarantined = 0;
   int64_t conflicts = 0;
+  int64_t shelved = 0;           // live rows that are not visible: a newer row has a unique value of theirs, or refused
+  int64_t conflicts_dropped = 0; // pushed out by conflict_log_rows
   int64_t split_units = 0;  // units since the start that went out or came in as part of a larger one (beyond atomic_rows)
 };
 
@@ -146,6 +153,30 @@ struct KeyHash {
   uint64_t hash = 0;
 };
 
+// Somebody who belongs to the cluster.
+struct Member {
+  NodeId node;
+  std::string incarnation;  // as it calls itself
+  WallMs seen = 0;          // here
+  StreamSeq applied = 0;    // by it, then
+};
+
+// A slice of the comparison of rows with their versions (repair.hpp).
+struct ScrubResult {
+  std::vector<OutUnit> units;
+  std::vector<Change> changes;  // when tracing
+  std::vector<Change> found;    // what capture had not seen
+  int64_t rows = 0;             // rows and versions looked at
+  bool done = false;            // a whole pass ends here; the next call begins another
+  bool not_now = false;         // something waits to be drained, or the file is no member: nothing was looked at
+  int64_t held_us = 0;
+};
+
+struct KeyRange;
+struct RangeDigest;
+struct RangeKeys;
+struct RepairAction;
+
 class Replica {
  public:
   // Takes a connection in WAL mode with a busy timeout, and prepares it (application triggers off, foreign keys and CHECK
@@ -163,6 +194,7 @@ class Replica {
   Position position() const;
   Hlc last_hlc() const;       // keep it in data_dir before publishing what a drain returned
   Origin origin() const;
+  WallMs now() const;         // the environment's
 
   // First on a new stream: what stands here is published (by publish_outbox).
   Status found(uint64_t stream_id);
@@ -171,6 +203,9 @@ class Replica {
   // compare(), then ask comparison(); nothing is written. Empty files need no comparison.
   bool empty_file() const;    // no watched table holds a row
   Status compare(const Incoming& message);
+  // As if every message up to the position of the snapshot at `path` had been given to compare(): go on with the next one.
+  // Reads the snapshot's registers, not its rows.
+  Status compare_snapshot(const std::string& path);
   Result<Comparison> comparison();
   // Removes the local rows of every watched table, unlogged (`--adopt=replace`; the caller made the backup).
   Status discard_rows();
@@ -178,9 +213,17 @@ class Replica {
   // cluster has under an equal key wins; what only stands here is published.
   Status join(uint64_t stream_id, StreamSeq end);
 
+  // The stream ends at `end` now. Where it lost what this file was still to read before it becomes a member, that wait is
+  // over.
+  Status stream_ends(StreamSeq end);
+
   // The stream is not the one, or no longer holds what, this file has seen (DESIGN section 3): take a new incarnation,
   // read the stream from its first message, and once `end` was applied publish what it then still lacks.
   Status history_lost(uint64_t stream_id, StreamSeq end, Incarnation incarnation);
+
+  // The stream's end, when it is entered. A row of ours that is on the shelf loses for good only by what stands there: it is
+  // not retired before that has been applied.
+  void follows_to(StreamSeq end);
 
   // Takes the whole log (at most atomic_rows). `polite`: when another process holds a snapshot just before COMMIT, roll
   // back and return Errc::busy.
@@ -194,8 +237,34 @@ class Replica {
   // consumed ones. Errc::newer_format: the front message is of a later Marmot; it stays in the queue.
   Result<ApplyResult> apply(std::deque<Incoming>& queue, bool polite);
 
+  // Merges the snapshot at `path` (snapshot.hpp) into this file: begin, then slices until `done`. Each slice is a short
+  // write transaction that drains first. The position moves to the snapshot's with the last slice, so an interrupted
+  // merge is begun again. A row that is absent from the snapshot: an insert that was never acknowledged, or a version at
+  // or above the snapshot's floor, is kept and published again; else it is deleted (a pending update is kept among the
+  // conflicts). Also how a file that never met the stream joins when the stream lost its beginning.
+  Status merge_begin(const std::string& path);
+  struct MergeResult {
+    std::vector<OutUnit> units;  // what the drain before the slice found
+    std::vector<Change> changes;
+    bool done = false;
+    int64_t rows = 0;            // registers looked at, of `total`
+    int64_t total = 0;
+    int64_t held_us = 0;
+  };
+  Result<MergeResult> merge_slice(bool polite);
+  void merge_abandon();          // closes the snapshot; what was merged stays
+
+  // The floor (docs/how-it-works.md): up to which stream sequence tombstones are pruned everywhere.
+  StreamSeq floor() const;
+  // A floor message for the stream, to be published like any unit. Every member must have applied `seq`. No unit: there is
+  // nothing to prune up to it.
+  Result<DrainResult> announce_floor(StreamSeq seq, bool polite);
+
   // Cheap: did another connection commit since the last call, or is the log not empty?
   Result<bool> has_work();
+
+  // Changes whenever another connection has committed.
+  Result<int64_t> data_version();
 
   // Tries stopped tables again. True: at least one runs again.
   Result<bool> resume_stopped();
@@ -207,6 +276,22 @@ class Replica {
   // Reads rows, not versions: what is really there.
   Result<std::vector<TableDigest>> digests();
   Result<std::vector<KeyHash>> bucket_keys(const std::string& table, int bucket);
+
+  // Compares the next rows with their versions, at most 5 ms and some; writes only when something is found, which is then
+  // drained like any change.
+  Result<ScrubResult> scrub(bool polite);
+  void scrub_again();  // the next call begins a new pass
+
+  // Anti-entropy (repair.hpp): at most `limit` registers. Errc::not_found: the table is not replicated here, or stopped.
+  Result<RangeDigest> range_digest(const KeyRange& range, int64_t limit);
+  Result<RangeKeys> range_keys(const KeyRange& range, int64_t limit, size_t max_bytes);
+  // Does the actions whose register is still what the plan saw (`done` counts them); publish_outbox sends the rest.
+  Result<DrainResult> repair(const std::string& table, const std::vector<RepairAction>& actions, bool polite, int64_t* done);
+
+  // Who belongs to the cluster, as kept in the file. `members` are added or renewed; whoever was last seen before
+  // `forget_before` goes.
+  Result<std::vector<Member>> members();
+  Status keep_members(const std::vector<Member>& members, WallMs forget_before);
 
   void trace(bool on);  // fill `changes` in results
   void set_max_message(size_t bytes);  // Settings::max_message, once the server has told its limit; units made from now on

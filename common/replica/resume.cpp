@@ -43,29 +43,42 @@ Status Replica::Impl::apply_waiting(Table& table) {
     WaitingUnit& unit = *found;
     after = unit.seq;
     for (const UnitRow& row : unit.decoded.unit.rows) {
-      if (fold_name(unit.decoded.unit.tables[row.table].name) != fold_name(table.info.name)) continue;
+      if (target_of(unit.decoded.unit.tables[row.table]).table != &table) continue;
       Version& newest = retry.newest[std::string(row.key)];
       newest = std::max(newest, unit.decoded.unit.versions[row.version]);
     }
     units.push_back(std::move(unit));
   }
   ApplyResult ignored;
-  for (const WaitingUnit& unit : units) {
-    TRY(apply_unit(unit.decoded.unit, unit.payload, static_cast<StreamSeq>(unit.seq), ignored, &retry));
-    if (table.stopped) return make_error(Errc::constraint, *table.stopped);
+  retrying = true;
+  Status done = ok();
+  for (size_t i = 0; done && i < units.size(); ++i) {
+    done = apply_unit(units[i].decoded.unit, units[i].payload, static_cast<StreamSeq>(units[i].seq), ignored, &retry);
+    if (done && table.stopped) done = make_error(Errc::constraint, *table.stopped);
   }
-  return ok();
+  retrying = false;
+  return done;
 }
 
 Status Replica::Impl::restart(int64_t id) {
   tables_dirty = true;
-  TRY(check_schema(nullptr));
-  Table& table = *table_by_id(id);
-  if (table.shape != table.info.shape()) return make_error(Errc::schema, "its columns are not those of the cluster");
+  TouchedKeys touched;
+  TRY(check_schema(touched));
+  TRY(drain_touched(touched, nullptr, nullptr));
+  touched = {};  // tables are read anew
+  if (!unmade.empty()) {
+    TRY(migrate());
+    TRY(refresh_schema());
+  }
+  Table* const found = table_by_id(id);
+  if (found == nullptr || !found->exists) return make_error(Errc::schema, "it is gone");
+  Table& table = *found;
+  for (const auto& [what, reason] : unmade) {
+    if (table.stopped == reason) return make_error(Errc::schema, reason);
+  }
   table.stopped.reset();
   TRY(table.save());
   // What the application did to it meanwhile comes first, as before every apply.
-  TouchedKeys touched;
   {
     TRY_ASSIGN(Statement* const parked, store.statement(sql::kSelectParked));
     parked->bind(1, id);
@@ -80,6 +93,7 @@ Status Replica::Impl::restart(int64_t id) {
   forget->bind(1, id);
   TRY(forget->run());
   TRY(apply_waiting(table));
+  TRY(settle_table(table));
   // What was just drained goes out with the outbox.
   state.start_outbox();
   return ok();
@@ -93,8 +107,8 @@ Status Replica::Impl::forget_waiting() {
     after = unit->seq;
     bool waits = false;
     for (const UnitTable& wanted : unit->decoded.unit.tables) {
-      const Table* const table = table_by_name(wanted.name);
-      waits = waits || (table != nullptr ? !table->running() : not_ours.count(fold_name(wanted.name)) == 0);
+      const Target target = target_of(wanted);
+      waits = waits || target.to == Target::To::wait || (target.table != nullptr && !target.table->running());
     }
     if (waits) continue;
     TRY_ASSIGN(Statement* const remove, store.statement(sql::kDeleteWaiting));
@@ -106,18 +120,35 @@ Status Replica::Impl::forget_waiting() {
 Result<bool> Replica::resume_stopped() {
   Impl& impl = *impl_;
   bool any = false;
+  if (!impl.unmade.empty()) {
+    const size_t before = impl.unmade.size();
+    TRY(impl.write(false, nullptr, [&]() -> Status {
+      TouchedKeys touched;
+      TRY(impl.check_schema(touched));
+      TRY(impl.drain_touched(touched, nullptr, nullptr));
+      if (touched.size() > 0) impl.state.start_outbox();
+      TRY(impl.migrate());
+      return impl.refresh_schema();
+    }));
+    any = impl.unmade.size() < before;
+  }
   std::vector<int64_t> ids;  // tables are read again when a try fails
   for (const auto& table : impl.tables) {
     if (table->stopped && table->exists) ids.push_back(table->id);
   }
+  const auto tell = [&](int64_t id) {
+    impl.log(LogLevel::info, "table " + impl.table_by_id(id)->info.name + " is replicated again");
+    any = true;
+  };
+  // All at once, so that a transaction over several of them is whole when it shows; else one by one.
+  const Status together = ids.empty() ? ok() : impl.write(false, nullptr, [&]() -> Status {
+    for (const int64_t id : ids) TRY(impl.restart(id));
+    return ok();
+  });
   for (const int64_t id : ids) {
-    const Status resumed = impl.write(false, nullptr, [&] { return impl.restart(id); });
-    if (resumed) {
-      impl.log(LogLevel::info, "table " + impl.table_by_id(id)->info.name + " is replicated again");
-      any = true;
-    } else if (resumed.error().code == Errc::busy || resumed.error().code == Errc::full || resumed.error().code == Errc::io) {
-      return resumed.error();
-    }
+    const Status resumed = together || ids.size() == 1 ? together : impl.write(false, nullptr, [&] { return impl.restart(id); });
+    if (resumed) tell(id);
+    else if (resumed.error().code == Errc::busy || resumed.error().code == Errc::full || resumed.error().code == Errc::io) return resumed.error();
   }
   if (any) TRY(impl.write(false, nullptr, [&] { return impl.forget_waiting(); }));
   return any;

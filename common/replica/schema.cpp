@@ -1,11 +1,12 @@
-// Tables as the file has them now against tables as they are replicated: watching new ones, stopping changed ones, and the
-// schema messages that let other nodes build theirs. (Changes to a table that is already replicated stop it: DESIGN
-// "Schema" is a later step.)
+// The tables as the engine has them in memory, and what happens when PRAGMA schema_version moves: changes of the
+// application become registers (schema_detect.cpp), and rows are compared where our triggers were absent
+// (schema_rows.cpp). The other way round: schema_message.cpp and schema_migrate.cpp.
 #include <algorithm>
 
 #include "common/replica/capture.hpp"
 #include "common/replica/effects.hpp"
 #include "common/replica/engine.hpp"
+#include "common/replica/local_schema.hpp"
 #include "sql.hpp"
 
 namespace marmot::replica {
@@ -31,6 +32,22 @@ Table* Replica::Impl::table_by_name(std::string_view name) {
 
 bool Replica::Impl::replicated(const std::string& name) { return table_by_name(name) != nullptr; }
 
+Replica::Impl::Target Replica::Impl::target_of(const UnitTable& wanted) {
+  const auto is_here = [](Table* table) { return Target{Target::To::table, table}; };
+  if (registers.is_dropped(wanted.id)) return {Target::To::dropped, nullptr};
+  if (registers.knows(wanted.id)) {
+    const Version root = registers.root_of(wanted.id);
+    for (const auto& table : tables) {
+      if (table->exists && table->permanent_id && registers.root_of(*table->permanent_id) == root) return is_here(table.get());
+    }
+    const bool chosen = is_chosen(settings.include, settings.exclude, registers.table(root).name);
+    return {chosen ? Target::To::wait : Target::To::nowhere, nullptr};
+  }
+  // Its schema has not come, or did not decode.
+  if (Table* const table = table_by_name(wanted.name)) return is_here(table);
+  return {not_ours.count(fold_name(wanted.name)) != 0 ? Target::To::nowhere : Target::To::wait, nullptr};
+}
+
 Status Replica::Impl::stop(Table& table, std::string reason) {
   if (table.stopped == reason) return ok();
   log(LogLevel::error, "table " + table.info.name + " is stopped: " + reason);
@@ -39,200 +56,91 @@ Status Replica::Impl::stop(Table& table, std::string reason) {
   return table.save();
 }
 
+Result<std::unique_ptr<Table>> Replica::Impl::load_table(const LocalTable& local) {
+  auto info = read_table(db, local.name);
+  const bool exists = static_cast<bool>(info);
+  if (!info && info.error().code != Errc::not_found && info.error().code != Errc::schema) return std::move(info).error();
+  TableInfo absent;
+  absent.name = local.name;
+  if (exists) name_columns(*info, local.column_ids);
+  auto table = std::make_unique<Table>(db, store, self.node, local.id, exists ? std::move(*info) : std::move(absent));
+  table->exists = exists;
+  table->permanent_id = local.permanent_id;
+  table->sql = local.sql;
+  TRY_ASSIGN(Statement rest, db.prepare("SELECT baseline, rehash, stopped FROM __marmot_table WHERE id = ?1"));
+  rest.bind(1, local.id);
+  TRY(rest.step());
+  table->baseline = rest.integer(0) != 0;
+  table->rehash = rest.integer(1) != 0;
+  if (!rest.is_null(2)) table->stopped = std::string(rest.text(2));
+  rest.reset();
+  if (!exists) TRY(stop(*table, info.error().message + "; change it back, or drop it"));
+  return table;
+}
+
 Status Replica::Impl::load_tables() {
   tables.clear();
-  TRY_ASSIGN(const auto triggers, installed_triggers(db));
-  TRY_ASSIGN(Statement select, db.prepare(sql::kSelectTables));
-  for (;;) {
-    TRY_ASSIGN(const bool more, select.step());
-    if (!more) break;
-    const int64_t id = select.integer(0);
-    const std::string name(select.text(1));
-    // The triggers travel with a renamed table; three of them on the table of that name mean that nothing went by unseen.
-    int in_place = 0;
-    for (const InstalledTrigger& trigger : triggers) {
-      if (trigger.table_id == id && fold_name(trigger.table) == fold_name(name)) ++in_place;
-    }
-    auto info = read_table(db, name);
-    const bool exists = static_cast<bool>(info);
-    if (!info && info.error().code != Errc::not_found && info.error().code != Errc::schema) return std::move(info).error();
-    TableInfo known;
-    known.name = name;
-    auto table = std::make_unique<Table>(db, store, self.node, id, exists ? std::move(*info) : std::move(known));
-    table->exists = exists;
-    if (!select.is_null(2)) {
-      table->permanent_id = Version{Hlc{static_cast<uint64_t>(select.integer(2))},
-                                    Origin{NodeId{static_cast<uint64_t>(select.integer(3))}, Incarnation{static_cast<uint64_t>(select.integer(4))}}};
-    }
-    table->shape = std::string(select.text(5));
-    table->baseline = select.integer(6) != 0;
-    if (!select.is_null(7)) table->schema_seq = static_cast<StreamSeq>(select.integer(7));
-    if (!select.is_null(8)) table->stopped = std::string(select.text(8));
-    if (exists && table->shape.empty()) table->shape = table->info.shape();
-    if (!exists) {
-      TRY(stop(*table, "it was dropped or renamed here, which this version does not replicate; bring it back under its name"));
-    } else if (table->shape != table->info.shape()) {
-      TRY(stop(*table, "its columns or its key were changed here, which this version does not replicate; change them back"));
-    } else if (in_place != 3) {
-      TRY(stop(*table, "its triggers are gone (the table was rebuilt), so changes may have gone by unseen; marmot_unwatch() it, and start with a fresh copy"));
-    }
+  TRY_ASSIGN(const std::vector<LocalTable> known, read_local_tables(db));
+  for (const LocalTable& local : known) {
+    TRY_ASSIGN(auto table, load_table(local));
     tables.push_back(std::move(table));
   }
   return ok();
 }
 
-Status Replica::Impl::schema_changed(TouchedKeys* touched) {
+Status Replica::Impl::refresh_schema() {
   tables_dirty = true;
   TRY(load_tables());
   TRY_ASSIGN(const auto candidates, list_tables(db, settings.include, settings.exclude));
+  const auto known = std::move(not_ours);
   not_ours.clear();
-  TRY_ASSIGN(const int64_t waiting, db.query_integer("SELECT count(*) FROM __marmot_waiting"));
   for (const Candidate& candidate : candidates) {
-    if (candidate.not_watched) {
-      const bool new_here = not_ours.emplace(fold_name(candidate.name), 0).second;
-      const bool internal = *candidate.not_watched == NotWatched::internal || *candidate.not_watched == NotWatched::sqlite_own;
-      if (Table* const table = table_by_name(candidate.name); table != nullptr) {
-        log(LogLevel::info, "table " + candidate.name + " is excluded now: no longer watched");
-        const int64_t id = table->id;
-        TRY(unwatch(db, candidate.name));
-        std::erase_if(tables, [&](const auto& owned) { return owned->id == id; });
-      } else if (new_here && !internal && !announced) {
-        log(LogLevel::info, "table " + candidate.name + " is not watched: " + std::string(reason(*candidate.not_watched)));
-      }
-      continue;
-    }
     if (table_by_name(candidate.name) != nullptr) continue;
-    auto info = read_table(db, candidate.name);
-    if (!info && info.error().code == Errc::schema) {
-      not_ours.emplace(fold_name(candidate.name), 0);
-      log(LogLevel::error, "table " + candidate.name + " is NOT replicated: " + info.error().message);
-      continue;
-    }
-    TRY(info);
-    const std::string shape = info->shape();
-    TRY_ASSIGN(const Watched watched, watch(db, *info, WatchMode::keys));
-    auto table = std::make_unique<Table>(db, store, self.node, watched.id, std::move(*info));
-    table->shape = shape;
-    table->permanent_id = Version{state.clock.tick(env.now(), env.now()), self};
-    if (waiting > 0) table->stopped = "it was missing when its first rows arrived; they are applied now";
-    if (touched != nullptr) {
-      // Found while running: its rows are changes, sent with the table.
-      table->baseline = true;
-      Table::Position position;
-      const WallMs now = env.now();
-      Table* const at = table.get();
-      TRY(table->scan(position, INT64_MAX, true, [&](const std::string& key, const std::vector<ValueView>&) -> Status {
-        touched->add(at, key, now);
-        return ok();
-      }));
-      log(LogLevel::info, "table " + table->info.name + " is new: watching it");
-    }
-    TRY(table->save());
-    tables.push_back(std::move(table));
+    const std::string folded = fold_name(candidate.name);
+    not_ours.emplace(folded, 0);
+    const bool internal = candidate.not_watched == NotWatched::internal || candidate.not_watched == NotWatched::sqlite_own;
+    if (known.count(folded) != 0 || internal || !candidate.not_watched) continue;
+    log(LogLevel::info, "table " + candidate.name + " is not watched: " + std::string(reason(*candidate.not_watched)));
   }
-  // Tables that the extension watched before the agent ever saw them have no permanent id yet.
-  for (const auto& table : tables) {
-    if (!table->exists || table->permanent_id) continue;
-    table->permanent_id = Version{state.clock.tick(env.now(), env.now()), self};
-    TRY(table->save());
-  }
-  announced = true;
+  TRY(check_unique_indexes());
   TRY(prepare_log());
   TRY_ASSIGN(const auto skipped, install_effects(db, [this](const std::string& name) { return replicated(name); }));
   for (const SkippedEffect& effect : skipped) {
+    if (!told_effects.insert(effect.trigger + ": " + effect.reason).second) continue;
     log(LogLevel::warn, "trigger " + effect.trigger + " does not act on rows of other nodes: " + effect.reason);
   }
   TRY_ASSIGN(schema_version, db.query_integer("PRAGMA schema_version"));
   return ok();
 }
 
-Status Replica::Impl::check_schema(TouchedKeys* touched) {
+Status Replica::Impl::schema_changed(TouchedKeys& touched) {
+  tables_dirty = true;
+  TRY(registers.load());
+  std::vector<Rebuilt> rebuilt;
+  std::vector<int64_t> found;
+  TRY(notice_changes(rebuilt, found));
+  TRY(refresh_schema());
+  for (const Rebuilt& one : rebuilt) TRY(compare_rows(one, touched));
+  for (const int64_t id : found) {
+    Table& table = *table_by_id(id);
+    if (!opened) continue;  // baseline() gives its rows their versions
+    // Found while running: its rows are changes, sent with the table.
+    table.baseline = true;
+    Table::Position position;
+    const WallMs now = env.now();
+    TRY(table.scan(position, INT64_MAX, true, [&](const std::string& key, const std::vector<ValueView>&) -> Status {
+      touched.add(&table, key, now);
+      return ok();
+    }));
+    TRY(table.save());
+  }
+  return ok();
+}
+
+Status Replica::Impl::check_schema(TouchedKeys& touched) {
   TRY_ASSIGN(const int64_t now, store.integer("PRAGMA schema_version"));
   if (now == schema_version) return ok();
   return schema_changed(touched);
-}
-
-Status Replica::Impl::publish_schema(UnitStream& out) {
-  std::vector<SchemaObject> objects;
-  bool whole = true;  // the first node of a stream sends everything, later ones their new tables
-  std::vector<Table*> news;
-  for (const auto& table : tables) {
-    if (table->schema_seq) whole = false;
-    else if (table->running()) news.push_back(table.get());
-  }
-  if (news.empty()) return ok();
-  const auto is_new = [&](std::string_view name) {
-    return std::any_of(news.begin(), news.end(), [&](const Table* table) { return fold_name(table->info.name) == fold_name(name); });
-  };
-  TRY_ASSIGN(Statement select, db.prepare(sql::kSchemaObjects));
-  for (;;) {
-    TRY_ASSIGN(const bool more, select.step());
-    if (!more) break;
-    SchemaObject object{std::string(select.text(0)), std::string(select.text(1)), std::string(select.text(2)),
-                        std::string(select.text(3)), {}};
-    const Table* const table = object.type == "table" ? table_by_name(object.name) : nullptr;
-    const auto other = not_ours.find(fold_name(object.name));
-    const bool unwatched_table = object.type == "table" && table == nullptr && other != not_ours.end();
-    const bool virtual_table = unwatched_table && fold_name(object.sql).rfind("create virtual", 0) == 0;
-    if (unwatched_table && !(whole && virtual_table)) continue;  // shadow tables come with their virtual table
-    if (!whole && !is_new(object.type == "table" ? object.name : object.table)) continue;
-    if (table != nullptr) object.id = table->permanent_id.value_or(Version{});
-    objects.push_back(std::move(object));
-  }
-  // In flight until its message comes round; 0 stands for that, so that the next drain does not send it again.
-  for (Table* const table : news) {
-    table->schema_seq = 0;
-    tables_dirty = true;
-    TRY(table->save());
-  }
-  return out.schema(objects);
-}
-
-Status Replica::Impl::apply_schema(const std::vector<SchemaObject>& objects, StreamSeq seq, const Origin& from) {
-  bool created = false;
-  for (const SchemaObject& object : objects) {
-    Table* const table = object.type == "table" ? table_by_name(object.name) : nullptr;
-    if (table != nullptr) {
-      // The same name made on two nodes is one table, under the lower id.
-      if (!table->permanent_id || object.id < *table->permanent_id) table->permanent_id = object.id;
-      if (!table->schema_seq || *table->schema_seq == 0) table->schema_seq = seq;
-      tables_dirty = true;
-      TRY(table->save());
-      continue;
-    }
-    if (from == self) continue;
-    TRY_ASSIGN(Statement known, db.prepare("SELECT 1 FROM sqlite_schema WHERE type = ?1 AND lower(name) = lower(?2)"));
-    known.bind(1, object.type).bind(2, object.name);
-    TRY_ASSIGN(const bool there, known.step());
-    if (there) continue;
-    if (fold_name(object.sql).rfind("create ", 0) != 0) {
-      log(LogLevel::error, "message " + std::to_string(seq) + ": " + object.type + " " + object.name + " is no CREATE statement: left out");
-      continue;
-    }
-    auto statement = db.prepare(object.sql);
-    Status done = statement ? statement->run() : Status(statement.error());
-    if (!done) {
-      const Errc code = done.error().code;
-      if (code == Errc::full || code == Errc::io || code == Errc::busy) return done;
-      log(LogLevel::error, "message " + std::to_string(seq) + ": create " + object.type + " " + object.name + ": " +
-                               done.error().message + ": what needs it waits; create it here by hand");
-      continue;
-    }
-    created = true;
-    log(LogLevel::info, "created " + object.type + " " + object.name + ", from node " + std::to_string(from.node.value));
-  }
-  if (!created) return ok();
-  // Watch the new tables at once: rows of theirs may be next in this very transaction.
-  TouchedKeys none;
-  TRY(schema_changed(&none));
-  for (const SchemaObject& object : objects) {
-    Table* const table = object.type == "table" ? table_by_name(object.name) : nullptr;
-    if (table == nullptr || table->schema_seq) continue;
-    table->permanent_id = object.id;
-    table->schema_seq = seq;
-    TRY(table->save());
-  }
-  return ok();
 }
 
 }  // namespace marmot::replica

@@ -119,7 +119,7 @@ Result<std::optional<Register>> Store::find(int64_t table, std::string_view key)
   TRY_ASSIGN(const bool found, select->step());
   if (!found) return std::optional<Register>{};
   Register out;
-  out.version.hlc = Hlc{static_cast<uint64_t>(select->integer(0))};
+  out.version.hlc = Hlc::from_stored(select->integer(0));
   out.origin_id = select->integer(1);
   if (!select->is_null(2)) out.seq = static_cast<StreamSeq>(select->integer(2));
   out.hash = static_cast<uint64_t>(select->integer(3));
@@ -133,17 +133,35 @@ Status Store::put(int64_t table, std::string_view key, bool exists, const Versio
                   uint64_t hash, RowState state) {
   TRY_ASSIGN(const OriginRow origin_row, origin(version.origin));
   TRY_ASSIGN(Statement* const write, statement(exists ? sql::kUpdateVersion : sql::kInsertVersion));
-  write->bind(1, table).bind_blob(2, key).bind(3, static_cast<int64_t>(version.hlc.value)).bind(4, origin_row.id);
+  write->bind(1, table).bind_blob(2, key).bind(3, version.hlc.stored()).bind(4, origin_row.id);
   if (seq) write->bind(5, static_cast<int64_t>(*seq));
   else write->bind_null(5);
   write->bind(6, static_cast<int64_t>(hash)).bind(7, static_cast<int64_t>(state));
   return write->run();
 }
 
+Status Store::remove(int64_t table, std::string_view key) {
+  TRY_ASSIGN(Statement* const remove, statement(sql::kDeleteVersion));
+  remove->bind(1, table).bind_blob(2, key);
+  return remove->run();
+}
+
+Status Store::unmark(int64_t table, std::string_view key) {
+  TRY_ASSIGN(Statement* const unmark, statement(sql::kUnmarkVersion));
+  unmark->bind(1, table).bind_blob(2, key);
+  return unmark->run();
+}
+
 Status Store::mark(int64_t table, std::string_view key, StreamSeq seq) {
   TRY_ASSIGN(Statement* const mark, statement(sql::kMarkVersion));
   mark->bind(1, table).bind_blob(2, key).bind(3, static_cast<int64_t>(seq));
   return mark->run();
+}
+
+Status Store::set_state(int64_t table, std::string_view key, RowState state) {
+  TRY_ASSIGN(Statement* const set, statement(sql::kSetRowState));
+  set->bind(1, table).bind_blob(2, key).bind(3, static_cast<int64_t>(state));
+  return set->run();
 }
 
 }  // namespace marmot::replica

@@ -24,15 +24,26 @@ inline constexpr std::string_view kCursorSeq = "cursor_seq";
 inline constexpr std::string_view kCursorMsgId = "cursor_msg_id";
 inline constexpr std::string_view kMembership = "membership";  // Membership as a number
 inline constexpr std::string_view kJoinEnd = "join_end";       // stream sequence at which joining ends
+inline constexpr std::string_view kConflictsDropped = "conflicts_dropped";  // how many the bound has pushed out
 inline constexpr std::string_view kTrimmed = "trimmed";        // 1: the stream was read from after its first message
-inline constexpr int64_t kFormatVersion = 1;
+inline constexpr std::string_view kFloorSeq = "floor_seq";     // Floor, of this stream
+inline constexpr std::string_view kFloorHlc = "floor_hlc";
+inline constexpr std::string_view kReread = "reread";          // 1: after lost history, what is not in the stream is in nobody's file
+inline constexpr std::string_view kFloorSeen = "floor_seen";   // the highest HLC of the stream's floors
+inline constexpr int64_t kFormatVersion = 2;
 }  // namespace meta
 
 enum class RowState : uint8_t {
   dead = 0,
   live = 1,
   inserted = 2,  // live, by an insert of ours that the stream has not shown yet: sent again, it must still say "insert"
+  shelved = 3,            // live, but not in the table: it waits in __marmot_shelf (shelf.hpp)
+  shelved_inserted = 4,   // both
 };
+constexpr bool is_shelved(RowState state) { return state >= RowState::shelved; }
+constexpr bool is_inserted(RowState state) { return state == RowState::inserted || state == RowState::shelved_inserted; }
+constexpr RowState to_shelf(RowState state) { return is_inserted(state) ? RowState::shelved_inserted : RowState::shelved; }
+constexpr RowState from_shelf(RowState state) { return is_inserted(state) ? RowState::inserted : RowState::live; }
 
 // What __marmot_version holds for a key.
 struct Register {
@@ -42,6 +53,8 @@ struct Register {
   uint64_t hash = 0;
   RowState state = RowState::dead;
   bool live() const { return state != RowState::dead; }
+  bool shelved() const { return is_shelved(state); }
+  bool visible() const { return live() && !shelved(); }  // it has to be in the table
 };
 
 class Store {
@@ -73,7 +86,10 @@ class Store {
   // `exists`: find() found one. The origin's row is made when missing.
   Status put(int64_t table, std::string_view key, bool exists, const Version& version, std::optional<StreamSeq> seq,
              uint64_t hash, RowState state);
+  Status remove(int64_t table, std::string_view key);
+  Status unmark(int64_t table, std::string_view key);  // not seen in the stream
   Status mark(int64_t table, std::string_view key, StreamSeq seq);
+  Status set_state(int64_t table, std::string_view key, RowState state);
 
  private:
   Status load_origins();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/core/row_hash.hpp"
+#include "common/replica/probe.hpp"
 #include "sql.hpp"
 
 namespace marmot::replica {
@@ -17,8 +18,6 @@ std::string parameters(int first, size_t count) {
   for (size_t i = 0; i < count; ++i) out += (i == 0 ? "?" : ", ?") + std::to_string(first + static_cast<int>(i));
   return out;
 }
-
-std::string folded(std::string_view name) { return fold_text(name, Collation::nocase); }
 
 }  // namespace
 
@@ -54,6 +53,8 @@ Table::Table(sqlite::Database& db, Store& store, NodeId self, int64_t table_id, 
   }
 }
 
+Table::~Table() = default;
+
 Status Table::save() {
   TRY_ASSIGN(Statement* const update, store_.statement(sql::kUpdateTable));
   update->bind(1, id).bind(2, info.name);
@@ -64,9 +65,9 @@ Status Table::save() {
   } else {
     update->bind_null(3).bind_null(4).bind_null(5);
   }
-  update->bind(6, shape).bind(7, int64_t{baseline ? 1 : 0});
-  if (schema_seq) update->bind(8, static_cast<int64_t>(*schema_seq));
-  else update->bind_null(8);
+  if (sql.empty()) update->bind_null(6);
+  else update->bind(6, sql);
+  update->bind(7, int64_t{baseline ? 1 : 0}).bind(8, int64_t{rehash ? 1 : 0});
   if (stopped) update->bind(9, *stopped);
   else update->bind_null(9);
   return update->run();
@@ -78,14 +79,17 @@ std::vector<std::string> Table::stored_names() const {
   return names;
 }
 
-std::optional<std::vector<int>> Table::map_columns(const std::vector<std::string>& columns) const {
-  if (columns.size() != stored_.size()) return std::nullopt;
+std::vector<std::string> Table::stored_ids() const {
+  std::vector<std::string> ids;
+  for (const int column : stored_) ids.push_back(info.columns[static_cast<size_t>(column)].id);
+  return ids;
+}
+
+std::vector<int> Table::map_columns(const std::vector<std::string>& ids) const {
   std::vector<int> map;
   for (const int column : stored_) {
-    const std::string wanted = folded(info.columns[static_cast<size_t>(column)].name);
-    const auto at = std::find_if(columns.begin(), columns.end(), [&](const std::string& name) { return folded(name) == wanted; });
-    if (at == columns.end()) return std::nullopt;
-    map.push_back(static_cast<int>(at - columns.begin()));
+    const auto at = std::find(ids.begin(), ids.end(), info.columns[static_cast<size_t>(column)].id);
+    map.push_back(at == ids.end() ? -1 : static_cast<int>(at - ids.begin()));
   }
   return map;
 }
@@ -160,16 +164,28 @@ Result<std::optional<RowidIdentity>> Table::identity_of(int64_t here, bool make)
   }
   if (!make) return std::optional<RowidIdentity>{};
   RowidIdentity identity{self_, here};
-  // Our own row of that number may have been put elsewhere when it came back from the stream.
-  TRY_ASSIGN(const auto elsewhere, rowid_here(identity));
-  if (elsewhere) {
+  // Our own row of that number may have been put elsewhere when it came back from the stream, or wait on the shelf.
+  const auto in_use = [&]() -> Result<bool> {
+    TRY_ASSIGN(const auto elsewhere, rowid_here(identity));
+    if (elsewhere) return true;
+    std::string key;
+    append_rowid_part(key, identity.origin, identity.rowid);
+    TRY_ASSIGN(const auto held, store_.find(id, key));
+    return held && held->shelved();
+  };
+  TRY_ASSIGN(bool taken, in_use());
+  if (taken) {
     TRY_ASSIGN(Statement* const next, store_.statement(sql::kRowidNext));
     next->bind(1, id).bind(2, static_cast<int64_t>(self_.value));
     TRY_ASSIGN(const bool found, next->step());
     assert(found);
     (void)found;
-    identity.rowid = next->integer(0);
+    identity.rowid = std::max(next->integer(0), here < INT64_MAX ? here + 1 : 1);
     sqlite3_reset(next->get());
+    for (;; ++identity.rowid) {
+      TRY_ASSIGN(taken, in_use());
+      if (!taken) break;
+    }
   }
   TRY_ASSIGN(Statement* const put, store_.statement(sql::kRowidPut));
   put->bind(1, id).bind(2, static_cast<int64_t>(identity.origin.value)).bind(3, identity.rowid).bind(4, here);
@@ -237,7 +253,7 @@ uint64_t Table::hash(const std::vector<ValueView>& values) const {
     const uint64_t one = value_hash(info.columns[static_cast<size_t>(stored_[i])].seed, values[i]);
     if (one != default_hash_[i]) sum += one;
   }
-  return sum;
+  return kept_hash(sum);
 }
 
 bool Table::key_of_values(const std::vector<ValueView>& values, std::string& key) const {
@@ -250,15 +266,33 @@ bool Table::key_of_values(const std::vector<ValueView>& values, std::string& key
   return !info.key.empty();
 }
 
+bool Table::takes_key(std::string_view key) const {
+  const auto decoded = decode_key(key);
+  if (!decoded) return false;
+  return decoded->is_rowid ? info.key_kind == KeyKind::rowid || info.nullable_key : decoded->parts.size() == info.key.size() && !info.key.empty();
+}
+
+Result<std::optional<int64_t>> Table::choose_rowid(std::string_view key, const std::set<int64_t>& held) {
+  TRY_ASSIGN(const DecodedKey decoded, decode_key(key));
+  if (decoded.is_rowid) {
+    // Under its number at home where that is free here, so that files look alike; else wherever SQLite puts it.
+    TRY_ASSIGN(const bool taken, rowid_taken(decoded.rowid.rowid));
+    if (!taken && held.count(decoded.rowid.rowid) == 0) {
+      TRY_ASSIGN(const auto known, identity_of(decoded.rowid.rowid, false));
+      if (!known) return std::optional(decoded.rowid.rowid);
+    }
+  }
+  if (held.empty() || rowid_.empty() || info.key_kind == KeyKind::rowid_alias) return std::optional<int64_t>{};
+  TRY_ASSIGN(const int64_t highest, db_.query_integer("SELECT coalesce(max(" + rowid_ + "), 0) FROM " + quoted_));
+  const int64_t last = std::max(highest, *held.rbegin());
+  if (last == INT64_MAX) return std::optional<int64_t>{};  // SQLite looks for a free one
+  return std::optional(last + 1);
+}
+
 Status Table::insert(std::string_view key, const std::vector<ValueView>& values, std::optional<int64_t> rowid) {
   TRY_ASSIGN(const DecodedKey decoded, decode_key(key));
   if (decoded.is_rowid && !rowid) {
-    // Under its number at home where that is free here, so that files look alike; else wherever SQLite puts it.
-    TRY_ASSIGN(const bool taken, rowid_taken(decoded.rowid.rowid));
-    if (!taken) {
-      TRY_ASSIGN(const auto known, identity_of(decoded.rowid.rowid, false));
-      if (!known) rowid = decoded.rowid.rowid;
-    }
+    TRY_ASSIGN(rowid, choose_rowid(key, {}));
   }
   Statement& write = rowid ? insert_at_ : insert_;
   if (!write) {
@@ -343,29 +377,39 @@ Result<bool> Table::scan(Position& position, int64_t limit, bool make_identities
   return seen < limit;
 }
 
+std::optional<uint64_t> Table::unique_hash(const UniqueIndex& index, const Statement& row) {
+  std::string bytes;
+  for (size_t term = 0; term < index.terms.size(); ++term) {
+    const ValueView part = row.value(static_cast<int>(term));
+    if (part.type == ValueType::null) return std::nullopt;
+    append_key_part(bytes, part, index.collations[term]);
+  }
+  return kept_hash(bytes_hash(bytes));
+}
+
+Result<Table::UniqueValue> Table::unique_value(size_t index, std::string_view key) {
+  UniqueRead& read = unique_[index];
+  UniqueValue value{info.unique[index].id, std::nullopt};
+  TRY_ASSIGN(Statement* const select, bind_key(read.slots, read.head, read.tail, 1, key));
+  if (select == nullptr) return value;
+  TRY_ASSIGN(const bool found, select->step());
+  if (found) value.hash = unique_hash(info.unique[index], *select);
+  sqlite3_reset(select->get());
+  return value;
+}
+
 Result<std::vector<Table::UniqueValue>> Table::unique_values(std::string_view key) {
   std::vector<UniqueValue> out;
-  std::string bytes;
   for (size_t i = 0; i < info.unique.size(); ++i) {
-    const UniqueIndex& index = info.unique[i];
-    UniqueRead& read = unique_[i];
-    TRY_ASSIGN(Statement* const select, bind_key(read.slots, read.head, read.tail, 1, key));
-    UniqueValue value{index.id, std::nullopt};
-    if (select != nullptr) {
-      TRY_ASSIGN(const bool found, select->step());
-      bool whole = found;
-      bytes.clear();
-      for (size_t term = 0; whole && term < index.terms.size(); ++term) {
-        const ValueView part = select->value(static_cast<int>(term));
-        whole = part.type != ValueType::null;
-        if (whole) append_key_part(bytes, part, index.collations[term]);
-      }
-      if (whole) value.hash = bytes_hash(bytes);
-      sqlite3_reset(select->get());
-    }
+    TRY_ASSIGN(const UniqueValue value, unique_value(i, key));
     out.push_back(value);
   }
   return out;
+}
+
+Probe& Table::probe() {
+  if (!probe_) probe_ = std::make_unique<Probe>(*this);
+  return *probe_;
 }
 
 }  // namespace marmot::replica

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,18 +16,23 @@
 
 namespace marmot::replica {
 
+class Probe;
+
 class Table {
  public:
   Table(sqlite::Database& db, Store& store, NodeId self, int64_t id, TableInfo info);
+  ~Table();
+  Table(const Table&) = delete;
+  Table& operator=(const Table&) = delete;
 
   const int64_t id;  // __marmot_table.id
   const TableInfo info;
 
   // The rest of its row in __marmot_table; save() writes it.
   std::optional<Version> permanent_id;
-  std::string shape;                  // as last agreed on; a difference to info.shape() is a schema change
+  std::string sql;                    // CREATE TABLE as last seen here; empty: never yet
   bool baseline = false;
-  std::optional<StreamSeq> schema_seq;  // nullopt: its schema is not yet in the stream
+  bool rehash = false;                // a column went: the hashes of untouched rows are made again once the log is empty
   std::optional<std::string> stopped;
   bool exists = true;                 // false: dropped or renamed by the application
 
@@ -36,8 +43,19 @@ class Table {
   // Indexes into info.columns of what is captured, sent and written.
   const std::vector<int>& stored() const { return stored_; }
   std::vector<std::string> stored_names() const;
-  // Maps each stored column of ours to a column of `columns`; nullopt: not the same set of names.
-  std::optional<std::vector<int>> map_columns(const std::vector<std::string>& columns) const;
+  std::vector<std::string> stored_ids() const;
+  // Where each stored column of ours stands among the columns of a message; -1: it was sent before the column was made.
+  std::vector<int> map_columns(const std::vector<std::string>& ids) const;
+  // What goes into stored column `at`: what was sent, or what a row has that was written before the column was there.
+  ValueView value_for(size_t at, const ValueView* sent) const {
+    const Column& column = info.columns[static_cast<size_t>(stored_[at])];
+    return sent == nullptr || (column.not_null && sent->type == ValueType::null) ? column.default_value : *sent;
+  }
+
+  // Key from a row's stored values; false: none is declared, or there is a NULL in it.
+  bool key_of_values(const std::vector<ValueView>& values, std::string& key) const;
+  // Could a row of this table have that key?
+  bool takes_key(std::string_view key) const;
 
   // The canonical key of a log row whose k1... begin at `first`. nullopt: a keyless row that is neither known nor there,
   // so there is nothing to say about it.
@@ -54,6 +72,8 @@ class Table {
   Status insert(std::string_view key, const std::vector<ValueView>& values, std::optional<int64_t> rowid);
   Status update(std::string_view key, const std::vector<ValueView>& values);
   Status remove(std::string_view key);
+  // Where a new row is to go. `held`: rowids of rows that are out for a moment, and come back under them.
+  Result<std::optional<int64_t>> choose_rowid(std::string_view key, const std::set<int64_t>& held);
   // The rowid to put a taken-out row back under. nullopt: the key says it, or there is no rowid.
   Result<std::optional<int64_t>> rowid_to_keep(std::string_view key);
   // A removed keyless row is known no more.
@@ -76,6 +96,11 @@ class Table {
     std::optional<uint64_t> hash;
   };
   Result<std::vector<UniqueValue>> unique_values(std::string_view key);
+  Result<UniqueValue> unique_value(size_t index, std::string_view key);  // of one: info.unique[index]
+  // Of a row whose terms are the columns of `row`. nullopt: a NULL among them.
+  static std::optional<uint64_t> unique_hash(const UniqueIndex& index, const sqlite::Statement& row);
+  // Of rows that are not in the table.
+  Probe& probe();
 
  private:
   // One statement in both its forms, prepared on first use.
@@ -93,9 +118,6 @@ class Table {
   Result<std::optional<RowidIdentity>> identity_of(int64_t here, bool make);
   Result<bool> rowid_taken(int64_t rowid);
   std::string key_where(int first) const;
-  // Key from a row's values; false: a NULL in the key.
-  bool key_of_values(const std::vector<ValueView>& values, std::string& key) const;
-
   sqlite::Database& db_;
   Store& store_;
   NodeId self_;
@@ -109,6 +131,7 @@ class Table {
   Slots read_, update_, remove_, rowid_of_;
   sqlite::Statement insert_, insert_at_, taken_;
   std::vector<UniqueRead> unique_;
+  std::unique_ptr<Probe> probe_;
   DecodedKey decoded_;       // storage of what is bound
 };
 

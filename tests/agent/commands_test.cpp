@@ -227,22 +227,68 @@ TEST_CASE("conflicts: lists what lost in full, and forgets what it is told to; n
     std::string key;
     append_key_part(key, ValueView::of_integer(17));
     auto insert = db->prepare(
-        "INSERT INTO __marmot_conflict VALUES(?, 5, 'insert', 'users', ?, 655360, 2, 1, 65536, 3, 1, '{\"id\":17,\"name\":\"x\"}')");
+        "INSERT INTO __marmot_conflict VALUES(?, 5, 'insert', 'users', ?, 655360, 2, 1, NULL, 65536, 3, 1, '{\"id\":17,\"name\":\"x\"}', '')");
     REQUIRE(insert);
     REQUIRE(insert->bind(1, int64_t{1}).bind_blob(2, key).run());
   }
   CHECK(f.run({"conflicts", f.db}).output ==
-        "#1  insert into users, key 17\n"
+        "#1  insert: users, key 17\n"
         "  kept     node 2 at 1970-01-01T00:00:00.010Z+0\n"
         "  lost     node 3 at 1970-01-01T00:00:00.001Z+0\n"
         "  its row  {\"id\":17,\"name\":\"x\"}\n"
-        "1 conflict; forget one: marmot conflicts " + f.db + " --discard ID\n");
+        "  noticed  1970-01-01T00:00:00.005Z+0\n"
+        "1 conflict; write a lost row again, or forget it: marmot conflicts " + f.db + " restore ID | discard ID\n");
   const Json json = Json::parse(f.run({"conflicts", f.db, "--json"}).output);
   CHECK(json["conflicts"][0]["loser"]["row"]["name"] == "x");
-  CHECK(f.run({"conflicts", f.db, "--discard", "7"}).exit_code == 1);
-  CHECK(f.run({"conflicts", f.db, "--discard", "x"}).exit_code == 2);
-  CHECK(f.run({"conflicts", f.db, "--discard", "1"}).exit_code == 0);
+  CHECK(Json::parse(f.run({"conflicts", "show", "1", f.db, "--json"}).output)["kind"] == "insert");
+  CHECK(f.run({"conflicts", f.db, "discard", "7"}).exit_code == 1);
+  CHECK(f.run({"conflicts", f.db, "discard", "x"}).exit_code == 2);
+  CHECK(f.run({"conflicts", f.db, "show"}).exit_code == 2);
+  CHECK(f.run({"conflicts", f.db, "--all"}).exit_code == 2);
+  CHECK(f.run({"conflicts", f.db, "discard", "1"}).exit_code == 0);
   CHECK(f.run({"conflicts", f.db}).output == "no conflicts\n");
+  CHECK(f.run({"conflicts", f.db, "discard", "--all"}).exit_code == 0);
+}
+
+TEST_CASE("conflicts restore: the lost row is written again in full, or what is in its way is told") {
+  Fixture f;
+  auto db = sqlite::Database::open(f.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+  REQUIRE(db);
+  REQUIRE(db->exec("CREATE TABLE users(id INTEGER PRIMARY KEY, mail TEXT COLLATE NOCASE UNIQUE, code, photo BLOB);"
+                   "CREATE UNIQUE INDEX users_code ON users(lower(code)) WHERE code <> '';"
+                   "CREATE TABLE log(what); CREATE TRIGGER t AFTER INSERT ON users BEGIN INSERT INTO log VALUES(new.id); END;"
+                   "INSERT INTO users VALUES(1,'ann@x',NULL,NULL),(2,NULL,'ABC',NULL)"));
+  REQUIRE(replica::install(*db));
+  const auto lose = [&](int64_t id, const std::string& row) {
+    std::string key;
+    append_key_part(key, ValueView::of_integer(id));
+    auto insert = db->prepare("INSERT INTO __marmot_conflict VALUES(?1, 5, 'unique', 'users', ?2, 655360, 2, 1, NULL, 65536, 3, 1, ?3, '')");
+    REQUIRE(insert);
+    REQUIRE(insert->bind(1, id).bind_blob(2, key).bind(3, row).run());
+  };
+  lose(7, "{\"id\": 7, \"mail\": \"Ann@X\", \"code\": \"abc\", \"photo\": {\"hex\": \"00FF\"}}");
+  lose(1, "{\"id\": 1, \"mail\": {\"text_hex\": \"FF61\"}, \"code\": 0.1, \"photo\": {\"real\": \"-inf\"}}");
+  lose(9, "{\"id\": 9, \"gone\": 1}");
+  const auto both = f.run({"conflicts", f.db, "restore", "7"});
+  CHECK(both.exit_code == 1);
+  CHECK(both.output.find("in its way: {\"id\": 1, \"mail\": \"ann@x\", \"code\": null, \"photo\": null}") != std::string::npos);
+  CHECK(both.output.find("in its way: {\"id\": 2,") != std::string::npos);
+  const auto one = f.run({"conflicts", f.db, "restore", "7", "--set", "mail=other@x"});
+  CHECK(one.exit_code == 1);
+  CHECK(one.output.find("{\"id\": 1,") == std::string::npos);
+  CHECK(f.run({"conflicts", f.db, "restore", "7", "--set", "mail=other@x", "--set", "code=NULL"}).exit_code == 0);
+  CHECK(*db->query_text("SELECT quote(mail) || quote(code) || quote(photo) FROM users WHERE id = 7") == "'other@x'NULLX'00FF'");
+  CHECK(*db->query_text("SELECT group_concat(what) FROM log") == "1,2,7");
+  CHECK(f.run({"conflicts", f.db, "restore", "7"}).exit_code == 1);  // it is no conflict any more
+  const auto key = f.run({"conflicts", f.db, "restore", "1"});
+  CHECK(key.exit_code == 1);
+  CHECK(key.output.find("in its way: {\"id\": 1, \"mail\": \"ann@x\"") != std::string::npos);
+  CHECK(f.run({"conflicts", f.db, "restore", "1", "--set", "nothing=5"}).exit_code == 2);
+  CHECK(f.run({"conflicts", f.db, "restore", "1", "--set", "id=8"}).exit_code == 0);
+  CHECK(*db->query_text("SELECT hex(mail) || typeof(mail) || typeof(code) || code || photo FROM users WHERE id = 8") == "FF61textreal0.1-Inf");
+  const auto gone = f.run({"conflicts", f.db, "restore", "9"});
+  CHECK(gone.exit_code == 1);
+  CHECK(gone.output.find("gone") != std::string::npos);
 }
 
 TEST_CASE("config check: what is effective on stdout and 0, or the mistakes and 2") {

@@ -63,6 +63,8 @@ data_dir = "state"
 poll_interval_ms = 7
 atomic_rows = 0
 max_clock_drift_ms = 250
+anti_entropy_interval_seconds = 5
+retention = "2h"
 [[database]]
 name = "one"
 path = "a.db"
@@ -83,6 +85,9 @@ max_age = "36h"
 max_bytes = "2GiB"
 compress = false
 update_existing = true
+[snapshot]
+interval = "10m"
+keep = 5
 [extensions]
 load = ["./ext"]
 [logging]
@@ -96,6 +101,8 @@ format = "json"
   CHECK(config->poll_interval_ms == 7);
   CHECK(config->atomic_rows == 0);
   CHECK(config->max_clock_drift_ms == 250);
+  CHECK(config->anti_entropy_interval_s == 5);
+  CHECK(config->retention_ms == 7'200'000);
   REQUIRE(config->databases.size() == 2);
   CHECK(config->databases[0].name == "one");
   CHECK(config->databases[0].tables == std::vector<std::string>{"t*", "u"});
@@ -114,6 +121,8 @@ format = "json"
   CHECK(config->log.max_bytes == int64_t{2} << 30);
   CHECK_FALSE(config->log.compress);
   CHECK(config->log.update_existing);
+  CHECK(config->snapshot.interval_ms == 600'000);
+  CHECK(config->snapshot.keep == 5);
   CHECK(config->extensions == std::vector<std::string>{"./ext"});
   CHECK(config->log_level == LogLevel::debug);
   CHECK(config->log_format == LogFormat::json);
@@ -140,6 +149,8 @@ max_age = "90m"
   CHECK(to_toml(*again) == printed);
   CHECK(again->databases[0].path == dir.file("a b\".db"));
   CHECK(again->log.max_age_ms == 90 * 60'000);
+  CHECK(again->log.max_bytes == int64_t{1} << 30);
+  CHECK(again->snapshot.keep == 3);
 }
 
 TEST_CASE("config: an unknown key is an error with the file, line, key, value and the nearest known key") {

@@ -50,6 +50,7 @@ class FakeConnection : public nats::Connection {
   void get_message(std::string_view, uint64_t, std::function<void(Result<nats::StoredMessage>)>) override {}
   size_t in_flight() const override { return sent.size() - answered_; }
   std::unique_ptr<nats::LogSubscription> subscribe_log(std::string_view, uint64_t, nats::LogHandlers) override { return nullptr; }
+  std::unique_ptr<nats::ObjectStore> object_store(nats::Bucket) override { return nullptr; }
 
  private:
   size_t answered_ = 0;

@@ -126,7 +126,7 @@ const char* kFill = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FRO
                     "INSERT INTO item SELECT i, 'item number ' || i, i * 1.25, i %% 100 FROM n";
 
 struct EngineRates {
-  double drain = 0, apply_insert = 0, apply_update = 0, echo = 0, bytes_a_row = 0, plain_bytes_a_row = 0, wire_bytes_a_row = 0;
+  double drain = 0, apply_insert = 0, apply_update = 0, echo = 0, wire_bytes_a_row = 0;
 };
 
 // Units of one engine handed to another; rows a second of each step, whole transactions included.
@@ -186,15 +186,6 @@ EngineRates engine_rates(const std::filesystem::path& directory, int rows) {
   publish(drain());
   rates.apply_update = rows / apply(to);
   apply(from);
-
-  const auto pages = [](sqlite::Database& db) {
-    require(db.exec("PRAGMA wal_checkpoint(TRUNCATE); VACUUM"));
-    return static_cast<double>(require(db.query_integer("PRAGMA page_count")) * require(db.query_integer("PRAGMA page_size")));
-  };
-  rates.bytes_a_row = pages(app) / rows;
-  auto plain = open_application(fresh(directory, "plain"));
-  require(plain.exec(fill));
-  rates.plain_bytes_a_row = pages(plain) / rows;
   return rates;
 }
 
@@ -228,8 +219,6 @@ int main(int argc, char** argv) {
     samples["engine.apply_insert_rows_s"].push_back(rates.apply_insert);
     samples["engine.apply_update_rows_s"].push_back(rates.apply_update);
     samples["engine.echo_rows_s"].push_back(rates.echo);
-    samples["disk.marmot_bytes_a_row"].push_back(rates.bytes_a_row);
-    samples["disk.plain_bytes_a_row"].push_back(rates.plain_bytes_a_row);
     samples["wire.bytes_a_row"].push_back(rates.wire_bytes_a_row);
   }
   std::printf("{\n");

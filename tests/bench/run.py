@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "cluster"))
+import disk  # noqa: E402
 from nats import Nats  # noqa: E402
 from node import Node, Product  # noqa: E402
 from process import Workspace, until  # noqa: E402
@@ -139,6 +140,62 @@ def cluster(product, smoke):
     return out
 
 
+def cpu_share(nodes, span):
+    before = [cpu_seconds(node.program.pid) for node in nodes]
+    time.sleep(span)
+    return max((cpu_seconds(node.program.pid) - b) / span * 100 for node, b in zip(nodes, before))
+
+
+def repair(product, smoke):
+    """What the two comparisons of the background cost: rows with versions, node with node."""
+    rows, span = (20000, 3) if smoke else (1000000, 60)
+    out = {"repair.rows": rows}
+    with workspace_of("bench-repair") as workspace:
+        config = workspace.dir / "marmot.toml"
+        config.write_text("anti_entropy_interval_seconds = 30\n")
+        nats = Nats(workspace).start()
+        nodes = [Node(product, workspace, name, nats=nats, database_name="bench", options=["--config", config]) for name in ("a", "b")]
+        with connect(nodes[0].db) as db:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT, n INT, at TEXT)")
+            db.execute("CREATE TABLE tick(id INTEGER PRIMARY KEY, v INT)")
+            db.execute("INSERT INTO tick VALUES(1, 0)")
+            db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) "
+                       "INSERT INTO t SELECT i, 'name of row ' || i, i * 7, '2026-11-21 00:00:00' FROM n", (rows,))
+        for node in nodes:
+            node.start(seconds=180)
+        until("b has the rows", lambda: connect(nodes[1].db).execute("SELECT count(*) FROM t").fetchone()[0] == rows, 180, 0.2)
+        nodes[0].command("wait", "--level", "all", "--timeout-ms", "60000", seconds=70)
+        before = [cpu_seconds(node.program.pid) for node in nodes]
+        began = time.perf_counter()
+        report = nodes[0].json("verify", "--repair", "--timeout-ms", "300000", seconds=310)
+        assert report["identical"], report
+        out["repair.verify_repair_s"] = time.perf_counter() - began
+        out["repair.verify_repair_cpu_s"] = max(cpu_seconds(node.program.pid) - b for node, b in zip(nodes, before))
+        stop = threading.Event()
+
+        def ticking():
+            db = connect(nodes[1].db)
+            while not stop.wait(1):
+                db.execute("UPDATE tick SET v = v + 1")
+
+        writer = threading.Thread(target=ticking)
+        writer.start()
+        time.sleep(0 if smoke else 35)  # into the passes
+        out["repair.busy_cpu_percent"] = cpu_share(nodes, span)
+        stop.set()
+        writer.join()
+        time.sleep(0 if smoke else 120)  # until the last passes are over
+        out["repair.rest_cpu_percent"] = cpu_share(nodes, span)
+    return out
+
+
+def disk_sizes(product, rows):
+    with workspace_of("bench-disk") as workspace:
+        measured = disk.measure(product, workspace, Nats(workspace).start(), disk.shapes(), rows)
+    return {f"disk.{name}": [plain / rows, watched / rows] for name, (plain, watched, _) in measured.items()}
+
+
 def row(name, value, aim=""):
     print(f"| {name} | {value} | {aim} |")
 
@@ -155,13 +212,17 @@ def table(r):
         f"{r['engine.apply_insert_rows_s']:,.0f} / {r['engine.apply_update_rows_s']:,.0f}", "200,000")
     row("own messages come round (marking), rows/s", f"{r['engine.echo_rows_s']:,.0f}")
     row("bytes a row in the stream, compressed", f"{r['wire.bytes_a_row']:.1f}")
-    row("bytes a row on disk: plain / with Marmot",
-        f"{r['disk.plain_bytes_a_row']:.0f} / {r['disk.marmot_bytes_a_row']:.0f} "
-        f"({r['disk.marmot_bytes_a_row'] / r['disk.plain_bytes_a_row']:.2f} times, +{r['disk.marmot_bytes_a_row'] - r['disk.plain_bytes_a_row']:.0f})",
-        "1.6 times")
+    for name in (key for key in r if key.startswith("disk.")):
+        plain, watched = r[name]
+        row(f"bytes a row on disk, {name.removeprefix('disk.')}: plain / with Marmot",
+            f"{plain:.0f} / {watched:.0f} ({watched / plain:.2f} times, +{watched - plain:.0f})", "1.6 times")
     row("visibility lag at rest, p50 / p99", f"{r['lag.rest_p50_ms']:.1f} / {r['lag.rest_p99_ms']:.1f} ms", "3 / 15 ms")
     row("visibility lag with 300 commits/s on another node, p50 / p99", f"{r['lag.load_p50_ms']:.1f} / {r['lag.load_p99_ms']:.1f} ms")
     row("bulk load: committed on A until visible on C, rows/s", f"{r['bulk.rows_s_end_to_end']:,.0f}")
+    row(f"verify --repair of {r['repair.rows']:,} rows on two nodes", f"{r['repair.verify_repair_s']:.1f} s, "
+        f"{r['repair.verify_repair_cpu_s']:.1f} s of a core on the busier one")
+    row(f"agent with {r['repair.rows']:,} rows and repair every 30 s: nobody writes / one write a second",
+        f"{r['repair.rest_cpu_percent']:.1f} % / {r['repair.busy_cpu_percent']:.1f} % of a core", "5 %")
     row("agent at rest", f"{r['rest.agent_cpu_percent']:.1f} % of a core, {r['rest.agent_resident_mb']:.0f} MB", "1 %, 30 MB")
 
 
@@ -178,7 +239,9 @@ def main():
         if made.returncode != 0:
             sys.exit(f"engine_bench failed: {made.stderr}")
         results = json.loads(made.stdout)
+    results.update(disk_sizes(Product(options.build.resolve()), rows))
     results.update(cluster(Product(options.build.resolve()), options.smoke))
+    results.update(repair(Product(options.build.resolve()), options.smoke))
     table(results)
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
@@ -186,4 +249,5 @@ def main():
         print("1 passed, 0 failed, 0 skipped")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -191,6 +191,68 @@ class CppWriter(Writer):
         return ({int(k): v for k, v in self.result["artists"].items()}, {tuple(pair) for pair in self.result["lines"]})
 
 
+class NoteWriter(Writer):
+    """An application on `note(id INTEGER PRIMARY KEY, body TEXT)` that writes rows of its own until told to end: what it
+    committed stands in `rows`. It never waits for anybody but SQLite, for `timeout` seconds at most."""
+
+    def __init__(self, db, number, a_second=50, timeout=10.0):
+        super().__init__(db, number * OWN_SPAN)
+        self.random = random.Random(number)
+        self.rows = {}
+        self.pause = 1.0 / a_second
+        self.timeout = timeout
+        self.worst = 0.0  # seconds in one transaction
+        self.stopping = threading.Event()
+
+    def write(self):
+        connection = connect(self.db, self.timeout)
+        connection.execute("PRAGMA synchronous = NORMAL")
+        key, begin = self.base, time.monotonic()
+        while not self.stopping.is_set():
+            self.statements += 1
+            body = f"{self.base} {self.statements}"
+            draw = self.random.random()
+            known = self.random.choice(range(self.base + 1, key + 1)) if key > self.base else 0
+            change = "insert" if known not in self.rows or draw < 0.8 else "update" if draw < 0.95 else "delete"
+            started = time.perf_counter()
+            if change == "insert":
+                key += 1
+                connection.execute("INSERT INTO note VALUES(?, ?)", (key, body))
+                self.rows[key] = body
+            elif change == "update":
+                connection.execute("UPDATE note SET body = ? WHERE id = ?", (body, known))
+                self.rows[known] = body
+            else:
+                connection.execute("DELETE FROM note WHERE id = ?", (known,))
+                del self.rows[known]
+            self.worst = max(self.worst, time.perf_counter() - started)
+            ahead = begin + self.statements * self.pause - time.monotonic()
+            if ahead > 0:
+                self.stopping.wait(ahead)
+        connection.close()
+
+    def ledger(self):
+        return self.rows
+
+
+def end_notes(writers):
+    """Ends NoteWriters; raises what went wrong in one."""
+    for writer in writers:
+        writer.stopping.set()
+    if writers and writers[0].ident is not None:  # a test may end them before its end
+        finish(writers, 15)
+
+
+def check_notes(writers, contents):
+    """Every committed row stands in `contents` (tables.contents) as it was last written, and no other row of the writers."""
+    expected = {key: body for writer in writers for key, body in writer.ledger().items()}
+    found = {row[0]: row[1][1].decode() for row in contents["note"] if row[0] >= OWN_SPAN}
+    wrong = [key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)]
+    if wrong:
+        words = [f"{key}: written {expected.get(key)!r}, found {found.get(key)!r}" for key in sorted(wrong)[:5]]
+        raise Failure(f"{len(wrong)} of {len(expected)} committed rows are not as written: " + "; ".join(words))
+
+
 def finish(writers, seconds):
     """Joins them all; raises what went wrong in one."""
     deadline = time.monotonic() + seconds
@@ -205,6 +267,9 @@ def finish(writers, seconds):
 def close(writers):
     """For clean-up after a failure: ends the processes, which ends the threads."""
     for writer in writers:
+        if isinstance(writer, NoteWriter):
+            writer.stopping.set()
+            continue
         process = getattr(writer, "shell", None) or getattr(writer, "process", None)
         if process is not None and process.poll() is None:
             process.kill()

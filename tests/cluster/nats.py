@@ -2,17 +2,18 @@
 import json
 import os
 import random
-import socket
+import signal
 import time
 
+from netns import LOOPBACK
 from process import Failure, check, free_port
 
 
 class NatsClient:
     """One connection. NATS client protocol: https://docs.nats.io/reference/reference-protocols/nats-protocol"""
 
-    def __init__(self, port, seconds=5.0):
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
+    def __init__(self, machine, port, seconds=5.0):
+        self._socket = machine.connect(port, seconds)
         self._file = self._socket.makefile("rb")
         check(self._file.readline().startswith(b"INFO "), "nats-server greets with INFO")
         self._inbox = "_INBOX." + os.urandom(8).hex()
@@ -80,39 +81,57 @@ class NatsClient:
 class Nats:
     """nats-server as its own process: kill9() and start() again keep port and store."""
 
-    def __init__(self, workspace, name="nats", jetstream=True, port=None, extra=""):
+    def __init__(self, workspace, name="nats", jetstream=True, port=None, extra="", machine=LOOPBACK, store=None):
         self.workspace = workspace
         self.name = name
+        self.machine = machine
+        self.store = store or workspace.dir / f"{name}-store"
+        self.paused = False
         self.port = port or free_port()
         self.program = None
         self.jetstream = jetstream
         self.configure(extra)
 
     def configure(self, extra=""):
-        store = self.workspace.dir / f"{self.name}-store"
-        text = f"listen: 127.0.0.1:{self.port}\n"
-        if self.jetstream:
-            limits = extra if "max_file" in extra else "max_file: 8GB\n" + extra
-            text += f'jetstream {{\n store_dir: "{store}"\n {limits}\n}}\n'
-        else:
-            text += extra
         self.config = self.workspace.dir / f"{self.name}.conf"
-        self.config.write_text(text)
+        self.config.write_text(self.text(extra))
+
+    def text(self, extra):
+        listen = f"listen: {self.machine.address}:{self.port}\n"
+        if not self.jetstream:
+            return listen + extra
+        limits = extra if "max_file" in extra else "max_file: 50GB\n" + extra
+        return listen + f'jetstream {{\n store_dir: "{self.store}"\n {limits}\n}}\n'
 
     @property
     def url(self):
-        return f"nats://127.0.0.1:{self.port}"
+        return f"nats://{self.machine.address}:{self.port}"
+
+    @property
+    def urls(self):
+        return [self.url]
+
+    def launch(self):
+        """Starts it without waiting for anything."""
+        self.program = self.workspace.start(self.machine.wrap(["nats-server", "-c", self.config]), self.name)
+        self.paused = False
 
     def start(self, seconds=10.0):
-        self.program = self.workspace.start(["nats-server", "-c", self.config], self.name)
+        self.launch()
+        self.wait_ready(seconds)
+        return self
+
+    def wait_ready(self, seconds=10.0):
         deadline = time.monotonic() + seconds
         while True:
             try:
-                client = NatsClient(self.port)
-                if self.jetstream:
-                    client.api("INFO")
-                client.close()
-                return self
+                client = NatsClient(self.machine, self.port, 2.0)
+                try:
+                    if self.jetstream:
+                        client.api("INFO")
+                finally:
+                    client.close()
+                return
             except (OSError, Failure) as error:
                 if not self.program.alive() or time.monotonic() > deadline:
                     raise Failure(f"nats-server does not start: {error}\n{self.program.err_tail()}") from error
@@ -124,13 +143,22 @@ class Nats:
     def stop(self):
         self.program.end()
 
+    def pause(self):
+        """SIGSTOP: it neither answers nor closes its connections."""
+        self.program.signal(signal.SIGSTOP)
+        self.paused = True
+
+    def resume(self):
+        self.program.signal(signal.SIGCONT)
+        self.paused = False
+
     def client(self):
-        client = NatsClient(self.port)
+        client = NatsClient(self.machine, self.port)
         self.workspace.closers.append(client.close)
         return client
 
     def stream_state(self, stream):
-        client = NatsClient(self.port)
+        client = NatsClient(self.machine, self.port)
         try:
             return client.api(f"STREAM.INFO.{stream}")["state"]
         finally:

@@ -3,6 +3,7 @@ import json
 import re
 import subprocess
 
+from netns import LOOPBACK
 from process import Failure, check, until
 
 
@@ -34,7 +35,8 @@ class Product:
 class Node:
     """`marmot agent` on a database file in the workspace; started and killed as often as a test likes."""
 
-    def __init__(self, product, workspace, name, nats=None, db=None, database_name=None, node_id=None, options=(), env=None):
+    def __init__(self, product, workspace, name, nats=None, db=None, database_name=None, node_id=None, options=(), env=None,
+                 machine=LOOPBACK):
         self.product = product
         self.workspace = workspace
         self.name = name
@@ -44,12 +46,13 @@ class Node:
         self.node_id = node_id
         self.options = list(options)
         self.env = env
+        self.machine = machine
         self.program = None
 
     def arguments(self):
         arguments = ["agent", self.db]
         if self.nats is not None:
-            arguments += ["--nats", self.nats.url]
+            arguments += [word for url in self.nats.urls for word in ("--nats", url)]
         if self.database_name is not None:
             arguments += ["--name", self.database_name]
         if self.node_id is not None:
@@ -58,7 +61,8 @@ class Node:
 
     def launch(self, *more):
         """Starts the agent without waiting for anything."""
-        self.program = self.workspace.start([self.product.marmot, *self.arguments(), *more], self.name, env=self.env)
+        argv = self.machine.wrap([self.product.marmot, *self.arguments(), *more])
+        self.program = self.workspace.start(argv, self.name, env=self.env)
         return self
 
     def start(self, *more, seconds=20.0):

@@ -24,14 +24,20 @@ from process import Failure, Skipped, Workspace  # noqa: E402
 
 import test_chinook  # noqa: E402,F401
 import test_transactions  # noqa: E402,F401
+import test_unique  # noqa: E402,F401
 import test_joining  # noqa: E402,F401
 import test_values  # noqa: E402,F401
 import test_capture  # noqa: E402,F401
 import test_commands  # noqa: E402,F401
 import test_config  # noqa: E402,F401
 import test_faults  # noqa: E402,F401
+import test_snapshots  # noqa: E402,F401
 import test_stream  # noqa: E402,F401
+import test_repair  # noqa: E402,F401
 import test_large  # noqa: E402,F401
+import test_disk  # noqa: E402,F401
+import test_routed  # noqa: E402,F401
+import test_consistency  # noqa: E402,F401
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -311,35 +311,8 @@ def kill9_any_moment(t):
     check(len(found["note"]) == 50 + 40 * 200, f"{len(found['note'])} rows")
 
 
-@case("a UNIQUE collision stops that table loudly on every node that meets it, loses nothing, and other tables go on")
-def unique_collision(t):
-    nats = t.nats()
-    one, two = t.nodes(2, nats)
-    execute(one.db, "CREATE TABLE person(id TEXT PRIMARY KEY, email TEXT UNIQUE)", "CREATE TABLE note(id INTEGER PRIMARY KEY, body)")
-    one.start()
-    two.start()
-    wait_identical([one.db, two.db])
-    for node in (one, two):
-        node.kill9()
-        execute(node.db, ("INSERT INTO person VALUES(?, 'ada@example.org')", (node.name,)))
-    one.start()
-    two.start()
-    until("a node names the stopped table", lambda: any("person" in n.program.err() for n in (one, two)), 15)
-    execute(one.db, "INSERT INTO note(id, body) VALUES(1, 'of one')")
-    execute(two.db, "INSERT INTO note(id, body) VALUES(2, 'of two')")
-    for node in (one, two):
-        until(f"{node.name} has both notes", lambda: scalar(node.db, "SELECT count(*) FROM note") == 2)
-        own = scalar(node.db, "SELECT count(*) FROM person WHERE id = ?", node.name)
-        kept = scalar(node.db, "SELECT count(*) FROM __marmot_waiting")
-        check(own == 1 or kept, f"{node.name} lost its own row")
-    # The cure is the application's: one of the two rows gets another address. The tables then resume by themselves.
-    execute(two.db, "UPDATE person SET email = 'ada@example.net' WHERE id = 'n2'")
-    found = wait_identical([one.db, two.db], 20)
-    check(sorted(row[1][1] for row in found["person"]) == [b"ada@example.net", b"ada@example.org"], f"after the cure: {found['person']}")
-
-
-@case("a schema change that is met stops that table loudly, other tables go on, and nothing is lost")
-def schema_change(t):
+@case("a schema change that cannot be made here stops that table loudly, other tables go on, and the cure lets it go on")
+def schema_change_refused(t):
     nats = t.nats()
     one, two = t.nodes(2, nats)
     note_table(one.db, 3)
@@ -347,41 +320,18 @@ def schema_change(t):
     one.start()
     two.start()
     wait_identical([one.db, two.db])
-    execute(one.db, "ALTER TABLE note ADD COLUMN extra TEXT")
-    execute(one.db, "INSERT INTO note(body, extra) VALUES('with', 'more')")
-    until("a node names the table", lambda: any("note" in n.program.err() for n in (one, two)), 15)
+    two.stop()
+    execute(two.db, "CREATE VIEW memo AS SELECT 1")  # takes the name
+    execute(one.db, "ALTER TABLE note RENAME TO memo", "INSERT INTO memo(body) VALUES('under its new name')")
+    two.start()
+    two.says("note is stopped", 15)
     execute(one.db, "INSERT INTO other(v) VALUES(1)")
-    execute(two.db, "INSERT INTO other(id, v) VALUES(100, 2)")
-    for node in (one, two):
-        until(f"{node.name} has both rows of the other table", lambda: scalar(node.db, "SELECT count(*) FROM other") == 2)
-    check(query(one.db, "SELECT extra FROM note WHERE body = 'with'") == [("more",)], "the application's row is there")
+    until("node 2 has the row of the other table", lambda: scalar(two.db, "SELECT count(*) FROM other") == 1)
     execute(two.db, "INSERT INTO note(id, body) VALUES(50, 'of two, meanwhile')")
-    check(scalar(two.db, "SELECT count(*) FROM note") == 4, "the application of node 2 goes on")
-    execute(one.db, "ALTER TABLE note DROP COLUMN extra")  # one cure: what the log asks for
-    one.says("table note is replicated again", 15)
+    execute(two.db, "DROP VIEW memo")
+    two.says("table memo is replicated again", 15)
     found = wait_identical([one.db, two.db], 15)
-    check([row[1][1] for row in found["note"]][3:] == [b"with", b"of two, meanwhile"], f"after the cure: {found['note']}")
-
-
-@case("how a schema is changed in this version: cleanup everywhere, the change everywhere, a new name")
-def schema_migration(t):
-    nats = t.nats()
-    one, two = t.nodes(2, nats)
-    note_table(one.db, 3)
-    for node in (one, two):
-        node.start()
-    wait_identical([one.db, two.db])
-    run = one.command("wait", "--level", "all")
-    check(run.returncode == 0, f"wait ended with {run.returncode}: {run.stderr}")
-    for node in (one, two):
-        node.stop()
-        check(node.command("cleanup").returncode == 0, "cleanup")
-        execute(node.db, "ALTER TABLE note ADD COLUMN extra TEXT DEFAULT 'none'")
-        node.database_name = "app2"
-        node.start()
-    execute(two.db, "INSERT INTO note(id, body, extra) VALUES(10, 'with', 'more')")
-    found = wait_identical([one.db, two.db])
-    check(len(found["note"]) == 4 and found["note"][0][2] == ("text", b"none"), f"after the change: {found['note']}")
+    check([row[1][1] for row in found["memo"]][3:] == [b"under its new name", b"of two, meanwhile"], f"after the cure: {found['memo']}")
 
 
 @case("wrong credentials are told from an absent server; right ones work")

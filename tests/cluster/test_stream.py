@@ -1,4 +1,5 @@
 """An acknowledgement is not durable for ever: streams that lost their end, or were made anew, are noticed and healed."""
+import base64
 import json
 import shutil
 
@@ -45,6 +46,25 @@ def stream_deleted_live(t):
         execute(node.db, f"INSERT INTO note VALUES({1000 + i}, 'of node {i + 1}')")
     found = wait_identical([n.db for n in nodes], 30)
     check(len(found["note"]) == 203, f"{len(found['note'])} rows")
+
+
+@case("a stream that was made again, and got a waiting unit before its first message, is followed all the same")
+def stream_without_beginning(t):
+    nats, nodes = running(t)
+    client = nats.client()
+    stream = stream_of("app")
+    config = client.api(f"STREAM.INFO.{stream}")["config"]
+    unit = base64.b64decode(client.api(f"STREAM.MSG.GET.{stream}", {"seq": 2})["message"]["data"])
+    for node in nodes:
+        node.kill9()
+    client.api(f"STREAM.DELETE.{stream}")
+    client.api(f"STREAM.CREATE.{stream}", config)
+    client.append(config["subjects"][0], unit)
+    execute(nodes[0].db, "INSERT INTO note VALUES(1001, 'meanwhile')")
+    for node in nodes:
+        node.start(seconds=30 * t.slow)
+    found = wait_identical([n.db for n in nodes], 30 * t.slow)
+    check(len(found["note"]) == 201, f"{len(found['note'])} rows, not 201")
 
 
 @case("the server comes back with an older store (a power cut, a restored disk): the lost end is published again", short=True)

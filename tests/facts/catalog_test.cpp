@@ -130,7 +130,9 @@ TEST_CASE("catalog: unique indexes come with their terms, collations and conditi
   std::string found;
   for (const UniqueIndex& index : table.unique) {
     found += index.name + ":";
-    CHECK(index.id == bytes_hash(index.name));
+    // An automatic index is known without the table's name, which may change.
+    const bool automatic = index.name.rfind("sqlite_autoindex_t", 0) == 0;
+    CHECK(index.id == bytes_hash(automatic ? "sqlite_autoindex_" + index.name.substr(18) : index.name) >> 33);
     for (size_t i = 0; i < index.terms.size(); ++i) {
       found += " " + index.terms[i] + "/" + std::to_string(static_cast<int>(index.collations[i]));
     }

@@ -8,6 +8,7 @@ SELECT name FROM pragma_module_list WHERE name LIKE 'marmot%' ORDER BY 1;
 -- 11|11
 -- marmot_changes
 -- marmot_conflicts
+-- marmot_members
 -- marmot_tables
 
 -- fact: loading twice is harmless, also by SELECT load_extension
@@ -154,7 +155,7 @@ INSERT INTO __marmot_meta VALUES('node_id', 9007199254740991); SELECT marmot_nod
 -- fact: marmot_pending counts log rows and unacknowledged versions
 SELECT marmot_pending();
 CREATE TABLE t(id INTEGER PRIMARY KEY); SELECT marmot_watch('t'); INSERT INTO t VALUES(1), (2);
-INSERT INTO __marmot_version VALUES(1, x'1507', 1, 1, NULL, 0, 1), (1, x'1508', 1, 1, 5, 0, 1);
+INSERT INTO __marmot_version VALUES(1, x'47', 1, 1, NULL, 0, 1), (1, x'48', 1, 1, 5, 0, 1);
 SELECT marmot_pending();
 -- =>
 -- 0
@@ -165,7 +166,7 @@ SELECT marmot_pending();
 CREATE TABLE i(id INTEGER PRIMARY KEY); CREATE TABLE c(a TEXT, b INT, PRIMARY KEY(a, b)) WITHOUT ROWID; CREATE TABLE n(x); CREATE TABLE k(s TEXT PRIMARY KEY);
 SELECT marmot_watch('*');
 INSERT INTO i VALUES(7); UPDATE i SET id = 8; INSERT INTO c VALUES('it''s', 2); INSERT INTO n VALUES('x'); INSERT INTO k VALUES(NULL), ('s');
-INSERT INTO __marmot_version VALUES(1, x'1509', 1789000000123 << 16, 1, NULL, 0, 1), (1, x'150a', 1789000000124 << 16, 1, NULL, 0, 0), (1, x'150b', 1, 1, 5, 0, 1);
+INSERT INTO __marmot_version VALUES(1, x'49', 1789000000123, 1, NULL, 0, 1), (1, x'4a', (5 << 48) | 1789000000124, 1, NULL, 0, 0), (1, x'4b', 1, 1, 5, 0, 1);
 SELECT tbl, key, op FROM marmot_changes; SELECT at FROM marmot_changes WHERE op = 'write';
 -- =>
 -- 4
@@ -180,14 +181,30 @@ SELECT tbl, key, op FROM marmot_changes; SELECT at FROM marmot_changes WHERE op 
 -- i|10|delete
 -- 1789000000123
 
--- fact: marmot_conflicts shows the row that lost, and its key as people read it
+-- fact: marmot_conflicts shows both rows, and the key as people read it; what waits on the shelf stands behind
 CREATE TABLE t(x); SELECT count(*) FROM marmot_conflicts; SELECT marmot_watch('t');
-INSERT INTO __marmot_conflict VALUES(1, 1789000000123, 'insert', 't', x'1507', 2, 20, 200, 1, 10, 100, '{"x":1}');
+INSERT INTO __marmot_conflict VALUES(1, 1789000000123, 'insert', 't', x'47', 2, 20, 200, '{"x":2}', 1, 10, 100, '{"x":1}', '');
+INSERT INTO __marmot_origin VALUES(1, 30, 300, 0), (2, 40, 400, 0);
+INSERT INTO __marmot_shelf VALUES(3, 1, x'47', x'0178010000000000000005', 'unique', 'why', 1789000000124, 0);
+INSERT INTO __marmot_version VALUES(1, x'47', 1, 1, 1, 0, 3), (1, x'48', 2, 2, 1, 0, 1), (1, x'49', 2, 2, 1, 0, 3);
+INSERT INTO __marmot_unique VALUES(1, 5, x'47', 55), (1, 5, x'48', 55), (1, 5, x'49', 55);
 SELECT * FROM marmot_conflicts;
 -- =>
 -- 0
 -- 1
--- 1|1789000000123|insert|t|7|20|10|{"x":1}
+-- 1|1789000000123|insert|t|7|20|{"x":2}|10|{"x":1}||0
+-- 3|1789000000124|unique|t|7|40||30|{"x": 5}|why|1
+
+-- fact: marmot_members shows who belongs to the cluster and which of them this file is; none where an older Marmot watched
+CREATE TABLE t(x); SELECT marmot_watch('t'); INSERT OR REPLACE INTO __marmot_meta VALUES('node_id', 2);
+INSERT INTO __marmot_member VALUES(2, 'abc', 1789000000123, 17), (1, 'def', 1789000000100, 16);
+SELECT * FROM marmot_members;
+DROP TABLE __marmot_member; SELECT count(*) FROM marmot_members;
+-- =>
+-- 1
+-- 1|1789000000100|16|0
+-- 2|1789000000123|17|1
+-- 0
 
 -- fact: the table-valued functions are empty in a file that is not watched, can be joined, and cannot be put into a file
 SELECT (SELECT count(*) FROM marmot_tables), (SELECT count(*) FROM marmot_changes), (SELECT count(*) FROM marmot_conflicts);
@@ -201,19 +218,19 @@ CREATE VIRTUAL TABLE mine USING marmot_tables;
 -- error: no such module: marmot_tables
 
 -- fact: a table-valued function on a damaged file is an SQL error that names it
-CREATE TABLE t(x); SELECT marmot_watch('t'); DROP TABLE __marmot_conflict;
-SELECT * FROM marmot_conflicts;
+CREATE TABLE t(x); SELECT marmot_watch('t'); ALTER TABLE __marmot_table DROP COLUMN stopped;
+SELECT * FROM marmot_tables;
 SELECT 'after';
 -- =>
 -- 1
 -- after
--- error: marmot_conflicts: prepare SELECT id, at, kind, tbl, key, winner_node, loser_node, loser_row FROM main.__marmot_conflict ORDER BY id: no such table: main.__marmot_conflict
+-- error: marmot_tables: prepare SELECT id, name, mode, stopped FROM main.__marmot_table ORDER BY id: no such column: stopped
 
 -- fact: marmot_wait returns 1 when all is in the stream, 0 when it is not in time
 CREATE TABLE t(id INTEGER PRIMARY KEY); SELECT marmot_watch('t');
 SELECT marmot_wait('PUBLISHED', 0), marmot_wait('published', 1000);
 INSERT INTO t VALUES(1); SELECT marmot_wait('PUBLISHED', 0), marmot_wait('PUBLISHED', 30);
-DELETE FROM __marmot_log; INSERT INTO __marmot_version VALUES(1, x'1501', 1, 1, NULL, 0, 1); SELECT marmot_wait('PUBLISHED', 30);
+DELETE FROM __marmot_log; INSERT INTO __marmot_version VALUES(1, x'41', 1, 1, NULL, 0, 1); SELECT marmot_wait('PUBLISHED', 30);
 UPDATE __marmot_version SET seq = 1; SELECT marmot_wait('PUBLISHED', 30);
 -- =>
 -- 1

@@ -184,7 +184,7 @@ def waits_for_the_agent(setting):
         mine = connect(setting)
         time.sleep(0.1)
         mine.executescript("BEGIN IMMEDIATE; DELETE FROM __marmot_log;"
-                           "INSERT INTO __marmot_version VALUES(1, x'1501', 1, 1, NULL, 0, 1); COMMIT")
+                           "INSERT INTO __marmot_version VALUES(1, x'41', 1, 1, NULL, 0, 1); COMMIT")
         time.sleep(0.1)
         mine.execute("UPDATE __marmot_version SET seq = 1")
 

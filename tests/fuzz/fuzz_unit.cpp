@@ -20,7 +20,7 @@ std::string encode(const Unit& unit) {
     if (row.op == Op::remove) continue;
     for (size_t i = 0; i < unit.tables[row.table].columns.size(); ++i) writer.value(unit.values[row.first_value + i]);
   }
-  auto payload = writer.finish(unit.more);
+  auto payload = writer.finish(unit.more, unit.base);
   FUZZ_CHECK(payload);
   return *std::move(payload);
 }

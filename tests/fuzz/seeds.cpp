@@ -24,7 +24,7 @@ std::string encode(const Unit& unit) {
     if (row.op == Op::remove) continue;
     for (size_t i = 0; i < unit.tables[row.table].columns.size(); ++i) writer.value(unit.values[row.first_value + i]);
   }
-  return *writer.finish(unit.more);
+  return *writer.finish(unit.more, unit.base);
 }
 
 void write(const fs::path& folder, const char* target, int n, std::string_view bytes) {
@@ -57,8 +57,9 @@ int main(int argc, char** argv) {
     write(folder, "open", n, '\0' + codec::seal(codec::Kind::rows, version.origin, version.hlc.value, payload, 65536)[0]);
     write_payload(folder, "genesis", n, codec::encode_genesis(version.hlc.value | 1));
     write_payload(folder, "schema", n,
-                  *codec::encode_schema({{"table", "t", "t", "CREATE TABLE t(a)", version},
-                                         {"index", test::random_bytes(random, 9), "t", "CREATE INDEX i ON t(a)", version}}));
+                  *codec::encode_schema({{SchemaKind::table, version, "", version, false, "t", ")", 0, version},
+                                         {SchemaKind::column, version, "a", version, true, "a", "INT", 1, {}},
+                                         {SchemaKind::object, {}, "index i", version, false, "i", "CREATE INDEX i ON t(a)", 0, {}}}));
     write(folder, "message_id", n, codec::message_id(version.origin, version.hlc.value, static_cast<uint32_t>(n)));
     std::string key;
     for (uint64_t parts = 1 + random.below(4); parts > 0; --parts) {

@@ -98,7 +98,12 @@ bool RealServer::accepts() const {
 
 void RealServer::kill9() { end(SIGKILL); }
 void RealServer::stop() { end(SIGTERM); }
-void RealServer::freeze() { ::kill(pid_, SIGSTOP); }
+void RealServer::freeze() {
+  ::kill(pid_, SIGSTOP);
+  // A signal takes its time: what is sent before it arrives is still answered.
+  int status = 0;
+  ::waitpid(pid_, &status, WUNTRACED);
+}
 void RealServer::thaw() { ::kill(pid_, SIGCONT); }
 
 void RealServer::erase_store() { std::filesystem::remove_all(dir_ + "/store"); }

@@ -75,6 +75,21 @@ TEST_CASE("streams: differences are told one line each, and changed only when as
   CHECK(told->differences.empty());
 }
 
+TEST_CASE("streams: a server with less room than max_bytes makes the stream without that limit, and the difference is told") {
+  RealServer server({.js_extra = "max_file: 10MB"});
+  Loop loop;
+  Client client(loop, server);
+  REQUIRE(client.up());
+  StreamConfig config = log_stream();
+  config.max_bytes = int64_t{1} << 30;
+  const auto made = client.ensure(config);
+  REQUIRE(made);
+  CHECK(made->was_created);
+  REQUIRE(made->differences.size() == 1);
+  CHECK(made->differences[0].find("the server has no room for that much") != std::string::npos);
+  CHECK(client.publish(log_message("a", "b")));
+}
+
 TEST_CASE("streams: a server without JetStream is recognised, and the error says the cure") {
   RealServer server({.jetstream = false});
   Loop loop;

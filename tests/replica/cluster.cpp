@@ -45,6 +45,14 @@ std::string Node::query(const std::string& text) {
   return out;
 }
 
+void Node::restore(const std::string& from) {
+  auto source = require(sqlite::Database::open(from, SQLITE_OPEN_READWRITE));
+  sqlite3_backup* const backup = sqlite3_backup_init(app_->get(), "main", source.get(), "main");
+  REQUIRE(backup != nullptr);
+  CHECK(sqlite3_backup_step(backup, -1) == SQLITE_DONE);
+  sqlite3_backup_finish(backup);
+}
+
 void Node::start() {
   auto db = require(sqlite::Database::open(path, SQLITE_OPEN_READWRITE));
   require(db.exec("PRAGMA busy_timeout = 1000; PRAGMA synchronous = OFF"));
@@ -111,6 +119,12 @@ void Node::apply(const Stream& stream) {
   }
 }
 
+bool Node::merge_slice() {
+  auto result = require(engine_->merge_slice(false));
+  for (auto& unit : result.units) pending_.push_back(std::move(unit));
+  return result.done;
+}
+
 void settle(Stream& stream, const std::vector<Node*>& nodes) {
   for (size_t before = SIZE_MAX; before != stream.messages.size();) {
     before = stream.messages.size();
@@ -119,6 +133,12 @@ void settle(Stream& stream, const std::vector<Node*>& nodes) {
       for (Node* other : nodes) other->apply(stream);
     }
   }
+}
+
+void Three::same(const std::string& query, const std::string& expected) {
+  CHECK(a.query(query) == expected);
+  CHECK(b.query(query) == expected);
+  CHECK(c.query(query) == expected);
 }
 
 TempDir::TempDir() : path([] {

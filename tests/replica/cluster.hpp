@@ -35,6 +35,9 @@ class Node {
   void sql(const std::string& text);
   std::string query(const std::string& text);  // rows by '\n', columns by '|', values as quote() prints them
 
+  // Puts the content of the file `from` in place of this one's, as the sqlite3 shell's .restore does.
+  void restore(const std::string& from);
+
   // The agent's life.
   void start();
   void stop();  // as kill -9: what was not committed is gone
@@ -44,6 +47,7 @@ class Node {
   std::vector<replica::OutUnit> drain();
   void publish(Stream& stream);           // drain and outbox, appended
   void apply(const Stream& stream);       // all that is new
+  bool merge_slice();                     // after engine().merge_begin(); true: done
   replica::Replica& engine() { return *engine_; }
 
   WallMs now = 1'700'000'000'000;
@@ -68,6 +72,25 @@ class TempDir {
   TempDir();
   ~TempDir();
   const std::filesystem::path path;
+};
+
+// Three nodes, the first with `schema`, the others empty.
+struct Three {
+  explicit Three(const std::string& schema, replica::Settings settings = {})
+      : a(dir.path, 1, settings), b(dir.path, 2, settings), c(dir.path, 3, settings) {
+    a.sql(schema);
+    a.found(stream);
+    a.publish(stream);
+    b.join(stream);
+    c.join(stream);
+    settle();
+  }
+  void settle() { test::settle(stream, {&a, &b, &c}); }
+  void same(const std::string& query, const std::string& expected);  // CHECKs
+
+  TempDir dir;
+  Stream stream;
+  Node a, b, c;
 };
 
 }  // namespace marmot::test

@@ -86,6 +86,7 @@ OwnedUnit random_unit(Random& random) {
   unit.origin = random_version(random).origin;
   unit.number = random.next() >> random.below(64);
   unit.more = random.chance(2);
+  unit.base = random.next() >> (1 + random.below(63));
   const size_t tables = random.below(4);
   for (size_t i = 0; i < tables; ++i) {
     UnitTable table;
@@ -118,7 +119,7 @@ OwnedUnit random_unit(Random& random) {
 }
 
 bool same_unit(const Unit& a, const Unit& b) {
-  if (a.origin != b.origin || a.number != b.number || a.more != b.more || a.versions != b.versions) return false;
+  if (a.origin != b.origin || a.number != b.number || a.more != b.more || a.base != b.base || a.versions != b.versions) return false;
   if (a.tables.size() != b.tables.size() || a.rows.size() != b.rows.size() || a.values.size() != b.values.size()) return false;
   for (size_t i = 0; i < a.tables.size(); ++i) {
     const UnitTable& x = a.tables[i];

@@ -32,29 +32,29 @@ TEST_CASE("golden: a genesis of format 1 is read") {
 }
 
 TEST_CASE("golden: a schema of format 1 is read") {
+  const Version created{{kSecond}, kOrigin}, changed{{kSecond + 65536}, kOrigin};
+  const std::vector<SchemaRegister> expected{
+      {SchemaKind::table, created, "", created, false, "users", ") STRICT", 0, {{1}, {{2}, {3}}}},
+      {SchemaKind::column, created, "name", changed, true, "Name", "TEXT NOT NULL", 2, {}},
+      {SchemaKind::object, {}, "index users_name", changed, false, "users_name", "CREATE INDEX users_name ON users(name)", 0, {}}};
   const std::string message = from_hex(
-      "4d4d54010296ce075bcd15cf11223344556677880100c3cf25798c93c3fc324828b52ffd245de902009197a57461626c65a57573657273a5"
-      "7573657273d930435245415445205441424c4520757365727328696420494e5445474552205052494d415259204b45592c206e616d6529cf"
-      "018bcfe568000000ce075bcd15cf11223344556677888ab7c5f6");
+      "4d4d54010296ce075bcd15cf11223344556677880100c3cfa2e5d64df09aeea628b52ffd24f8cd0400c407939f010000cf018bcfe5680000"
+      "00ce075bcd15cf1122334455667788010203a0a57573657273a829205354524943549f02010201000000a46e616d65a44e616d65ad544558"
+      "54204e4f54204e554c4c9f0400000001000000b0696e646578205f6e616d65aad92643524541544520494e444558204f4e286e616d65290a"
+      "0031c7709451ae2d06d322a00b8c211ea003431855ddd07a3a01ae8dd13e");
   const auto envelope = codec::open(message);
   REQUIRE(envelope);
   CHECK(envelope->kind == codec::Kind::schema);
-  const auto objects = codec::decode_schema(envelope->slice);
-  REQUIRE(objects);
-  REQUIRE(objects->size() == 1);
-  const SchemaObject& object = objects->front();
-  CHECK(object.type == "table");
-  CHECK(object.name == "users");
-  CHECK(object.table == "users");
-  CHECK(object.sql == "CREATE TABLE users(id INTEGER PRIMARY KEY, name)");
-  CHECK(object.id == Version{{kSecond}, kOrigin});
+  const auto registers = codec::decode_schema(envelope->slice);
+  REQUIRE(registers);
+  CHECK(*registers == expected);
 }
 
 TEST_CASE("golden: a unit of format 1 is read") {
   const std::string message = from_hex(
-      "4d4d54010396ce075bcd15cf11223344556677880200c3cf366db75e09350bb028b52ffd2481a50300840695c3dd00000003cf018bcfe568"
-      "010007ce075bcd15cf1122334455667788dd0000000199000000a57573657273a26964a46e616d65a573636f7265a570686f746fa46e6f74"
-      "6502dd0000000d000001c402150101a3416e6ecb3ff000c40200ffc0000003c40213fe0300851320908300534f9ed98df2");
+      "4d4d54010396ce075bcd15cf11223344556677880200c3cf5454b366ddbc488a28b52ffd2481a50300840696c329dd00000003cf018bcfe5"
+      "68010007ce075bcd15cf1122334455667788dd0000000199000000a57573657273a26964a46e616d65a573636f7265a570686f746fa46e6f"
+      "746502dd0000000d000001c4014101a3416e6ecb3ff000c40200ffc0000003c4023efd030084132090a300534f989bd412");
   const auto envelope = codec::open(message);
   REQUIRE(envelope);
   CHECK(envelope->kind == codec::Kind::rows);
@@ -67,6 +67,7 @@ TEST_CASE("golden: a unit of format 1 is read") {
   CHECK(unit.origin == kOrigin);
   CHECK(unit.number == 2);
   CHECK(unit.more);
+  CHECK(unit.base == 41);
   REQUIRE(unit.tables.size() == 1);
   CHECK(unit.tables[0].id == Version{{kSecond}, kOrigin});
   CHECK(unit.tables[0].name == "users");
@@ -74,13 +75,25 @@ TEST_CASE("golden: a unit of format 1 is read") {
   CHECK(unit.versions == std::vector<Version>{{{kSecond + (uint64_t{1} << 16) + 7}, kOrigin}});
   REQUIRE(unit.rows.size() == 2);
   CHECK(unit.rows[0].op == Op::insert);
-  CHECK(unit.rows[0].key == "\x15\x01"sv);
+  CHECK(unit.rows[0].key == "\x41"sv);
   CHECK(unit.rows[1].op == Op::remove);
-  CHECK(unit.rows[1].key == "\x13\xfe"sv);
+  CHECK(unit.rows[1].key == "\x3e\xfd"sv);
   REQUIRE(unit.values.size() == 5);
   CHECK(same_value(unit.values[0], ValueView::of_integer(1)));
   CHECK(same_value(unit.values[1], ValueView::of_text("Ann")));
   CHECK(same_value(unit.values[2], ValueView::of_real(1.0)));
   CHECK(same_value(unit.values[3], ValueView::of_blob("\x00\xff"sv)));
   CHECK(same_value(unit.values[4], ValueView::of_null()));
+}
+
+TEST_CASE("golden: a floor of format 1 is read") {
+  const std::string message = from_hex(
+      "4d4d54010496ce075bcd15cf11223344556677880300c3cf8d04a83a389876f128b52ffd240b5900009229cf018bcfe56800000040d30ab2");
+  const auto envelope = codec::open(message);
+  REQUIRE(envelope);
+  CHECK(envelope->kind == codec::Kind::floor);
+  CHECK(envelope->number == 3);
+  const auto floor = codec::decode_floor(envelope->slice);
+  REQUIRE(floor);
+  CHECK(*floor == Floor{41, {kSecond}});
 }

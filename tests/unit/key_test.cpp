@@ -47,6 +47,22 @@ TEST_CASE("key: integer order is byte order") {
   CHECK(wrong == 0);
 }
 
+TEST_CASE("key: a small integer takes few bytes, for every row has its key twice") {
+  const std::vector<std::pair<int64_t, size_t>> sizes = {
+      {0, 1}, {63, 1}, {64, 2}, {16383, 2}, {16384, 3}, {2097151, 3}, {2097152, 4}, {268435455, 4}, {268435456, 5},
+      {(int64_t{1} << 35) - 1, 5}, {int64_t{1} << 35, 6}, {(int64_t{1} << 40) - 1, 6}, {int64_t{1} << 40, 7}, {INT64_MAX, 9},
+      {-1, 2}, {-255, 2}, {-256, 3}, {INT64_MIN, 9}};
+  for (const auto& one : sizes) {
+    const auto value = one.first;
+    const auto size = one.second;
+    CAPTURE(value);
+    CHECK(integer_key(value).size() == size);
+    const auto key = decode_key(integer_key(value));
+    REQUIRE(key);
+    CHECK(same_value(key->parts[0], ValueView::of_integer(value)));
+  }
+}
+
 TEST_CASE("key: a real that is an integer has the integer's bytes") {
   CHECK(key_of(ValueView::of_real(1.0)) == integer_key(1));
   CHECK(key_of(ValueView::of_real(-0.0)) == integer_key(0));
@@ -113,23 +129,29 @@ TEST_CASE("key: a row without a declared key is known by origin and rowid") {
   CHECK(key->rowid.origin == NodeId{kMaxNodeId});
   CHECK(key->rowid.rowid == -17);
   CHECK(key->parts.empty());
-  CHECK(corrupt(bytes + "\x14"));
+  CHECK(corrupt(bytes + "\x40"));
   CHECK(corrupt(bytes.substr(0, bytes.size() - 1)));
 }
 
 TEST_CASE("key: bytes that no writer makes are corrupt") {
   CHECK(corrupt(""));
   CHECK(corrupt("\x03"));                                   // no such tag
-  CHECK(corrupt("\x15"));                                   // integer cut short
-  CHECK(corrupt("\x15\x00"s));                              // leading zero byte
-  CHECK(corrupt("\x13\xff"));                               // minus zero
-  CHECK(corrupt("\x1c\x80\x00\x00\x00\x00\x00\x00\x00"s));  // 2^63
-  CHECK(corrupt("\x0c\x7f\xff\xff\xff\xff\xff\xff\xfe"));   // -2^63 - 1
+  CHECK(corrupt("\x80"));                                   // integer cut short
+  CHECK(corrupt("\x80\x3f"));                               // 63 in two bytes
+  CHECK(corrupt("\xc0\x00\x01"s));                          // 1 in three
+  CHECK(corrupt("\xf0\x0f\xff\xff\xff"));                  // 2^28 - 1 in five
+  CHECK(corrupt("\xf8\x07\xff\xff\xff\xff"));              // 2^35 - 1 in six
+  CHECK(corrupt("\xfb\x00\xff\xff\xff\xff\xff\xff\xff"s));  // leading zero byte
+  CHECK(corrupt("\xfb\x80\x00\x00\x00\x00\x00\x00\x00"s));  // 2^63
+  CHECK(corrupt("\xfc\x01\x00\x00\x00\x00\x00\x00\x00\x00"s));  // nine bytes
+  CHECK(corrupt("\x3f"));                                   // minus zero
+  CHECK(corrupt("\x3e\xff"));                               // minus zero again
+  CHECK(corrupt("\x37\x7f\xff\xff\xff\xff\xff\xff\xfe"));  // -2^63 - 1
   CHECK(corrupt("\x02" "abc"));                             // text without its end
   CHECK(corrupt("\x02" "abc\x00\xff"s));                    // escape, then nothing
   CHECK(corrupt("\x21\xbf\xf0\x00\x00\x00\x00\x00"s));      // real cut short
-  CHECK(corrupt("\x30\x13\xfe\x14"));                       // origin -1
-  CHECK(corrupt("\x30\x1b\x20\x00\x00\x00\x00\x00\x00\x14"s));  // origin 2^53
+  CHECK(corrupt("\x30\x3e\xfe\x40"));                       // origin -1
+  CHECK(corrupt("\x30\xfa\x20\x00\x00\x00\x00\x00\x00\x40"s));  // origin 2^53
 }
 
 TEST_CASE("key: a real that an integer would stand for, or a NaN, is corrupt") {
@@ -158,7 +180,8 @@ TEST_CASE("key: what decodes encodes to the same bytes") {
   size_t decoded = 0;
   for (int i = 0; i < 200000; ++i) {
     std::string bytes(1 + random.below(6), '\0');
-    for (char& c : bytes) c = static_cast<char>(random.below(0x24));
+    const uint64_t most = i % 2 == 0 ? 0x41 : 0x100;  // half of them mostly text and reals, half mostly integers
+    for (char& c : bytes) c = static_cast<char>(random.below(most));
     const auto key = decode_key(bytes);
     if (!key || key->is_rowid) continue;
     ++decoded;
@@ -173,7 +196,7 @@ TEST_CASE("key: a long run of FF or of zeros does not make decoding reserve much
   // Bug: one std::string was reserved for every FF byte.
   std::string ones("\x01");
   ones.append(size_t{1} << 20, '\xff').push_back('\0');
-  const std::string nothing(size_t{1} << 20, '\x14');  // a million parts: more than any index has
+  const std::string nothing(size_t{1} << 20, '\x40');  // a million parts: more than any index has
   test::reset_allocations();
   CHECK(decode_key(ones));
   CHECK(test::allocations().largest < 4096);

@@ -13,36 +13,32 @@ std::string pack(msgpack::sbuffer& raw) { return *codec::compress({codec::view(r
 
 }  // namespace
 
-TEST_CASE("schema: decoding gives back every object in its order") {
+TEST_CASE("schema: decoding gives back every register in its order") {
   test::Random random(40);
   for (int i = 0; i < 200; ++i) {
-    std::vector<SchemaObject> objects(random.below(20));
-    for (SchemaObject& object : objects) {
-      object.type = random.chance(2) ? "table" : "index";
-      object.name = test::random_bytes(random, 10);
-      object.table = test::random_bytes(random, 10);
-      object.sql = test::random_bytes(random, 300);
-      object.id = test::random_version(random);
+    std::vector<SchemaRegister> registers(random.below(20));
+    for (SchemaRegister& one : registers) {
+      one.kind = static_cast<SchemaKind>(1 + random.below(4));
+      one.table = test::random_version(random);
+      one.id = test::random_bytes(random, 10);
+      one.version = test::random_version(random);
+      one.dropped = random.chance(2);
+      one.name = test::random_bytes(random, 10);
+      one.body = test::random_bytes(random, 300);
+      one.position = static_cast<int64_t>(random.below(2000));
+      if (random.chance(2)) one.into = test::random_version(random);
     }
-    const auto payload = codec::encode_schema(objects);
+    const auto payload = codec::encode_schema(registers);
     REQUIRE(payload);
     const auto decoded = codec::decode_schema(*payload);
     REQUIRE(decoded);
-    REQUIRE(decoded->size() == objects.size());
-    for (size_t n = 0; n < objects.size(); ++n) {
-      const SchemaObject& a = objects[n];
-      const SchemaObject& b = (*decoded)[n];
-      CHECK(a.type == b.type);
-      CHECK(a.name == b.name);
-      CHECK(a.table == b.table);
-      CHECK(a.sql == b.sql);
-      CHECK(a.id == b.id);
-    }
+    CHECK(*decoded == registers);
   }
 }
 
 TEST_CASE("schema: cut anywhere, it is corrupt") {
-  const std::string payload = *codec::encode_schema({{"table", "t", "t", "CREATE TABLE t(a)", {{9}, {{8}, {7}}}}});
+  const std::string payload =
+      *codec::encode_schema({{SchemaKind::table, {{9}, {{8}, {7}}}, "", {{9}, {{8}, {7}}}, false, "t", ")", 0, {}}});
   for (size_t length = 0; length < payload.size(); ++length) {
     const auto decoded = codec::decode_schema(std::string_view(payload).substr(0, length));
     REQUIRE_FALSE(decoded);
@@ -69,23 +65,25 @@ TEST_CASE("schema: fields missing, in excess or of the wrong type are corrupt") 
   CHECK(refused([](Packer& out) { out.pack_map(0); }));
   CHECK(refused([](Packer& out) { out.pack_array(1).pack_nil(); }));
   CHECK(refused([](Packer& out) { out.pack_array(1).pack_array(0); }));
+  const auto one = [](uint64_t kind, uint64_t dropped, uint64_t hlc, int texts) {
+    return [=](Packer& out) {
+      out.pack_array(1).pack_array(15).pack_uint64(kind).pack_uint64(dropped).pack_uint64(3);
+      out.pack_uint64(hlc);
+      for (int i = 0; i < 8; ++i) out.pack_uint64(1);
+      for (int i = 0; i < texts; ++i) codec::pack_text(out, "x");
+      for (int i = texts; i < 3; ++i) out.pack_uint64(1);
+    };
+  };
+  CHECK_FALSE(refused(one(1, 0, 1, 3)));
+  CHECK_FALSE(refused(one(4, 1, 1, 3)));
+  CHECK(refused(one(0, 0, 1, 3)));
+  CHECK(refused(one(5, 0, 1, 3)));                // no such kind
+  CHECK(refused(one(1, 2, 1, 3)));
+  CHECK(refused(one(1, 0, uint64_t{1} << 63, 3)));  // no such clock
+  CHECK(refused(one(1, 0, 1, 2)));
   CHECK(refused([](Packer& out) {
-    out.pack_array(1).pack_array(7);
-    for (int i = 0; i < 7; ++i) codec::pack_text(out, "x");
-  }));
-  CHECK(refused([](Packer& out) {
-    out.pack_array(1).pack_array(7);
-    for (int i = 0; i < 7; ++i) out.pack_uint64(1);
-  }));
-  CHECK(refused([](Packer& out) {
-    out.pack_array(1).pack_array(7);
-    for (int i = 0; i < 4; ++i) codec::pack_text(out, "x");
-    out.pack_uint64(uint64_t{1} << 63).pack_uint64(1).pack_uint64(1);  // no such clock
-  }));
-  CHECK_FALSE(refused([](Packer& out) {
-    out.pack_array(1).pack_array(7);
-    for (int i = 0; i < 4; ++i) codec::pack_text(out, "x");
-    out.pack_uint64(1).pack_uint64(1).pack_uint64(1);
+    out.pack_array(1).pack_array(15);
+    for (int i = 0; i < 15; ++i) codec::pack_text(out, "x");
   }));
 }
 
@@ -100,4 +98,14 @@ TEST_CASE("genesis: the stream's id comes back; cut anywhere or zero, it is corr
   const auto zero = codec::decode_genesis(codec::encode_genesis(0));
   REQUIRE_FALSE(zero);
   CHECK(zero.error().code == Errc::corrupt);
+}
+
+TEST_CASE("floor: both numbers come back; cut anywhere, it is corrupt") {
+  for (const Floor& floor : {Floor{}, Floor{1, Hlc{2}}, Floor{uint64_t{1} << 62, Hlc{INT64_MAX}}}) {
+    const std::string payload = codec::encode_floor(floor);
+    const auto decoded = codec::decode_floor(payload);
+    REQUIRE(decoded);
+    CHECK(*decoded == floor);
+    for (size_t length = 0; length < payload.size(); ++length) CHECK_FALSE(codec::decode_floor(payload.substr(0, length)));
+  }
 }

@@ -24,7 +24,7 @@ std::string encode(const Unit& unit) {
     if (row.op == Op::remove) continue;
     for (size_t i = 0; i < unit.tables[row.table].columns.size(); ++i) writer.value(unit.values[row.first_value + i]);
   }
-  auto payload = writer.finish(unit.more);
+  auto payload = writer.finish(unit.more, unit.base);
   REQUIRE(payload);
   return *std::move(payload);
 }
@@ -43,7 +43,7 @@ Unit one_value(const ValueView& value) {
   unit.number = 1;
   unit.versions = {{{5}, unit.origin}};
   unit.tables = {{{{4}, unit.origin}, "t", {"a"}}};
-  unit.rows = {{0, 0, Op::insert, "\x15\x01", 0}};
+  unit.rows = {{0, 0, Op::insert, "\x41", 0}};
   unit.values = {value};
   return unit;
 }
@@ -58,12 +58,12 @@ std::optional<codec::DecodedUnit> decode_raw(std::string_view raw) {
   return *std::move(decoded);
 }
 
-// A payload written by hand: [false, versions, tables, rows, cells] with one version, one table of one column.
+// A payload written by hand: [false, base, versions, tables, rows, cells] with one version, one table of one column.
 template <class Fill>
 std::optional<codec::DecodedUnit> decode_cells(uint64_t rows, uint32_t cells, Fill fill) {
   msgpack::sbuffer raw;
   Packer out(raw);
-  out.pack_array(5).pack_false();
+  out.pack_array(6).pack_false().pack_uint64(7);
   out.pack_array(3).pack_uint64(1).pack_uint64(1).pack_uint64(1);
   out.pack_array(1).pack_array(5).pack_uint64(1).pack_uint64(1).pack_uint64(1);
   codec::pack_text(out, "t");
@@ -170,7 +170,7 @@ TEST_CASE("unit: the writer counts its rows and bytes as it goes") {
 TEST_CASE("unit: a unit without rows says whether more follows") {
   for (const bool more : {true, false}) {
     codec::UnitWriter writer;
-    const auto decoded = codec::decode_unit({}, *writer.finish(more));
+    const auto decoded = codec::decode_unit({}, *writer.finish(more, 0));
     REQUIRE(decoded);
     CHECK(decoded->unit.more == more);
     CHECK(decoded->unit.rows.empty());
@@ -187,7 +187,7 @@ TEST_CASE("unit: decoding allocates for the unit, not for its rows or values") {
       writer.value(ValueView::of_text("a value that is longer than a short string"));
       writer.value(ValueView::of_integer(i));
     }
-    const std::string payload = *writer.finish(false);
+    const std::string payload = *writer.finish(false, 0);
     test::reset_allocations();
     const auto decoded = codec::decode_unit({}, payload);
     const size_t count = test::allocations().count;
@@ -288,31 +288,34 @@ TEST_CASE("unit: sections in another shape are corrupt") {
     return !decode_raw(codec::view(raw));
   };
   const auto empty = [](Packer& out, uint32_t size) -> Packer& {
-    return out.pack_array(size).pack_false().pack_array(0).pack_array(0).pack_uint64(0).pack_array(0);
+    return out.pack_array(size).pack_false().pack_uint64(7).pack_array(0).pack_array(0).pack_uint64(0).pack_array(0);
   };
-  CHECK_FALSE(refused([&](Packer& out) { empty(out, 5); }));
-  CHECK(refused([&](Packer& out) { empty(out, 6).pack_nil(); }));
-  CHECK(refused([](Packer& out) { out.pack_array(5).pack_false().pack_array(0).pack_array(0).pack_uint64(0).pack_uint64(0); }));
-  CHECK(refused([](Packer& out) { out.pack_array(4).pack_false().pack_array(0).pack_array(0).pack_uint64(0); }));
-  CHECK(refused([](Packer& out) { out.pack_array(5).pack_uint64(0).pack_array(0).pack_array(0).pack_uint64(0).pack_array(0); }));
+  CHECK_FALSE(refused([&](Packer& out) { empty(out, 6); }));
+  CHECK(refused([&](Packer& out) { empty(out, 7).pack_nil(); }));
+  CHECK(refused([](Packer& out) { out.pack_array(6).pack_false().pack_uint64(7).pack_array(0).pack_array(0).pack_uint64(0).pack_uint64(0); }));
+  CHECK(refused([](Packer& out) { out.pack_array(5).pack_false().pack_uint64(7).pack_array(0).pack_array(0).pack_uint64(0); }));
+  CHECK(refused([](Packer& out) { out.pack_array(6).pack_uint64(0).pack_uint64(7).pack_array(0).pack_array(0).pack_uint64(0).pack_array(0); }));
   CHECK(refused([](Packer& out) {
-    out.pack_array(5).pack_false().pack_array(2).pack_uint64(1).pack_uint64(1);  // two thirds of a version
+    out.pack_array(6).pack_false().pack_uint64(7).pack_array(2).pack_uint64(1).pack_uint64(1);  // two thirds of a version
     out.pack_array(0).pack_uint64(0).pack_array(0);
   }));
   CHECK(refused([](Packer& out) {
-    out.pack_array(5).pack_false().pack_array(3).pack_uint64(1).pack_uint64(kMaxNodeId + 1).pack_uint64(1);
+    out.pack_array(6).pack_false().pack_uint64(7).pack_array(3).pack_uint64(1).pack_uint64(kMaxNodeId + 1).pack_uint64(1);
     out.pack_array(0).pack_uint64(0).pack_array(0);
   }));
-  CHECK(refused([](Packer& out) { out.pack_array(5).pack_false().pack_array(0).pack_array(1).pack_nil().pack_uint64(0).pack_array(0); }));
+  CHECK(refused([](Packer& out) { out.pack_array(6).pack_false().pack_uint64(7).pack_array(0).pack_array(1).pack_nil().pack_uint64(0).pack_array(0); }));
   CHECK(refused([](Packer& out) { for (int i = 0; i < 10000; ++i) out.pack_array(1); }));
   CHECK(refused([](Packer& out) { out.pack_nil(); }));
+  CHECK(refused([](Packer& out) {  // a base that SQLite could not hold
+    out.pack_array(6).pack_false().pack_uint64(uint64_t{1} << 63).pack_array(0).pack_array(0).pack_uint64(0).pack_array(0);
+  }));
 }
 
 TEST_CASE("unit: an array header that promises billions reserves nothing for them") {
   for (int section = 0; section < 3; ++section) {
     msgpack::sbuffer raw;
     Packer out(raw);
-    out.pack_array(5).pack_false();
+    out.pack_array(6).pack_false().pack_uint64(7);
     if (section > 0) out.pack_array(0);
     if (section > 1) out.pack_array(0).pack_uint64(0);
     codec::pack_array32(raw, section == 0 ? 0xffffffff / 3 * 3 : 0xffffffff);
@@ -338,7 +341,7 @@ TEST_CASE("unit: max_raw_bytes bounds the bytes and, by sixteenths, the values")
     writer.row(table, version, Op::insert, "k");
     for (int i = 0; i < 1000; ++i) writer.value({});
   }
-  const std::string nulls = *writer.finish(false);  // 100 KB of NULLs: 4 MB of values
+  const std::string nulls = *writer.finish(false, 0);  // 100 KB of NULLs: 4 MB of values
   CHECK_FALSE(codec::decode_unit({}, nulls, 1000000));
   CHECK(codec::decode_unit({}, nulls, 2000000));
 }

@@ -1,0 +1,42 @@
+// Deliberate faults, to show that the simulator finds them (tests/sim). In every build but the simulator's mutation build
+// mutated() is a constant false and costs nothing. One hook each, where the rule that it breaks stands.
+#pragma once
+
+#include <cstdint>
+
+namespace marmot {
+
+enum class Mutation : uint8_t {
+  none,
+  version_check,          // a lower version overwrites a higher one
+  node_tie_break,         // equal HLCs: whoever comes last wins
+  skipped_drain,          // apply does not drain first
+  log_deleted_first,      // the log is deleted before its versions are kept
+  cursor_elsewhere,       // the cursor is written in another transaction than the rows
+  tombstone_early,        // tombstones are pruned before every member has applied them
+  shelf_not_revisited,    // a freed unique value does not bring back a shelved row
+  victim_missed,          // REPLACE's victims are not looked for
+  old_key_unlogged,       // an UPDATE of a key logs the new one only
+  parts_singly,           // a part of a unit is applied before the unit is whole
+  rebuild_not_compared,   // a rebuilt table's rows are taken as unchanged
+  gap_skipped,            // messages that are missing from the stream are passed over
+  stream_back_unnoticed,  // a stream that lost its tail is followed as if nothing had happened
+  hlc_not_raised,         // the clock does not observe applied versions
+  user_triggers,          // the application's triggers fire on applied rows
+  snapshot_overwrites,    // merging a snapshot overwrites newer rows
+  ack_before_persist,     // a unit is published before the drain that made it has committed
+  incarnation_reused,     // a restart goes on under the former incarnation
+  cursor_without_stream,  // the stream's id is not compared
+  hlc_per_row,            // every row of a drain gets an HLC of its own
+  tombstone_by_clock,     // tombstones are pruned by age
+  units_out_of_order,     // units of one origin are applied as they come
+};
+
+#ifdef MARMOT_MUTATIONS
+inline Mutation active_mutation = Mutation::none;  // set once, before any engine runs
+inline bool mutated(Mutation which) { return active_mutation == which; }
+#else
+constexpr bool mutated(Mutation) { return false; }
+#endif
+
+}  // namespace marmot

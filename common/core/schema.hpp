@@ -1,0 +1,32 @@
+// The schema as last-writer-wins registers (docs/schema-changes.md). What the tables look like is a function of the
+// registers, whatever order they came in.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "common/core/version.hpp"
+
+namespace marmot {
+
+enum class SchemaKind : uint8_t {
+  table = 1,   // name, and what follows the columns in CREATE TABLE: constraints and options
+  column = 2,  // of a table: name, definition, place
+  text = 3,    // of a table: its whole CREATE TABLE, used verbatim where it says just what the other registers say
+  object = 4,  // an index, view, trigger or virtual table: its SQL
+};
+
+struct SchemaRegister {
+  SchemaKind kind = SchemaKind::object;
+  Version table;         // the table's permanent id: the version that created it; zero for an object
+  std::string id;        // column: its id, the name it was created with; object: "index name", folded; else empty
+  Version version;       // zero: it stood here before this file met a stream, and gives way to whatever the stream says
+  bool dropped = false;
+  std::string name;      // of the table, the column or the object
+  std::string body;
+  int64_t position = 0;  // of a column: columns stand in order of (position, id)
+  Version into;          // table: the same table as that one, under another id; zero: none
+  bool operator==(const SchemaRegister&) const = default;
+};
+
+}  // namespace marmot

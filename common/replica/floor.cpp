@@ -1,0 +1,115 @@
+// The floor: up to which message tombstones are gone everywhere, and why nothing deleted can come back.
+//
+// A tombstone may be forgotten once nobody can send a row that it would have beaten. So every rows unit names what its
+// sender had applied when it drained (Unit::base), a floor message names a message P that every member had applied, and
+// from that floor message on a unit with a base below P is refused by everybody, at the same place of the stream. Its
+// origin is among them: it has seen the tombstones by then, and sends again what is left of the unit.
+#include "common/base/mutation.hpp"
+#include "common/replica/engine.hpp"
+#include "sql.hpp"
+
+namespace marmot::replica {
+
+using sqlite::Statement;
+
+namespace {
+constexpr size_t kPruneRows = 500;  // in one transaction
+}  // namespace
+
+Status Replica::Impl::apply_floor(const Floor& floor) {
+  state.floor_seen = std::max(state.floor_seen, floor.hlc);
+  if (state.membership == Membership::member) state.floor.hlc = std::max(state.floor.hlc, floor.hlc);
+  if (floor.seq > state.floor.seq) {
+    state.floor.seq = floor.seq;
+    state.prune_due = true;
+  }
+  return ok();
+}
+
+Status Replica::Impl::prune_tombstones() {
+  if (mutated(Mutation::tombstone_by_clock)) {
+    TRY_ASSIGN(Statement by_age, db.prepare("DELETE FROM __marmot_version WHERE state = 0 AND seq IS NOT NULL AND hlc < ?1"));
+    by_age.bind(1, static_cast<int64_t>(Hlc::from_wall(env.now() - 1000).value));
+    TRY(by_age.run());
+  }
+  if (!state.prune_due) return ok();
+  std::vector<std::pair<int64_t, std::string>> dead;
+  TRY_ASSIGN(Statement* const select, store.statement(sql::kSelectPruned));
+  select->bind(1, static_cast<int64_t>(state.floor.seq)).bind(2, static_cast<int64_t>(kPruneRows));
+  for (;;) {
+    TRY_ASSIGN(const bool more, select->step());
+    if (!more) break;
+    dead.emplace_back(select->integer(0), std::string(select->blob(1)));
+  }
+  for (const auto& [table, key] : dead) TRY(store.remove(table, key));
+  state.prune_due = dead.size() == kPruneRows;
+  return ok();
+}
+
+// The row is gone everywhere, its tombstone too: here it goes without one.
+Status Replica::Impl::forget_row(Table& table, const std::string& key, const Register& found) {
+  if (found.live()) {
+    if (!found.seq && found.version.origin.node == self.node) {
+      TRY(keep_row(table, key, found, "lost-update", "it was deleted in the cluster while this change waited to be published"));
+    }
+    TRY(erase_row(table, key, found));
+    TRY(settle_freed());
+  }
+  return store.remove(table.id, key);
+}
+
+// A floor of the new stream that this file never applied: a row that it holds from before, that nobody has sent to that
+// stream, and whose version is below that floor, was deleted while the file was away.
+Status Replica::Impl::drop_pruned_meanwhile() {
+  const Hlc missed = state.floor_seen;
+  if (missed > state.floor.hlc && state.reread) {
+    std::vector<std::pair<int64_t, std::string>> stale;
+    TRY_ASSIGN(Statement* const select, store.statement(sql::kSelectUnsent));
+    select->bind(1, static_cast<int64_t>(missed.value));
+    for (;;) {
+      TRY_ASSIGN(const bool more, select->step());
+      if (!more) break;
+      stale.emplace_back(select->integer(0), std::string(select->blob(1)));
+    }
+    for (const auto& [id, key] : stale) {
+      Table* const table = table_by_id(id);
+      if (table == nullptr || !table->running()) continue;
+      TRY_ASSIGN(const auto found, store.find(id, key));
+      if (found) TRY(forget_row(*table, key, *found));
+    }
+    if (!stale.empty()) {
+      log(LogLevel::warn, std::to_string(stale.size()) + " rows were deleted in the cluster while this file was away: they are gone here too");
+    }
+  }
+  state.reread = false;
+  state.floor.hlc = std::max(state.floor.hlc, missed);
+  state.floor_due = state.floor.hlc > state.floor_seen;
+  return ok();
+}
+
+StreamSeq Replica::floor() const { return impl_->state.floor.seq; }
+
+Result<DrainResult> Replica::announce_floor(StreamSeq seq, bool polite) {
+  Impl& impl = *impl_;
+  DrainResult result;
+  TRY(impl.write(polite, &result.held_us, [&]() -> Status {
+    TRY(impl.drain_log(result.units, impl.tracing ? &result.changes : nullptr, &result.more));
+    if (impl.state.membership != Membership::member) return ok();
+    Floor floor{std::min(seq, impl.state.position.seq), {}};
+    TRY_ASSIGN(Statement* const highest, impl.store.statement(sql::kHighestTombstone));
+    highest->bind(1, static_cast<int64_t>(floor.seq));
+    TRY_ASSIGN(const bool any, highest->step());
+    const bool none = !any || highest->is_null(0);
+    if (!none) floor.hlc = Hlc{static_cast<uint64_t>(highest->integer(0))};
+    highest->reset();
+    if (none) return ok();
+    UnitStream out(impl.self, impl.state.position.seq, &impl.state.next_unit, impl.settings);
+    TRY(out.floor(floor));
+    TRY_ASSIGN(auto units, out.finish(false));
+    for (OutUnit& unit : units) result.units.push_back(std::move(unit));
+    return ok();
+  }));
+  return result;
+}
+
+}  // namespace marmot::replica

@@ -1,0 +1,254 @@
+// A snapshot is merged by version into a live file, a slice at a time (DESIGN section 3, "Joining"):
+//
+//   rows     every register of the snapshot, as if a message had brought it
+//   absent   every live register here that the snapshot has not: kept, or gone
+//   finish   the snapshot's place in the stream becomes ours
+#include "common/base/mutation.hpp"
+#include "common/replica/local_schema.hpp"
+#include "common/replica/merge.hpp"
+#include "common/replica/shelf.hpp"
+#include "common/replica/snapshot.hpp"
+#include "sql.hpp"
+
+namespace marmot::replica {
+
+using sqlite::Statement;
+
+namespace {
+
+constexpr int64_t kBatchRows = 250;
+
+// A batch of the snapshot's rows as a unit; owns the bytes that the unit's views borrow.
+struct Batch {
+  Unit unit;
+  std::deque<std::string> bytes;
+  std::string_view keep(std::string_view text) { return bytes.emplace_back(text); }
+  ValueView keep(const ValueView& value) {
+    ValueView out = value;
+    if (value.type == ValueType::text || value.type == ValueType::blob) out.bytes = keep(value.bytes);
+    return out;
+  }
+};
+
+}  // namespace
+
+// What the snapshot's schema has is here too: without it its rows have no place.
+Status Replica::Impl::merge_schema() {
+  Merge& merge = *merging;
+  Registers theirs(merge.snapshot);
+  TRY(theirs.load());
+  TRY(apply_schema(theirs.all(), merge.info.seq));
+  return merge_tables();
+}
+
+Status Replica::Impl::merge_tables() {
+  Merge& merge = *merging;
+  merge.tables.clear();
+  TRY_ASSIGN(const std::vector<LocalTable> theirs, read_local_tables(merge.snapshot));
+  for (const LocalTable& there : theirs) {
+    auto info = read_table(merge.snapshot, there.name);
+    if (!info && info.error().code == Errc::not_found) continue;  // dropped
+    TRY(info);
+    name_columns(*info, there.column_ids);
+    const Target target = target_of(UnitTable{there.permanent_id.value_or(Version{}), there.name, {}});
+    if (target.to == Target::To::nowhere || target.to == Target::To::dropped) continue;
+    Table* const here = target.table;
+    if (here == nullptr) return make_error(Errc::schema, "table " + there.name + " of the snapshot could not be made here");
+    if (!here->running()) return make_error(Errc::schema, "table " + there.name + " is stopped here: " + here->stopped.value_or(""));
+    MergePair pair;
+    pair.here = here->id;
+    pair.there = std::make_unique<Table>(merge.snapshot, merge.store, self.node, there.id, std::move(*info));
+    pair.map = here->map_columns(pair.there->stored_ids());
+    merge.tables.push_back(std::move(pair));
+  }
+  merge.at = {Merge::Phase::rows, 0, {}, schema_version};
+  return ok();
+}
+
+// A batch of one table's registers. True: the table has no more.
+Result<bool> Replica::Impl::merge_rows(MergePair& pair, std::string& after, int64_t& looked_at) {
+  Merge& merge = *merging;
+  Table& here = *table_by_id(pair.here);
+  Batch batch;
+  Unit& unit = batch.unit;
+  unit.tables.push_back(UnitTable{here.permanent_id.value_or(Version{}), here.info.name, pair.there->stored_ids()});
+  std::vector<ValueView> values;
+  std::string storage;
+  TRY_ASSIGN(Statement* const select, merge.store.statement(sql::kVersionsAfter));
+  const std::string from = after;
+  select->bind(1, pair.there->id).bind_blob(2, from).bind(3, kBatchRows);
+  int64_t read = 0;
+  for (;; ++read) {
+    TRY_ASSIGN(const bool more, select->step());
+    if (!more) break;
+    after = std::string(select->blob(0));
+    Version version{Hlc::from_stored(select->integer(1)), {}};
+    TRY_ASSIGN(version.origin, merge.store.origin_of(select->integer(2)));
+    if (unit.versions.empty() || unit.versions.back() != version) unit.versions.push_back(version);
+    const bool live = static_cast<RowState>(select->integer(5)) != RowState::dead;
+    UnitRow row{0, static_cast<uint32_t>(unit.versions.size() - 1), live ? Op::update : Op::remove, batch.keep(after)};
+    row.seq = select->is_null(3) ? kNotInStream : static_cast<StreamSeq>(select->integer(3));
+    if (live) {
+      Register now;
+      now.state = static_cast<RowState>(select->integer(5));
+      TRY_ASSIGN(const bool there, read_live_row(merge.store, *pair.there, after, now, values, storage));
+      // Changed behind its version: the taker's repair publishes it.
+      if (!there || pair.there->hash(values) != static_cast<uint64_t>(select->integer(4))) continue;
+      row.first_value = static_cast<uint32_t>(unit.values.size());
+      for (const ValueView& value : values) unit.values.push_back(batch.keep(value));
+    }
+    unit.rows.push_back(row);
+  }
+  pair.there->release();
+  looked_at += read;
+  std::vector<const UnitRow*> rows;
+  for (const UnitRow& row : unit.rows) rows.push_back(&row);
+  ApplyResult ignored;
+  if (!rows.empty()) TRY_IN("merge " + here.info.name, apply_rows(unit, rows, here, pair.map, merge.info.seq, ignored));
+  return read < kBatchRows;
+}
+
+// What is here and not in the snapshot was deleted and pruned, unless it is too new for that, or nobody ever had it.
+Result<bool> Replica::Impl::merge_absent(MergePair& pair, std::string& after, int64_t& looked_at) {
+  Merge& merge = *merging;
+  Table& here = *table_by_id(pair.here);
+  std::vector<std::string> keys;
+  TRY_ASSIGN(Statement* const select, store.statement(sql::kVersionsAfter));
+  select->bind(1, here.id).bind_blob(2, after).bind(3, kBatchRows);
+  for (;;) {
+    TRY_ASSIGN(const bool more, select->step());
+    if (!more) break;
+    keys.emplace_back(select->blob(0));
+  }
+  for (const std::string& key : keys) {
+    TRY_ASSIGN(const auto there, merge.store.find(pair.there->id, key));
+    if (there) continue;
+    TRY_ASSIGN(const auto found, store.find(here.id, key));
+    const bool never_sent = found->origin_id == 0 || is_inserted(found->state) || (!found->live() && !found->seq);
+    if (never_sent) continue;
+    if (found->version.hlc >= merge.floor.hlc) {
+      if (found->seq) TRY(store.unmark(here.id, key));  // sent again
+    } else {
+      TRY(forget_row(here, key, *found));
+    }
+  }
+  if (!keys.empty()) after = keys.back();
+  looked_at += static_cast<int64_t>(keys.size());
+  return keys.size() < static_cast<size_t>(kBatchRows);
+}
+
+Status Replica::Impl::merge_finish() {
+  Merge& merge = *merging;
+  {
+    TRY_ASSIGN(Statement* const origins, merge.store.statement(sql::kSelectOrigins));
+    for (;;) {
+      TRY_ASSIGN(const bool more, origins->step());
+      if (!more) break;
+      const Origin origin{NodeId{static_cast<uint64_t>(origins->integer(1))}, Incarnation{static_cast<uint64_t>(origins->integer(2))}};
+      TRY(store.set_unit(origin, static_cast<uint64_t>(origins->integer(3))));
+    }
+  }
+  TRY(db.exec("DELETE FROM __marmot_part"));
+  TRY_ASSIGN(Statement* const parts, merge.store.statement(sql::kAllParts));
+  TRY_ASSIGN(Statement* const stage, store.statement(sql::kStagePart));
+  for (;;) {
+    TRY_ASSIGN(const bool more, parts->step());
+    if (!more) break;
+    for (int i = 0; i < 8; ++i) stage->bind(i + 1, parts->value(i));
+    TRY(stage->run());
+  }
+  state.position = Position{merge.info.stream_id, merge.info.seq, merge.info.msg_id};
+  state.trimmed = false;
+  state.reread = false;  // absent rows have been looked at
+  TRY(store.set_meta(meta::kTrimmed, int64_t{0}));
+  TRY(apply_floor(merge.floor));
+  if (state.membership == Membership::joining && state.position.seq >= state.join_end) TRY(become_member());
+  state.start_outbox();
+  return ok();
+}
+
+// The next piece of work. True: the merge is done.
+Result<bool> Replica::Impl::merge_piece(int64_t& looked_at) {
+  Merge& merge = *merging;
+  Merge::Progress& at = merge.at;
+  // Begun, or begun again because the application changed the schema.
+  if (at.phase == Merge::Phase::schema || at.schema_version != schema_version) {
+    TRY_IN("merge the schema", merge_schema());
+    return false;
+  }
+  if (at.phase == Merge::Phase::finish) {
+    TRY(merge_finish());
+    return true;
+  }
+  if (at.table == merge.tables.size()) {
+    at.phase = at.phase == Merge::Phase::rows ? Merge::Phase::absent : Merge::Phase::finish;
+    at.table = 0;
+    return false;
+  }
+  MergePair& pair = merge.tables[at.table];
+  TRY_ASSIGN(const bool end, at.phase == Merge::Phase::rows ? merge_rows(pair, at.after, looked_at) : merge_absent(pair, at.after, looked_at));
+  if (end) {
+    ++at.table;
+    at.after.clear();
+  }
+  return false;
+}
+
+Status Replica::merge_begin(const std::string& path) {
+  Impl& impl = *impl_;
+  impl.merging.reset();
+  TRY_ASSIGN(const SnapshotInfo info, read_snapshot_info(path));
+  if (info.stream_id != impl.state.position.stream_id) {
+    return make_error(Errc::refused, path + " is of another stream (" + to_hex(info.stream_id) + ", this file is in " +
+                                         to_hex(impl.state.position.stream_id) + ")");
+  }
+  if (info.seq < impl.state.position.seq) {
+    return make_error(Errc::refused, path + " is older (message " + std::to_string(info.seq) + ") than this file (" +
+                                         std::to_string(impl.state.position.seq) + ")");
+  }
+  TRY_ASSIGN(sqlite::Database db, sqlite::Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX));
+  TRY(db.exec("PRAGMA query_only = ON; BEGIN"));
+  auto merge = std::make_unique<Merge>(std::move(db));
+  merge->info = info;
+  TRY_ASSIGN(const auto floor_seq, merge->store.meta_integer(meta::kFloorSeq));
+  TRY_ASSIGN(const auto floor_hlc, merge->store.meta_integer(meta::kFloorHlc));
+  merge->floor = Floor{static_cast<StreamSeq>(floor_seq.value_or(0)), Hlc{static_cast<uint64_t>(floor_hlc.value_or(0))}};
+  TRY_ASSIGN(const int64_t here, impl.db.query_integer("SELECT count(*) FROM __marmot_version"));
+  merge->total = info.rows * 2 + here;  // ours are looked at when theirs are in
+  impl.merging = std::move(merge);
+  return ok();
+}
+
+Result<Replica::MergeResult> Replica::merge_slice(bool polite) {
+  Impl& impl = *impl_;
+  if (!impl.merging) return make_error(Errc::internal, "merge_slice without merge_begin");
+  MergeResult result;
+  int64_t looked_at = 0;
+  const Merge::Progress before = impl.merging->at;
+  const Status done = impl.write(polite, &result.held_us, [&]() -> Status {
+    const int64_t began = impl.env.monotonic_us();
+    for (bool more = true; more;) {  // what is not drained has no version to win by
+      more = false;
+      TRY(impl.drain_log(result.units, impl.tracing ? &result.changes : nullptr, &more));
+    }
+    do {
+      TRY(impl.give_way());
+      TRY_ASSIGN(result.done, impl.merge_piece(looked_at));
+    } while (!result.done && impl.env.monotonic_us() - began < impl.settings.slice_us);
+    return ok();
+  });
+  if (!done) {
+    impl.merging->at = before;
+    return done.error();
+  }
+  Merge& merge = *impl.merging;
+  merge.looked_at += looked_at;
+  result.rows = merge.looked_at;
+  result.total = merge.total;
+  if (result.done) impl.merging.reset();
+  return result;
+}
+
+void Replica::merge_abandon() { impl_->merging.reset(); }
+
+}  // namespace marmot::replica

@@ -1,0 +1,42 @@
+// Inside of Replica: a snapshot that is being merged (merge.cpp).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/replica/engine.hpp"
+#include "common/replica/snapshot.hpp"
+
+namespace marmot::replica {
+
+// A table, in the snapshot and here.
+struct MergePair {
+  std::unique_ptr<Table> there;
+  int64_t here = 0;      // Table::id
+  std::vector<int> map;  // our stored columns among theirs
+};
+
+struct Merge {
+  explicit Merge(sqlite::Database db) : snapshot(std::move(db)), store(snapshot) {}
+
+  sqlite::Database snapshot;
+  Store store;  // the snapshot's
+  SnapshotInfo info;
+  Floor floor;
+  int64_t total = 0;      // registers to be looked at, there and here
+  int64_t looked_at = 0;
+
+  std::vector<MergePair> tables;
+
+  // Goes back when a slice rolls back.
+  enum class Phase : uint8_t { schema, rows, absent, finish };
+  struct Progress {
+    Phase phase = Phase::schema;
+    size_t table = 0;            // index into `tables`
+    std::string after;           // the last key looked at
+    int64_t schema_version = -1; // ours, when `tables` was made
+  } at;
+};
+
+}  // namespace marmot::replica

@@ -1,0 +1,226 @@
+#include "common/replica/registers.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "common/core/key.hpp"
+#include "sql.hpp"
+
+namespace marmot::replica {
+
+using sqlite::Statement;
+
+namespace {
+
+std::string fold(std::string_view name) { return fold_text(name, Collation::nocase); }
+
+// A permanent id as __marmot_schema spells it; empty: none.
+std::string spell(const Version& id) {
+  if (id == Version{}) return {};
+  return to_hex(id.hlc.value) + '.' + to_hex(id.origin.node.value) + '.' + to_hex(id.origin.incarnation.value);
+}
+
+Version unspell(std::string_view text) {
+  uint64_t numbers[3] = {0, 0, 0};
+  int at = 0;
+  for (const char c : text) {
+    if (c == '.') ++at;
+    else if (at < 3) numbers[at] = numbers[at] * 16 + static_cast<uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
+  }
+  return Version{Hlc{numbers[0]}, Origin{NodeId{numbers[1]}, Incarnation{numbers[2]}}};
+}
+
+}  // namespace
+
+std::string object_id(std::string_view type, std::string_view name) { return std::string(type) + ' ' + fold(name); }
+
+Status Registers::load() {
+  entries_.clear();
+  TRY_ASSIGN(Statement rows, db_->prepare(sql::kSelectSchema));
+  for (;;) {
+    TRY_ASSIGN(const bool more, rows.step());
+    if (!more) return ok();
+    Entry entry;
+    SchemaRegister& value = entry.value;
+    value.kind = static_cast<SchemaKind>(rows.integer(0));
+    value.table = unspell(rows.text(1));
+    value.id = rows.text(2);
+    value.version = Version{Hlc{static_cast<uint64_t>(rows.integer(3))},
+                            Origin{NodeId{static_cast<uint64_t>(rows.integer(4))}, Incarnation{static_cast<uint64_t>(rows.integer(5))}}};
+    value.dropped = rows.integer(6) != 0;
+    value.name = rows.text(7);
+    value.body = rows.text(8);
+    value.position = rows.integer(9);
+    value.into = unspell(rows.text(10));
+    if (!rows.is_null(11)) entry.seq = static_cast<StreamSeq>(rows.integer(11));
+    if (!rows.is_null(12)) entry.here = std::string(rows.text(12));
+    Key key{value.kind, value.table, value.id};
+    entries_.emplace(std::move(key), std::move(entry));
+  }
+}
+
+const Registers::Entry* Registers::find(SchemaKind kind, const Version& table, std::string_view id) const {
+  const auto found = entries_.find(Key{kind, table, std::string(id)});
+  return found == entries_.end() ? nullptr : &found->second;
+}
+
+Status Registers::put(const SchemaRegister& value, std::optional<StreamSeq> seq) {
+  Entry& entry = entries_[Key{value.kind, value.table, value.id}];
+  entry.value = value;
+  entry.seq = seq;
+  const std::string table = spell(value.table), into = spell(value.into);
+  TRY_ASSIGN(Statement write, db_->prepare(sql::kPutSchema));
+  write.bind(1, static_cast<int64_t>(value.kind)).bind(2, table).bind(3, value.id);
+  write.bind(4, static_cast<int64_t>(value.version.hlc.value)).bind(5, static_cast<int64_t>(value.version.origin.node.value));
+  write.bind(6, static_cast<int64_t>(value.version.origin.incarnation.value)).bind(7, int64_t{value.dropped ? 1 : 0});
+  write.bind(8, value.name).bind(9, value.body).bind(10, value.position).bind(11, into);
+  if (seq) write.bind(12, static_cast<int64_t>(*seq));
+  return write.run();
+}
+
+Status Registers::set_seq(const SchemaRegister& which, std::optional<StreamSeq> seq) {
+  const auto found = entries_.find(Key{which.kind, which.table, which.id});
+  assert(found != entries_.end());
+  found->second.seq = seq;
+  const std::string table = spell(which.table);
+  TRY_ASSIGN(Statement write, db_->prepare(sql::kSetSchemaSeq));
+  write.bind(1, static_cast<int64_t>(which.kind)).bind(2, table).bind(3, which.id);
+  if (seq) write.bind(4, static_cast<int64_t>(*seq));
+  return write.run();
+}
+
+Status Registers::set_here(const SchemaRegister& object, const std::optional<std::string>& sql) {
+  const auto found = entries_.find(Key{object.kind, object.table, object.id});
+  assert(found != entries_.end());
+  if (found->second.here == sql) return ok();
+  found->second.here = sql;
+  TRY_ASSIGN(Statement write, db_->prepare(sql::kSetSchemaHere));
+  write.bind(1, object.id);
+  if (sql) write.bind(2, *sql);
+  return write.run();
+}
+
+Status Registers::remove(const SchemaRegister& which) {
+  const std::string table = spell(which.table);
+  TRY_ASSIGN(Statement write, db_->prepare(sql::kRemoveSchema));
+  write.bind(1, static_cast<int64_t>(which.kind)).bind(2, table).bind(3, which.id);
+  TRY(write.run());
+  entries_.erase(Key{which.kind, which.table, which.id});
+  return ok();
+}
+
+Version Registers::root_of(const Version& table) const {
+  Version at = table;
+  for (const Entry* entry = find(SchemaKind::table, at, {}); entry != nullptr && entry->value.into < at && entry->value.into != Version{};
+       entry = find(SchemaKind::table, at, {})) {
+    at = entry->value.into;  // always to a lower id: it ends
+  }
+  return at;
+}
+
+bool Registers::is_dropped(const Version& table) const {
+  const Entry* const entry = find(SchemaKind::table, table, {});
+  return entry != nullptr && entry->value.dropped;
+}
+
+const Registers::Entry* Registers::column(const TableSpec& table, std::string_view id) const {
+  const Entry* newest = nullptr;
+  for (const Version& one : table.ids) {
+    const Entry* const entry = find(SchemaKind::column, one, id);
+    if (entry == nullptr) continue;
+    if (entry->value.dropped) return entry;
+    if (newest == nullptr || entry->value.version > newest->value.version) newest = entry;
+  }
+  return newest;
+}
+
+TableSpec Registers::spec_of(const Version& root, const std::vector<const Entry*>& members) const {
+  TableSpec out;
+  out.root = root;
+  const Entry* newest = nullptr;
+  const Entry* text = nullptr;
+  std::set<std::string> ids;
+  for (const Entry* const member : members) {
+    if (member->value.dropped) continue;
+    out.ids.push_back(member->value.table);
+    if (newest == nullptr || member->value.version > newest->value.version) newest = member;
+    const Entry* const its = find(SchemaKind::text, member->value.table, {});
+    if (its != nullptr && (text == nullptr || its->value.version > text->value.version)) text = its;
+    for (auto at = entries_.lower_bound(Key{SchemaKind::column, member->value.table, {}});
+         at != entries_.end() && std::get<0>(at->first) == SchemaKind::column && std::get<1>(at->first) == member->value.table; ++at) {
+      ids.insert(std::get<2>(at->first));
+    }
+  }
+  if (newest == nullptr) return out;
+  out.name = newest->value.name;
+  out.tail = newest->value.body;
+  if (text != nullptr) out.text = text->value.body;
+  std::map<std::string, const Entry*> by_name;
+  for (const std::string& id : ids) {
+    const Entry* const entry = column(out, id);
+    if (entry->value.dropped) continue;
+    const Entry*& taken = by_name[fold(entry->value.name)];  // two columns of one name: the newer one is it
+    if (taken == nullptr || taken->value.version < entry->value.version) taken = entry;
+  }
+  for (const auto& [name, entry] : by_name) {
+    out.columns.push_back({entry->value.id, entry->value.name, entry->value.body, entry->value.position});
+  }
+  std::sort(out.columns.begin(), out.columns.end(), [](const ColumnSpec& a, const ColumnSpec& b) {
+    return std::tie(a.position, a.id) < std::tie(b.position, b.id);
+  });
+  return out;
+}
+
+std::vector<TableSpec> Registers::tables() const {
+  std::map<Version, std::vector<const Entry*>> members;
+  for (const auto& [key, entry] : entries_) {
+    if (std::get<0>(key) == SchemaKind::table) members[root_of(std::get<1>(key))].push_back(&entry);
+  }
+  std::vector<TableSpec> out;
+  std::set<std::string> names;
+  for (const auto& [root, ids] : members) {
+    out.push_back(spec_of(root, ids));
+    TableSpec& spec = out.back();
+    if (spec.dropped()) continue;
+    while (!names.insert(fold(spec.name)).second) spec.name += '_' + to_hex(root.hlc.value & 0xffffff);
+  }
+  return out;
+}
+
+TableSpec Registers::table(const Version& root) const {
+  for (TableSpec& spec : tables()) {
+    if (spec.root == root) return std::move(spec);
+  }
+  return TableSpec{root, {}, {}, {}, {}, {}};
+}
+
+std::vector<const Registers::Entry*> Registers::objects() const {
+  std::vector<const Entry*> out;
+  for (auto at = entries_.lower_bound(Key{SchemaKind::object, Version{}, {}}); at != entries_.end(); ++at) out.push_back(&at->second);
+  return out;
+}
+
+std::vector<SchemaRegister> Registers::all() const {
+  std::vector<SchemaRegister> out;
+  for (const auto& [key, entry] : entries_) out.push_back(entry.value);
+  return out;
+}
+
+bool Registers::has_unsent() const {
+  return std::any_of(entries_.begin(), entries_.end(), [](const auto& one) { return !one.second.seq; });
+}
+
+std::vector<SchemaRegister> Registers::unsent() const {
+  std::set<Version> tables;
+  for (const auto& [key, entry] : entries_) {
+    if (!entry.seq && entry.value.kind != SchemaKind::object) tables.insert(entry.value.table);
+  }
+  std::vector<SchemaRegister> out;
+  for (const auto& [key, entry] : entries_) {
+    const bool object = entry.value.kind == SchemaKind::object;
+    if (object ? !entry.seq : tables.count(entry.value.table) != 0) out.push_back(entry.value);
+  }
+  return out;
+}
+
+}  // namespace marmot::replica

@@ -1,0 +1,83 @@
+// The schema's registers as __marmot_schema holds them, and what the tables should look like by them. Kept in memory,
+// written through; load() again after a rollback. Decides nothing about how the file gets there.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "common/base/result.hpp"
+#include "common/core/schema.hpp"
+#include "common/sqlite/database.hpp"
+
+namespace marmot::replica {
+
+struct ColumnSpec {
+  std::string id;
+  std::string name;
+  std::string definition;
+  int64_t position = 0;
+};
+
+// A table by its registers. One table can have several permanent ids: the same name made on two nodes.
+struct TableSpec {
+  Version root;                  // names the table in this file's memory; not sent
+  std::vector<Version> ids;      // live ones, lowest first; none: the table is dropped
+  std::string name;              // where two tables want one name, the later created one gets another
+  std::string tail;              // CreateTable::tail
+  std::string text;              // CREATE TABLE as somebody wrote it; may be out of date
+  std::vector<ColumnSpec> columns;  // live ones, in order
+  bool dropped() const { return ids.empty(); }
+};
+
+class Registers {
+ public:
+  struct Entry {
+    SchemaRegister value;
+    std::optional<StreamSeq> seq;      // nullopt: to be sent; kInFlight: sent, not yet seen; else where it was last seen
+    std::optional<std::string> here;   // object: its SQL as this file last had it; nullopt: the file has not got it
+  };
+  static constexpr StreamSeq kInFlight = 0;
+
+  explicit Registers(sqlite::Database& db) : db_(&db) {}
+
+  Status load();
+
+  const Entry* find(SchemaKind kind, const Version& table, std::string_view id) const;
+  // Overwrites, whatever the versions.
+  Status put(const SchemaRegister& value, std::optional<StreamSeq> seq);
+  Status set_seq(const SchemaRegister& which, std::optional<StreamSeq> seq);
+  Status set_here(const SchemaRegister& object, const std::optional<std::string>& sql);
+  Status remove(const SchemaRegister& which);
+
+  // The id under which several are one table; an unknown id stands for itself.
+  Version root_of(const Version& table) const;
+  bool knows(const Version& table) const { return find(SchemaKind::table, table, {}) != nullptr; }
+  bool is_dropped(const Version& table) const;
+
+  // Every table that has a register, dropped ones too, lowest root first.
+  std::vector<TableSpec> tables() const;
+  TableSpec table(const Version& root) const;
+  // The register of a column that counts: of those under the table's live ids the newest, or one that is dropped. Null: none.
+  const Entry* column(const TableSpec& table, std::string_view id) const;
+
+  std::vector<const Entry*> objects() const;
+  std::vector<SchemaRegister> all() const;  // tables first
+  // What is to be sent: of each table that has something unsent all its registers, tables first.
+  std::vector<SchemaRegister> unsent() const;
+  bool has_unsent() const;
+
+ private:
+  using Key = std::tuple<SchemaKind, Version, std::string>;
+  TableSpec spec_of(const Version& root, const std::vector<const Entry*>& ids) const;
+  sqlite::Database* db_;
+  std::map<Key, Entry> entries_;
+};
+
+// Names of schema objects compare as SQLite compares them.
+std::string object_id(std::string_view type, std::string_view name);
+
+}  // namespace marmot::replica

@@ -1,0 +1,419 @@
+// What the application did to its schema becomes registers: the file as it is now against the file as it was last seen.
+//
+//   our triggers are on a table of another name         it was renamed (triggers travel, and VACUUM does not matter)
+//   our triggers are gone, a table of that name is here it was rebuilt: the same table, its rows are compared
+//   our triggers are gone, and so is the table          it was dropped
+//   ... and a table that was seen meanwhile took its    it was rebuilt by a tool that commits in between: the same table,
+//       name                                            and the intermediate one is dropped
+//   a table without a row in __marmot_table             it is new
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "common/core/row_hash.hpp"
+#include "common/replica/capture.hpp"
+#include "common/replica/engine.hpp"
+#include "common/replica/local_schema.hpp"
+#include "sql.hpp"
+
+namespace marmot::replica {
+
+using sqlite::Statement;
+
+namespace {
+
+std::string simple(const std::string& sql) { return canonical_sql(sql); }
+
+// Which column of `before` each column of `after` is: by name; else by standing between the same neighbours with the same
+// definition, which is what RENAME COLUMN leaves. `guessed`: one dropped and another added would look the same.
+std::vector<int> match_columns(const CreateTable& before, const CreateTable& after, bool* guessed) {
+  std::vector<int> from(after.columns.size(), -1);
+  std::vector<int> to(before.columns.size(), -1);
+  for (size_t i = 0; i < after.columns.size(); ++i) {
+    for (size_t k = 0; k < before.columns.size(); ++k) {
+      if (fold_name(before.columns[k].name) != fold_name(after.columns[i].name)) continue;
+      from[i] = static_cast<int>(k);
+      to[k] = static_cast<int>(i);
+    }
+  }
+  // Runs without a partner, by the matched columns around them.
+  struct Run { std::vector<size_t> before, after; };
+  std::map<std::pair<int, int>, Run> runs;  // (column of `after` in front, behind)
+  const auto gather = [&](const std::vector<int>& partner, bool is_after) {
+    int front = -1;
+    for (size_t i = 0; i < partner.size(); ++i) {
+      if (partner[i] >= 0) {
+        front = is_after ? static_cast<int>(i) : partner[i];
+        continue;
+      }
+      size_t next = i;
+      while (next < partner.size() && partner[next] < 0) ++next;
+      const int behind = next == partner.size() ? -1 : is_after ? static_cast<int>(next) : partner[next];
+      Run& run = runs[{front, behind}];
+      for (; i < next; ++i) (is_after ? run.after : run.before).push_back(i);
+      --i;
+    }
+  };
+  gather(from, true);
+  gather(to, false);
+  for (const auto& [place, run] : runs) {
+    if (run.before.empty() || run.after.empty()) continue;
+    // ADD COLUMN adds at the end: elsewhere the same number of columns can only be the same columns.
+    if (run.before.size() != run.after.size() || place.second < 0) *guessed = true;
+    size_t next = 0;
+    for (const size_t at : run.after) {
+      const ColumnSql& new_one = after.columns[at];
+      for (size_t n = next; n < run.before.size(); ++n) {
+        const ColumnSql& old_one = before.columns[run.before[n]];
+        if (canonical_sql(old_one.definition, old_one.name, new_one.name) != simple(new_one.definition)) continue;
+        from[at] = static_cast<int>(run.before[n]);
+        next = n + 1;
+        break;
+      }
+    }
+  }
+  return from;
+}
+
+class Notice {
+ public:
+  Notice(Replica::Impl& impl, std::vector<Replica::Impl::Rebuilt>& rebuilt, std::vector<int64_t>& found)
+      : impl_(impl), registers_(impl.registers), rebuilt_(rebuilt), found_(found) {}
+
+  Status run() {
+    TRY_ASSIGN(known_, read_local_tables(impl_.db));
+    TRY_ASSIGN(triggers_, installed_triggers(impl_.db));
+    TRY_ASSIGN(candidates_, list_tables(impl_.db, impl_.settings.include, impl_.settings.exclude));
+    TRY(leave_excluded());
+    TRY(drop_intermediate());
+    for (LocalTable& table : known_) TRY(look_at(table));
+    for (const Candidate& candidate : candidates_) {
+      if (!candidate.not_watched && ours_.count(fold_name(candidate.name)) == 0) TRY(take_up(candidate.name));
+    }
+    return look_at_objects();
+  }
+
+ private:
+  // The version of every change found now.
+  const Version& change() {
+    if (!change_) change_ = Version{impl_.state.clock.tick(impl_.env.now(), impl_.env.now()), impl_.self};
+    return *change_;
+  }
+  // What stands here before the file has met a stream gives way to whatever the stream says.
+  Version change_version() { return impl_.state.membership == Membership::none ? Version{} : change(); }
+
+  Status put(SchemaRegister value) {
+    value.version = change_version();
+    return registers_.put(value, std::nullopt);
+  }
+
+  // The table that the triggers of `id` are on now; empty: they are gone.
+  std::string place_of(int64_t id, int* count = nullptr) const {
+    std::string place;
+    for (const InstalledTrigger& trigger : triggers_) {
+      if (trigger.table_id != id) continue;
+      place = trigger.table;
+      if (count != nullptr) ++*count;
+    }
+    return place;
+  }
+
+  bool is_here(std::string_view name) const {
+    return std::any_of(candidates_.begin(), candidates_.end(), [&](const Candidate& one) { return fold_name(one.name) == fold_name(name); });
+  }
+
+  // Excluded by the settings now: no longer watched, and no change to the cluster's schema.
+  Status leave_excluded() {
+    for (const Candidate& candidate : candidates_) {
+      if (!candidate.not_watched) continue;
+      const auto its = std::find_if(known_.begin(), known_.end(), [&](const LocalTable& table) {
+        const std::string place = place_of(table.id);
+        return fold_name(place.empty() ? table.name : place) == fold_name(candidate.name);
+      });
+      if (its == known_.end()) continue;
+      impl_.log(LogLevel::info, "table " + candidate.name + " is excluded now: no longer watched");
+      TRY(forget_local_table(impl_.db, its->id));
+      known_.erase(its);
+    }
+    return ok();
+  }
+
+  Status drop_intermediate() {
+    for (size_t i = 0; i < known_.size();) {
+      const LocalTable& table = known_[i];
+      const std::string place = place_of(table.id);
+      const bool took_over = !place.empty() && fold_name(place) != fold_name(table.name) &&
+                             std::any_of(known_.begin(), known_.end(), [&](const LocalTable& other) {
+                               return fold_name(other.name) == fold_name(place) && place_of(other.id).empty();
+                             });
+      if (!took_over) {
+        ++i;
+        continue;
+      }
+      TRY(drop(table));
+      std::erase_if(triggers_, [&](const InstalledTrigger& trigger) { return trigger.table_id == table.id; });
+      known_.erase(known_.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+    return ok();
+  }
+
+  Status drop(const LocalTable& table) {
+    if (table.permanent_id) {
+      const TableSpec spec = registers_.table(registers_.root_of(*table.permanent_id));
+      for (const Version& id : spec.ids) {
+        SchemaRegister gone = registers_.find(SchemaKind::table, id, {})->value;
+        gone.dropped = true;
+        TRY(put(gone));
+      }
+    }
+    impl_.log(LogLevel::info, "table " + table.name + " was dropped");
+    return forget_local_table(impl_.db, table.id);
+  }
+
+  Status look_at(LocalTable& table) {
+    int in_place = 0;
+    const std::string place = place_of(table.id, &in_place);
+    const std::string name = place.empty() ? table.name : place;
+    TRY_ASSIGN(const std::string sql, table_sql(impl_.db, name));
+    if (sql.empty()) return drop(table);
+    ours_.insert(fold_name(name));
+    if (table.sql.empty()) return first_sight(table, name, sql);  // the extension watched it
+    const bool rebuilt = in_place != 3;
+    if (!rebuilt && sql == table.sql && name == table.name) return ok();
+    auto info = read_table(impl_.db, name);
+    if (!info && info.error().code == Errc::schema) return ok();  // load_tables() stops it
+    TRY(info);
+    if (rebuilt) {
+      auto before = describe_table(table);
+      if (!before) return std::move(before).error().in("table " + table.name + " as it was");
+      rebuilt_.push_back({table.id, std::move(*before)});
+      impl_.log(LogLevel::info, "table " + name + " was rebuilt: its rows are compared");
+    }
+    TRY(note_definition(table, name, sql, *info, !rebuilt));
+    TRY(save_local_table(impl_.db, table));
+    TRY(watch(impl_.db, *info, WatchMode::keys));
+    return ok();
+  }
+
+  // The registers of what is different, and the table as seen from now on.
+  Status note_definition(LocalTable& table, const std::string& name, const std::string& sql, const TableInfo& info, bool in_place) {
+    TRY_ASSIGN(const CreateTable before, parse_create_table(table.sql));
+    TRY_ASSIGN(const CreateTable after, parse_create_table(sql));
+    const TableSpec spec = registers_.table(registers_.root_of(*table.permanent_id));
+    bool guessed = false;
+    const std::vector<int> from = match_columns(before, after, &guessed);
+    if (guessed && in_place) {  // the rows tell
+      auto former = describe_table(table);
+      if (!former) return std::move(former).error().in("table " + table.name + " as it was");
+      rebuilt_.push_back({table.id, std::move(*former)});
+    }
+    std::map<std::string, std::string> ids;
+    std::vector<ColumnSpec> columns;
+    std::set<std::string> kept;
+    for (size_t i = 0; i < after.columns.size(); ++i) {
+      ColumnSpec column;
+      if (from[i] >= 0) column.id = table.column_ids[fold_name(before.columns[static_cast<size_t>(from[i])].name)];
+      else column.id = new_column_id(spec, table, after.columns[i].name, default_of(info, after.columns[i].name));
+      column.name = after.columns[i].name;
+      column.definition = after.columns[i].definition;
+      kept.insert(column.id);
+      ids[fold_name(column.name)] = column.id;
+      columns.push_back(std::move(column));
+    }
+    TRY(put_columns(spec, columns));
+    bool lost = false;
+    for (const auto& [old_name, id] : table.column_ids) {
+      const Registers::Entry* const entry = registers_.column(spec, id);
+      if (kept.count(id) != 0 || entry == nullptr || entry->value.dropped) continue;
+      SchemaRegister gone = entry->value;
+      gone.table = spec.ids.front();
+      gone.dropped = true;
+      TRY(put(gone));
+      lost = true;
+    }
+    if (name != table.name || simple(before.tail) != simple(after.tail)) {
+      for (const Version& id : spec.ids) {
+        SchemaRegister changed = registers_.find(SchemaKind::table, id, {})->value;
+        if (name != table.name) changed.name = name;
+        changed.body = after.tail;
+        TRY(put(changed));
+      }
+    }
+    if (sql != table.sql) TRY(put({SchemaKind::text, spec.ids.front(), {}, {}, false, {}, sql, 0, {}}));
+    const std::string id = std::to_string(table.id);
+    const std::string shelved = "EXISTS(SELECT 1 FROM __marmot_shelf WHERE tbl = " + id + ")";  // they may fit now
+    TRY(impl_.db.exec("UPDATE __marmot_table SET rehash = 1 WHERE id = " + id + (lost && in_place ? "" : " AND " + shelved)));
+    table.name = name;
+    table.sql = sql;
+    table.column_ids = std::move(ids);
+    return ok();
+  }
+
+  // What the rows that are here already have in a column that was added: part of its id, so that two nodes which add one of the
+  // same name with different values have not made the same column.
+  static std::string default_of(const TableInfo& info, const std::string& name) {
+    for (const Column& column : info.columns) {
+      if (fold_name(column.name) != fold_name(name) || column.default_value.type == ValueType::null) continue;
+      const ValueView& value = column.default_value;
+      const std::string number = value.type == ValueType::integer ? std::to_string(value.integer) : to_hex(value_hash(0, value));
+      return "=" + number;
+    }
+    return {};
+  }
+
+  // A column keeps its id for ever, and a dropped column's id is not used again: rows in flight may still name it.
+  std::string new_column_id(const TableSpec& spec, const LocalTable& table, const std::string& name, const std::string& suffix = {}) const {
+    const std::string base = fold_name(name) + suffix;
+    std::string id = base;
+    for (int generation = 2;; ++generation) {
+      const Registers::Entry* const entry = registers_.column(spec, id);
+      const bool waits = entry != nullptr && !entry->value.dropped && fold_name(entry->value.name) == fold_name(name) &&
+                         std::none_of(table.column_ids.begin(), table.column_ids.end(), [&](const auto& known) { return known.second == id; });
+      if (entry == nullptr || waits) return id;
+      id = base + '#' + std::to_string(generation);
+    }
+  }
+
+  // Writes the registers of columns that are new, renamed or defined otherwise, or all where they stand in another order.
+  Status put_columns(const TableSpec& spec, std::vector<ColumnSpec>& columns) {
+    int64_t last = 0;
+    bool in_order = true;
+    for (ColumnSpec& column : columns) {
+      const Registers::Entry* const entry = registers_.column(spec, column.id);
+      column.position = entry != nullptr && !entry->value.dropped ? entry->value.position : last + 1;
+      in_order = in_order && column.position > last;
+      last = column.position;
+    }
+    for (size_t i = 0; i < columns.size(); ++i) {
+      ColumnSpec& column = columns[i];
+      if (!in_order) column.position = static_cast<int64_t>(i) + 1;
+      const Registers::Entry* const entry = registers_.column(spec, column.id);
+      if (entry != nullptr && !entry->value.dropped && entry->value.name == column.name && entry->value.position == column.position &&
+          simple(entry->value.body) == simple(column.definition)) {
+        continue;
+      }
+      TRY(put({SchemaKind::column, spec.ids.front(), column.id, {}, false, column.name, column.definition, column.position, {}}));
+    }
+    return ok();
+  }
+
+  // A table that is new here, or that waits here for its turn under a register of another node.
+  Status take_up(const std::string& name) {
+    auto info = read_table(impl_.db, name);
+    if (!info && info.error().code == Errc::schema) {
+      if (impl_.not_ours.emplace(fold_name(name), 0).second) {
+        impl_.log(LogLevel::error, "table " + name + " is NOT replicated: " + info.error().message);
+      }
+      return ok();
+    }
+    TRY(info);
+    TRY_ASSIGN(const std::string sql, table_sql(impl_.db, name));
+    TRY_ASSIGN(const Watched watched, watch(impl_.db, *info, WatchMode::keys));
+    ours_.insert(fold_name(name));
+    LocalTable table;
+    table.id = watched.id;
+    if (impl_.opened) impl_.log(LogLevel::info, "table " + name + " is new: watching it");
+    found_.push_back(table.id);
+    return first_sight(table, info->name, sql);
+  }
+
+  Status first_sight(LocalTable& table, const std::string& name, const std::string& sql) {
+    TRY_ASSIGN(const CreateTable parsed, parse_create_table(sql));
+    table.name = name;
+    table.sql = sql;
+    std::optional<TableSpec> awaited = awaited_table(name);
+    if (!awaited) {
+      awaited.emplace();
+      awaited->root = change();
+      awaited->root.hlc.value = impl_.state.clock.tick(impl_.env.now(), impl_.env.now()).value;
+      awaited->ids = {awaited->root};
+      TRY(put({SchemaKind::table, awaited->root, {}, {}, false, name, parsed.tail, 0, {}}));
+      TRY(put({SchemaKind::text, awaited->root, {}, {}, false, {}, sql, 0, {}}));
+    } else {
+      TRY_ASSIGN(const int64_t waiting, impl_.db.query_integer("SELECT count(*) FROM __marmot_waiting"));
+      if (waiting > 0) {
+        TRY(impl_.db.exec("UPDATE __marmot_table SET stopped = 'it was missing when its first rows arrived; they are applied now' "
+                          "WHERE id = " + std::to_string(table.id)));
+      }
+    }
+    table.permanent_id = awaited->ids.front();
+    std::vector<ColumnSpec> news;
+    for (const ColumnSql& column : parsed.columns) {
+      const auto same = std::find_if(awaited->columns.begin(), awaited->columns.end(),
+                                     [&](const ColumnSpec& one) { return fold_name(one.name) == fold_name(column.name); });
+      const std::string id = same != awaited->columns.end() ? same->id : new_column_id(*awaited, table, column.name);
+      table.column_ids[fold_name(column.name)] = id;
+      if (same == awaited->columns.end()) news.push_back({id, column.name, column.definition, 0});
+    }
+    int64_t position = awaited->columns.empty() ? 0 : awaited->columns.back().position;
+    for (const ColumnSpec& column : news) {
+      TRY(put({SchemaKind::column, awaited->ids.front(), column.id, {}, false, column.name, column.definition, ++position, {}}));
+    }
+    return save_local_table(impl_.db, table);
+  }
+
+  // A live table of that name by the registers which this file has not got.
+  std::optional<TableSpec> awaited_table(const std::string& name) const {
+    for (TableSpec& spec : registers_.tables()) {
+      if (spec.dropped() || fold_name(spec.name) != fold_name(name)) continue;
+      const bool here = std::any_of(known_.begin(), known_.end(), [&](const LocalTable& table) {
+        return table.permanent_id && registers_.root_of(*table.permanent_id) == spec.root;
+      });
+      if (!here) return std::move(spec);
+    }
+    return std::nullopt;
+  }
+
+  // Indexes, views, triggers and virtual tables.
+  Status look_at_objects() {
+    std::set<std::string> seen;
+    TRY_ASSIGN(Statement rows, impl_.db.prepare(sql::kSchemaObjects));
+    for (;;) {
+      TRY_ASSIGN(const bool more, rows.step());
+      if (!more) break;
+      std::string type(rows.text(0));
+      const std::string name(rows.text(1)), table(rows.text(2)), sql(rows.text(3));
+      if (type == "table") {
+        if (rows.integer(4) != 0 || !is_chosen(impl_.settings.include, impl_.settings.exclude, name)) continue;
+        type = "virtual";
+      } else if (type != "view" && ours_.count(fold_name(table)) == 0 && (type == "index" || is_here(table))) {
+        continue;  // on a table that is not replicated
+      }
+      const std::string id = object_id(type, name);
+      seen.insert(id);
+      const Registers::Entry* const entry = registers_.find(SchemaKind::object, {}, id);
+      if (entry != nullptr && entry->here == sql) continue;
+      SchemaRegister object{SchemaKind::object, {}, id, {}, false, name, sql, 0, {}};
+      const bool as_wanted = entry != nullptr && !entry->value.dropped && simple(entry->value.body) == simple(sql);
+      if (!as_wanted) TRY(put(object));
+      TRY(registers_.set_here(object, sql));
+    }
+    for (const Registers::Entry* const entry : registers_.objects()) {
+      if (!entry->here || seen.count(entry->value.id) != 0) continue;
+      SchemaRegister gone = entry->value;
+      TRY(registers_.set_here(gone, std::nullopt));
+      if (gone.dropped) continue;
+      gone.dropped = true;
+      TRY(put(gone));
+    }
+    return ok();
+  }
+
+  Replica::Impl& impl_;
+  Registers& registers_;
+  std::vector<Replica::Impl::Rebuilt>& rebuilt_;
+  std::vector<int64_t>& found_;
+  std::vector<LocalTable> known_;
+  std::vector<InstalledTrigger> triggers_;
+  std::vector<Candidate> candidates_;
+  std::set<std::string> ours_;  // folded names of the tables that are replicated
+  std::optional<Version> change_;
+};
+
+}  // namespace
+
+Status Replica::Impl::notice_changes(std::vector<Rebuilt>& rebuilt, std::vector<int64_t>& found) {
+  return Notice(*this, rebuilt, found).run();
+}
+
+}  // namespace marmot::replica

@@ -1,0 +1,151 @@
+// Schema messages: registers out, registers in.
+#include <algorithm>
+
+#include "common/replica/engine.hpp"
+#include "common/replica/local_schema.hpp"
+#include "sql.hpp"
+
+namespace marmot::replica {
+
+using sqlite::Statement;
+
+namespace {
+
+// A table of ours that nobody knows yet is the one of that name in the stream: its registers move under that id, except
+// where the stream has its own.
+class Adoption {
+ public:
+  Adoption(Registers& registers, sqlite::Database& db) : registers_(registers), db_(db) {}
+
+  // True: `incoming` names a table of ours that was never sent.
+  Result<bool> adopt(const SchemaRegister& incoming) {
+    for (const TableSpec& spec : registers_.tables()) {
+      if (spec.dropped() || fold_name(spec.name) != fold_name(incoming.name)) continue;
+      for (const Version& id : spec.ids) {
+        const Registers::Entry ours = *registers_.find(SchemaKind::table, id, {});
+        if (ours.seq || ours.value.version != Version{}) continue;
+        TRY(move(id, incoming.table, spec));
+        return true;
+      }
+    }
+    return false;
+  }
+
+ private:
+  Status move(const Version& from, const Version& to, const TableSpec& spec) {
+    for (const ColumnSpec& column : spec.columns) {
+      const Registers::Entry* const entry = registers_.find(SchemaKind::column, from, column.id);
+      if (entry == nullptr) continue;
+      SchemaRegister value = entry->value;
+      TRY(registers_.remove(value));
+      value.table = to;
+      if (registers_.find(SchemaKind::column, to, column.id) == nullptr) TRY(registers_.put(value, std::nullopt));
+    }
+    for (const SchemaKind kind : {SchemaKind::text, SchemaKind::table}) {
+      const Registers::Entry* const entry = registers_.find(kind, from, {});
+      if (entry == nullptr) continue;
+      const SchemaRegister value = entry->value;
+      TRY(registers_.remove(value));
+    }
+    TRY_ASSIGN(std::vector<LocalTable> tables, read_local_tables(db_));
+    for (LocalTable& table : tables) {
+      if (table.permanent_id != from) continue;
+      table.permanent_id = to;
+      TRY(save_local_table(db_, table));
+    }
+    return ok();
+  }
+
+  Registers& registers_;
+  sqlite::Database& db_;
+};
+
+Version lower_id(const Version& a, const Version& b) { return a == Version{} ? b : b == Version{} ? a : std::min(a, b); }
+
+// The later version wins. But what was dropped stays so, for its rows and values are gone where it was done; nobody uses its
+// id again. And two ids of one table stay so.
+SchemaRegister merge_registers(const SchemaRegister& a, const SchemaRegister& b) {
+  SchemaRegister out = b.version > a.version ? b : a;
+  if (out.kind == SchemaKind::table || out.kind == SchemaKind::column) out.dropped = a.dropped || b.dropped;
+  out.into = lower_id(a.into, b.into);
+  return out;
+}
+
+}  // namespace
+
+Status Replica::Impl::settle_schema_versions() {
+  tables_dirty = true;
+  TRY(db.exec("UPDATE __marmot_schema SET seq = NULL WHERE seq = 0"));
+  TRY(registers.load());
+  std::vector<SchemaRegister> ours = registers.unsent();
+  std::optional<Version> version;
+  for (SchemaRegister& one : ours) {
+    if (one.version != Version{}) continue;
+    if (!version) version = Version{state.clock.tick(env.now(), env.now()), self};
+    one.version = *version;
+    TRY(registers.put(one, std::nullopt));
+  }
+  return ok();
+}
+
+Status Replica::Impl::publish_schema(UnitStream& out) {
+  const std::vector<SchemaRegister> unsent = registers.unsent();
+  if (unsent.empty()) return ok();
+  tables_dirty = true;
+  // In flight until its message comes round, so that the next drain does not send it again.
+  for (const SchemaRegister& one : unsent) TRY(registers.set_seq(one, Registers::kInFlight));
+  return out.schema(unsent);
+}
+
+// The same name made on two nodes that did not know of each other is one table: the higher id is the lower one too, for
+// ever. Whoever notices tells the others, some of which may have renamed theirs in the meantime.
+Status Replica::Impl::note_alias(SchemaRegister& incoming) {
+  for (const TableSpec& spec : registers.tables()) {
+    if (spec.dropped() || spec.root == incoming.table || fold_name(spec.name) != fold_name(incoming.name)) continue;
+    if (spec.root < incoming.table) {
+      incoming.into = lower_id(incoming.into, spec.root);
+      alias_due = true;
+      return ok();
+    }
+    for (const Version& id : spec.ids) {
+      const Registers::Entry entry = *registers.find(SchemaKind::table, id, {});
+      SchemaRegister higher = entry.value;
+      higher.into = lower_id(higher.into, incoming.table);
+      TRY(registers.put(higher, std::nullopt));
+    }
+    return ok();
+  }
+  return ok();
+}
+
+Status Replica::Impl::apply_schema(const std::vector<SchemaRegister>& incoming, StreamSeq seq) {
+  tables_dirty = true;
+  bool changed = false;
+  for (SchemaRegister one : incoming) {
+    state.clock.observe(one.version.hlc);
+    const Registers::Entry* entry = registers.find(one.kind, one.table, one.id);
+    alias_due = false;
+    if (entry == nullptr && one.kind == SchemaKind::table && !one.dropped) {
+      TRY_ASSIGN(const bool adopted, Adoption(registers, db).adopt(one));
+      if (!adopted) TRY(note_alias(one));
+    }
+    if (entry == nullptr) {
+      TRY(registers.put(one, alias_due ? std::nullopt : std::optional(seq)));
+      changed = true;
+      continue;
+    }
+    const SchemaRegister ours = entry->value;
+    const SchemaRegister merged = merge_registers(ours, one);
+    if (merged != ours) {
+      TRY(registers.put(merged, one.version > ours.version || merged == one ? std::optional(seq) : entry->seq));
+      changed = true;
+    } else if (one.version == ours.version && (!entry->seq || *entry->seq < seq)) {
+      TRY(registers.set_seq(one, seq));
+    }
+  }
+  if (!changed) return ok();
+  TRY(migrate());
+  return refresh_schema();
+}
+
+}  // namespace marmot::replica

@@ -1,0 +1,353 @@
+// The file becomes what the registers say: tables first (table_migration.cpp), then indexes, views, triggers and virtual
+// tables. What cannot be made is told, stops its table alone, and is tried again.
+#include <algorithm>
+#include <set>
+
+#include "common/replica/capture.hpp"
+#include "common/replica/engine.hpp"
+#include "common/replica/schema_migrate.hpp"
+#include "common/replica/shelf.hpp"
+#include "sql.hpp"
+
+namespace marmot::replica {
+
+using sqlite::quote_identifier;
+using sqlite::Statement;
+
+namespace {
+
+bool is_disk(const Error& error) { return error.code == Errc::full || error.code == Errc::io || error.code == Errc::busy; }
+
+std::string type_of(const std::string& id) { return id.substr(0, id.find(' ')); }
+
+std::string drop_object_sql(const SchemaRegister& object) {
+  const std::string type = type_of(object.id);
+  return "DROP " + (type == "virtual" ? "TABLE" : type) + " IF EXISTS main." + quote_identifier(object.name);
+}
+
+class Migrate {
+ public:
+  explicit Migrate(Replica::Impl& impl) : impl_(impl), registers_(impl.registers) {}
+
+  Status run() {
+    specs_ = registers_.tables();
+    TRY_ASSIGN(locals_, read_local_tables(impl_.db));
+    TRY(drop_objects());
+    for (const TableSpec& spec : specs_) {
+      if (spec.dropped()) TRY(drop_tables(spec));
+    }
+    TRY(step_aside());
+    for (const TableSpec& spec : specs_) {
+      if (spec.dropped()) continue;
+      LocalTable* const local = local_of(spec);
+      TRY(local == nullptr ? create(spec) : change(*local, spec));
+      TRY(absorb(spec));
+    }
+    TRY(impl_.load_tables());  // rows may have to make room for a unique index
+    TRY(make_objects());
+    TRY(look_again());
+    for (const auto& [what, reason] : unmade_) {
+      const auto known = impl_.unmade.find(what);
+      if (known == impl_.unmade.end() || known->second != reason) impl_.log(LogLevel::error, what + ": " + reason);
+    }
+    impl_.unmade = std::move(unmade_);
+    return ok();
+  }
+
+ private:
+  // One change, whole or not at all. What the file refuses is kept as the reason of `what`; what the disk refuses is an error.
+  template <class Body>
+  Result<bool> attempt(const std::string& what, const std::string& cure, Body&& body) {
+    sqlite::Database& db = impl_.db;
+    TRY(db.exec("SAVEPOINT __marmot_migrate"));
+    const Status done = body();
+    if (!done && !db.in_transaction()) return done.error();
+    TRY(db.exec(done ? "RELEASE __marmot_migrate" : "ROLLBACK TO __marmot_migrate; RELEASE __marmot_migrate"));
+    if (done) return true;
+    if (is_disk(done.error())) return done.error();
+    unmade_[what] = "its change cannot be made here: " + done.error().message + "; " + cure;
+    return false;
+  }
+
+  LocalTable* local_of(const TableSpec& spec) {
+    for (LocalTable& local : locals_) {
+      if (local.permanent_id && registers_.root_of(*local.permanent_id) == spec.root) return &local;
+    }
+    return nullptr;
+  }
+
+  Status drop_tables(const TableSpec& spec) {
+    for (LocalTable* local = local_of(spec); local != nullptr; local = local_of(spec)) {
+      if (Table* const table = impl_.table_by_id(local->id); table != nullptr && table->exists) TRY(impl_.keep_dropped_rows(*table));
+      TRY(impl_.db.exec("DROP TABLE IF EXISTS main." + quote_identifier(local->name)));
+      TRY(forget_local_table(impl_.db, local->id));
+      impl_.log(LogLevel::info, "table " + local->name + " was dropped in the cluster: dropped");
+      locals_.erase(locals_.begin() + (local - locals_.data()));
+    }
+    return ok();
+  }
+
+  // Tables that swap their names: whoever stands on a name that another is to have goes elsewhere first.
+  Status step_aside() {
+    for (LocalTable& local : locals_) {
+      const bool wanted = std::any_of(specs_.begin(), specs_.end(), [&](const TableSpec& spec) {
+        return !spec.dropped() && fold_name(spec.name) == fold_name(local.name) && local_of(spec) != nullptr && local_of(spec)->id != local.id;
+      });
+      if (!wanted) continue;
+      const std::string aside = "__marmot_aside_" + std::to_string(local.id);
+      // Unchecked: a view that is broken by now must not stand in the way.
+      TRY(impl_.db.exec("PRAGMA legacy_alter_table = ON"));
+      const Status renamed = impl_.db.exec("ALTER TABLE main." + quote_identifier(local.name) + " RENAME TO " + aside);
+      TRY(impl_.db.exec("PRAGMA legacy_alter_table = OFF"));
+      TRY(renamed);
+      local.name = aside;
+      TRY(save_local_table(impl_.db, local));
+    }
+    return ok();
+  }
+
+  Status create(const TableSpec& spec) {
+    if (!is_chosen(impl_.settings.include, impl_.settings.exclude, spec.name)) return ok();
+    LocalTable local;
+    TRY_ASSIGN(const bool made, attempt("table " + spec.name, "what stands in its way here must go", [&]() -> Status {
+      TRY(impl_.db.exec(wanted_sql(spec)));
+      TRY_ASSIGN(const TableInfo info, read_table(impl_.db, spec.name));
+      TRY_ASSIGN(const Watched watched, watch(impl_.db, info, WatchMode::keys));
+      local.id = watched.id;
+      local.name = info.name;
+      TRY_ASSIGN(local.sql, table_sql(impl_.db, spec.name));
+      local.permanent_id = spec.ids.front();
+      for (const ColumnSpec& column : spec.columns) local.column_ids[fold_name(column.name)] = column.id;
+      TRY(save_local_table(impl_.db, local));
+      return impl_.db.exec("UPDATE __marmot_table SET baseline = 1 WHERE id = " + std::to_string(local.id));
+    }));
+    if (!made) return ok();
+    TRY(wake(local.id));
+    impl_.log(LogLevel::info, "table " + spec.name + " was created in the cluster: created");
+    locals_.push_back(std::move(local));
+    return ok();
+  }
+
+  // Units may wait for it: resume_stopped() brings them in.
+  Status wake(int64_t id) {
+    TRY_ASSIGN(const int64_t waiting, impl_.db.query_integer("SELECT count(*) FROM __marmot_waiting"));
+    if (waiting == 0) return ok();
+    return impl_.db.exec("UPDATE __marmot_table SET stopped = 'it was missing when its first rows arrived; they are applied now' "
+                         "WHERE id = " + std::to_string(id));
+  }
+
+  Status change(LocalTable& local, const TableSpec& spec) {
+    if (local.permanent_id != spec.ids.front()) {
+      local.permanent_id = spec.ids.front();
+      TRY(save_local_table(impl_.db, local));
+    }
+    TRY_ASSIGN(const CreateTable actual, parse_create_table(local.sql));
+    if (fits(actual, local, spec)) return ok();
+    LocalTable changed = local;
+    std::optional<TableInfo> before;
+    TRY_ASSIGN(const bool made, attempt("table " + spec.name, "make room for it, it is then tried again by itself", [&]() -> Status {
+      TRY_ASSIGN(before, read_table(impl_.db, local.name));
+      name_columns(*before, local.column_ids);
+      TableMigration migration(impl_.db, changed, spec);
+      TRY(migration.run());
+      TRY(save_local_table(impl_.db, changed));
+      TRY_ASSIGN(const TableInfo info, read_table(impl_.db, changed.name));
+      TRY(watch(impl_.db, info, WatchMode::keys));
+      return adjust_rows(*before, changed, info, migration.refused);
+    }));
+    if (!made) return stop(local.id, unmade_["table " + spec.name]);
+    impl_.log(LogLevel::info, "table " + changed.name + " was changed in the cluster: changed");
+    local = std::move(changed);
+    return ok();
+  }
+
+  // Two tables of this file turned out to be one: the rows of the second go into the first, the newer of each key.
+  Status absorb(const TableSpec& spec) {
+    LocalTable* const main = local_of(spec);
+    while (main != nullptr) {
+      const auto other = std::find_if(locals_.begin(), locals_.end(), [&](const LocalTable& local) {
+        return &local != main && local.permanent_id && registers_.root_of(*local.permanent_id) == spec.root;
+      });
+      if (other == locals_.end()) return ok();
+      TRY_ASSIGN(const auto into, impl_.load_table(*main));
+      TRY_ASSIGN(const auto from, impl_.load_table(*other));
+      TRY(impl_.merge_local_table(*from, *into));
+      TRY(impl_.db.exec("DROP TABLE IF EXISTS main." + quote_identifier(other->name)));
+      TRY(forget_local_table(impl_.db, other->id));
+      impl_.log(LogLevel::info, "table " + other->name + " is the same as " + main->name + ": its rows are there now");
+      locals_.erase(other);
+      return absorb(spec);  // `main` may have moved
+    }
+    return ok();
+  }
+
+  Status adjust_rows(const TableInfo& before, const LocalTable& local, TableInfo info, const std::vector<RefusedRow>& refused) {
+    name_columns(info, local.column_ids);
+    const bool same_key = impl_.key_shape(before) == impl_.key_shape(info);
+    bool other_hash = false;
+    for (const Column& was : before.columns) {
+      const auto is_it = [&](const Column& now) { return now.id == was.id && now.generated == was.generated; };
+      const auto now = std::find_if(info.columns.begin(), info.columns.end(), is_it);
+      other_hash = other_hash || (!was.generated && (now == info.columns.end() || now->affinity != was.affinity || now->not_null != was.not_null ||
+                                                     !same_value(now->default_value, was.default_value)));
+    }
+    if (same_key && !other_hash && refused.empty() && impl_.state.shelved == 0) return ok();
+    Table table(impl_.db, impl_.store, impl_.self.node, local.id, std::move(info));
+    table.permanent_id = local.permanent_id;
+    table.sql = local.sql;
+    table.baseline = true;
+    if (const Table* const known = impl_.table_by_id(local.id)) {
+      table.baseline = known->baseline;
+      table.stopped = known->stopped;
+    }
+    TRY(same_key ? impl_.rehash(table) : impl_.rekey(before, table, nullptr));
+    return shelve(table, refused);
+  }
+
+  // Rows that the new definition refuses, or that collide under it, wait on the shelf as the rule has it (shelf.hpp).
+  Status shelve(Table& table, const std::vector<RefusedRow>& refused) {
+    if (refused.empty()) return ok();
+    TRY(impl_.settle_table(table));  // unique values by the new definition
+    Settle settle(impl_, table);
+    for (const RefusedRow& row : refused) {
+      std::string key;
+      if (!table.key_of_values(row.values, key)) return make_error(Errc::constraint, "a row without a key does not fit the new definition");
+      TRY_ASSIGN(const auto known, impl_.store.find(table.id, key));
+      if (!known || !known->live()) continue;  // changed while this node knew nothing of the change
+      const uint64_t hash = table.hash(row.values);
+      TRY(impl_.set_hash(table, key, known->hash, hash));
+      settle.put_in(key, known->version, known->state, [&row](std::vector<ValueView>& values) { values = row.values; });
+    }
+    return settle.run();
+  }
+
+  Status stop(int64_t id, const std::string& reason) {
+    Table* const table = impl_.table_by_id(id);
+    return table == nullptr ? ok() : impl_.stop(*table, reason);
+  }
+
+  Status drop_objects() {
+    // What hangs on others first.
+    for (const char* type : {"trigger", "view", "index", "virtual"}) {
+      for (const Registers::Entry* const entry : registers_.objects()) {
+        if (type_of(entry->value.id) != type || !entry->here || !entry->value.dropped) continue;
+        const SchemaRegister object = entry->value;
+        TRY_ASSIGN(const bool done, attempt(type + (" " + object.name), "drop it here by hand", [&] { return impl_.db.exec(drop_object_sql(object)); }));
+        if (done) TRY(registers_.set_here(object, std::nullopt));
+      }
+    }
+    return ok();
+  }
+
+  // The SQL of an object in this file now; empty: it is not there.
+  Result<std::string> object_sql(const SchemaRegister& object) {
+    const std::string type = type_of(object.id);
+    TRY_ASSIGN(Statement row, impl_.db.prepare("SELECT sql FROM main.sqlite_schema WHERE type = ?1 AND name = ?2 COLLATE NOCASE"));
+    row.bind(1, type == "virtual" ? std::string_view("table") : std::string_view(type)).bind(2, object.name);
+    TRY_ASSIGN(const bool found, row.step());
+    return found ? std::string(row.text(0)) : std::string();
+  }
+
+  Status make_objects() {
+    for (const char* type : {"virtual", "index", "view", "trigger"}) {
+      for (const Registers::Entry* const entry : registers_.objects()) {
+        if (type_of(entry->value.id) != type || entry->value.dropped) continue;
+        const SchemaRegister object = entry->value;
+        TRY_ASSIGN(const std::string now, object_sql(object));
+        if (!now.empty() && canonical_sql(now) == canonical_sql(object.body)) continue;
+        TRY(make_object(object, type, now));
+      }
+    }
+    return ok();
+  }
+
+  Status make_object(const SchemaRegister& object, const std::string& type, const std::string& now) {
+    std::string on;
+    if (type == "index" || type == "trigger") {
+      const auto named = object_table(object.body);
+      if (named) on = *named;
+      TRY_ASSIGN(Statement there, impl_.db.prepare("SELECT 1 FROM main.sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE"));
+      there.bind(1, on);
+      TRY_ASSIGN(const bool found, there.step());
+      const bool live = std::any_of(specs_.begin(), specs_.end(), [&](const TableSpec& spec) { return !spec.dropped() && fold_name(spec.name) == fold_name(on); });
+      // Of a table that was dropped meanwhile, or that is not wanted here.
+      if (!found && (!live || !is_chosen(impl_.settings.include, impl_.settings.exclude, on))) return ok();
+    } else if (type == "virtual" && !is_chosen(impl_.settings.include, impl_.settings.exclude, object.name)) {
+      return ok();
+    }
+    if (fold_name(object.body).rfind("create ", 0) != 0) {
+      unmade_[type + " " + object.name] = "its register holds no CREATE statement";
+      return ok();
+    }
+    const std::string what = type + " " + object.name;
+    const Table* const table = type == "index" ? impl_.table_by_name(on) : nullptr;
+    TRY_ASSIGN(const bool made, attempt(what, type == "index" ? "remove what stands in its way here, it is then tried again by itself" : "create it here by hand",
+                                        [&]() -> Status {
+      TRY(impl_.db.exec(drop_object_sql(object)));
+      if (table != nullptr && object.body.rfind("CREATE UNIQUE INDEX ", 0) == 0) return impl_.create_unique_index(table->id, object.body);
+      TRY_ASSIGN(Statement create, impl_.db.prepare(object.body));
+      TRY(create.run());
+      return type == "virtual" ? fill(object) : ok();
+    }));
+    if (made) {
+      TRY(registers_.set_here(object, object.body));
+      return ok();
+    }
+    // It was made while the column was dropped elsewhere: nobody can have it.
+    const std::string reason = unmade_[what];
+    if (reason.find("no such column") != std::string::npos) {
+      unmade_.erase(what);
+      if (!now.empty()) {  // ... or renamed: here it stands under the new name, and the others are told
+        SchemaRegister renamed = object;
+        renamed.body = now;
+        renamed.version = Version{impl_.state.clock.tick(impl_.env.now(), impl_.env.now()), impl_.self};
+        return registers_.put(renamed, std::nullopt);
+      }
+      if (left_out_.insert(what).second) impl_.log(LogLevel::warn, what + " is left out: " + reason);
+      return ok();
+    }
+    const Table* const stopped = type == "index" ? impl_.table_by_name(on) : nullptr;
+    return stopped == nullptr ? ok() : stop(stopped->id, unmade_[what]);
+  }
+
+  // An FTS index over a table of its own is made from what stands in that table.
+  Status fill(const SchemaRegister& object) {
+    const std::string sql = canonical_sql(object.body);
+    if (sql.find("using fts") == std::string::npos || sql.find("content = '") == std::string::npos || sql.find("content = ''") != std::string::npos) return ok();
+    const std::string name = quote_identifier(object.name);
+    return impl_.db.exec("INSERT INTO main." + name + "(" + name + ") VALUES('rebuild')");
+  }
+
+  // ALTERs rewrite what names a renamed thing: the file's word is kept, so that it is no change of the application's.
+  Status look_again() {
+    for (const Registers::Entry* const entry : registers_.objects()) {
+      if (!entry->here) continue;
+      const SchemaRegister object = entry->value;
+      TRY_ASSIGN(const std::string now, object_sql(object));
+      TRY(registers_.set_here(object, now.empty() ? std::nullopt : std::optional(now)));
+    }
+    for (LocalTable& local : locals_) {
+      TRY_ASSIGN(std::string now, table_sql(impl_.db, local.name));
+      if (now.empty() || now == local.sql) continue;
+      local.sql = std::move(now);
+      TRY(save_local_table(impl_.db, local));
+    }
+    return ok();
+  }
+
+  Replica::Impl& impl_;
+  Registers& registers_;
+  std::vector<TableSpec> specs_;
+  std::vector<LocalTable> locals_;
+  std::map<std::string, std::string> unmade_;
+  std::set<std::string> left_out_;
+};
+
+}  // namespace
+
+Status Replica::Impl::migrate() {
+  for (const auto& table : tables) table->release();  // a table that is being read cannot be dropped
+  return Migrate(*this).run();
+}
+
+}  // namespace marmot::replica

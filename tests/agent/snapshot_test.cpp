@@ -1,0 +1,219 @@
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <memory>
+#include <random>
+#include <thread>
+
+#include "agent/snapshot_schedule.hpp"
+#include "agent/snapshot_store.hpp"
+#include "agent/work.hpp"
+#include "agent/zstd_file.hpp"
+#include "tests/agent/support.hpp"
+
+using namespace marmot;
+using namespace marmot::agent;
+using namespace std::chrono_literals;
+using test::run_until;
+
+namespace {
+
+constexpr WallMs kNow = 1'700'000'000'000;
+constexpr WallMs kHour = 3'600'000;
+
+nats::StreamState stream(StreamSeq first, StreamSeq last, uint64_t bytes = 1000, WallMs created = kNow - 100 * kHour) {
+  nats::StreamState state;
+  state.first_seq = first;
+  state.last_seq = last;
+  state.messages = last - first + 1;
+  state.bytes = bytes;
+  state.created_ms = created;
+  return state;
+}
+
+bool due(const SnapshotPolicy& policy, const nats::StreamState& state, std::optional<SnapshotMark> newest) {
+  return !snapshot_due(policy, state, newest, kNow).empty();
+}
+
+std::string bytes_of(size_t size, bool random) {
+  std::mt19937_64 engine(size);
+  std::string out(size, 'a');
+  if (random) {
+    for (char& c : out) c = static_cast<char>(engine());
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("snapshot schedule: none is due while nothing changed, whatever the time; the first message alone is no change") {
+  const SnapshotPolicy policy{1, 1, 1};
+  CHECK_FALSE(due(policy, stream(1, 0), std::nullopt));
+  CHECK_FALSE(due(policy, stream(1, 1), std::nullopt));
+  CHECK_FALSE(due(policy, stream(1, 40, 1'000'000), SnapshotMark{40, kNow - 50 * kHour}));
+  CHECK_FALSE(due(policy, stream(41, 40, 0), SnapshotMark{40, kNow - 50 * kHour}));
+  CHECK(due(policy, stream(1, 2), std::nullopt));
+}
+
+TEST_CASE("snapshot schedule: the interval counts from the newest snapshot, or from the stream's making; 0 turns it off") {
+  const SnapshotPolicy hourly{kHour, 0, 0}, never{0, 0, 0};
+  CHECK_FALSE(due(hourly, stream(1, 40), SnapshotMark{39, kNow - kHour + 1}));
+  CHECK(due(hourly, stream(1, 40), SnapshotMark{39, kNow - kHour}));
+  CHECK_FALSE(due(hourly, stream(1, 40, 1000, kNow - kHour + 1), std::nullopt));
+  CHECK(due(hourly, stream(1, 40, 1000, kNow - kHour), std::nullopt));
+  CHECK_FALSE(due(never, stream(1, 40), std::nullopt));
+}
+
+TEST_CASE("snapshot schedule: a quarter of the log's age or bytes behind the newest snapshot is enough") {
+  const SnapshotPolicy age{0, 24 * kHour, 0}, size{0, 0, 4000};
+  CHECK_FALSE(due(age, stream(1, 40), SnapshotMark{39, kNow - 6 * kHour + 1}));
+  CHECK(due(age, stream(1, 40), SnapshotMark{39, kNow - 6 * kHour}));
+  // 40 messages of 100 bytes: 9 of them are 900 bytes, 10 are 1,000.
+  CHECK_FALSE(due(size, stream(1, 40, 4000), SnapshotMark{31, kNow}));
+  CHECK(due(size, stream(1, 40, 4000), SnapshotMark{30, kNow}));
+}
+
+TEST_CASE("snapshot schedule: what the log dropped and no snapshot holds makes one due at once") {
+  const SnapshotPolicy policy{kHour, 24 * kHour, 1'000'000'000};
+  CHECK_FALSE(due(policy, stream(31, 40), SnapshotMark{30, kNow}));
+  CHECK(due(policy, stream(32, 40), SnapshotMark{30, kNow}));
+  CHECK(due(policy, stream(2, 40, 1000, kNow), std::nullopt));
+}
+
+TEST_CASE("snapshot schedule: it looks often enough for its shortest limit, and never without a pause") {
+  CHECK(snapshot_look_ms({kHour, 24 * kHour, 0}) == 10'000);
+  CHECK(snapshot_look_ms({4000, 0, 0}) == 1000);
+  CHECK(snapshot_look_ms({0, 16'000, 0}) == 1000);
+  CHECK(snapshot_look_ms({1, 1, 1}) == 250);
+}
+
+TEST_CASE("snapshot records: metadata comes back; what is deleted, foreign or damaged is none") {
+  nats::ObjectInfo object;
+  object.name = "00000000000000000017.db.zst";
+  object.metadata = {{"stream_id", "ff"}, {"seq", "17"}, {"msg_id", "1.2.3"}, {"node", "4"}, {"at_ms", "5"}, {"rows", "6"},
+                     {"bytes", "7"},      {"marmot", "0.1.0"}, {"compression", "zstd"}};
+  const auto record = read_record(object);
+  REQUIRE(record);
+  CHECK(record->info.stream_id == 255);
+  CHECK(record->info.seq == 17);
+  CHECK(record->info.msg_id == "1.2.3");
+  CHECK(record->info.node.value == 4);
+  CHECK(record->info.at == 5);
+  CHECK(record->bytes == 7);
+  nats::ObjectInfo deleted = object, foreign, damaged = object, other = object;
+  deleted.deleted = true;
+  damaged.metadata["seq"] = "17x";
+  other.metadata["compression"] = "brotli";
+  for (const nats::ObjectInfo& none : {deleted, foreign, damaged, other}) CHECK_FALSE(read_record(none));
+}
+
+TEST_CASE("snapshot records: a stream goes on from a snapshot that ends just before its first message, not earlier, nor beyond it") {
+  SnapshotRecord record;
+  record.info.at = kNow;
+  const auto fits = [&](StreamSeq seq, const nats::StreamState& state) {
+    record.info.seq = seq;
+    return bridges(record, state);
+  };
+  CHECK_FALSE(fits(8, stream(10, 20)));
+  CHECK(fits(9, stream(10, 20)));
+  CHECK(fits(20, stream(10, 20)));
+  CHECK_FALSE(fits(21, stream(10, 20)));
+  CHECK(fits(20, stream(21, 20, 0)));
+  CHECK_FALSE(fits(9, stream(10, 20, 1000, kNow + kHour)));  // of a stream that was there before
+}
+
+TEST_CASE("zstd files: what was compressed comes back, at every size; what is cut short or no zstd is corrupt and leaves nothing") {
+  const test::TempDir dir;
+  const std::string plain = dir.file("plain"), packed = dir.file("packed"), back = dir.file("back");
+  const std::atomic<bool> cancelled{false};
+  for (const size_t size : {size_t{0}, size_t{1}, size_t{131'072}, size_t{131'073}, size_t{3'000'000}}) {
+    for (const bool random : {false, true}) {
+      CAPTURE(size);
+      const std::string bytes = bytes_of(size, random);
+      test::write(plain, bytes);
+      std::atomic<uint64_t> in{0}, out{0};
+      REQUIRE(compress_file(plain, packed, cancelled, in));
+      CHECK(in == size);
+      REQUIRE(decompress_file(packed, back, cancelled, out));
+      CHECK(test::read(back) == bytes);
+      ::unlink(back.c_str());
+      const std::string whole = test::read(packed);
+      for (const size_t cut : {size_t{0}, size_t{1}, whole.size() / 2, whole.size() - 1}) {
+        test::write(packed, whole.substr(0, cut));
+        const Status status = decompress_file(packed, back, cancelled, out);
+        REQUIRE_FALSE(status);
+        CHECK(status.error().code == Errc::corrupt);
+        CHECK(::access(back.c_str(), F_OK) != 0);
+      }
+      test::write(packed, whole + "more");
+      CHECK(decompress_file(packed, back, cancelled, out).error().code == Errc::corrupt);
+    }
+  }
+}
+
+TEST_CASE("zstd files: a job that nobody wants any more ends, and leaves nothing") {
+  const test::TempDir dir;
+  test::write(dir.file("plain"), bytes_of(1000, true));
+  const std::atomic<bool> cancelled{true};
+  std::atomic<uint64_t> done{0};
+  CHECK(compress_file(dir.file("plain"), dir.file("packed"), cancelled, done).error().code == Errc::busy);
+  CHECK(::access(dir.file("packed").c_str(), F_OK) != 0);
+}
+
+TEST_CASE("work: the job runs on another thread, and then `done` on the loop") {
+  uv::Loop loop;
+  const auto loop_thread = std::this_thread::get_id();
+  std::atomic<bool> elsewhere{false};
+  bool done = false;
+  const uv::Work work(loop, [&](const uv::Work::Cancelled&) { elsewhere = std::this_thread::get_id() != loop_thread; },
+                      [&] { done = std::this_thread::get_id() == loop_thread && elsewhere; });
+  CHECK(run_until(loop, [&] { return done; }));
+}
+
+TEST_CASE("work: destroyed, its job is told and `done` is not called; what the two hold goes before the loop does") {
+  const auto held = std::make_shared<int>(0);
+  bool done = false;
+  {
+    uv::Loop loop;
+    const auto started = std::make_shared<std::atomic<bool>>(false);
+    auto work = std::make_unique<uv::Work>(
+        loop,
+        [started, held](const uv::Work::Cancelled& cancelled) {
+          *started = true;
+          while (!cancelled) std::this_thread::sleep_for(1ms);
+        },
+        [&done, held] { done = true; });
+    CHECK(run_until(loop, [&] { return started->load(); }));
+    work.reset();
+  }
+  CHECK_FALSE(done);
+  CHECK(held.use_count() == 1);
+}
+
+// A save that began while the last one's Work was still held had its copy removed under it.
+TEST_CASE("work: what its functions hold goes when it is done, not when it is destroyed") {
+  uv::Loop loop;
+  auto held = std::make_shared<int>(0);
+  const std::weak_ptr<int> seen = held;
+  bool done = false;
+  const uv::Work work(loop, [held](const uv::Work::Cancelled&) {}, [held, &done] { done = true; });
+  held.reset();
+  CHECK(run_until(loop, [&] { return done && seen.expired(); }));
+}
+
+TEST_CASE("a file is put in its place whole, under its own name only, and never over another one") {
+  const test::TempDir dir;
+  test::write(dir.file("from"), "new");
+  REQUIRE(place_file(dir.file("from"), dir.file("to")));
+  CHECK(test::read(dir.file("to")) == "new");
+  ::unlink(dir.file("from").c_str());
+  test::write(dir.file("from"), "another");
+  const Status again = place_file(dir.file("from"), dir.file("to"));
+  REQUIRE_FALSE(again);
+  CHECK(again.error().code == Errc::refused);
+  CHECK(test::read(dir.file("to")) == "new");
+  CHECK(::access(dir.file("to.marmot-new").c_str(), F_OK) != 0);
+  CHECK(place_file(dir.file("from"), dir.file("no/such/folder/to")).error().code == Errc::io);
+}

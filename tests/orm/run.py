@@ -1,0 +1,21 @@
+#!/usr/bin/env -S /usr/bin/python3 -B
+"""Migrations by the real tools, on a cluster of real agents. Options as tests/cluster/run.py has them."""
+import sys
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "cluster")]
+
+import importlib.util  # noqa: E402
+
+specification = importlib.util.spec_from_file_location("cluster_run", HERE.parent / "cluster" / "run.py")
+cluster = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(cluster)
+from case import CASES  # noqa: E402
+
+CASES.clear()
+import test_orm  # noqa: E402,F401
+
+if __name__ == "__main__":
+    sys.exit(cluster.main())

@@ -1,0 +1,237 @@
+// Schema changes of an application on its own file reach the other nodes, and no row is lost or sent without need.
+#include <doctest/doctest.h>
+
+#include "tests/replica/cluster.hpp"
+
+using namespace marmot;
+using namespace marmot::test;
+
+namespace {
+
+// The same definition everywhere, the order of columns included; and nothing is stopped.
+void same_schema(Three& t, const std::string& table) {
+  const std::string columns = "SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_info('" + table + "') ORDER BY cid";
+  t.same(columns, t.a.query(columns));
+  for (Node* node : {&t.a, &t.b, &t.c}) {
+    for (const auto& stopped : node->engine().stopped()) FAIL_CHECK((stopped.name + ": " + stopped.reason));
+    CHECK(node->query("PRAGMA integrity_check") == "ok");
+    CHECK(require(node->engine().counters()).outbox_rows == 0);
+    CHECK(require(node->engine().counters()).waiting_units == 0);
+  }
+}
+
+void same_table(Three& t, const std::string& table) {
+  same_schema(t, table);
+  const std::string rows = "SELECT * FROM " + table + " ORDER BY 1, 2";
+  t.same(rows, t.a.query(rows));
+  const auto digest = [&](Node& node) {
+    for (auto& one : require(node.engine().digests())) {
+      if (one.table == table) return one.buckets;
+    }
+    return std::vector<replica::TableDigest::Bucket>();
+  };
+  CHECK(digest(t.a) == digest(t.b));
+  CHECK(digest(t.a) == digest(t.c));
+}
+
+// Every live version's hash is its row's: nothing would look changed to a repair.
+void hashes_are_true(Three& t) {
+  for (Node* node : {&t.a, &t.b, &t.c}) CHECK(require(node->engine().drain(false)).units.empty());
+}
+
+size_t rows_in(const std::vector<replica::OutUnit>& units) {
+  size_t rows = 0;
+  for (const auto& unit : units) rows += unit.rows;
+  return rows;
+}
+
+}  // namespace
+
+TEST_CASE("schema: a table made while running, and one dropped, are so everywhere") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
+  t.b.sql("CREATE TABLE late(k TEXT PRIMARY KEY, v /* note */ REAL); INSERT INTO late VALUES('k',1.5)");
+  t.settle();
+  same_table(t, "late");
+  t.same("SELECT sql FROM sqlite_schema WHERE name = 'late'", "CREATE TABLE late(k TEXT PRIMARY KEY, v /* note */ REAL)");
+  t.c.sql("DROP TABLE late");
+  t.settle();
+  t.same("SELECT count(*) FROM sqlite_schema WHERE tbl_name = 'late'", "0");
+  t.same("SELECT count(*) FROM __marmot_table", "1");
+  t.same("SELECT count(*) FROM __marmot_version", "0");
+}
+
+TEST_CASE("schema: ADD COLUMN sends no row, and its default stands everywhere") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1,'x'),(2,'y')");
+  t.a.sql("ALTER TABLE t ADD COLUMN n INTEGER NOT NULL DEFAULT 7");
+  const auto units = t.a.drain();
+  CHECK(rows_in(units) == 0);
+  for (const auto& unit : units) t.stream.append(unit);
+  t.settle();
+  same_table(t, "t");
+  t.same("SELECT * FROM t", "1|x|7\n2|y|7");
+  t.same("SELECT sql FROM sqlite_schema WHERE name = 't'", t.a.query("SELECT sql FROM sqlite_schema WHERE name = 't'"));
+  t.b.sql("UPDATE t SET n = 8 WHERE id = 1");
+  t.c.sql("INSERT INTO t(id, v) VALUES(3,'z')");
+  t.settle();
+  t.same("SELECT * FROM t", "1|x|8\n2|y|7\n3|z|7");
+}
+
+TEST_CASE("schema: RENAME COLUMN and RENAME TO send no row, and their indexes, views and triggers follow") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT CHECK(v <> 'bad')); CREATE INDEX i ON t(v); CREATE VIEW w AS SELECT v FROM t;"
+          "CREATE TABLE child(id INTEGER PRIMARY KEY, t_id REFERENCES t(id));"
+          "CREATE TABLE audit(what); CREATE TRIGGER tr AFTER DELETE ON t BEGIN INSERT INTO audit VALUES(old.v); END; INSERT INTO t VALUES(1,'x')");
+  t.a.sql("ALTER TABLE t RENAME COLUMN v TO value; ALTER TABLE t RENAME TO things");
+  const auto units = t.a.drain();
+  CHECK(rows_in(units) == 0);
+  for (const auto& unit : units) t.stream.append(unit);
+  t.settle();
+  same_table(t, "things");
+  for (const char* name : {"things", "i", "w", "tr", "child"}) {
+    const std::string sql = std::string("SELECT sql FROM sqlite_schema WHERE name = '") + name + "'";
+    t.same(sql, t.a.query(sql));
+  }
+  t.same("SELECT * FROM things", "1|x");
+  t.b.sql("UPDATE things SET value = 'y'");
+  t.settle();
+  t.same("SELECT * FROM w", "y");
+  t.c.sql("DELETE FROM things");
+  t.settle();
+  t.same("SELECT * FROM audit", "y");
+}
+
+TEST_CASE("schema: DROP COLUMN sends no row, keeps versions, and what comes later is right") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, gone TEXT, v TEXT); INSERT INTO t VALUES(1,'g','x'),(2,'h','y')");
+  const std::string versions = t.b.query("SELECT hex(key), hlc FROM __marmot_version");
+  t.a.sql("ALTER TABLE t DROP COLUMN gone");
+  const auto units = t.a.drain();
+  CHECK(rows_in(units) == 0);
+  for (const auto& unit : units) t.stream.append(unit);
+  t.settle();
+  same_table(t, "t");
+  t.same("SELECT * FROM t", "1|x\n2|y");
+  CHECK(t.b.query("SELECT hex(key), hlc FROM __marmot_version") == versions);
+  t.b.sql("UPDATE t SET v = v");  // touched, not changed: the hash is the row's
+  CHECK(rows_in(t.b.drain()) == 0);
+  t.a.sql("UPDATE t SET v = v");
+  CHECK(rows_in(t.a.drain()) == 0);
+  t.c.sql("UPDATE t SET v = 'z' WHERE id = 2");
+  t.settle();
+  t.same("SELECT * FROM t", "1|x\n2|z");
+}
+
+TEST_CASE("schema: indexes, views and triggers come and go") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v, w)");
+  t.a.sql("CREATE INDEX i ON t(v); CREATE UNIQUE INDEX u ON t(w) WHERE w > 0; CREATE VIEW vi AS SELECT v FROM t;"
+          "CREATE TABLE log(x); CREATE TRIGGER tr AFTER INSERT ON t BEGIN INSERT INTO log VALUES(new.v); END;"
+          "CREATE TRIGGER on_view INSTEAD OF INSERT ON vi BEGIN INSERT INTO t(v) VALUES(new.v); END");
+  t.settle();
+  const std::string all = "SELECT type, name, sql FROM sqlite_schema WHERE name NOT GLOB '__marmot*' AND name NOT GLOB 'sqlite_*' ORDER BY 1, 2";
+  t.same(all, t.a.query(all));
+  t.b.sql("INSERT INTO vi VALUES('through the view')");
+  t.settle();
+  t.same("SELECT v FROM t", "through the view");
+  t.same("SELECT x FROM log", "through the view");
+  t.b.sql("DROP INDEX u; DROP VIEW vi; DROP TRIGGER tr; DROP INDEX i; CREATE INDEX i ON t(w)");
+  t.settle();
+  t.same(all, t.b.query(all));
+  t.same("SELECT type, name FROM sqlite_schema WHERE type <> 'table' AND name NOT GLOB '__marmot*' AND tbl_name NOT GLOB '__marmot*'", "index|i");
+}
+
+TEST_CASE("schema: rows in flight across ADD, RENAME and DROP COLUMN land") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b TEXT); INSERT INTO t VALUES(1,'a','b')");
+  t.b.sql("INSERT INTO t VALUES(2,'from b','before it knew'); UPDATE t SET a = 'b was here' WHERE id = 1");
+  const auto in_flight = t.b.drain();
+  t.a.sql("ALTER TABLE t RENAME COLUMN a TO first; ALTER TABLE t DROP COLUMN b; ALTER TABLE t ADD COLUMN c DEFAULT 'new'");
+  t.a.publish(t.stream);
+  for (const auto& unit : in_flight) t.stream.append(unit);
+  t.settle();
+  same_table(t, "t");
+  t.same("SELECT * FROM t", "1|b was here|new\n2|from b|new");
+}
+
+TEST_CASE("schema: the same migration run on every node at start gives one table with all rows") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY)");
+  for (Node* node : {&t.a, &t.b, &t.c}) node->sql("CREATE TABLE m(id TEXT PRIMARY KEY, v INTEGER DEFAULT 0); CREATE INDEX mi ON m(v)");
+  t.a.sql("INSERT INTO m VALUES('a',1)");
+  t.b.sql("INSERT INTO m VALUES('b',2)");
+  t.c.sql("INSERT INTO m VALUES('c',3)");
+  t.settle();
+  same_table(t, "m");
+  t.same("SELECT * FROM m ORDER BY id", "a|1\nb|2\nc|3");
+  t.b.sql("UPDATE m SET v = 20 WHERE id = 'a'");
+  t.c.sql("ALTER TABLE m ADD COLUMN w");
+  t.settle();
+  same_table(t, "m");
+  t.same("SELECT * FROM m ORDER BY id", "a|20|\nb|2|\nc|3|");
+  t.a.sql("DROP TABLE m");
+  t.settle();
+  t.same("SELECT count(*) FROM sqlite_schema WHERE tbl_name = 'm'", "0");
+}
+
+TEST_CASE("schema: concurrent ADD COLUMNs both stay, in one order") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1,'x')");
+  t.a.sql("ALTER TABLE t ADD COLUMN from_a DEFAULT 'a'; UPDATE t SET from_a = 'A'");
+  t.b.sql("ALTER TABLE t ADD COLUMN from_b DEFAULT 'b'; INSERT INTO t(id, v, from_b) VALUES(2,'y','B')");
+  t.settle();
+  same_table(t, "t");
+  t.same("SELECT v, from_a, from_b FROM t", "x|A|b\ny|a|B");
+  t.a.sql("UPDATE t SET v = v");
+  hashes_are_true(t);
+}
+
+TEST_CASE("schema: a column dropped and made again is another column: rows in flight do not fill it") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT, last INT); INSERT INTO t VALUES(1,'old',0)");
+  t.b.sql("UPDATE t SET v = 'in flight'");
+  const auto in_flight = t.b.drain();
+  t.a.sql("ALTER TABLE t DROP COLUMN v");
+  t.a.publish(t.stream);
+  t.a.sql("ALTER TABLE t ADD COLUMN v TEXT DEFAULT 'new'");
+  t.a.publish(t.stream);
+  for (const auto& unit : in_flight) t.stream.append(unit);
+  t.settle();
+  same_table(t, "t");
+  t.same("SELECT v FROM t", "new");
+}
+
+TEST_CASE("schema: drop on one node, write on another: the table goes, and what came too late is kept") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1,'x')");
+  t.b.sql("INSERT INTO t VALUES(2,'too late')");
+  t.a.sql("DROP TABLE t");
+  t.settle();
+  t.same("SELECT count(*) FROM sqlite_schema WHERE tbl_name = 't'", "0");
+  t.same("SELECT kind, tbl, loser_row FROM __marmot_conflict", "dropped-table|t|{\"id\": 2, \"v\": \"too late\"}");
+  t.c.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1,'another table')");
+  t.settle();
+  same_table(t, "t");
+  t.same("SELECT v FROM t", "another table");
+}
+
+TEST_CASE("schema: a rename followed by VACUUM is a rename; a drop and a new table in one transaction is none") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1,'x'); CREATE TABLE keyless(v); INSERT INTO keyless VALUES('k')");
+  t.a.sql("ALTER TABLE t RENAME TO renamed; ALTER TABLE keyless RENAME TO keyless2; VACUUM");
+  const auto units = t.a.drain();
+  CHECK(rows_in(units) == 0);
+  for (const auto& unit : units) t.stream.append(unit);
+  t.b.sql("UPDATE t SET v = 'written under the old name'");
+  t.settle();
+  same_table(t, "renamed");
+  t.same("SELECT v FROM renamed", "written under the old name");
+  t.same("SELECT v FROM keyless2", "k");
+  t.a.sql("BEGIN; DROP TABLE renamed; CREATE TABLE other(id INTEGER PRIMARY KEY, v); INSERT INTO other VALUES(1,'other'); COMMIT");
+  t.settle();
+  t.same("SELECT count(*) FROM sqlite_schema WHERE name IN ('renamed', 't')", "0");
+  t.same("SELECT v FROM other", "other");
+}
+
+TEST_CASE("schema: ATTACH, VACUUM, VACUUM INTO, PRAGMA user_version, REINDEX and ANALYZE send nothing and do no harm") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v); CREATE TABLE keyless(v); CREATE INDEX i ON t(v);"
+          "INSERT INTO t VALUES(1,'x'); INSERT INTO keyless VALUES('a'),('b'),('c'); DELETE FROM keyless WHERE v = 'a'");
+  t.a.sql("ATTACH ':memory:' AS other; CREATE TABLE other.t(x); INSERT INTO other.t VALUES(1); DETACH other;"
+          "VACUUM; VACUUM INTO '" + (t.dir.path / "copy.db").string() + "'; PRAGMA user_version = 5; REINDEX; ANALYZE");
+  CHECK(t.a.drain().empty());
+  t.settle();
+  t.b.sql("UPDATE keyless SET v = 'B' WHERE v = 'b'");
+  t.settle();
+  t.same("SELECT v FROM keyless ORDER BY v", "B\nc");
+  same_schema(t, "t");
+}

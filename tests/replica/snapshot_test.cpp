@@ -1,0 +1,178 @@
+// A snapshot is a copy at one place of the stream, and is merged by version (common/replica/snapshot.cpp, merge.cpp).
+#include <doctest/doctest.h>
+
+#include "common/replica/snapshot.hpp"
+#include "tests/replica/cluster.hpp"
+
+using namespace marmot;
+using namespace marmot::test;
+
+namespace {
+
+replica::SnapshotInfo take(Node& node, const std::string& path) {
+  auto copy = require(replica::SnapshotCopy::begin(node.engine(), path));
+  while (!require(copy->step(3))) {}
+  return copy->info();
+}
+
+void merge(Node& node, const std::string& path) {
+  require(node.engine().merge_begin(path));
+  while (!node.merge_slice()) {}
+}
+
+void announce(Node& node, Stream& stream) {
+  for (const auto& unit : require(node.engine().announce_floor(stream.messages.size(), false)).units) stream.append(unit);
+}
+
+}  // namespace
+
+TEST_CASE("snapshot: the copy is of one place of the stream, and is refused while something is not drained") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
+  t.a.sql("INSERT INTO t VALUES(1,'a')");
+  const std::string path = t.dir.path / "snapshot";
+  const auto early = replica::SnapshotCopy::begin(t.a.engine(), path);
+  REQUIRE_FALSE(early);
+  CHECK(early.error().code == Errc::busy);
+  t.settle();
+  auto copy = require(replica::SnapshotCopy::begin(t.a.engine(), path));
+  t.a.sql("INSERT INTO t VALUES(2,'while it is copied')");  // no writer waits
+  while (!require(copy->step(1))) {}
+  CHECK(copy->info().seq == t.stream.messages.size());
+  CHECK(copy->info().node == NodeId{1});
+  const auto info = require(replica::read_snapshot_info(path));
+  CHECK(info.stream_id == t.stream.id);
+  CHECK(info.seq == copy->info().seq);
+  CHECK(info.msg_id == t.stream.messages.back().msg_id);
+  auto db = require(sqlite::Database::open(path, SQLITE_OPEN_READONLY));
+  CHECK(require(db.query_text("SELECT group_concat(id) FROM t")) == "1");
+  CHECK(require(db.query_text("PRAGMA integrity_check")) == "ok");
+}
+
+TEST_CASE("snapshot: an unfinished copy leaves no file") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
+  const std::string path = t.dir.path / "snapshot";
+  { auto copy = require(replica::SnapshotCopy::begin(t.a.engine(), path)); }
+  CHECK_FALSE(std::filesystem::exists(path));
+}
+
+TEST_CASE("snapshot: a node that was away for longer than the stream keeps what is its own, and loses what was deleted") {
+  replica::Settings settings;
+  settings.slice_us = 0;  // one piece a slice
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE keyless(v)", settings);
+  t.a.sql("INSERT INTO t SELECT value, 'old' FROM json_each('[1,2,3,4,5]'); INSERT INTO keyless VALUES('x'),('y'),('z')");
+  t.settle();
+  // c goes away with work that nobody has seen.
+  t.c.sql("INSERT INTO t VALUES(10,'new on c'); UPDATE t SET v = 'on c' WHERE id = 1; UPDATE t SET v = 'lost' WHERE id = 2;"
+          "INSERT INTO keyless VALUES('c')");
+  t.a.now += 5000;
+  t.a.sql("DELETE FROM t WHERE id IN (2, 3); UPDATE t SET v = 'on a' WHERE id = 4; INSERT INTO t VALUES(11,'new on a');"
+          "DELETE FROM keyless WHERE v = 'y'");
+  settle(t.stream, {&t.a, &t.b});
+  announce(t.b, t.stream);
+  settle(t.stream, {&t.a, &t.b});
+  settle(t.stream, {&t.a, &t.b});
+  CHECK(t.a.query("SELECT count(*) FROM __marmot_version WHERE state = 0") == "0");
+  const std::string path = t.dir.path / "snapshot";
+  take(t.a, path);
+  for (auto& message : t.stream.messages) message.bytes.clear();  // none of them can be read any more
+  SUBCASE("in one go") {}
+  SUBCASE("after a merge that was cut short") {
+    require(t.c.engine().merge_begin(path));
+    for (int i = 0; i < 3; ++i) CHECK_FALSE(t.c.merge_slice());
+    t.c.stop();
+    t.c.start();
+  }
+  merge(t.c, path);
+  CHECK(t.c.engine().position().seq == t.stream.messages.size());
+  CHECK(t.c.query("SELECT * FROM t ORDER BY 1") == "1|on c\n4|on a\n5|old\n10|new on c\n11|new on a");
+  t.settle();
+  t.same("SELECT * FROM t ORDER BY 1", "1|on c\n4|on a\n5|old\n10|new on c\n11|new on a");
+  t.same("SELECT v FROM keyless ORDER BY 1", "c\nx\nz");
+  CHECK(t.c.query("SELECT kind, loser_row FROM __marmot_conflict") == "lost-update|{\"id\": 2, \"v\": \"lost\"}");
+  CHECK(require(t.c.engine().counters()).outbox_rows == 0);
+}
+
+TEST_CASE("snapshot: newer rows here are not overwritten by the snapshot's") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
+  t.a.sql("INSERT INTO t VALUES(1,'a')");
+  t.settle();
+  t.a.sql("UPDATE t SET v = 'a2'");
+  settle(t.stream, {&t.a, &t.b});
+  take(t.b, t.dir.path / "snapshot");
+  t.c.now += 60'000;
+  t.c.sql("UPDATE t SET v = 'newest'");
+  merge(t.c, t.dir.path / "snapshot");
+  t.same("SELECT count(*) FROM t", "1");
+  CHECK(t.c.query("SELECT v FROM t") == "newest");
+  t.settle();
+  t.same("SELECT v FROM t", "newest");
+}
+
+TEST_CASE("snapshot: a copy becomes the file of a node that had none, under a name of its own") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE keyless(v)");
+  t.a.sql("INSERT INTO t VALUES(1,'a'); INSERT INTO keyless VALUES('k')");
+  t.settle();
+  const std::string path = t.dir.path / "n4.db";
+  take(t.a, path);
+  require(replica::adopt_copy(path));
+  Node d(t.dir.path, 4);
+  REQUIRE(d.path == path);
+  CHECK(d.query("SELECT count(*) FROM __marmot_meta WHERE key = 'node_id'") == "0");
+  d.start();
+  t.a.sql("UPDATE t SET v = 'a2'; INSERT INTO keyless VALUES('a')");
+  d.sql("INSERT INTO t VALUES(2,'d'); INSERT INTO keyless VALUES('d'); DELETE FROM keyless WHERE v = 'k'");
+  settle(t.stream, {&t.a, &t.b, &t.c, &d});
+  t.same("SELECT * FROM t", "1|a2\n2|d");
+  t.same("SELECT v FROM keyless ORDER BY 1", "a\nd");
+  CHECK(d.query("SELECT v FROM keyless ORDER BY 1") == "a\nd");
+}
+
+TEST_CASE("snapshot: one of another stream, or an older one, is refused") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
+  const std::string path = t.dir.path / "snapshot";
+  take(t.a, path);
+  t.a.sql("INSERT INTO t VALUES(1,'a')");
+  t.settle();
+  CHECK(t.b.engine().merge_begin(path).error().code == Errc::refused);
+  require(t.b.engine().history_lost(99, 5, Incarnation{700}));
+  CHECK(t.b.engine().merge_begin(path).error().message.find("another stream") != std::string::npos);
+}
+
+TEST_CASE("engine: a file that is put back to an older state under a running engine is noticed, and healed under a new incarnation") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
+  t.a.sql("INSERT INTO t VALUES(1,'a')");
+  t.settle();
+  t.b.sql("VACUUM INTO '" + (t.dir.path / "backup").string() + "'");
+  t.a.sql("UPDATE t SET v = 'a2'");
+  t.b.sql("INSERT INTO t VALUES(2,'b')");
+  t.settle();
+  t.b.restore(t.dir.path / "backup");
+  CHECK(t.b.query("SELECT * FROM t") == "1|a");
+  t.b.sql("INSERT INTO t VALUES(3,'after')");
+  CHECK(t.b.engine().drain(false).error().code == Errc::stale);
+  t.b.stop();
+  t.b.start();
+  t.settle();
+  t.same("SELECT * FROM t ORDER BY 1", "1|a2\n2|b\n3|after");
+}
+
+TEST_CASE("snapshot: rows on the shelf come along, and wait where it is merged") {
+  replica::Settings keep;
+  keep.retire_losers = false;
+  Three t("CREATE TABLE u(id INTEGER PRIMARY KEY, v TEXT UNIQUE)", keep);
+  t.a.sql("INSERT INTO u VALUES(1,'same')");
+  t.a.now += 10'000;
+  t.b.now += 20'000;
+  t.b.sql("INSERT INTO u VALUES(2,'same')");
+  t.settle();
+  const std::string path = t.dir.path / "snapshot";
+  take(t.a, path);
+  Node d(t.dir.path, 4, keep);
+  d.start();
+  require(d.engine().join(t.stream.id, t.stream.messages.size()));
+  merge(d, path);
+  CHECK(d.query("SELECT id FROM u") == "2");
+  d.sql("DELETE FROM u");
+  settle(t.stream, {&t.a, &t.b, &t.c, &d});
+  for (Node* node : {&t.a, &t.b, &t.c, &d}) CHECK(node->query("SELECT id, v FROM u") == "1|same");
+}

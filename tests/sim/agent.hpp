@@ -1,0 +1,126 @@
+// What the real agent does with the engine (agent/database_worker.cpp, replicator.cpp and stream_entry.cpp), on simulated
+// time: opening, first versions, entering the stream, draining, publishing, applying, and starting over.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/replica/entry.hpp"
+#include "common/replica/replica.hpp"
+#include "common/replica/snapshot.hpp"
+#include "tests/sim/sender.hpp"
+
+namespace marmot::sim {
+
+class World;
+struct Node;
+
+class Agent {
+ public:
+  Agent(World& world, Node& node);
+  ~Agent();
+
+  void start();             // its process starts; it ticks until killed
+  void kill();
+  bool alive() const { return alive_; }
+  void on_connected();      // the client's view of the server
+  void on_disconnected();
+  bool member() const { return engine_ && engine_->membership() == replica::Membership::member; }
+  StreamSeq position() const { return engine_ ? engine_->position().seq : 0; }
+  bool may_found = true;
+
+  // Nothing is left to do here. Else `why` says what is.
+  bool settled(std::string* why);
+  std::string trouble();    // what the engine says is wrong for good: stopped tables, quarantine
+
+  void announce_floor(StreamSeq seen);
+  void drain_now();         // whatever it is doing
+  void scrub_again();       // a whole pass must end before this agent is settled
+
+  // For scenarios: one piece of work, chosen by name.
+  bool step(const std::string& what);
+  void tick();
+
+ private:
+  enum class State : uint8_t { opening, preparing, waiting, entering, merging, running, behind };
+
+  // Runs an engine call as this process. False: the process died in it; nothing of its result is to be used.
+  bool inside(const std::function<void()>& call);
+  bool open();
+  Result<replica::Identity> identify(sqlite::Database& db);
+  Status remember(NodeId node);
+  void watch_commits();
+  void work();
+  void prepare();
+  void run_one();
+  void drain();
+  void apply();
+  void outbox();
+  void resume();
+  void scrub();
+  void feed();
+  void note(const std::vector<replica::Change>& changes);
+  void note_versions();
+  void check_stream();
+  void done(const char* verb, const Error& error);
+  void succeeded();
+  void publish(std::vector<replica::OutUnit> units);
+  void check_cursor(StreamSeq before, const std::deque<replica::Incoming>& queue_before, size_t consumed);
+
+  // agent_snapshot.cpp
+  void take_snapshot();
+  Status adopt_snapshot();  // where there is no file
+  void need_snapshot(const std::string& why);
+  void compare_with_snapshot(const replica::SnapshotInfo& info);
+  void merge_begin();
+  void merge();
+  std::string scratch(const char* what) const;
+
+  // agent_entry.cpp
+  void enter();
+  void proceed();
+  void publish_genesis();
+  void read_genesis();
+  void read_position();
+  void compare_and_join();
+  void join();
+  void found();
+  void lose_history(const std::string& why);
+  void go_live(StreamSeq end, bool founded, bool history_lost);
+  void leave(State state, int64_t retry_ms);
+  void reenter(const char* why);
+  // Runs `change` on the engine until it is not busy, then `then`.
+  void change(std::function<Status()> change, std::function<void()> then);
+  template <class F>
+  auto guarded(F callback);
+
+  World& world_;
+  Node& node_;
+  bool alive_ = false;
+  uint64_t life_ = 0;       // of the process: events of an earlier one are not listened to
+  uint64_t generation_ = 0; // of the stay in the stream
+  State state_ = State::opening;
+  int64_t retry_at_ = 0;
+  int64_t monotonic_us_ = 0;
+  std::optional<replica::Replica> engine_;
+  std::unique_ptr<Sender> sender_;
+  std::deque<replica::Incoming> queue_;
+  replica::EntryFacts facts_;
+  uint64_t created_ = 0;    // the stream that was entered
+  StreamSeq next_ = 1;      // to be delivered
+  StreamSeq end_ = 0;
+  int busy_ = 0;            // attempts that were turned away, one after another
+  bool work_ = true, outbox_wanted_ = true, outbox_due_ = false, drained_for_outbox_ = false;
+  bool scrubbed_ = true;
+  int64_t resume_at_ = 0, check_at_ = 0;
+  std::vector<replica::OutUnit> held_;
+  std::unique_ptr<replica::SnapshotCopy> copy_;
+  uint64_t copy_of_ = 0;    // the stream's stamp
+  int64_t snapshot_at_ = 0;
+};
+
+}  // namespace marmot::sim

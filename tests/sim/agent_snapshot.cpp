@@ -1,0 +1,138 @@
+// Snapshots as the agent takes and uses them (agent/snapshots.cpp, snapshot_join.cpp, stream_entry_snapshot.cpp).
+#include <algorithm>
+
+#include "tests/sim/agent.hpp"
+#include "tests/sim/world.hpp"
+
+namespace marmot::sim {
+
+using replica::Membership;
+
+std::string Agent::scratch(const char* what) const { return "n" + std::to_string(node_.id) + "/" + what + ".db"; }
+
+// A few pages at a time; the application goes on meanwhile.
+void Agent::take_snapshot() {
+  Machine& machine = world_.disks.of(node_.id);
+  const std::string path = scratch("snapshot");
+  if (!copy_) {
+    machine.remove(path);
+    snapshot_at_ = world_.now() + world_.random.between(1, 2 * world_.profile.snapshot_ms);
+    copy_of_ = created_;
+    inside([&] {
+      if (auto copy = replica::SnapshotCopy::begin(*engine_, path)) copy_ = std::move(*copy);
+    });
+    return;
+  }
+  const int pages = static_cast<int>(world_.random.between(1, 20));
+  std::optional<Result<bool>> all;
+  if (!inside([&] { all = copy_->step(pages); })) return;
+  if (*all && !**all) return;
+  if (*all && copy_of_ == created_) {
+    world_.snapshots.push_back({copy_->info(), copy_of_, machine.files.at(path)->data});
+    world_.say(node_.id, "a snapshot of message " + std::to_string(copy_->info().seq));
+    world_.count("snapshot");
+    if (world_.snapshots.size() > 3) world_.snapshots.erase(world_.snapshots.begin());
+  }
+  const Enter scope(world_.disks, node_.id, Process::agent);
+  copy_.reset();
+  machine.remove(path);
+}
+
+// The newest snapshot becomes the file; where there is none, the file is made, empty.
+Status Agent::adopt_snapshot() {
+  Machine& machine = world_.disks.of(node_.id);
+  const KeptSnapshot* const kept = world_.choose_snapshot(0);
+  if (kept != nullptr) {
+    const std::string path = scratch("adopt");
+    machine.put(path, kept->bytes);
+    const Status adopted = replica::adopt_copy(path);
+    if (adopted) machine.move(path, node_.path);
+    else machine.remove(path);
+    TRY(adopted);
+    world_.say(node_.id, "a snapshot of message " + std::to_string(kept->info.seq) + " becomes its file");
+    world_.count("adopted");
+    return ok();
+  }
+  TRY_ASSIGN(auto db, sqlite::Database::open(node_.path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX));
+  return db.exec("PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS sim_commit(n INT); INSERT INTO sim_commit VALUES(0)");
+}
+
+void Agent::need_snapshot(const std::string& why) {
+  const KeptSnapshot* const kept = world_.choose_snapshot(facts_.genesis ? facts_.genesis->stream_id : 0);
+  world_.say(node_.id, "the stream no longer holds " + why + (kept != nullptr ? ": takes a snapshot" : ": waits for a snapshot"));
+  if (kept == nullptr) return leave(State::waiting, 1000);
+  world_.count("merged");
+  const replica::SnapshotInfo info = kept->info;
+  world_.disks.of(node_.id).put(scratch("merge"), kept->bytes);
+  if (facts_.membership == Membership::none) {
+    if (!engine_->empty_file()) compare_with_snapshot(info);
+    if (state_ != State::entering) return;
+    return change([this, info] { return engine_->join(info.stream_id, facts_.last); }, [this] { merge_begin(); });
+  }
+  if (facts_.position.stream_id == info.stream_id) return merge_begin();
+  uint64_t incarnation = (world_.random.next() >> 1) | 1;
+  change([this, info, incarnation] { return engine_->history_lost(info.stream_id, facts_.last, Incarnation{incarnation}); },
+         [this] {
+           note_versions();
+           sender_->clear();
+           outbox_wanted_ = true;
+           merge_begin();
+         });
+}
+
+void Agent::compare_with_snapshot(const replica::SnapshotInfo& info) {
+  node_.merged = true;
+  std::optional<Error> error;
+  const bool lives = inside([&] {
+    if (Status done = engine_->compare_snapshot(scratch("merge")); !done) error = std::move(done).error();
+    for (StreamSeq seq = info.seq + 1; seq <= facts_.last && !error; ++seq) {
+      const Stored* const stored = world_.stream.get(seq);
+      if (stored == nullptr) continue;
+      if (Status done = engine_->compare({seq, stored->at, stored->msg_id, stored->bytes}); !done) error = std::move(done).error();
+    }
+    if (auto comparison = engine_->comparison(); !comparison && !error) error = std::move(comparison).error();
+  });
+  if (!lives) return;
+  if (error) {
+    done("compare", *error);
+    leave(State::waiting, 200);
+  }
+}
+
+void Agent::merge_begin() {
+  std::optional<Status> begun;
+  if (!inside([&] { begun = engine_->merge_begin(scratch("merge")); })) return;
+  if (!*begun) {
+    if (begun->error().code != Errc::refused) done("merge", begun->error());
+    else world_.say(node_.id, "merge: " + begun->error().message);
+    return leave(State::waiting, 500);
+  }
+  state_ = State::merging;
+  node_.merging = true;
+}
+
+void Agent::merge() {
+  if (work_) drain();  // a slice drains too, and tells nobody what
+  if (!engine_ || world_.disks.of(node_.id).stopped) return;
+  std::optional<Result<replica::Replica::MergeResult>> result;
+  if (!inside([&] { result = engine_->merge_slice(busy_ < 6); })) return;
+  if (!*result) {
+    const bool busy = result->error().code == Errc::busy;
+    done("merge", result->error());
+    if (busy || !engine_) return;
+    const Enter scope(world_.disks, node_.id, Process::agent);
+    engine_->merge_abandon();
+    return leave(State::waiting, 200);
+  }
+  succeeded();
+  note((*result)->changes);
+  publish(std::move((*result)->units));
+  if (!(*result)->done) return;
+  node_.merging = false;
+  world_.say(node_.id, "merged, at " + std::to_string(engine_->position().seq));
+  world_.disks.of(node_.id).remove(scratch("merge"));
+  outbox_wanted_ = true;
+  leave(State::waiting, 0);
+}
+
+}  // namespace marmot::sim

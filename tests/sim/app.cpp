@@ -1,0 +1,149 @@
+#include "tests/sim/app.hpp"
+
+#include "tests/sim/agent.hpp"
+#include "tests/sim/world.hpp"
+
+namespace marmot::sim {
+
+void App::start() {
+  if (started_) return;
+  started_ = true;
+  const int64_t first = world_.random.between(0, world_.profile.write_ms);
+  world_.after(first, [this] { tick(); });
+}
+
+void App::kill() {
+  world_.disks.of(node_.id).kill(Process::app);
+  db_.reset();
+  holding_ = reading_ = false;
+}
+
+bool App::open() {
+  const Enter scope(world_.disks, node_.id, Process::app);
+  auto db = sqlite::Database::open(node_.path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX);
+  if (!db) return false;
+  std::string setup = "PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = ";
+  setup += std::to_string(world_.profile.checkpoint_pages);
+  setup += world_.profile.app_full_sync ? "; PRAGMA synchronous = FULL" : "; PRAGMA synchronous = NORMAL";
+  setup += world_.profile.recursive_triggers ? "; PRAGMA recursive_triggers = ON" : "; PRAGMA recursive_triggers = OFF";
+  if (!db->exec(setup)) return false;
+  db_ = std::make_unique<sqlite::Database>(std::move(*db));
+  return true;
+}
+
+// The promise: our triggers refuse nothing. What the application's own schema or the disk says is another matter.
+void App::refused(const std::string& sql, int rc) {
+  const std::string message = sqlite3_errmsg(db_->get());
+  const int kind = rc & 0xff;
+  const bool own = kind == SQLITE_CONSTRAINT || kind == SQLITE_MISMATCH;
+  const bool disk = kind == SQLITE_FULL || kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN;
+  const bool busy = kind == SQLITE_BUSY || kind == SQLITE_LOCKED;
+  const bool bare = kind == SQLITE_ERROR && message.rfind("no such table", 0) == 0 && !node_.prepared;  // its file was rolled back
+  if (bare) return;
+  if (message.find("__marmot") == std::string::npos && (own || busy || (disk && !world_.calm()))) return;
+  world_.fail(node_.id, "the application's own statement was refused: " + sql + ": " + message);
+}
+
+bool App::run(const std::string& sql) {
+  const int rc = sqlite3_exec(db_->get(), sql.c_str(), nullptr, nullptr, nullptr);
+  if (rc == SQLITE_OK) return true;
+  if (!world_.disks.of(node_.id).stopped) refused(sql, rc);
+  return false;
+}
+
+bool App::begin() {
+  if (!run("BEGIN IMMEDIATE")) return false;
+  const auto counted = db_->query_integer("SELECT n FROM sim_commit");
+  auto rows = read_rows(*db_, world_.schema.keys());
+  if (!counted || !rows) {
+    (void)db_->exec("ROLLBACK");
+    return false;
+  }
+  world_.ledger.recovered(node_.id, *counted);
+  number_ = std::max(number_, *counted) + 1;
+  before_ = std::move(*rows);
+  return true;
+}
+
+bool App::transaction(const std::vector<std::string>& statements, bool hold, bool strict) {
+  if (!begin()) return false;
+  for (const std::string& sql : statements) {
+    // Refused by a constraint: the application goes on with the next one.
+    if (!run(sql) && strict && db_->in_transaction()) (void)db_->exec("ROLLBACK");
+    if (!db_->in_transaction()) return false;
+  }
+  holding_ = true;
+  if (!hold) finish();
+  return true;
+}
+
+void App::finish() {
+  holding_ = false;
+  auto after = read_rows(*db_, world_.schema.keys());
+  const bool counted = after && run("UPDATE sim_commit SET n = " + std::to_string(number_));
+  if (!counted) {
+    (void)db_->exec("ROLLBACK");
+    return;
+  }
+  auto changes = Ledger::difference(before_, *after);
+  const bool done = run("COMMIT");
+  if (!done && db_->in_transaction()) (void)db_->exec("ROLLBACK");
+  Machine& machine = world_.disks.of(node_.id);
+  const Fate fate = !node_.prepared ? Fate::early : machine.stopped || !done ? Fate::unknown : Fate::committed;
+  world_.say(node_.id, "app commit " + std::to_string(number_) + " of " + std::to_string(changes.size()) + " rows" + (done ? "" : ": failed"));
+  for (const Change& change : changes) {
+    if (world_.ledger.print) std::printf("            %s %s of %s\n", print_id(change.id).c_str(), change.after.value_or("deleted").c_str(), change.before.value_or("none").c_str());
+  }
+  world_.ledger.commit(node_.id, number_, fate, std::move(changes));
+  if (fate != Fate::unknown) {
+    ++world_.committed;
+    if (world_.profile.drain_each && node_.agent->alive()) node_.agent->drain_now();
+    world_.check_whole(node_);
+  }
+}
+
+void App::tick() {
+  const int64_t next = world_.random.between(1, 2 * world_.profile.write_ms);
+  if (!stopping_ || !idle()) world_.after(next, [this] { tick(); });
+  if (!db_ && (stopping_ || !open())) return;
+  const Profile& profile = world_.profile;
+  Machine& machine = world_.disks.of(node_.id);
+  const bool power = !world_.calm() && world_.random.per_mille(profile.power);
+  const bool crash = !world_.calm() && world_.random.per_mille(profile.app_crash);
+  if (power || crash) {
+    machine.faults.stop_after = world_.random.between(0, 40);
+    machine.faults.stops = Process::app;
+    machine.faults.stop_all = power;
+  }
+  {
+    const Enter scope(world_.disks, node_.id, Process::app);
+    if (holding_ || reading_) {
+      const bool on = world_.random.per_mille(600) && !stopping_;
+      if (!on && holding_) finish();
+      if (!on && reading_) (void)run("COMMIT");
+      if (!on) reading_ = false;
+    } else if (!stopping_ && world_.random.per_mille(profile.read_hold)) {
+      reading_ = run("BEGIN") && run("SELECT count(*) FROM pair_a");
+      if (!reading_ && db_->in_transaction()) (void)db_->exec("ROLLBACK");
+    } else if (!stopping_ && world_.random.per_mille(profile.vacuum)) {
+      world_.say(node_.id, "app vacuum");
+      (void)run("VACUUM");
+    } else if (const auto rebuild = world_.random.per_mille(stopping_ || !node_.prepared ? 0 : profile.rebuild) ? world_.workload.rebuild()
+                                                                                                                : std::vector<std::string>();
+               !rebuild.empty()) {
+      world_.say(node_.id, "app " + rebuild.back());
+      world_.count("rebuild");
+      transaction(rebuild, false, true);
+    } else if (!stopping_) {
+      const auto statements = world_.workload.transaction(world_.pairs_whole() && node_.prepared ? world_.profile.pairs : 0);
+      const bool hold = world_.random.per_mille(profile.hold);
+      transaction(statements, hold);
+    }
+  }
+  if (machine.stopped || power || crash) {
+    machine.faults.stop_after = -1;
+    world_.processes_stopped(node_);
+  }
+}
+
+}  // namespace marmot::sim

@@ -1,0 +1,48 @@
+// The application of one machine: plain SQL on a connection of its own.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/sqlite/database.hpp"
+#include "tests/sim/rows.hpp"
+
+namespace marmot::sim {
+
+class World;
+struct Node;
+
+class App {
+ public:
+  App(World& world, Node& node) : world_(world), node_(node) {}
+
+  void start();  // ticks from now on
+  void tick();
+  void kill();
+  void stop() { stopping_ = true; }  // ends what it has open, then is silent
+  bool idle() const { return !holding_ && !reading_; }
+  bool started() const { return started_; }
+
+  // One transaction with these statements. False: it could not begin or was taken back.
+  // `strict`: a statement that is refused ends it.
+  bool transaction(const std::vector<std::string>& statements, bool hold, bool strict = false);
+  bool open();
+
+ private:
+  bool begin();
+  bool run(const std::string& sql);
+  void finish();
+  void refused(const std::string& sql, int rc);
+
+  World& world_;
+  Node& node_;
+  std::unique_ptr<sqlite::Database> db_;
+  bool started_ = false, stopping_ = false;
+  bool holding_ = false, reading_ = false;
+  Rows before_;
+  int64_t number_ = 0;
+};
+
+}  // namespace marmot::sim

@@ -1,0 +1,206 @@
+// What befalls the cluster, each at its own rate.
+#include <algorithm>
+
+#include "tests/sim/agent.hpp"
+#include "tests/sim/app.hpp"
+#include "tests/sim/world.hpp"
+
+namespace marmot::sim {
+
+Node& World::any_node() {
+  auto node = nodes.begin();
+  std::advance(node, static_cast<std::ptrdiff_t>(random.below(nodes.size())));
+  return node->second;
+}
+
+void World::every(int64_t mean_ms, std::function<void()> then) {
+  if (mean_ms == 0) return;
+  const int64_t next = random.between(1, 2 * mean_ms);
+  after(next, [this, mean_ms, then = std::move(then)] {
+    if (calm_ && mean_ms > 50) return;
+    then();
+    every(mean_ms, then);
+  });
+}
+
+void World::schedule_faults() {
+  every(profile.partition_ms, [this] { partition(); });
+  every(profile.leader_ms, [this] { leader_loss(); });
+  every(profile.clock_ms, [this] { clock_jump(); });
+  every(profile.restore_ms, [this] { restore(); });
+  every(profile.stream_tail_ms, [this] { stream_tail(); });
+  every(profile.stream_new_ms, [this] { stream_new(); });
+  every(profile.trim_ms, [this] { trim(); });
+  every(profile.away_ms, [this] { away(); });
+  every(profile.floor_ms, [this] { announce_floor(); });
+  every(profile.join_ms, [this] {
+    if (last_node_ > profile.nodes + 1) return;
+    const Begin ways[] = {Begin::with_schema, Begin::empty, Begin::empty, Begin::missing};
+    const Begin begin = random.pick(ways);
+    say(++last_node_, begin == Begin::with_schema ? "a new node, with rows of its own" : "a new node");
+    add_node(last_node_, begin);
+    nodes[last_node_].agent->may_found = false;
+  });
+  // A spell of a bad disk: errors, or no room.
+  every(profile.spell == 0 ? 0 : static_cast<int64_t>(20'000 / profile.spell), [this] {
+    Node& node = any_node();
+    DiskFaults& faults = disks.of(node.id).faults;
+    const bool full = random.per_mille(500);
+    const int64_t room = random.between(0, 60'000), lasts = random.between(20, 600);
+    if (full) faults.room = room;
+    else faults.error_per_mille = profile.io_errors;
+    count(full ? "disk full" : "bad disk");
+    say(node.id, full ? "its disk is nearly full" : "its disk is bad");
+    after(lasts, [this, &node] {
+      DiskFaults& over = disks.of(node.id).faults;
+      over.room = -1;
+      over.error_per_mille = 0;
+    });
+  });
+}
+
+void World::partition() {
+  Node& node = any_node();
+  const uint64_t way = random.below(3);
+  node.link.out_blocked = way != 0;
+  node.link.in_blocked = way != 1;
+  say(node.id, way == 2 ? "cut off" : way == 1 ? "cannot send" : "cannot receive");
+  count("partition");
+  // The client notices after a while, or never, when it is over soon.
+  const int64_t noticed = random.between(50, 1500), lasts = random.between(10, 3000);
+  if (noticed < lasts) {
+    after(noticed, [this, &node] {
+      if (calm_ || !node.link.connected) return;
+      node.link.connected = false;
+      node.agent->on_disconnected();
+    });
+  }
+  after(lasts, [this, &node] {
+    if (calm_) return;
+    say(node.id, "connected again");
+    node.link = {};
+    node.agent->on_connected();
+  });
+}
+
+void World::leader_loss() {
+  if (!server_up) return;
+  server_up = false;
+  say(0, "the stream has no leader");
+  count("leader lost");
+  const int64_t lasts = random.between(10, 1500);
+  after(lasts, [this] { server_up = true; });
+}
+
+void World::clock_jump() {
+  Node& node = any_node();
+  const int64_t jumps[] = {3'600'000, -3'600'000, 1000, -1000, 70, -70};
+  const int64_t jump = random.pick(jumps);
+  node.clock_offset = node.clock_offset == 0 ? jump : 0;
+  say(node.id, "its clock is off by " + std::to_string(node.clock_offset) + " ms");
+  count("clock jump");
+}
+
+// An old copy of the file is taken, or put back.
+void World::restore() {
+  Node& node = any_node();
+  Machine& machine = disks.of(node.id);
+  const std::string wal = node.path + "-wal", backup = "n" + std::to_string(node.id) + "/backup.db";
+  if (!machine.exists(node.path) || !node.app->idle()) return;
+  if (node.backup.empty() || random.per_mille(300)) {
+    machine.copy(node.path, backup, true);
+    machine.remove(backup + "-wal");
+    if (machine.exists(wal)) machine.copy(wal, backup + "-wal", true);
+    node.backup = backup;
+    return say(node.id, "a copy of its file is kept");
+  }
+  const bool other_file = random.per_mille(500);
+  node.app->kill();
+  node.agent->kill();
+  checkers_.erase(node.id);
+  machine.copy(backup, node.path, other_file);
+  machine.remove(wal);
+  if (machine.exists(backup + "-wal")) machine.copy(backup + "-wal", wal, true);
+  say(node.id, other_file ? "an old copy becomes its file" : "its file is overwritten with an old copy");
+  count("restored");
+  file_lost_ = true;
+  recover(node);
+  const int64_t away_for = random.between(20, 1500);
+  after(away_for, [&node] { node.agent->start(); });
+}
+
+void World::stream_tail() {
+  if (!stream.exists() || stream.last() < 2) return;
+  StreamSeq lost = 1 + random.below(std::min<uint64_t>(stream.last() - 1, 12));
+  // A trimmed stream that also loses what the snapshots stand for leaves every node waiting for a snapshot (bugs.md, S10).
+  if (stream.first() > 1) {
+    const KeptSnapshot* const newest = choose_snapshot(0);
+    const StreamSeq kept = newest == nullptr ? stream.last() : std::max(newest->info.seq, stream.first());
+    lost = std::min(lost, stream.last() - std::min(kept, stream.last()));
+    if (lost == 0) return;
+  }
+  stream.lose_tail(stream.last() - lost);
+  say(0, "the stream loses its last " + std::to_string(lost) + " messages");
+  count("stream tail lost");
+  stream_lost_ = true;
+  disconnect_all();
+}
+
+void World::stream_new() {
+  if (!stream.exists()) return;
+  stream.destroy();
+  say(0, "the stream is deleted");
+  count("stream deleted");
+  stream_lost_ = true;
+}
+
+// Retention takes what is old, or, for the sake of runs without snapshots, what every node has seen.
+void World::trim() {
+  if (!stream.exists() || stream.last() < 4) return;
+  StreamSeq seen = stream.last();
+  for (auto& [id, node] : nodes) seen = std::min(seen, node.agent->position());
+  // Never more than what the newest snapshot stands for: that is what the agents' schedule is for.
+  const KeptSnapshot* const newest = choose_snapshot(0);
+  if (profile.trim_beyond && newest == nullptr) return;
+  const StreamSeq first = profile.trim_beyond ? newest->info.seq + 1 - random.below(std::min<uint64_t>(newest->info.seq, 3)) : seen;
+  if (first <= stream.first()) return;
+  stream.trim(first);
+  say(0, "the stream begins at " + std::to_string(stream.first()));
+  count("trimmed");
+}
+
+// The lowest member that lives publishes how far every member had come a while ago; who was not heard of for the
+// retention time does not count.
+void World::announce_floor() {
+  constexpr int64_t kRetention = 4000;
+  StreamSeq seen = stream.last();
+  Node* lowest = nullptr;
+  for (auto& [id, node] : nodes) {
+    if (node.told_at >= 0 && now_ - node.told_at < kRetention) seen = std::min(seen, node.told_position);
+    if (!node.agent->alive() || !node.agent->member() || !node.link.connected) continue;
+    if (lowest == nullptr) lowest = &node;
+    node.told_position = node.agent->position();
+    node.told_at = now_;
+  }
+  if (mutated(Mutation::tombstone_early)) seen = stream.last();
+  if (lowest == nullptr || seen == 0) return;
+  count("floor");
+  lowest->agent->announce_floor(seen);
+}
+
+void World::away() {
+  Node& node = any_node();
+  if (node.away) return;
+  node.agent->kill();
+  node.away = true;
+  const int64_t lasts = random.between(500, 20'000);
+  say(node.id, "its agent is away for " + std::to_string(lasts) + " ms");
+  count("away");
+  after(lasts, [this, &node] {
+    if (calm_) return;
+    node.away = false;
+    node.agent->start();
+  });
+}
+
+}  // namespace marmot::sim

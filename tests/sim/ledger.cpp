@@ -1,0 +1,192 @@
+#include "tests/sim/ledger.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "common/codec/message.hpp"
+
+namespace marmot::sim {
+
+std::vector<Change> Ledger::difference(const Rows& before, const Rows& after) {
+  std::vector<Change> changes;
+  for (const auto& [id, row] : before) {
+    const auto now = after.find(id);
+    const std::string was = print_row(row);
+    if (now == after.end()) changes.push_back({id, was, std::nullopt});
+    else if (std::string is = print_row(now->second); is != was) changes.push_back({id, was, std::move(is)});
+  }
+  for (const auto& [id, row] : after) {
+    if (before.count(id) == 0) changes.push_back({id, std::nullopt, print_row(row)});
+  }
+  return changes;
+}
+
+void Ledger::commit(int node, int64_t number, Fate fate, std::vector<Change> changes) {
+  for (const Change& change : changes) {
+    if (change.after) contents_.emplace(change.id, *change.after);
+  }
+  commits_[node].push_back({number, fate, std::move(changes)});
+}
+
+void Ledger::recovered(int node, int64_t number) {
+  for (Commit& commit : commits_[node]) {
+    if (commit.number > number) commit.fate = Fate::rolled_back;
+    else if (commit.fate == Fate::unknown) commit.fate = Fate::committed;
+  }
+}
+
+const TableSpec* Ledger::table(const std::string& name) const {
+  for (const TableSpec& table : schema_.tables) {
+    if (table.name() == name) return &table;
+  }
+  return nullptr;
+}
+
+std::string Ledger::published(int node, const replica::OutUnit& out) {
+  std::string payload;
+  std::optional<codec::Envelope> last;
+  for (const std::string& message : out.messages) {
+    auto envelope = codec::open(message);
+    if (!envelope) return "a node publishes what does not decode: " + envelope.error().message;
+    payload += envelope->slice;
+    last = *envelope;
+  }
+  if (!last || last->kind != codec::Kind::rows) return {};
+  const auto decoded = codec::decode_unit(*last, payload);
+  if (!decoded) return "a node publishes a unit that does not decode: " + decoded.error().message;
+  const Unit& unit = decoded->unit;
+  for (const UnitRow& row : unit.rows) {
+    const UnitTable& wire = unit.tables[row.table];
+    const TableSpec* const spec = table(wire.name);
+    if (spec == nullptr) continue;
+    const Place place{wire.name, std::string(row.key)};
+    Register value;
+    for (size_t i = 0; i < wire.columns.size() && row.op != Op::remove; ++i) {
+      value.row[wire.columns[i]] = Cell::of(unit.values[row.first_value + i]);
+    }
+    const auto decoded_key = decode_key(row.key);
+    if (!decoded_key) return "a key that does not decode in " + wire.name;
+    value.id = RowId{wire.name, "k" + place.key};
+    if (row.op != Op::remove) {
+      value.content = print_row(value.row);
+      const RowId named = value.id;
+      value.id = id_of(spec->id, value.row);
+      if (!decoded_key->is_rowid && value.id != named) return "a unit names " + print_id(named) + " and holds the row of " + print_id(value.id);
+    }
+    const Version& version = unit.versions[row.version];
+    if (print) {
+      std::printf("            %s %s, version %s %llu.%llx\n", print_id({wire.name, "k" + place.key}).c_str(), value.content.value_or("deleted").c_str(),
+                  to_string(version.hlc).c_str(), static_cast<unsigned long long>(version.origin.node.value),
+                  static_cast<unsigned long long>(version.origin.incarnation.value));
+    }
+    units_[out.msg_ids.back()].emplace_back(place, version);
+    const auto [known, made] = registers_[place].emplace(version, value);
+    if (!made && known->second.content != value.content) {
+      return "one version names two contents of " + print_id(value.id) + ": " + known->second.content.value_or("none") + " and " +
+             value.content.value_or("none");
+    }
+    if (!made) continue;
+    if (value.content) places_[value.id].insert(place);
+    if (value.content) by_content_[{value.id, *value.content}].emplace_back(place, version);
+    if (version.origin != unit.origin) continue;
+    if (std::string wrong = judge(node, value.id, version, value.content); !wrong.empty()) return wrong;
+  }
+  return {};
+}
+
+// A change has a higher version than what its writer saw.
+std::string Ledger::judge(int node, const RowId& id, const Version& version, const Content& content) const {
+  const auto commits = commits_.find(node);
+  if (commits == commits_.end()) return {};
+  Content wanted = content;
+  // Back through the node's own commits, to the last state that was published.
+  for (auto commit = commits->second.rbegin(); commit != commits->second.rend(); ++commit) {
+    if (commit->fate != Fate::committed) continue;
+    for (const Change& change : commit->changes) {
+      if (change.id != id || change.after != wanted) continue;
+      const auto seen = versions_of(id, change.before);
+      wanted = change.before;
+      if (!change.before || seen.empty()) continue;
+      Version lowest = seen.front().second;
+      for (const auto& [place, other] : seen) lowest = std::min(lowest, other);
+      if (lowest == version) return {};
+      if (version < lowest) {
+        return "causality: " + print_id(id) + ", changed after version " + to_string(lowest.hlc) + " of it was there, has " + to_string(version.hlc);
+      }
+      return {};
+    }
+  }
+  return {};
+}
+
+std::map<Place, Ledger::Winner> Ledger::winners() const {
+  std::map<Place, Winner> out;
+  for (const auto& [place, version] : stored_) out[place] = Winner{version, &registers_.at(place).at(version)};  // the last is the highest
+  return out;
+}
+
+std::vector<std::pair<Place, Version>> Ledger::versions_of(const RowId& id, const Content& content) const {
+  std::vector<std::pair<Place, Version>> out;
+  if (content) {
+    const auto known = by_content_.find({id, *content});
+    return known == by_content_.end() ? out : known->second;
+  }
+  for (const Place& place : places(id)) {
+    const auto versions = registers_.find(place);
+    if (versions == registers_.end()) continue;
+    for (const auto& [version, value] : versions->second) {
+      if (!value.content) out.emplace_back(place, version);
+    }
+  }
+  return out;
+}
+
+Content Ledger::published_before(int node, const RowId& id, const Content& after) const {
+  Content at = after;
+  const auto commits = commits_.find(node);
+  if (commits == commits_.end()) return at;
+  for (auto commit = commits->second.rbegin(); commit != commits->second.rend(); ++commit) {
+    if (commit->fate == Fate::rolled_back) continue;
+    for (const Change& change : commit->changes) {
+      if (change.id != id || change.after != at) continue;
+      at = change.before;
+      if (!at || !versions_of(id, at).empty()) return at;
+      break;
+    }
+  }
+  return at;
+}
+
+void Ledger::stored(const std::string& msg_id) {
+  const auto unit = units_.find(msg_id);
+  if (unit != units_.end()) stored_.insert(unit->second.begin(), unit->second.end());
+}
+
+void Ledger::drained(int node, const std::string& table, const std::string& key, const Version& version) {
+  if (print) std::printf("            n%d drained %s %s as %s\n", node, table.c_str(), key.c_str(), to_string(version.hlc).c_str());
+  drained_[{node, Place{table, key}}] = version;
+}
+
+std::set<Place> Ledger::places(const RowId& id) const {
+  std::set<Place> places;
+  if (const auto known = places_.find(id); known != places_.end()) places = known->second;
+  if (!id.key.empty() && id.key[0] == 'k') places.insert(Place{id.table, id.key.substr(1)});
+  return places;
+}
+
+std::optional<Version> Ledger::drained_version(int node, const Place& place) const {
+  const auto found = drained_.find({node, Place{place.table, describe_key(place.key)}});
+  return found == drained_.end() ? std::nullopt : std::optional<Version>(found->second);
+}
+
+bool Ledger::written(const RowId& id, const Content& content) const {
+  return !content || contents_.count({id, *content}) != 0;
+}
+
+size_t Ledger::size() const {
+  size_t out = 0;
+  for (const auto& [node, commits] : commits_) out += commits.size();
+  return out;
+}
+
+}  // namespace marmot::sim

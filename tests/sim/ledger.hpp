@@ -1,0 +1,102 @@
+// What every application committed, and every register that was ever published: what the checkers judge by. Knows the
+// wire format, and nothing of how the engine works.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/core/version.hpp"
+#include "common/replica/replica.hpp"
+#include "tests/sim/schema_spec.hpp"
+
+namespace marmot::sim {
+
+using Content = std::optional<std::string>;  // print_row(); nullopt: no row
+
+struct Change {
+  RowId id;
+  Content before, after;
+};
+
+enum class Fate : uint8_t {
+  committed,
+  early,        // before every row there had a version: joining may overwrite it
+  unknown,      // COMMIT failed, or the process died in it: it may be there or not
+  rolled_back,  // by a power cut, or an old copy put back
+};
+
+struct Commit {
+  int64_t number = 0;  // of the node, as the file itself counts them
+  Fate fate = Fate::committed;
+  std::vector<Change> changes;
+};
+
+// A register is named by its table and canonical key, as the stream names it; a row by what a reader sees (RowId).
+struct Place {
+  std::string table, key;
+  auto operator<=>(const Place&) const = default;
+};
+
+struct Register {
+  Row row;          // empty: a tombstone
+  Content content;
+  RowId id;
+};
+
+class Ledger {
+ public:
+  explicit Ledger(const SchemaSpec& schema) : schema_(schema) {}
+
+  // What differs between a file before and after a transaction.
+  static std::vector<Change> difference(const Rows& before, const Rows& after);
+  void commit(int node, int64_t number, Fate fate, std::vector<Change> changes);
+  // The file of the node counts `number` commits: those beyond are gone, the last unknown one is there or not.
+  void recovered(int node, int64_t number);
+
+  // A unit that a node handed over for publishing. The text of what is wrong with it; empty: nothing.
+  std::string published(int node, const replica::OutUnit& unit);
+  // The stream holds that message: with a unit's last one, its registers count. What never got there may go with its file.
+  void stored(const std::string& msg_id);
+  bool print = false;  // each row of it on stdout
+
+  // The version that a node's drain gave to its own change, published or not.
+  // `key` as describe_key() prints it.
+  void drained(int node, const std::string& table, const std::string& key, const Version& version);
+  std::optional<Version> drained_version(int node, const Place& place) const;
+  std::set<Place> places(const RowId& id) const;  // under which names the stream knew, or would know, a row
+
+  // What the rule of the last writer makes of everything published.
+  struct Winner {
+    Version version;
+    const Register* value = nullptr;
+  };
+  std::map<Place, Winner> winners() const;
+  // Where, and under which versions, the row was published with that content.
+  std::vector<std::pair<Place, Version>> versions_of(const RowId& id, const Content& content) const;
+  // What the node's change grew out of: the last content before it that was ever published, or none.
+  Content published_before(int node, const RowId& id, const Content& after) const;
+  bool written(const RowId& id, const Content& content) const;  // by any application, at any time
+
+  const std::map<int, std::vector<Commit>>& commits() const { return commits_; }
+  size_t size() const;
+
+ private:
+  std::string judge(int node, const RowId& id, const Version& version, const Content& content) const;
+  const TableSpec* table(const std::string& name) const;
+
+  const SchemaSpec& schema_;
+  std::map<int, std::vector<Commit>> commits_;
+  std::set<std::pair<RowId, std::string>> contents_;
+  std::map<Place, std::map<Version, Register>> registers_;
+  std::map<std::string, std::vector<std::pair<Place, Version>>> units_;  // by the id of its last message
+  std::set<std::pair<Place, Version>> stored_;
+  std::map<RowId, std::set<Place>> places_;  // under which names the stream knew a row
+  std::map<std::pair<int, Place>, Version> drained_;
+  std::map<std::pair<RowId, std::string>, std::vector<std::pair<Place, Version>>> by_content_;
+};
+
+}  // namespace marmot::sim

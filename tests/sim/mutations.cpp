@@ -1,0 +1,145 @@
+#include "tests/sim/mutations.hpp"
+
+#include <cstdio>
+
+namespace marmot::sim {
+
+namespace {
+
+constexpr uint64_t kSeeds = 40;
+
+// What is switched on so that a broken rule has something to break; the checkers are the ordinary ones.
+using Tune = void (*)(Profile&);
+
+struct Case {
+  const char* name;
+  Mutation mutation;
+  Tune tune;
+};
+
+void collide(Profile& p) { p.write_ms = 4; p.tick_ms = 20; p.clock_ms = 0; p.drift_ppm = 0; p.nodes = 3; p.clock_grain_ms = 200; p.atomic_rows = 0; p.pairs = 900; }
+void victims(Profile& p) {
+  Profile quiet;
+  quiet.unique = quiet.drain_each = true;
+  quiet.scrub = false;
+  quiet.nodes = p.nodes;
+  p = quiet;
+}
+void crash(Profile& p) { p.agent_crash = 60; p.scrub = p.unique = false; }
+void parts(Profile& p) { p.max_message = 300; p.atomic_rows = 0; }
+void acks(Profile& p) { p.lost_acks = 100; p.leader_ms = 400; p.tick_ms = 5; }
+void clocks(Profile& p) { p.clock_ms = 500; }
+void stream_back(Profile& p) { p.stream_tail_ms = 600; p.power = 0; p.restore_ms = 0; }
+void stream_anew(Profile& p) { p.stream_new_ms = 900; p.away_ms = 600; p.scrub = p.unique = false; p.power = 0; p.restore_ms = 0; }
+void failing(Profile& p) { p.spell = 100; p.io_errors = 40; }
+// Nodes are away for longer than the stream remembers; nothing but a snapshot helps.
+void gaps(Profile& p) {
+  p.snapshot_ms = 300;
+  p.trim_ms = 400;
+  p.trim_beyond = true;
+  p.away_ms = 1000;
+  p.stream_new_ms = p.stream_tail_ms = 0;
+}
+void floors(Profile& p) { p.floor_ms = 150; p.away_ms = 600; p.scrub = false; p.write_ms = 10; }
+void shelves(Profile& p) { p.unique = p.keep_losers = true; p.write_ms = 10; }
+void no_scrub(Profile& p) { p.scrub = p.unique = false; }
+void rebuilds(Profile& p) { p.rebuild = 60; p.scrub = false; }
+void none(Profile&) {}
+
+const Case kCases[] = {
+    {"version_check", Mutation::version_check, collide},
+    {"node_tie_break", Mutation::node_tie_break, collide},
+    {"skipped_drain", Mutation::skipped_drain, collide},
+    {"log_deleted_first", Mutation::log_deleted_first, crash},
+    {"cursor_elsewhere", Mutation::cursor_elsewhere, crash},
+    {"victim_missed", Mutation::victim_missed, victims},
+    {"old_key_unlogged", Mutation::old_key_unlogged, no_scrub},
+    {"parts_singly", Mutation::parts_singly, parts},
+    {"stream_back_unnoticed", Mutation::stream_back_unnoticed, stream_back},
+    {"hlc_not_raised", Mutation::hlc_not_raised, clocks},
+    {"gap_skipped", Mutation::gap_skipped, gaps},
+    {"snapshot_overwrites", Mutation::snapshot_overwrites, gaps},
+    {"tombstone_early", Mutation::tombstone_early, floors},
+    {"tombstone_by_clock", Mutation::tombstone_by_clock, floors},
+    {"shelf_not_revisited", Mutation::shelf_not_revisited, shelves},
+    {"rebuild_not_compared", Mutation::rebuild_not_compared, rebuilds},
+    {"user_triggers", Mutation::user_triggers, none},
+    {"ack_before_persist", Mutation::ack_before_persist, failing},
+    {"incarnation_reused", Mutation::incarnation_reused, crash},
+    {"cursor_without_stream", Mutation::cursor_without_stream, stream_anew},
+    {"hlc_per_row", Mutation::hlc_per_row, collide},
+    {"units_out_of_order", Mutation::units_out_of_order, acks},
+};
+
+const Case* find(const std::string& name) {
+  for (const Case& item : kCases) {
+    if (name == item.name) return &item;
+  }
+  return nullptr;
+}
+
+void activate([[maybe_unused]] Mutation mutation) {
+#ifdef MARMOT_MUTATIONS
+  active_mutation = mutation;
+#endif
+}
+
+Outcome run_one(uint64_t seed, const Case* tuned, bool broken, bool print) {
+  Random of_profile(mix64(seed ^ 0x9f0f11e));
+  Profile profile = Profile::draw(of_profile);
+  profile = sensible(profile);
+  if (tuned != nullptr) tuned->tune(profile);
+  activate(broken ? tuned->mutation : Mutation::none);
+  World world(seed, profile, print);
+  return world.run();
+}
+
+}  // namespace
+
+bool know_mutation(const std::string& name) {
+#ifdef MARMOT_MUTATIONS
+  return find(name) != nullptr;
+#else
+  (void)name;
+  return false;
+#endif
+}
+
+Outcome run_seed(uint64_t seed, const std::string& mutation, bool print) {
+  const Case* const broken = find(mutation);
+  return run_one(seed, broken, broken != nullptr, print);
+}
+
+int run_mutations() {
+#ifndef MARMOT_MUTATIONS
+  std::fprintf(stderr, "this build has no mutations: use run_mutated\n");
+  return 2;
+#endif
+  int survived = 0, false_alarms = 0;
+  for (const Case& item : kCases) {
+    uint64_t caught = 0;
+    Outcome outcome;
+    for (uint64_t seed = 1; seed <= kSeeds && caught == 0; ++seed) {
+      outcome = run_one(seed, &item, true, false);
+      if (!outcome.failure.empty()) caught = seed;
+    }
+    if (caught == 0) {
+      ++survived;
+      std::printf("failed  %-24s survived %llu seeds: a hole in the checkers\n", item.name, static_cast<unsigned long long>(kSeeds));
+      continue;
+    }
+    std::printf("passed  %-24s caught by seed %llu: %s\n", item.name, static_cast<unsigned long long>(caught), outcome.failure.c_str());
+    for (uint64_t seed = 1; seed <= caught; ++seed) {
+      const Outcome unbroken = run_one(seed, &item, false, false);
+      if (unbroken.failure.empty()) continue;
+      ++false_alarms;
+      std::printf("failed  %-24s seed %llu fails without it too: %s\n", item.name, static_cast<unsigned long long>(seed), unbroken.failure.c_str());
+      break;
+    }
+    std::fflush(stdout);
+  }
+  std::printf("%zu passed, %d failed, 0 skipped\n", std::size(kCases) - static_cast<size_t>(survived), survived + false_alarms);
+  return survived + false_alarms == 0 ? 0 : 1;
+}
+
+}  // namespace marmot::sim

@@ -1,0 +1,121 @@
+#include "tests/sim/profile.hpp"
+
+namespace marmot::sim {
+
+namespace {
+// Zero in half of all seeds.
+uint64_t maybe(Random& random, uint64_t most) {
+  const bool zero = random.per_mille(500);
+  const uint64_t drawn = 1 + random.below(most);
+  return zero ? 0 : drawn;
+}
+// A mean interval; never in two of three seeds.
+int64_t rarely(Random& random, int64_t least) {
+  const bool never = random.per_mille(660);
+  const int64_t drawn = least + random.between(0, 3 * least);
+  return never ? 0 : drawn;
+}
+}  // namespace
+
+Profile Profile::draw(Random& random) {
+  Profile out;
+  out.nodes = static_cast<int>(random.between(2, 4));
+  out.transactions = static_cast<int>(random.between(60, 200));
+  out.tick_ms = random.between(2, 40);
+  out.write_ms = random.between(2, 100);
+  out.delay_ms = random.between(0, 60);
+  const int64_t rows[] = {0, 0, 0, 2, 5, 50};
+  out.atomic_rows = random.pick(rows);
+  const uint64_t sizes[] = {900 * 1024, 900 * 1024, 300, 600};
+  out.max_message = random.pick(sizes);
+  const int64_t slices[] = {0, 1000, 5000};
+  out.slice_us = random.pick(slices);
+  const int64_t pages[] = {4, 30, 1000};
+  out.checkpoint_pages = random.pick(pages);
+  out.app_full_sync = random.per_mille(500);
+  out.recursive_triggers = random.per_mille(500);
+  out.agent_crash = maybe(random, 20);
+  out.app_crash = maybe(random, 15);
+  out.power = maybe(random, 6);
+  out.spell = maybe(random, 10);
+  out.io_errors = 1 + random.below(60);
+  out.hold = maybe(random, 60);
+  out.read_hold = maybe(random, 60);
+  out.vacuum = maybe(random, 8);
+  out.partition_ms = rarely(random, 800);
+  out.leader_ms = rarely(random, 800);
+  out.clock_ms = rarely(random, 1500);
+  out.restore_ms = rarely(random, 2000);
+  out.stream_tail_ms = rarely(random, 2000);
+  out.stream_new_ms = rarely(random, 4000);
+  out.trim_ms = rarely(random, 800);
+  out.join_ms = rarely(random, 1500);
+  out.away_ms = rarely(random, 1500);
+  out.floor_ms = rarely(random, 300);
+  out.snapshot_ms = random.per_mille(600) ? random.between(200, 1500) : 0;
+  out.trim_beyond = out.snapshot_ms != 0 && random.per_mille(600);
+  out.lost_acks = maybe(random, 100);
+  out.redelivered = maybe(random, 100);
+  out.drift_ppm = random.per_mille(300) ? random.between(-2000, 2000) : 0;
+  out.unique = random.per_mille(500);
+  const int64_t grains[] = {1, 1, 10, 200};
+  out.clock_grain_ms = random.pick(grains);
+  out.keep_losers = random.per_mille(400);
+  out.rebuild = maybe(random, 30);
+  return out;
+}
+
+std::string Profile::print() const {
+  std::string out;
+  const auto add = [&](const char* name, int64_t value) {
+    if (value != 0) out += (out.empty() ? "" : " ") + std::string(name) + "=" + std::to_string(value);
+  };
+  const auto add_u = [&](const char* name, uint64_t value) { add(name, static_cast<int64_t>(value)); };
+  add("nodes", nodes);
+  add("transactions", transactions);
+  add("tick_ms", tick_ms);
+  add("write_ms", write_ms);
+  add("delay_ms", delay_ms);
+  add("atomic_rows", atomic_rows);
+  add_u("max_message", max_message);
+  add("slice_us", slice_us);
+  add_u("agent_crash", agent_crash);
+  add_u("app_crash", app_crash);
+  add_u("power", power);
+  add_u("spell", spell);
+  add_u("io_errors", io_errors);
+  add_u("hold", hold);
+  add_u("read_hold", read_hold);
+  add_u("vacuum", vacuum);
+  add_u("rebuild", rebuild);
+  add("partition_ms", partition_ms);
+  add("leader_ms", leader_ms);
+  add("clock_ms", clock_ms);
+  add("restore_ms", restore_ms);
+  add("stream_tail_ms", stream_tail_ms);
+  add("stream_new_ms", stream_new_ms);
+  add("trim_ms", trim_ms);
+  add("join_ms", join_ms);
+  add("away_ms", away_ms);
+  add("floor_ms", floor_ms);
+  add("snapshot_ms", snapshot_ms);
+  add("trim_beyond", trim_beyond ? 1 : 0);
+  add_u("lost_acks", lost_acks);
+  add_u("redelivered", redelivered);
+  add("drift_ppm", drift_ppm);
+  add("unique", unique ? 1 : 0);
+  add("keep_losers", keep_losers ? 1 : 0);
+  add("clock_grain_ms", clock_grain_ms);
+  add("scrub", scrub ? 1 : 0);
+  return out;
+}
+
+Profile sensible(Profile profile) {
+  // A node that needs what retention took is stuck without snapshots.
+  if (profile.snapshot_ms == 0 && (profile.stream_tail_ms != 0 || profile.stream_new_ms != 0 || profile.restore_ms != 0 || profile.join_ms != 0 || profile.power != 0)) {
+    profile.trim_ms = 0;
+  }
+  return profile;
+}
+
+}  // namespace marmot::sim

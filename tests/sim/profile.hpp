@@ -1,0 +1,54 @@
+// What a run does to its cluster: drawn from the seed, many of the rates zero.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "tests/sim/random.hpp"
+
+namespace marmot::sim {
+
+struct Profile {
+  int nodes = 3;
+  int transactions = 150;          // committed, in all, before the faults stop
+  int64_t tick_ms = 20;            // mean time between two pieces of work of an agent
+  int64_t write_ms = 60;           // and between two of an application
+  int64_t delay_ms = 5;            // of the network, at most
+  int64_t atomic_rows = 0;         // 0: no limit, and transactions are checked to be whole
+  uint64_t max_message = 900 * 1024;
+  int64_t slice_us = 5000;
+  int64_t checkpoint_pages = 1000;
+  bool app_full_sync = true;       // synchronous=FULL
+  bool recursive_triggers = false;
+
+  // Per mille of ticks.
+  uint64_t agent_crash = 0, app_crash = 0, power = 0;
+  uint64_t io_errors = 0;          // while a bad spell lasts, of operations
+  uint64_t spell = 0;              // a bad spell of a disk: errors, or no room
+  uint64_t hold = 0;               // an application keeps its transaction open
+  uint64_t read_hold = 0;          // or a snapshot
+  uint64_t vacuum = 0;
+  uint64_t rebuild = 0;            // of a table
+
+  // Mean milliseconds between two, in the whole cluster; 0: never.
+  int64_t partition_ms = 0, leader_ms = 0, clock_ms = 0, restore_ms = 0, stream_tail_ms = 0, stream_new_ms = 0, trim_ms = 0,
+          join_ms = 0, away_ms = 0, floor_ms = 0, snapshot_ms = 0;
+  uint64_t lost_acks = 0;          // per mille of answers
+  uint64_t redelivered = 0;        // per mille of deliveries
+  int64_t drift_ppm = 0;
+  uint64_t pairs = 300;            // per mille of transactions that write to two tables
+  bool unique = false;             // unique indexes in the schema
+  int64_t clock_grain_ms = 1;      // of all clocks
+  bool drain_each = false;         // an agent that runs drains after each commit
+  bool scrub = true;               // rows are compared with their versions
+  bool keep_losers = false;        // unique_losers = "keep"
+  bool trim_beyond = false;        // retention takes messages that some node has not seen
+
+  static Profile draw(Random& random);
+  std::string print() const;
+};
+
+// Without what this build of the engine does not do yet.
+Profile sensible(Profile profile);
+
+}  // namespace marmot::sim

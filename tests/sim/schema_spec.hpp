@@ -1,0 +1,46 @@
+// Random schemas, and what the checkers must know of them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tests/sim/random.hpp"
+#include "tests/sim/rows.hpp"
+
+namespace marmot::sim {
+
+struct UniqueTerm {
+  std::string column;
+  Collation collation = Collation::binary;
+  bool lower = false;  // an index on lower(column)
+};
+
+struct UniqueSpec {
+  std::string name;
+  std::vector<UniqueTerm> terms;
+  std::string where_not_null;  // a partial index: of rows in which this column is not NULL
+};
+
+struct TableSpec {
+  TableKey id;
+  enum class Kind : uint8_t { plain, pair_a, pair_b, docs, audit, parent, child } kind = Kind::plain;
+  std::string definition;              // what stands between the parentheses, and behind them
+  std::vector<std::string> around;     // its indexes and triggers
+  bool tagged = false;                 // has a `tag`: rows may have no key
+  bool nullable_key = false;
+  std::vector<std::string> values;     // columns that the workload writes, besides key, tag and tx
+  std::vector<UniqueSpec> unique;
+  const std::string& name() const { return id.table; }
+};
+
+struct SchemaSpec {
+  std::vector<std::string> sql;
+  std::vector<TableSpec> tables;
+  bool fts = false;
+
+  std::vector<TableKey> keys() const;
+};
+
+SchemaSpec random_schema(Random& random, bool unique_indexes);
+
+}  // namespace marmot::sim

@@ -1,0 +1,39 @@
+// What applications say: random statements against a random schema. Every write stamps its rows with the transaction's
+// number (`tx`), every row without a key gets a `tag` of its own: so the checkers know them again.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tests/sim/random.hpp"
+#include "tests/sim/schema_spec.hpp"
+
+namespace marmot::sim {
+
+class Workload {
+ public:
+  Workload(const SchemaSpec& schema, uint64_t seed) : schema_(schema), random_(seed) {}
+
+  // The statements of one transaction, without BEGIN and COMMIT.
+  // `pairs`: per mille of transactions that write to pair_a and pair_b too, always to both.
+  std::vector<std::string> transaction(uint64_t pairs);
+  // A table rebuilt as Django, Rails and Alembic do it, with rows changed on the way where no trigger sees it. Empty: there
+  // is no table for that.
+  std::vector<std::string> rebuild();
+
+ private:
+  std::string statement(const TableSpec& table, const std::string& tx);
+  std::string insert(const TableSpec& table, const std::string& tx);
+  std::string update(const TableSpec& table, const std::string& tx);
+  std::string where(const TableSpec& table);
+  std::string key_value(const TableSpec& table, const std::string& column);
+  std::string value(const TableSpec& table, const std::string& column);
+  const char* on_conflict(const TableSpec& table);
+
+  const SchemaSpec& schema_;
+  Random random_;
+  int64_t tx_ = 0, tag_ = 0;
+};
+
+}  // namespace marmot::sim

@@ -1,0 +1,296 @@
+#include "tests/sim/world.hpp"
+
+#include <algorithm>
+
+#include "tests/sim/agent.hpp"
+#include "tests/sim/app.hpp"
+
+namespace marmot::sim {
+
+namespace {
+constexpr WallMs kEpoch = 1'700'000'000'000;
+constexpr int64_t kTimeout = 500;          // of a request
+constexpr int64_t kSettleWithin = 180'000; // after the faults have stopped
+constexpr int64_t kLongest = 600'000;      // of a run's first part
+}  // namespace
+
+World::World(uint64_t seed, const Profile& chosen, bool print)
+    : profile(chosen), random(mix64(seed)), schema([&] {
+        Random of_schema(mix64(seed ^ 0x5c4e3a));
+        return random_schema(of_schema, chosen.unique);
+      }()),
+      workload(schema, mix64(seed ^ 0x77)), ledger(schema) {
+  trace_.print = ledger.print = print;
+}
+
+World::~World() {
+  for (auto& [id, node] : nodes) {
+    const Enter scope(disks, id, Process::agent);
+    node.agent.reset();
+    node.app.reset();
+  }
+  checkers_.clear();
+}
+
+WallMs World::wall(const Node& node) const {
+  const WallMs exact = kEpoch + now_ + node.clock_offset + now_ * profile.drift_ppm * node.id / 1'000'000;
+  return exact - exact % profile.clock_grain_ms;
+}
+
+void World::after(int64_t ms, std::function<void()> then) { queue_.emplace(std::make_pair(now_ + ms, ++number_), std::move(then)); }
+
+void World::fail(int node, const std::string& text) {
+  if (!failure_.empty()) return;
+  failure_ = (node == 0 ? "" : "n" + std::to_string(node) + ": ") + text;
+  say(node, "FAILED: " + text);
+}
+
+// -- the network ------------------------------------------------------------------------------------------------------
+
+void World::request(Node& node, std::function<void()> at_server, std::function<void(bool)> reply) {
+  const int64_t there = random.between(0, profile.delay_ms), back = random.between(0, profile.delay_ms);
+  const bool lost = !calm_ && random.per_mille(profile.lost_acks);
+  const bool leaves = !node.link.out_blocked && node.link.connected;
+  after(there, [this, &node, leaves, lost, back, at_server = std::move(at_server), reply = std::move(reply)] {
+    const bool arrives = leaves && !node.link.out_blocked && server_up;
+    if (arrives) at_server();
+    const bool answered = arrives && !lost && !node.link.in_blocked;
+    after(answered ? back : kTimeout, [answered, reply, &node] { reply(answered && !node.link.in_blocked); });
+  });
+}
+
+void World::disconnect_all() {
+  for (auto& [id, node] : nodes) {
+    node.agent->on_disconnected();
+    node.agent->on_connected();
+  }
+}
+
+// -- processes --------------------------------------------------------------------------------------------------------
+
+// It struck in the middle of something, or it did not, and strikes now, between two pieces of work.
+void World::processes_stopped(Node& node) {
+  Machine& machine = disks.of(node.id);
+  const bool all = machine.faults.stop_all;
+  machine.faults.stop_all = false;
+  machine.stopped = false;
+  if (all) return power_cut(node);
+  const int64_t away_for = random.between(5, 800);
+  if (machine.faults.stops == Process::app) {
+    say(node.id, "app dies");
+    count("app dies");
+    return node.app->kill();
+  }
+  count("agent dies");
+  node.agent->kill();
+  after(away_for, [&node] { node.agent->start(); });
+}
+
+void World::power_cut(Node& node) {
+  say(node.id, "power cut");
+  count("power cut");
+  file_lost_ = true;
+  node.app->kill();
+  node.agent->kill();
+  checkers_.erase(node.id);
+  disks.of(node.id).kill(Process::agent);  // it may have been struck while it was away
+  disks.of(node.id).power_cut();
+  if (random.per_mille(500)) {
+    node.high_water = node.high_water_synced;
+    node.high_water_since = -1;
+  }
+  recover(node);
+  const int64_t away_for = random.between(20, 1500);
+  after(away_for, [&node] { node.agent->start(); });
+}
+
+sqlite::Database* World::checker(Node& node) {
+  auto& open = checkers_[node.id];
+  const Enter scope(disks, node.id, Process::checker);
+  if (!open) {
+    auto db = sqlite::Database::open(node.path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX);
+    if (!db) return nullptr;
+    open = std::make_unique<sqlite::Database>(std::move(*db));
+  }
+  return open.get();
+}
+
+void World::recover(Node& node) {
+  sqlite::Database* const db = checker(node);
+  const Enter scope(disks, node.id, Process::checker);
+  const auto counted = db != nullptr ? db->query_integer("SELECT n FROM sim_commit") : Result<int64_t>(make_error(Errc::not_found, "no file"));
+  if (!counted && counted.error().code != Errc::schema && counted.error().code != Errc::not_found) {
+    fail(node.id, "after a power cut: " + counted.error().message);
+  }
+  ledger.recovered(node.id, counted ? *counted : 0);
+  const auto bare = db != nullptr ? db->query_integer("SELECT count(*) = 0 OR min(baseline) = 0 FROM __marmot_table") : Result<int64_t>(1);
+  node.prepared = bare && *bare == 0;
+}
+
+void World::check_whole(Node& node) {
+  if (!pairs_whole() || node.merged || node.merging || failed()) return;
+  sqlite::Database* const db = checker(node);
+  if (db == nullptr) return;
+  const Enter scope(disks, node.id, Process::checker);
+  const auto broken = db->query_integer(
+      "SELECT (SELECT count(*) FROM (SELECT p, tx FROM pair_a EXCEPT SELECT p, tx FROM pair_b)) +"
+      " (SELECT count(*) FROM (SELECT p, tx FROM pair_b EXCEPT SELECT p, tx FROM pair_a))");
+  if (broken && *broken != 0) fail(node.id, "a transaction is there in part: pair_a and pair_b differ at a commit that every reader sees");
+}
+
+// -- the run ----------------------------------------------------------------------------------------------------------
+
+const KeptSnapshot* World::choose_snapshot(uint64_t stream_id) const {
+  for (auto kept = snapshots.rbegin(); kept != snapshots.rend(); ++kept) {
+    if (kept->info.seq > stream.last() || kept->info.seq + 1 < stream.first()) continue;
+    const Stored* const at = stream.get(kept->info.seq);
+    if (at != nullptr ? at->msg_id != kept->info.msg_id : kept->created != stream.created()) continue;
+    if (stream_id == 0 || kept->info.stream_id == stream_id) return &*kept;
+  }
+  return nullptr;
+}
+
+void World::add_node(int id, Begin begin) {
+  const bool with_schema = begin == Begin::with_schema;
+  Node& node = nodes[id];
+  node.id = id;
+  node.path = "n" + std::to_string(id) + "/app.db";
+  Machine& machine = disks.add(id, random.next());
+  machine.now_ms = [this, &node] { return wall(node); };
+  node.agent = std::make_unique<Agent>(*this, node);
+  node.app = std::make_unique<App>(*this, node);
+  const int64_t first = random.between(0, 300);
+  after(first, [&node] { node.agent->start(); });
+  if (begin == Begin::missing) return;
+  sqlite::Database* const db = [&] {
+    const Enter scope(disks, id, Process::app);
+    // Made by the application, before any fault.
+    auto made = sqlite::Database::open(node.path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX);
+    if (made && made->exec("PRAGMA journal_mode = WAL; CREATE TABLE sim_commit(n INT); INSERT INTO sim_commit VALUES(0)") && with_schema) {
+      for (const std::string& sql : schema.sql) {
+        if (Status done = made->exec(sql); !done) fail(id, sql + ": " + done.error().message);
+      }
+    }
+    return checker(node);
+  }();
+  if (db == nullptr) return fail(id, "no file");
+  if (with_schema) {
+    // Rows from before any agent ran.
+    const uint64_t transactions = random.below(8);
+    for (uint64_t i = 0; i < transactions && node.app->open(); ++i) {
+      const Enter scope(disks, id, Process::app);
+      const auto statements = workload.transaction(0);
+      node.app->transaction(statements, false);
+    }
+    node.app->start();
+  }
+}
+
+void World::start() {
+  const bool all_found = random.per_mille(300);
+  for (int id = 1; id <= profile.nodes; ++id) {
+    const bool with_schema = id == 1 || random.per_mille(300);
+    add_node(id, with_schema ? Begin::with_schema : Begin::empty);
+    nodes[id].agent->may_found = id == 1 || all_found;
+  }
+  last_node_ = profile.nodes;
+  schedule_faults();
+  // Applications of machines that began with an empty file start once the tables have come.
+  every(50, [this] {
+    for (auto& [id, node] : nodes) {
+      if (node.app->started() || !node.agent->alive() || !node.agent->member()) continue;
+      sqlite::Database* const db = checker(node);
+      const Enter scope(disks, id, Process::checker);
+      if (db == nullptr || !read_rows(*db, schema.keys())) continue;
+      node.app->start();
+    }
+  });
+}
+
+Outcome World::run() {
+  start();
+  int64_t calm_since = 0;
+  int64_t look = 0;
+  std::string why;
+  while (!failed() && !queue_.empty()) {
+    auto next = queue_.extract(queue_.begin());
+    now_ = next.key().first;
+    next.mapped()();
+    if (!calm_ && (committed >= profile.transactions || now_ > kLongest)) {
+      calm_down();
+      calm_since = now_;
+    }
+    if (!calm_ || now_ < look) continue;
+    look = now_ + 100;
+    if (settled(&why)) break;
+    if (now_ - calm_since > kSettleWithin) fail(0, "not settled " + std::to_string(kSettleWithin / 1000) + " s after the faults stopped: " + why);
+  }
+  if (!failed()) check_end();
+  Outcome out;
+  out.failure = failure_;
+  out.digest = trace_.digest();
+  out.events = trace_.events();
+  out.last.assign(trace_.last().begin(), trace_.last().end());
+  out.profile = profile.print();
+  out.commits = ledger.size();
+  out.messages = stream.last();
+  out.counts = counts_;
+  return out;
+}
+
+void World::calm_down() {
+  calm_ = true;
+  server_up = true;
+  say(0, "the faults stop");
+  for (auto& [id, node] : nodes) {
+    node.away = false;
+    node.link = {};
+    node.clock_offset = 0;
+    disks.of(id).faults = {};
+    node.app->stop();
+    node.agent->on_connected();
+    node.agent->start();
+    node.agent->scrub_again();
+  }
+}
+
+bool World::settled(std::string* why) {
+  for (auto& [id, node] : nodes) {
+    if (!node.app->idle()) {
+      *why = "n" + std::to_string(id) + ": its application has a transaction open";
+      return false;
+    }
+    if (!node.agent->settled(why)) return false;
+  }
+  return true;
+}
+
+void World::check_end() {
+  std::map<int, Rows> rows;
+  std::set<Place> conflicts;
+  for (auto& [id, node] : nodes) {
+    if (std::string wrong = node.agent->trouble(); !wrong.empty()) return fail(id, wrong);
+    check_whole(node);
+    recover(node);
+    sqlite::Database* const db = checker(node);
+    const Enter scope(disks, id, Process::checker);
+    auto read = read_rows(*db, schema.keys());
+    if (!read) return fail(id, read.error().message);
+    rows[id] = std::move(*read);
+    auto listed = db->prepare("SELECT tbl, key FROM __marmot_conflict");
+    for (auto more = listed ? listed->step() : Result<bool>(false); more && *more; more = listed->step()) {
+      conflicts.insert(Place{std::string(listed->text(0)), std::string(listed->blob(1))});
+    }
+    if (std::string wrong = check_file(*db, schema.fts); !wrong.empty()) return fail(id, wrong);
+  }
+  for (const auto& [name, check] : std::map<std::string, std::function<std::string()>>{
+           {"identical", [&] { return check_identical(rows); }},
+           {"invented", [&] { return check_nothing_invented(ledger, rows.begin()->second); }},
+           {"lost", [&] { return stream_lost_ && file_lost_ ? std::string() : check_nothing_lost(ledger, rows.begin()->second, conflicts); }},
+           {"winners", [&] { return stream_lost_ && file_lost_ ? std::string() : check_winners(ledger, schema, rows.begin()->second); }}}) {
+    if (std::string wrong = check(); !wrong.empty()) return fail(0, name + ": " + wrong);
+  }
+  say(0, "settled: " + std::to_string(rows.begin()->second.size()) + " rows on " + std::to_string(rows.size()) + " nodes");
+}
+
+}  // namespace marmot::sim

@@ -1,0 +1,157 @@
+// One simulated cluster: machines with a file, an application and an agent each, a network, a stream, and time. Everything
+// happens in one queue of events, in the order of (time, number); every choice comes from the seed.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/mutation.hpp"
+#include "common/replica/snapshot.hpp"
+#include "tests/sim/disk.hpp"
+#include "tests/sim/ledger.hpp"
+#include "tests/sim/profile.hpp"
+#include "tests/sim/random.hpp"
+#include "tests/sim/schema_spec.hpp"
+#include "tests/sim/stream.hpp"
+#include "tests/sim/trace.hpp"
+#include "tests/sim/workload.hpp"
+
+namespace marmot::sim {
+
+class Agent;
+class App;
+
+// A machine's way to the server.
+struct Link {
+  bool out_blocked = false, in_blocked = false;
+  bool connected = true;  // what the agent's client believes
+};
+
+struct Node {
+  int id = 0;
+  std::string path;               // "n1/app.db"
+  Link link;
+  int64_t clock_offset = 0;       // of the wall clock, milliseconds
+  uint64_t high_water = 0, high_water_synced = 0;  // data_dir's clock value
+  int64_t high_water_since = -1;  // unsynced since
+  uint64_t former_incarnation = 0;
+  bool prepared = false;          // every row has a version: what stood there before is not the ledger's business
+  bool merging = false;           // a snapshot, slice by slice
+  bool merged = false;            // it joined with rows of its own, one by one: its former transactions may come in part
+  bool away = false;              // its agent is not to be started
+  std::string backup;             // path of an old copy; empty: none
+  std::unique_ptr<Agent> agent;
+  std::unique_ptr<App> app;
+  StreamSeq told_position = 0;    // what the others know of it
+  int64_t told_at = -1;
+  int64_t next_tag = 0;
+};
+
+struct Outcome {
+  std::string failure;            // empty: all promises held
+  uint64_t digest = 0, events = 0;
+  std::vector<std::string> last;  // the last events
+  std::string profile;
+  size_t commits = 0, messages = 0;
+  std::map<std::string, uint64_t> counts;  // how often what happened, for the one who tunes the profiles
+};
+
+// An object of the snapshot store.
+struct KeptSnapshot {
+  replica::SnapshotInfo info;
+  uint64_t created = 0;  // of the stream it was taken from
+  std::string bytes;
+};
+
+class World {
+ public:
+  World(uint64_t seed, const Profile& profile, bool print);
+  ~World();
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  Outcome run();
+
+  // -- for agents and applications
+  int64_t now() const { return now_; }
+  WallMs wall(const Node& node) const;
+  void after(int64_t ms, std::function<void()> then);
+  void say(int node, const std::string& text) { trace_.event(now_, node, text); }
+  void fail(int node, const std::string& text);
+  bool failed() const { return !failure_.empty(); }
+  bool calm() const { return calm_; }  // no faults any more
+  void count(const char* what) { ++counts_[what]; }
+  // `at_server` runs there if the request arrives, `reply(true)` if the answer comes back in time.
+  void request(Node& node, std::function<void()> at_server, std::function<void(bool)> reply);
+  void processes_stopped(Node& node);  // DiskFaults::stop_after struck
+  // What a file counts as its commits, told to the ledger. After anything that may have taken some back.
+  void recover(Node& node);
+  sqlite::Database* checker(Node& node);  // a connection that no fault touches; nullptr: there is no file
+  // A commit that any reader could see: whole transactions only.
+  void check_whole(Node& node);
+  bool pairs_whole() const { return profile.atomic_rows == 0; }
+
+  const Profile profile;
+  Random random;
+  Disks disks;
+  SchemaSpec schema;
+  Workload workload;
+  Ledger ledger;
+  Stream stream;
+  std::vector<KeptSnapshot> snapshots;  // oldest first
+  // The newest one from which the stream goes on; `stream_id` 0: not known. nullptr: there is none.
+  const KeptSnapshot* choose_snapshot(uint64_t stream_id) const;
+  bool server_up = true;
+  std::map<int, Node> nodes;
+  int committed = 0;
+  uint64_t next_node_id = 100;
+  bool history_at_risk = false;  // the stream and a file lost something in one run: what both held is gone
+
+ private:
+  friend class Scenario;
+  void start();
+  enum class Begin : uint8_t { with_schema, empty, missing };
+  void add_node(int id, Begin begin);
+  void announce_floor();
+  void power_cut(Node& node);
+  void schedule_faults();
+  void every(int64_t mean_ms, std::function<void()> then);
+  void partition();
+  void leader_loss();
+  void clock_jump();
+  void restore();
+  void stream_tail();
+  void stream_new();
+  void trim();
+  void away();
+  void disconnect_all();
+  void calm_down();
+  bool settled(std::string* why);
+  void check_end();
+  Node& any_node();
+
+  Trace trace_;
+  int64_t now_ = 0;
+  uint64_t number_ = 0;
+  std::map<std::pair<int64_t, uint64_t>, std::function<void()>> queue_;
+  std::string failure_;
+  bool calm_ = false;
+  bool stream_lost_ = false, file_lost_ = false;
+  std::map<int, std::unique_ptr<sqlite::Database>> checkers_;
+  std::map<std::string, uint64_t> counts_;
+  int last_node_ = 0;
+};
+
+// checks.cpp: what must hold once the cluster has settled. Each returns what is wrong; empty: nothing.
+std::string check_identical(const std::map<int, Rows>& rows);
+std::string check_winners(const Ledger& ledger, const SchemaSpec& schema, const Rows& rows);
+std::string check_nothing_lost(const Ledger& ledger, const Rows& rows, const std::set<Place>& conflicts);
+std::string check_nothing_invented(const Ledger& ledger, const Rows& rows);
+std::string check_file(sqlite::Database& db, bool fts);
+
+}  // namespace marmot::sim
