@@ -2,12 +2,13 @@
 //
 //   [ more, base,
 //     [ hlc, node, incarnation, ... ],                            versions, three numbers each
-//     [ [hlc, node, incarnation, name, column*]* ],               tables
+//     [ [hlc, node, incarnation, name, key*, column*]* ],         tables
 //     rows,                                                       how many
 //     [ table, version, op, key, value*, table, version, ... ] ]  cells: rows one after another
 //
 // The cells are one flat array so that a row costs no header and the parser no stack. A row has one value a column of its
-// table, or none when op is remove. Values: integer -> int, real -> float64, text -> str, blob and key -> bin, NULL -> nil.
+// table, or none when op is remove. A table's key is a number a column: its index, nullable (1 bit), affinity (2 bits),
+// collation (2 bits). Values: integer -> int, real -> float64, text -> str, blob and key -> bin, NULL -> nil.
 #include <algorithm>
 #include <cassert>
 
@@ -56,7 +57,7 @@ class UnitVisitor : public RefusingVisitor {
       return set_version_field(unit_.versions.back(), field, value);
     }
     if (section_ == kTables && depth_ == 3) {
-      return field_ < 3 && set_version_field(unit_.tables.back().id, field_++, value);
+      return field_ < 3 ? set_version_field(unit_.tables.back().id, field_++, value) : add_key_column(unit_.tables.back(), value);
     }
     if (section_ == kBase) {
       unit_.base = value;
@@ -103,7 +104,8 @@ class UnitVisitor : public RefusingVisitor {
   }
 
   bool end_array() {
-    if (--depth_ != 1) return true;
+    if (--depth_ == 2) return whole_table(unit_.tables.back());
+    if (depth_ != 1) return true;
     if (in_cells_ && (cell_ != 0 || unit_.rows.size() != rows_)) return false;
     in_cells_ = false;
     return next(section_);
@@ -136,6 +138,17 @@ class UnitVisitor : public RefusingVisitor {
         return true;
       default: return false;
     }
+  }
+
+  bool add_key_column(UnitTable& table, uint64_t value) const {
+    if (field_ != 4 || !table.columns.empty() || value > UINT32_MAX || (value & 3) > static_cast<uint64_t>(Collation::rtrim)) return false;
+    table.key.push_back(UnitKeyColumn{static_cast<uint32_t>(value >> 5), static_cast<Collation>(value & 3),
+                                      static_cast<Affinity>(value >> 2 & 3), (value >> 4 & 1) != 0});
+    return true;
+  }
+
+  static bool whole_table(const UnitTable& table) {
+    return std::all_of(table.key.begin(), table.key.end(), [&](const UnitKeyColumn& part) { return part.column < table.columns.size(); });
   }
 
   bool begin_row(uint64_t table) {
@@ -202,9 +215,13 @@ UnitWriter& UnitWriter::operator=(UnitWriter&&) noexcept = default;
 uint32_t UnitWriter::add_table(UnitTable table) {
   State& state = *state_;
   const auto columns = static_cast<uint32_t>(table.columns.size());
-  state.pack_tables.pack_array(4 + columns);
+  state.pack_tables.pack_array(4 + static_cast<uint32_t>(table.key.size()) + columns);
   pack_version(state.pack_tables, table.id);
   pack_text(state.pack_tables, table.name);
+  for (const UnitKeyColumn& part : table.key) {
+    state.pack_tables.pack_uint64(uint64_t{part.column} << 5 | uint64_t{part.nullable} << 4 | static_cast<uint64_t>(part.affinity) << 2 |
+                                  static_cast<uint64_t>(part.collation));
+  }
   for (const std::string& column : table.columns) pack_text(state.pack_tables, column);
   state.columns.push_back(columns);
   return static_cast<uint32_t>(state.columns.size() - 1);

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/core/key.hpp"
 #include "common/core/value.hpp"
 #include "common/core/version.hpp"
 
@@ -13,11 +14,21 @@ namespace marmot {
 
 enum class Op : uint8_t { insert = 1, update = 2, remove = 3 };
 
+// One column of a table's key, and what makes its bytes (core/key.hpp) of the column's value.
+struct UnitKeyColumn {
+  uint32_t column = 0;    // index into UnitTable::columns
+  Collation collation = Collation::binary;
+  Affinity affinity = Affinity::blob;
+  bool nullable = false;  // a row with NULL in it is known by its rowid
+  auto operator<=>(const UnitKeyColumn&) const = default;
+};
+
 // A table as the sender knew it. Columns are the stored ones (no generated columns), in the sender's order.
 struct UnitTable {
   Version id;  // permanent table id: the version that created it
   std::string name;
   std::vector<std::string> columns;
+  std::vector<UnitKeyColumn> key;  // what the keys of its rows are made of; empty: none is declared
 };
 
 struct UnitRow {

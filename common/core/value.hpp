@@ -11,6 +11,9 @@ namespace marmot {
 // Numbered as sqlite3.h numbers its fundamental datatypes.
 enum class ValueType : uint8_t { integer = 1, real = 2, text = 3, blob = 4, null = 5 };
 
+// What SQLite makes of a value that is stored in a column (datatype3.html, "Type Affinity"). INTEGER and NUMERIC do the same.
+enum class Affinity : uint8_t { blob, text, number, real };
+
 // Borrows its bytes. Text is whatever bytes SQLite holds: it may be invalid UTF-8 and may contain NUL.
 struct ValueView {
   ValueType type = ValueType::null;

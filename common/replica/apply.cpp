@@ -63,11 +63,9 @@ Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, Str
     }
     if (table->running()) {
       const std::vector<int> map = table->map_columns(wanted.columns);
-      std::deque<std::string> keys;
-      const std::vector<UnitRow> rows = present_keys(unit, by_table[i], *table, map, keys);
-      std::vector<const UnitRow*> present;
-      for (const UnitRow& row : rows) present.push_back(&row);
-      if (auto done = apply_rows(unit, present, *table, map, seq, result); !done) {
+      Rekeyed made;
+      TRY(present_keys(unit, wanted, map, *table, by_table[i], made));
+      if (auto done = apply_rows(unit, by_table[i], *table, map, seq, result); !done) {
         if (!stops_table(done.error()) || !db.in_transaction()) return done;
         TRY(stop(*table, done.error().message + "; resolve it in this file, the table then resumes by itself"));
       }

@@ -50,8 +50,7 @@ class TableApply {
     for (size_t i = 0; i < map_.size(); ++i) {
       const int column = map_[i];
       const ValueView value = table_.value_for(i, column < 0 ? nullptr : &unit_.values[row.first_value + static_cast<size_t>(column)]);
-      const Affinity affinity = table_.info.columns[static_cast<size_t>(table_.stored()[i])].affinity;
-      out.push_back(Coercer::may_change(affinity, value) ? impl_.coercer.stored(affinity, value, coerced_) : value);
+      out.push_back(impl_.coercer.stored_if_changed(table_.info.columns[static_cast<size_t>(table_.stored()[i])].affinity, value, coerced_));
     }
   }
 

@@ -21,9 +21,6 @@ enum class KeyKind : uint8_t {
   rowid,        // none declared: (origin node, rowid there)
 };
 
-// What SQLite makes of a value that is stored in a column. INTEGER and NUMERIC do the same.
-enum class Affinity : uint8_t { blob, text, number, real };
-
 struct Column {
   std::string name;
   std::string id;               // what it is called in messages: the name it was created with, folded, unless that was taken

@@ -15,6 +15,11 @@ class Coercer {
   // Would storing it make another value of it? Cheap, and right more often than needed.
   static bool may_change(Affinity affinity, const ValueView& value);
 
+  // As stored(), and `value` itself where that says so.
+  ValueView stored_if_changed(Affinity affinity, const ValueView& value, std::deque<std::string>& storage) {
+    return may_change(affinity, value) ? stored(affinity, value, storage) : value;
+  }
+
   // Asks SQLite itself, in a database of its own. The bytes live in `storage`. An unchanged value where that fails.
   ValueView stored(Affinity affinity, const ValueView& value, std::deque<std::string>& storage);
 

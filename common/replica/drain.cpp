@@ -42,7 +42,7 @@ Status UnitStream::row(Table& table, const Version& version, Op op, std::string_
   }
   auto known = tables_.find(table.id);
   if (known == tables_.end()) {
-    const uint32_t index = writer_->add_table(UnitTable{table.permanent_id.value_or(Version{}), table.info.name, table.stored_ids()});
+    const uint32_t index = writer_->add_table(table.unit_table());
     known = tables_.emplace(table.id, index).first;
   }
   writer_->row(known->second, writer_->add_version(version), op, key);

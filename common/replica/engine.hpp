@@ -207,9 +207,15 @@ struct Replica::Impl {
   // schema_rows.cpp: what a changed schema means for versions.
   Status compare_rows(const Rebuilt& before, TouchedKeys& touched);
   Status match_keyless_rows(Table& table, const std::function<std::optional<uint64_t>(const std::vector<ValueView>&)>& former);
-  // Rows sent under another key of the table than it has now: under their present one.
-  std::vector<UnitRow> present_keys(const Unit& unit, const std::vector<const UnitRow*>& rows, const Table& table,
-                                    const std::vector<int>& map, std::deque<std::string>& keys) const;
+  // Rows that were sent under another key than their table has now: under their present one. Deletes whose row cannot be
+  // told go, with a line in the log.
+  struct Rekeyed {
+    std::deque<UnitRow> rows;
+    std::deque<std::string> bytes;
+  };
+  Status present_keys(const Unit& unit, const UnitTable& sent, const std::vector<int>& map, Table& table,
+                      std::vector<const UnitRow*>& rows, Rekeyed& made);
+  void untold(const UnitTable& sent, const UnitRow& row, std::string_view why) const;
   Status rekey(const TableInfo& before, Table& table, TouchedKeys* touched);
   static std::string key_shape(const TableInfo& info);      // how the key is made; columns by id
   Status set_hash(Table& table, std::string_view key, uint64_t from, uint64_t to);

@@ -50,7 +50,7 @@ Status Replica::Impl::merge_tables() {
     if (!info && info.error().code == Errc::not_found) continue;  // dropped
     TRY(info);
     name_columns(*info, there.column_ids);
-    const Target target = target_of(UnitTable{there.permanent_id.value_or(Version{}), there.name, {}});
+    const Target target = target_of(UnitTable{there.permanent_id.value_or(Version{}), there.name, {}, {}});
     if (target.to == Target::To::nowhere || target.to == Target::To::dropped) continue;
     Table* const here = target.table;
     if (here == nullptr) return make_error(Errc::schema, "table " + there.name + " of the snapshot could not be made here");
@@ -71,7 +71,7 @@ Result<bool> Replica::Impl::merge_rows(MergePair& pair, std::string& after, int6
   Table& here = *table_by_id(pair.here);
   Batch batch;
   Unit& unit = batch.unit;
-  unit.tables.push_back(UnitTable{here.permanent_id.value_or(Version{}), here.info.name, pair.there->stored_ids()});
+  unit.tables.push_back(pair.there->unit_table());
   std::vector<ValueView> values;
   std::string storage;
   TRY_ASSIGN(Statement* const select, merge.store.statement(sql::kVersionsAfter));
@@ -104,6 +104,8 @@ Result<bool> Replica::Impl::merge_rows(MergePair& pair, std::string& after, int6
   std::vector<const UnitRow*> rows;
   for (const UnitRow& row : unit.rows) rows.push_back(&row);
   ApplyResult ignored;
+  Rekeyed made;
+  TRY(present_keys(unit, unit.tables[0], pair.map, here, rows, made));
   if (!rows.empty()) TRY_IN("merge " + here.info.name, apply_rows(unit, rows, here, pair.map, merge.info.seq, ignored));
   return read < kBatchRows;
 }
@@ -120,13 +122,15 @@ Result<bool> Replica::Impl::merge_absent(MergePair& pair, std::string& after, in
     if (!more) break;
     keys.emplace_back(select->blob(0));
   }
+  // Under another key nothing can be looked up there. Nothing is taken for deleted then.
+  const bool comparable = here.same_key(pair.there->unit_table());
   for (const std::string& key : keys) {
     TRY_ASSIGN(const auto there, merge.store.find(pair.there->id, key));
     if (there) continue;
     TRY_ASSIGN(const auto found, store.find(here.id, key));
     const bool never_sent = found->origin_id == 0 || is_inserted(found->state) || (!found->live() && !found->seq);
     if (never_sent) continue;
-    if (found->version.hlc >= merge.floor.hlc) {
+    if (!comparable || found->version.hlc >= merge.floor.hlc) {
       if (found->seq) TRY(store.unmark(here.id, key));  // sent again
     } else {
       TRY(forget_row(here, key, *found));

@@ -62,12 +62,63 @@ class FormerHash {
   bool lost_ = false;
 };
 
+// The key that rows of a table had before it was given another one, as the columns that made it would have it now: told from
+// a row's values, and from the old key's own bytes.
+class FormerKey {
+ public:
+  // `columns`: the stored ones of then, by id.
+  FormerKey(const std::vector<std::string>& columns, const std::vector<UnitKeyColumn>& key, const Table& table) {
+    const std::vector<std::string> ids = table.stored_ids();
+    for (const UnitKeyColumn& part : key) {
+      const auto at = std::find(ids.begin(), ids.end(), columns[part.column]);
+      if (at == ids.end()) return;
+      const auto place = static_cast<size_t>(at - ids.begin());
+      parts_.push_back({place, part.collation, table.info.columns[static_cast<size_t>(table.stored()[place])].affinity});
+    }
+    told_ = !key.empty();
+  }
+
+  // All of its columns are still there.
+  bool told() const { return told_; }
+
+  // nullopt: such a row was known by its rowid.
+  std::optional<std::string> of_row(const std::vector<ValueView>& values) const {
+    std::string key;
+    for (const Part& part : parts_) {
+      if (values[part.place].type == ValueType::null) return std::nullopt;
+      append_key_part(key, values[part.place], part.collation);
+    }
+    return key;
+  }
+
+  std::optional<std::string> of_key(std::string_view bytes, Coercer& coercer) const {
+    const auto decoded = decode_key(bytes);
+    if (!decoded || decoded->is_rowid || decoded->parts.size() != parts_.size()) return std::nullopt;
+    std::string key;
+    std::deque<std::string> storage;
+    for (size_t i = 0; i < parts_.size(); ++i) {
+      append_key_part(key, coercer.stored_if_changed(parts_[i].affinity, decoded->parts[i], storage), parts_[i].collation);
+    }
+    return key;
+  }
+
+ private:
+  struct Part {
+    size_t place = 0;  // among the stored values
+    Collation collation = Collation::binary;
+    Affinity affinity = Affinity::blob;
+  };
+  std::vector<Part> parts_;
+  bool told_ = false;
+};
+
 }  // namespace
 
 std::string Replica::Impl::key_shape(const TableInfo& info) {
   std::string out = std::to_string(static_cast<int>(info.key_kind)) + (info.nullable_key ? "?" : "");
   for (const KeyColumn& part : info.key) {
-    out += ' ' + sqlite::quote_identifier(info.columns[static_cast<size_t>(part.column)].id) + std::to_string(static_cast<int>(part.collation));
+    const Column& column = info.columns[static_cast<size_t>(part.column)];
+    out += ' ' + sqlite::quote_identifier(column.id) + std::to_string(static_cast<int>(part.collation)) + std::to_string(static_cast<int>(column.affinity));
   }
   return out;
 }
@@ -175,13 +226,8 @@ Status Replica::Impl::set_hash(Table& table, std::string_view key, uint64_t from
 // itself, so that nothing needs to be sent. `touched` null: rows without a version come from another node.
 Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* touched) {
   const FormerHash former(before, table);
-  std::vector<std::pair<size_t, Collation>> old_key;  // places among the stored values
-  const std::vector<std::string> ids = table.stored_ids();
-  for (const KeyColumn& part : before.key) {
-    const auto at = std::find(ids.begin(), ids.end(), before.columns[static_cast<size_t>(part.column)].id);
-    if (at != ids.end()) old_key.emplace_back(static_cast<size_t>(at - ids.begin()), part.collation);
-  }
-  const bool told = !before.key.empty() && old_key.size() == before.key.size();
+  const UnitTable was = Table(db, store, self.node, table.id, before).unit_table();
+  const FormerKey former_key(was.columns, was.key, table);
   TRY(clear_shelf(table, "unique", "its table was given another key while it waited on the shelf"));
   std::unordered_map<std::string, Register> kept;
   {
@@ -190,9 +236,9 @@ Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* 
     for (;;) {
       TRY_ASSIGN(const bool more, live.step());
       if (!more) break;
-      std::string key(live.blob(0));
+      const std::string key(live.blob(0));
       TRY_ASSIGN(const auto found, store.find(table.id, key));
-      kept.emplace(std::move(key), *found);
+      if (auto now = former_key.of_key(key, coercer)) kept.emplace(*std::move(now), *found);
     }
   }
   for (const char* of_rows : {"version", "unique", "rowid", "log", "parked"}) {
@@ -201,11 +247,8 @@ Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* 
   const WallMs now = env.now();
   Table::Position position;
   TRY(table.scan(position, INT64_MAX, true, [&](const std::string& key, const std::vector<ValueView>& values) -> Status {
-    std::string old;
-    for (const auto& [at, collation] : old_key) {
-      if (values[at].type != ValueType::null) append_key_part(old, values[at], collation);
-    }
-    const auto known = told ? kept.find(old) : kept.end();
+    const auto old = former_key.told() ? former_key.of_row(values) : std::nullopt;
+    const auto known = old ? kept.find(*old) : kept.end();
     if (known != kept.end() && (touched == nullptr || former.unchanged(values, known->second.hash))) {
       TRY(store.put(table.id, key, false, known->second.version, known->second.seq, table.hash(values), known->second.state));
       return keep_unique(table, key);
@@ -222,28 +265,63 @@ Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* 
   return ok();
 }
 
-std::vector<UnitRow> Replica::Impl::present_keys(const Unit& unit, const std::vector<const UnitRow*>& rows, const Table& table,
-                                                 const std::vector<int>& map, std::deque<std::string>& keys) const {
-  std::vector<UnitRow> out;
+Status Replica::Impl::present_keys(const Unit& unit, const UnitTable& sent, const std::vector<int>& map, Table& table,
+                                   std::vector<const UnitRow*>& rows, Rekeyed& made) {
+  if (table.same_key(sent)) return ok();
+  const FormerKey former(sent.columns, sent.key, table);
+  struct Removed {
+    const UnitRow* row = nullptr;
+    std::string key;    // the present one of the row here that had it
+    int holders = 0;
+  };
+  std::map<std::string, Removed> removed;  // by the key that it had
+  std::vector<const UnitRow*> out;
+  const auto under = [&](const UnitRow& row, std::string key) {
+    UnitRow& copy = made.rows.emplace_back(row);
+    copy.key = made.bytes.emplace_back(std::move(key));
+    out.push_back(&copy);
+  };
   std::vector<ValueView> values;
   std::string key;
   for (const UnitRow* const row : rows) {
-    if (row->op != Op::remove) {
-      values.clear();
-      for (size_t i = 0; i < map.size(); ++i) {
-        values.push_back(table.value_for(i, map[i] < 0 ? nullptr : &unit.values[row->first_value + static_cast<size_t>(map[i])]));
-      }
-      if (table.key_of_values(values, key) && key != row->key) {
-        out.push_back(*row);
-        out.back().key = keys.emplace_back(key);
-        continue;
-      }
-    } else if (!table.takes_key(row->key)) {
-      continue;  // which row that was cannot be told any more
+    if (row->op == Op::remove) {
+      auto old = former.told() ? former.of_key(row->key, coercer) : std::nullopt;
+      if (old) removed[*std::move(old)].row = row;
+      else if (table.takes_key(row->key)) out.push_back(row);  // of a row known by its rowid
+      else untold(sent, *row, "its columns are gone");
+      continue;
     }
-    out.push_back(*row);
+    values.clear();
+    for (size_t i = 0; i < map.size(); ++i) {
+      const ValueView value = table.value_for(i, map[i] < 0 ? nullptr : &unit.values[row->first_value + static_cast<size_t>(map[i])]);
+      values.push_back(coercer.stored_if_changed(table.info.columns[static_cast<size_t>(table.stored()[i])].affinity, value, made.bytes));
+    }
+    if (table.key_of_values(values, key)) under(*row, key);
+    else out.push_back(row);
   }
-  return out;
+  if (!removed.empty()) {
+    Table::Position position;
+    TRY(table.scan(position, INT64_MAX, true, [&](const std::string& present, const std::vector<ValueView>& here) -> Status {
+      const auto old = former.of_row(here);
+      const auto found = old ? removed.find(*old) : removed.end();
+      if (found == removed.end()) return ok();
+      found->second.key = present;
+      ++found->second.holders;
+      return ok();
+    }));
+  }
+  for (auto& [old, one] : removed) {
+    if (one.holders == 1) under(*one.row, std::move(one.key));
+    else if (one.holders > 1) untold(sent, *one.row, "several rows have what it was");
+  }
+  rows = std::move(out);
+  return ok();
+}
+
+void Replica::Impl::untold(const UnitTable& sent, const UnitRow& row, std::string_view why) const {
+  log(LogLevel::warn, "table " + sent.name + ": the delete of " + describe_key(row.key) +
+                          " was made before the table had another key, and which row that is now cannot be told (" + std::string(why) +
+                          "): if it is still there, delete it again");
 }
 
 // A column went: rows that nobody changed have another hash, and the version they had.
@@ -272,7 +350,7 @@ Status Replica::Impl::rehash_due() {
 Status Replica::Impl::merge_local_table(Table& from, Table& into) {
   Unit unit;
   std::deque<std::string> bytes;
-  unit.tables.push_back(UnitTable{into.permanent_id.value_or(Version{}), into.info.name, from.stored_ids()});
+  unit.tables.push_back(from.unit_table());
   std::vector<std::string> keys;
   {
     TRY_ASSIGN(Statement all, db.prepare("SELECT key FROM __marmot_version WHERE tbl = ?1"));
@@ -305,10 +383,8 @@ Status Replica::Impl::merge_local_table(Table& from, Table& into) {
   std::vector<const UnitRow*> rows;
   for (const UnitRow& row : unit.rows) rows.push_back(&row);
   const std::vector<int> map = into.map_columns(unit.tables[0].columns);
-  std::deque<std::string> present;
-  const std::vector<UnitRow> under_keys = present_keys(unit, rows, into, map, present);
-  rows.clear();
-  for (const UnitRow& row : under_keys) rows.push_back(&row);
+  Rekeyed made;
+  TRY(present_keys(unit, unit.tables[0], map, into, rows, made));
   ApplyResult ignored;
   TRY(apply_rows(unit, rows, into, map, state.position.seq, ignored));
   into.release();

@@ -85,6 +85,28 @@ std::vector<std::string> Table::stored_ids() const {
   return ids;
 }
 
+UnitTable Table::unit_table() const {
+  UnitTable out{permanent_id.value_or(Version{}), info.name, stored_ids(), {}};
+  for (size_t i = 0; i < info.key.size(); ++i) {
+    const Column& column = info.columns[static_cast<size_t>(info.key[i].column)];
+    out.key.push_back(UnitKeyColumn{static_cast<uint32_t>(key_in_stored_[i]), info.key[i].collation, column.affinity, info.nullable_key});
+  }
+  return out;
+}
+
+bool Table::same_key(const UnitTable& sent) const {
+  if (sent.key.size() != info.key.size()) return false;
+  for (size_t i = 0; i < info.key.size(); ++i) {
+    const Column& column = info.columns[static_cast<size_t>(info.key[i].column)];
+    const UnitKeyColumn& part = sent.key[i];
+    if (sent.columns[part.column] != column.id || part.collation != info.key[i].collation || part.affinity != column.affinity ||
+        part.nullable != info.nullable_key) {
+      return false;
+    }
+  }
+  return true;
+}
+
 std::vector<int> Table::map_columns(const std::vector<std::string>& ids) const {
   std::vector<int> map;
   for (const int column : stored_) {

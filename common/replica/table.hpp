@@ -44,6 +44,10 @@ class Table {
   const std::vector<int>& stored() const { return stored_; }
   std::vector<std::string> stored_names() const;
   std::vector<std::string> stored_ids() const;
+  // The table as messages of this node describe it.
+  UnitTable unit_table() const;
+  // Are the keys that came with `sent` made as those of this table are?
+  bool same_key(const UnitTable& sent) const;
   // Where each stored column of ours stands among the columns of a message; -1: it was sent before the column was made.
   std::vector<int> map_columns(const std::vector<std::string>& ids) const;
   // What goes into stored column `at`: what was sent, or what a row has that was written before the column was there.

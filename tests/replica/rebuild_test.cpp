@@ -189,6 +189,34 @@ TEST_CASE("rebuild: another key: rows keep their versions, and both nodes' write
   t.same("SELECT * FROM t ORDER BY id", "2|b@x|20\n3|c@x|30");
 }
 
+TEST_CASE("rebuild: another key: deletes in flight find their rows under it, and no others") {
+  // Found by reading: a late delete of id 2 took the row whose new key was 2, and one of another number of columns was lost.
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, code INTEGER, tenant TEXT, v); INSERT INTO t VALUES(1,2,'x','one'),(2,3,'x','two'),(3,1,'y','three')");
+  migrate(t,
+          "BEGIN; CREATE TABLE n(id INTEGER, code INTEGER PRIMARY KEY, tenant TEXT, v); INSERT INTO n SELECT * FROM t; DROP TABLE t;"
+          "ALTER TABLE n RENAME TO t; COMMIT",
+          "DELETE FROM t WHERE id = 2", "UPDATE t SET v = 'THREE' WHERE id = 3", 0);
+  t.same("SELECT * FROM t ORDER BY id", "1|2|x|one\n3|1|y|THREE");
+  migrate(t,
+          "BEGIN; CREATE TABLE n(id INTEGER, code INTEGER, tenant TEXT, v, PRIMARY KEY(tenant, id)); INSERT INTO n SELECT * FROM t; DROP TABLE t;"
+          "ALTER TABLE n RENAME TO t; COMMIT",
+          "DELETE FROM t WHERE code = 1", "INSERT INTO t VALUES(5,5,'z','five')", 0);
+  t.same("SELECT * FROM t ORDER BY id", "1|2|x|one\n5|5|z|five");
+  same_everywhere(t, "t");
+}
+
+TEST_CASE("rebuild: a key column that changes its type: rows and deletes in flight find their keys") {
+  Three t("CREATE TABLE t(id TEXT PRIMARY KEY, v); INSERT INTO t VALUES('1','one'),('2','two'),('x','ix')");
+  t.b.now += 1000;  // later than the migration, to which every row is a change
+  t.c.now += 1000;
+  migrate(t,
+          "BEGIN; CREATE TABLE n(id INTEGER, v, PRIMARY KEY(id)); INSERT INTO n SELECT * FROM t WHERE id <> 'x'; INSERT INTO n VALUES(24, 'ix'); DROP TABLE t;"
+          "ALTER TABLE n RENAME TO t; COMMIT",
+          "DELETE FROM t WHERE id = '2'", "UPDATE t SET v = 'ONE' WHERE id = '1'; INSERT INTO t VALUES('30','thirty')", 3);
+  t.same("SELECT id, typeof(id), v FROM t ORDER BY 1", "1|integer|ONE\n24|integer|ix\n30|integer|thirty");
+  same_everywhere(t, "t");
+}
+
 TEST_CASE("rebuild: a column that changes its type is converted alike on every node, rows in flight too") {
   Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES(1,'10'),(2,'x')");
   migrate(t,

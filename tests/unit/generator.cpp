@@ -94,6 +94,14 @@ OwnedUnit random_unit(Random& random) {
     table.name = random_bytes(random, 6);
     table.columns.resize(random.below(6));
     for (std::string& column : table.columns) column = random_bytes(random, 5);
+    const size_t keys = table.columns.empty() ? 0 : random.below(3);
+    for (size_t k = 0; k < keys; ++k) {
+      UnitKeyColumn& part = table.key.emplace_back();
+      part.column = static_cast<uint32_t>(random.below(table.columns.size()));
+      part.collation = static_cast<Collation>(random.below(3));
+      part.affinity = static_cast<Affinity>(random.below(4));
+      part.nullable = random.chance(2);
+    }
     unit.tables.push_back(std::move(table));
   }
   const size_t rows = tables == 0 ? 0 : random.below(40);
@@ -124,7 +132,7 @@ bool same_unit(const Unit& a, const Unit& b) {
   for (size_t i = 0; i < a.tables.size(); ++i) {
     const UnitTable& x = a.tables[i];
     const UnitTable& y = b.tables[i];
-    if (x.id != y.id || x.name != y.name || x.columns != y.columns) return false;
+    if (x.id != y.id || x.name != y.name || x.columns != y.columns || x.key != y.key) return false;
   }
   for (size_t i = 0; i < a.rows.size(); ++i) {
     const UnitRow& x = a.rows[i];
@@ -141,6 +149,11 @@ bool same_unit(const Unit& a, const Unit& b) {
 
 bool well_formed(const Unit& unit) {
   size_t values = 0;
+  for (const UnitTable& table : unit.tables) {
+    for (const UnitKeyColumn& part : table.key) {
+      if (part.column >= table.columns.size() || part.collation > Collation::rtrim) return false;
+    }
+  }
   for (const UnitRow& row : unit.rows) {
     if (row.table >= unit.tables.size() || row.version >= unit.versions.size() || row.first_value != values) return false;
     if (row.op != Op::insert && row.op != Op::update && row.op != Op::remove) return false;

@@ -86,6 +86,23 @@ TEST_CASE("golden: a unit of format 1 is read") {
   CHECK(same_value(unit.values[4], ValueView::of_null()));
 }
 
+TEST_CASE("golden: a unit of format 1 that says what its keys are made of is read") {
+  const std::string message = from_hex(
+      "4d4d54010396ce075bcd15cf11223344556677880400c3cfc5648d91002b60e528b52ffd2462b50200c40496c229dd00000003cf018bcfe5"
+      "68010000ce075bcd15cf1122334455667788dd000000019800a575736572733518a26964a46e616d6501dd00000006000002c40602616e6e"
+      "004101a3416e6e0200008982413d0124cd3b65");
+  const auto envelope = codec::open(message);
+  REQUIRE(envelope);
+  const auto decoded = codec::decode_unit(*envelope, envelope->slice);
+  REQUIRE(decoded);
+  REQUIRE(decoded->unit.tables.size() == 1);
+  const UnitTable& table = decoded->unit.tables[0];
+  CHECK(table.columns == std::vector<std::string>{"id", "name"});
+  CHECK(table.key == std::vector<UnitKeyColumn>{{1, Collation::nocase, Affinity::text, true}, {0, Collation::binary, Affinity::number, true}});
+  REQUIRE(decoded->unit.values.size() == 2);
+  CHECK(same_value(decoded->unit.values[1], ValueView::of_text("Ann")));
+}
+
 TEST_CASE("golden: a floor of format 1 is read") {
   const std::string message = from_hex(
       "4d4d54010496ce075bcd15cf11223344556677880300c3cf8d04a83a389876f128b52ffd240b5900009229cf018bcfe56800000040d30ab2");

@@ -262,6 +262,26 @@ TEST_CASE("unit: rows are held against the tables, versions and columns they nam
   CHECK_FALSE(decode_cells(UINT64_MAX, 4, [&](Packer& out, auto&) { row(out, 0, 0, 3); }));
 }
 
+TEST_CASE("unit: a table's key names columns that it has, before them") {
+  const auto with_table = [](auto fill, uint32_t size) {
+    msgpack::sbuffer raw;
+    Packer out(raw);
+    out.pack_array(6).pack_false().pack_uint64(7).pack_array(0);
+    out.pack_array(1).pack_array(size).pack_uint64(1).pack_uint64(1).pack_uint64(1);
+    codec::pack_text(out, "t");
+    fill(out);
+    out.pack_uint64(0).pack_array(0);
+    return decode_raw(codec::view(raw));
+  };
+  const auto whole = with_table([](Packer& out) { out.pack_uint64(1 << 5 | 1 << 4 | 2 << 2 | 1); codec::pack_text(out, "a"); codec::pack_text(out, "b"); }, 7);
+  REQUIRE(whole);
+  CHECK(whole->unit.tables[0].key == std::vector<UnitKeyColumn>{{1, Collation::nocase, Affinity::number, true}});
+  CHECK(whole->unit.tables[0].columns == std::vector<std::string>{"a", "b"});
+  CHECK_FALSE(with_table([](Packer& out) { out.pack_uint64(2 << 5); codec::pack_text(out, "a"); codec::pack_text(out, "b"); }, 7));  // no such column
+  CHECK_FALSE(with_table([](Packer& out) { out.pack_uint64(3); codec::pack_text(out, "a"); }, 6));                                 // no such collation
+  CHECK_FALSE(with_table([](Packer& out) { codec::pack_text(out, "a"); out.pack_uint64(0); }, 6));                                 // behind a column
+}
+
 TEST_CASE("unit: values of types that SQLite has not are corrupt") {
   const auto with_value = [](auto fill) {
     return decode_cells(1, 5, [&](Packer& out, msgpack::sbuffer& raw) {
