@@ -11,20 +11,6 @@ namespace {
 
 constexpr size_t kMaxRaw = size_t{16} << 20;
 
-std::string encode(const Unit& unit) {
-  codec::UnitWriter writer;
-  for (const UnitTable& table : unit.tables) writer.add_table(table);
-  for (const UnitRow& row : unit.rows) {
-    const uint32_t version = writer.add_version(unit.versions[row.version]);
-    writer.row(row.table, version, row.op, row.key);
-    if (row.op == Op::remove) continue;
-    for (size_t i = 0; i < unit.tables[row.table].columns.size(); ++i) writer.value(unit.values[row.first_value + i]);
-  }
-  auto payload = writer.finish(unit.more, unit.base);
-  FUZZ_CHECK(payload);
-  return *std::move(payload);
-}
-
 void check_payload(std::string_view payload) {
   codec::Envelope envelope;
   envelope.number = 3;
@@ -39,7 +25,7 @@ void check_payload(std::string_view payload) {
   for (const UnitRow& row : unit.rows) FUZZ_CHECK(fuzz::lies_in(row.key, bytes));
   for (const ValueView& value : unit.values) FUZZ_CHECK(fuzz::lies_in(value.bytes, bytes));
 
-  const std::string first = encode(unit);
+  const std::string first = test::encode_unit(unit);
   const auto again = codec::decode_unit(envelope, first);
   FUZZ_CHECK(again && again->unit.rows.size() == unit.rows.size() && again->unit.values.size() == unit.values.size());
   for (size_t i = 0; i < unit.rows.size(); ++i) {
@@ -47,7 +33,7 @@ void check_payload(std::string_view payload) {
     FUZZ_CHECK(again->unit.rows[i].key == unit.rows[i].key);
   }
   for (size_t i = 0; i < unit.values.size(); ++i) FUZZ_CHECK(same_value(again->unit.values[i], unit.values[i]));
-  FUZZ_CHECK(encode(again->unit) == first);
+  FUZZ_CHECK(test::encode_unit(again->unit) == first);
 }
 
 }  // namespace

@@ -16,17 +16,6 @@ namespace {
 constexpr int kSeeds = 20;
 constexpr size_t kMaxRaw = size_t{64} << 20;
 
-std::string encode(const Unit& unit) {
-  codec::UnitWriter writer;
-  for (const UnitTable& table : unit.tables) writer.add_table(table);
-  for (const UnitRow& row : unit.rows) {
-    writer.row(row.table, writer.add_version(unit.versions[row.version]), row.op, row.key);
-    if (row.op == Op::remove) continue;
-    for (size_t i = 0; i < unit.tables[row.table].columns.size(); ++i) writer.value(unit.values[row.first_value + i]);
-  }
-  return *writer.finish(unit.more, unit.base);
-}
-
 void write(const fs::path& folder, const char* target, int n, std::string_view bytes) {
   fs::create_directories(folder / target);
   std::ofstream out(folder / target / ("seed-" + std::to_string(n)), std::ios::binary);
@@ -51,7 +40,7 @@ int main(int argc, char** argv) {
   test::Random random(1);
   for (int n = 0; n < kSeeds; ++n) {
     const test::OwnedUnit unit = test::random_unit(random);
-    const std::string payload = encode(unit.unit);
+    const std::string payload = test::encode_unit(unit.unit);
     const Version version = test::random_version(random);
     write_payload(folder, "unit", n, payload);
     write(folder, "open", n, '\0' + codec::seal(codec::Kind::rows, version.origin, version.hlc.value, payload, 65536)[0]);

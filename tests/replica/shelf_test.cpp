@@ -14,26 +14,13 @@ replica::Settings keep() {
 }
 
 // Trio nodes with one schema. Clocks stand apart, so that a's writes are the oldest and c's the newest.
-struct Trio {
-  explicit Trio(const std::string& schema, replica::Settings settings = {})
-      : a(dir.path, 1, settings), b(dir.path, 2, settings), c(dir.path, 3, settings) {
-    a.sql(schema);
-    a.found(stream);
-    a.publish(stream);
-    b.join(stream);
-    c.join(stream);
-    settle();
+struct Trio : Three {
+  explicit Trio(const std::string& schema, replica::Settings settings = {}) : Three(schema, std::move(settings)) {
     a.now += 10'000;
     b.now += 20'000;
     c.now += 30'000;
   }
   std::vector<Node*> all() { return {&a, &b, &c}; }
-  void settle() { test::settle(stream, all()); }
-  void same(const std::string& query, const std::string& expected) {
-    CHECK(a.query(query) == expected);
-    CHECK(b.query(query) == expected);
-    CHECK(c.query(query) == expected);
-  }
   void shelved(int64_t count) {
     for (Node* node : all()) {
       const auto counters = require(node->engine().counters());
@@ -42,10 +29,6 @@ struct Trio {
       CHECK(node->engine().stopped().empty());
     }
   }
-
-  TempDir dir;
-  Stream stream;
-  Node a, b, c;
 };
 
 const char* const kUsers = "CREATE TABLE t(id INTEGER PRIMARY KEY, u TEXT UNIQUE, v)";

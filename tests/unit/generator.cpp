@@ -1,8 +1,11 @@
 #include "tests/unit/generator.hpp"
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
+
+#include "common/codec/message.hpp"
 
 namespace marmot::test {
 
@@ -124,6 +127,20 @@ OwnedUnit random_unit(Random& random) {
     unit.rows.push_back(row);
   }
   return out;
+}
+
+std::string encode_unit(const Unit& unit) {
+  codec::UnitWriter writer;
+  for (const UnitTable& table : unit.tables) writer.add_table(table);
+  for (const UnitRow& row : unit.rows) {
+    const uint32_t version = writer.add_version(unit.versions[row.version]);
+    writer.row(row.table, version, row.op, row.key);
+    if (row.op == Op::remove) continue;
+    for (size_t i = 0; i < unit.tables[row.table].columns.size(); ++i) writer.value(unit.values[row.first_value + i]);
+  }
+  auto payload = writer.finish(unit.more, unit.base);
+  if (!payload) std::abort();
+  return *std::move(payload);
 }
 
 bool same_unit(const Unit& a, const Unit& b) {

@@ -58,6 +58,9 @@ struct OwnedUnit {
 };
 OwnedUnit random_unit(Random& random);
 
+// Its compressed payload.
+std::string encode_unit(const Unit& unit);
+
 // Whether the two say the same, value for value and bit for bit.
 bool same_unit(const Unit& a, const Unit& b);
 

@@ -15,20 +15,6 @@ using codec::Packer;
 
 namespace {
 
-std::string encode(const Unit& unit) {
-  codec::UnitWriter writer;
-  for (const UnitTable& table : unit.tables) writer.add_table(table);
-  for (const UnitRow& row : unit.rows) {
-    const uint32_t version = writer.add_version(unit.versions[row.version]);
-    writer.row(row.table, version, row.op, row.key);
-    if (row.op == Op::remove) continue;
-    for (size_t i = 0; i < unit.tables[row.table].columns.size(); ++i) writer.value(unit.values[row.first_value + i]);
-  }
-  auto payload = writer.finish(unit.more, unit.base);
-  REQUIRE(payload);
-  return *std::move(payload);
-}
-
 codec::Envelope envelope_of(const Unit& unit) {
   codec::Envelope envelope;
   envelope.origin = unit.origin;
@@ -81,7 +67,7 @@ TEST_CASE("unit: decoding gives back what was encoded, through parts of any size
   for (int i = 0; i < 400; ++i) {
     const test::OwnedUnit sent = test::random_unit(random);
     const size_t max_message = 256 + random.below(2000);
-    const std::string payload = encode(sent.unit);
+    const std::string payload = test::encode_unit(sent.unit);
     std::string joined;
     codec::Envelope envelope;
     for (const std::string& message :
@@ -115,7 +101,7 @@ TEST_CASE("unit: every storage class arrives with its class and its bits") {
   };
   for (const ValueView& value : values) {
     const Unit sent = one_value(value);
-    const auto decoded = codec::decode_unit(envelope_of(sent), encode(sent));
+    const auto decoded = codec::decode_unit(envelope_of(sent), test::encode_unit(sent));
     REQUIRE(decoded);
     REQUIRE(decoded->unit.values.size() == 1);
     CHECK(same_value(decoded->unit.values[0], value));
@@ -124,7 +110,7 @@ TEST_CASE("unit: every storage class arrives with its class and its bits") {
 
 TEST_CASE("unit: a NaN is written as NULL, as SQLite stores it") {
   const Unit sent = one_value(ValueView::of_real(std::nan("")));
-  const auto decoded = codec::decode_unit(envelope_of(sent), encode(sent));
+  const auto decoded = codec::decode_unit(envelope_of(sent), test::encode_unit(sent));
   REQUIRE(decoded);
   CHECK(decoded->unit.values[0].type == ValueType::null);
 }
@@ -133,7 +119,7 @@ TEST_CASE("unit: its views survive moves, however short its bytes are") {
   const Unit sent = one_value(ValueView::of_text("v"));
   std::vector<codec::DecodedUnit> units;
   for (int i = 0; i < 20; ++i) {
-    auto decoded = codec::decode_unit(envelope_of(sent), encode(sent));
+    auto decoded = codec::decode_unit(envelope_of(sent), test::encode_unit(sent));
     REQUIRE(decoded);
     units.push_back(*std::move(decoded));  // grows, so earlier ones move again
   }
@@ -200,7 +186,7 @@ TEST_CASE("unit: decoding allocates for the unit, not for its rows or values") {
 TEST_CASE("unit: a payload cut anywhere is corrupt") {
   test::Random random(51);
   Unit unit = one_value(ValueView::of_text("some text"));
-  const std::string payload = encode(unit);
+  const std::string payload = test::encode_unit(unit);
   for (size_t length = 0; length < payload.size(); ++length) {
     const auto decoded = codec::decode_unit({}, std::string_view(payload).substr(0, length));
     REQUIRE_FALSE(decoded);
@@ -212,7 +198,7 @@ TEST_CASE("unit: raw bytes cut anywhere are corrupt, and so are bytes behind the
   test::Random random(52);
   for (int i = 0; i < 20; ++i) {
     const test::OwnedUnit sent = test::random_unit(random);
-    const auto raw = codec::decompress(encode(sent.unit), size_t{1} << 30);
+    const auto raw = codec::decompress(test::encode_unit(sent.unit), size_t{1} << 30);
     REQUIRE(raw);
     for (size_t length = 0; length < std::min<size_t>(raw->size, 600); ++length) CHECK_FALSE(decode_raw(raw->view().substr(0, length)));
     CHECK_FALSE(decode_raw(std::string(raw->view()) + '\xc0'));
@@ -225,7 +211,7 @@ TEST_CASE("unit: changed raw bytes give a well-formed unit or corrupt, never any
   size_t refused = 0, accepted = 0;
   for (int i = 0; i < 300; ++i) {
     const test::OwnedUnit sent = test::random_unit(random);
-    const auto raw = codec::decompress(encode(sent.unit), size_t{1} << 30);
+    const auto raw = codec::decompress(test::encode_unit(sent.unit), size_t{1} << 30);
     REQUIRE(raw);
     for (int n = 0; n < 20; ++n) {
       std::string changed(raw->view());
@@ -348,7 +334,7 @@ TEST_CASE("unit: an array header that promises billions reserves nothing for the
 
 TEST_CASE("unit: max_raw_bytes bounds the bytes and, by sixteenths, the values") {
   const std::string text(100000, 'x');
-  const std::string payload = encode(one_value(ValueView::of_text(text)));
+  const std::string payload = test::encode_unit(one_value(ValueView::of_text(text)));
   CHECK(codec::decode_unit({}, payload, 200000));
   const auto refused = codec::decode_unit({}, payload, 50000);
   REQUIRE_FALSE(refused);
