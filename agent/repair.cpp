@@ -67,7 +67,7 @@ Json keys_json(const RangeKeys& held) {
   Json keys = Json::array();
   for (const replica::RangeKey& key : held.keys) {
     keys.push_back(Json::array({hex_bytes(key.key), key.version.hlc.value, key.version.origin.node.value,
-                                key.version.origin.incarnation.value, to_hex(key.hash), key.seq, key.live, key.preferred}));
+                                key.version.origin.incarnation.value, to_hex(key.hash), key.seq, key.live}));
   }
   return Json{{"position", held.position}, {"floor", held.floor}, {"floor_hlc", held.floor_hlc.value}, {"cut", held.cut}, {"keys", keys}};
 }
@@ -80,7 +80,7 @@ RangeKeys keys_of(const Json& json) {
   held.cut = json.at("cut").get<bool>();
   for (const Json& key : json.at("keys")) {
     held.keys.push_back(replica::RangeKey{bytes_of_hex(key.at(0).get<std::string>()), version_of(key, 1),
-                                          hex_number(key.at(4).get<std::string>()), key.at(5).get<uint64_t>(), key.at(6).get<bool>(), key.at(7).get<bool>()});
+                                          hex_number(key.at(4).get<std::string>()), key.at(5).get<uint64_t>(), key.at(6).get<bool>()});
   }
   return held;
 }

@@ -4,7 +4,7 @@
 //   marmot.<cluster>.ctl.<db>.repair.<N>   request {"digest":RANGE}, RANGE: {"table":S,"after":HEX,"upto":HEX}:
 //                                          {"position":SEQ,"newest":SEQ,"floor":SEQ,"pending":B,"cut":B,"n":I,"sum":"hex"}
 //                                          request {"keys":RANGE}:
-//                                          {"position":SEQ,"floor":SEQ,"floor_hlc":H,"cut":B,"keys":[["hex key",H,NODE,INC,"hash",SEQ,live,preferred],...]}
+//                                          {"position":SEQ,"floor":SEQ,"floor_hlc":H,"cut":B,"keys":[["hex key",H,NODE,INC,"hash",SEQ,live],...]}
 //                                          request {"table":S,"do":[["hex key",op,H,NODE,INC],...]}: {"done":I}
 //   marmot.<cluster>.ctl.<db>.scrub        request {"node":N}: each node answers once it has compared all its rows with
 //                                          their versions: {"node":N,"found":{"table":I,...}}

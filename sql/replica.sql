@@ -196,7 +196,7 @@ INSERT INTO __marmot_meta(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE 
 SELECT id, name, hlc, node, incarnation, sql, baseline, rehash, stopped FROM __marmot_table ORDER BY id
 
 -- name: update_table
-UPDATE __marmot_table SET name = ?2, hlc = ?3, node = ?4, incarnation = ?5, sql = ?6, baseline = ?7, rehash = ?8, stopped = ?9, preferred = ?10 WHERE id = ?1
+UPDATE __marmot_table SET name = ?2, hlc = ?3, node = ?4, incarnation = ?5, sql = ?6, baseline = ?7, rehash = ?8, stopped = ?9 WHERE id = ?1
 
 -- name: save_local_table
 UPDATE __marmot_table SET name = ?2, hlc = ?3, node = ?4, incarnation = ?5, sql = ?6 WHERE id = ?1

@@ -14,7 +14,6 @@ CREATE TABLE IF NOT EXISTS __marmot_table(    -- watched tables; triggers are na
   sql TEXT,                                   -- CREATE TABLE as the agent last saw it here: a difference is a schema change; NULL: never yet
   baseline INT NOT NULL DEFAULT 0,            -- 1: every row that stood here when the table was first watched has its version
   rehash INT NOT NULL DEFAULT 0,              -- 1: a column went; the hashes in __marmot_version are to be made again
-  preferred INT NOT NULL DEFAULT 0,           -- 1: rebuilt here without a column; where nodes differ, its rows here are right
   stopped TEXT,                               -- why nothing is replicated for this table now; NULL: running
   uniques TEXT                                -- the unique indexes that __marmot_unique was filled for: a difference rebuilds it
 );

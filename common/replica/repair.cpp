@@ -38,7 +38,6 @@ Result<bool> walk(Replica::Impl& impl, const Table& table, const KeyRange& range
     item.seq = rows->is_null(3) ? 0 : static_cast<StreamSeq>(rows->integer(3));
     item.hash = static_cast<uint64_t>(rows->integer(4));
     item.live = static_cast<RowState>(rows->integer(5)) != RowState::dead;
-    item.preferred = table.preferred;
     const bool pruned_soon = !item.live && item.seq != 0 && item.seq <= floor;
     if (!fn(item, pruned_soon)) return false;
   }
@@ -117,8 +116,7 @@ std::map<uint64_t, std::vector<RepairAction>> plan_repair(const std::map<uint64_
   }
   for (const auto& [key, holders] : keys) {
     if (reach && key > *reach) break;
-    const auto rank = [](const RangeKey& one) { return std::tuple(one.version, one.live, one.preferred, one.hash); };
-    const auto state = [](const RangeKey& one) { return std::tuple(one.version, one.live, one.hash); };
+    const auto rank = [](const RangeKey& one) { return std::tuple(one.version, one.live, one.hash); };
     auto best = holders.begin();
     for (auto other = holders.begin(); other != holders.end(); ++other) {
       if (rank(*other->second) > rank(*best->second)) best = other;
@@ -129,7 +127,7 @@ std::map<uint64_t, std::vector<RepairAction>> plan_repair(const std::map<uint64_
     for (const auto& [node, item] : holders) {
       moving = moving || item->seq == 0 || item->seq > position;
       live += item->live ? 1 : 0;
-      if (state(*item) == state(winner)) continue;
+      if (rank(*item) == rank(winner)) continue;
       alike = false;
       tie = tie || item->version == winner.version;
     }

@@ -67,12 +67,11 @@ Result<std::unique_ptr<Table>> Replica::Impl::load_table(const LocalTable& local
   table->exists = exists;
   table->permanent_id = local.permanent_id;
   table->sql = local.sql;
-  TRY_ASSIGN(Statement rest, db.prepare("SELECT baseline, rehash, stopped, preferred FROM __marmot_table WHERE id = ?1"));
+  TRY_ASSIGN(Statement rest, db.prepare("SELECT baseline, rehash, stopped FROM __marmot_table WHERE id = ?1"));
   rest.bind(1, local.id);
   TRY(rest.step());
   table->baseline = rest.integer(0) != 0;
   table->rehash = rest.integer(1) != 0;
-  table->preferred = rest.integer(3) != 0;
   if (!rest.is_null(2)) table->stopped = std::string(rest.text(2));
   rest.reset();
   if (!exists) TRY(stop(*table, info.error().message + "; change it back, or drop it"));

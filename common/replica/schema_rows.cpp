@@ -145,9 +145,7 @@ Status Replica::Impl::compare_rows(const Rebuilt& rebuilt, TouchedKeys& touched)
     return ok();
   }));
   if (former.lost()) {
-    // A row that was changed in the same breath has its old version now, and another content than on the other nodes: they
-    // find that when they compare, and what stands here is what the application meant.
-    table->rehash = table->preferred = true;
+    table->rehash = true;
     TRY(table->save());
   }
   // Registers whose row is gone.

@@ -70,7 +70,6 @@ Status Table::save() {
   update->bind(7, int64_t{baseline ? 1 : 0}).bind(8, int64_t{rehash ? 1 : 0});
   if (stopped) update->bind(9, *stopped);
   else update->bind_null(9);
-  update->bind(10, int64_t{preferred ? 1 : 0});
   return update->run();
 }
 

@@ -33,7 +33,6 @@ class Table {
   std::string sql;                    // CREATE TABLE as last seen here; empty: never yet
   bool baseline = false;
   bool rehash = false;                // a column went: the hashes of untouched rows are made again once the log is empty
-  bool preferred = false;             // rebuilt here without a column: what else that did to rows cannot be told from versions
   std::optional<std::string> stopped;
   bool exists = true;                 // false: dropped or renamed by the application
 
