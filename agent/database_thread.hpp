@@ -4,7 +4,8 @@
 // When it works, and when it stays away (DESIGN.md, promise 5):
 //   - after holding the write lock for t it leaves it alone for max(2t, 5 ms), unless no other process has the file open;
 //   - before BEGIN, and just before COMMIT, it looks whether another process holds a snapshot, and then tries again a
-//     little later, more and more rarely, for at most kMinPoliteUs to kMaxPoliteUs, then without asking;
+//     little later, more and more rarely, for at most kMinPoliteUs to kMaxPoliteUs, then without asking, until it got the
+//     lock; where applications fill the log meanwhile, for kMinPoliteUs: the longer it waits, the longer it holds the lock;
 //   - messages that are all its own echoes only mark sequence numbers: they wait kEchoDelayUs for a drain to ride along
 //     with, so that not every commit of the application is followed by one of ours;
 //   - it drains only while may_publish() says that the publisher has room.

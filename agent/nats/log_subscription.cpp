@@ -238,6 +238,7 @@ class Log : public std::enable_shared_from_this<Log> {
     if (position->stream_seq <= last_) return compare_last(*position, in);
     last_ = position->stream_seq;
     last_time_ns_ = position->time_ns;
+    if (const auto core = core_.lock()) core->served(Core::api_call, true);
     last_id_ = in.msg_id;
     if (handlers_.on_message) {
       handlers_.on_message(Delivered{last_, position->time_ns / 1'000'000, std::move(in.msg_id), std::move(in.data)});
