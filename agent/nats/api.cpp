@@ -48,13 +48,13 @@ Result<Json> parse(std::string_view text) {
   return json;
 }
 
-void call(Core& core, std::string_view verb, const Json& request, std::function<void(Result<Json>)> done) {
+void call(Core& core, std::string_view verb, const Json& request, std::function<void(Result<Json>)> done, int64_t timeout_ms) {
   const std::string subject = "$JS.API." + std::string(verb);
   const std::string body = request.is_null() ? std::string() : request.dump();
   Outgoing message;
   message.subject = subject;
   message.data = body;
-  const Status sent = core.ask(message, kApiTimeoutMs, false, [done, &core](Result<Incoming> answer) {
+  const Status sent = core.ask(message, timeout_ms, false, [done, &core](Result<Incoming> answer) {
     if (answer) {
       const auto json = parse(answer->data);
       core.served(Core::api_call, json || json.error().code != Errc::unavailable);
