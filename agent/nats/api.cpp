@@ -13,6 +13,8 @@ constexpr const char* kDisabledText =
     "JetStream is disabled on the NATS server: start nats-server with -js, or write `jetstream { store_dir: ... }` in its "
     "configuration (and enable it for this account)";
 
+constexpr int64_t kFirstReadMs = 1'500;
+
 Errc code_of(int err_code, int http) {
   switch (err_code) {
     case kStreamNotFound:
@@ -66,6 +68,13 @@ void call(Core& core, std::string_view verb, const Json& request, std::function<
     done(std::move(answer).error());
   });
   if (!sent) core.after(0, [done, error = sent.error()] { done(error); });
+}
+
+void read(Core& core, std::string_view verb, const Json& request, std::function<void(Result<Json>)> done) {
+  call(core, verb, request, [&core, verb = std::string(verb), request, done = std::move(done)](Result<Json> reply) {
+    if (reply || reply.error().code != Errc::timeout) return done(std::move(reply));
+    call(core, verb, request, done, kApiTimeoutMs - kFirstReadMs);
+  }, kFirstReadMs);
 }
 
 uint64_t number(const Json& object, const char* key) {

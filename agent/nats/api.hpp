@@ -31,6 +31,10 @@ Result<Json> parse(std::string_view text);
 void call(Core& core, std::string_view verb, const Json& request, std::function<void(Result<Json>)> done,
           int64_t timeout_ms = kApiTimeoutMs);
 
+// A call that changes nothing, with the same promise: asked a second time where no answer comes soon, because what is sent
+// while the cluster elects a leader is not answered at all.
+void read(Core& core, std::string_view verb, const Json& request, std::function<void(Result<Json>)> done);
+
 // Fields of an object; a missing one or another type gives the default.
 uint64_t number(const Json& object, const char* key);
 int64_t integer(const Json& object, const char* key, int64_t otherwise);

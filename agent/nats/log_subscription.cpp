@@ -113,7 +113,7 @@ class Log : public std::enable_shared_from_this<Log> {
     const auto core = core_.lock();
     if (!core) return;
     state_ = State::verifying;
-    api::call(*core, "STREAM.INFO." + stream_, Json(), [weak = weak_from_this(), generation = generation_](Result<Json> info) {
+    api::read(*core, "STREAM.INFO." + stream_, Json(), [weak = weak_from_this(), generation = generation_](Result<Json> info) {
       const auto self = weak.lock();
       if (self && generation == self->generation_) self->verify(std::move(info));
     });
