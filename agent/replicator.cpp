@@ -361,6 +361,7 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
   known_end_ = std::max(outcome.end, progress.position.seq);
   created_.clear();
   checked_seq_ = 0;
+  stuck_at_.reset();
   in_gap_ = false;
   behind_since_ms_ = 0;
   if (outcome.history_lost) {
@@ -439,6 +440,23 @@ void Replicator::check_stream() {
     if (state->last_seq < position) return reenter("it ends before what this file has seen", 0);
     known_end_ = std::max(known_end_, state->last_seq);
     check_position();
+    check_delivery(state->last_seq);
+  });
+}
+
+// A server that hangs, or whose copy of the stream stands still, goes on telling that all is well. Two looks at which the same
+// message is the last one delivered while there are more, which exist: another consumer, and with luck on another server.
+void Replicator::check_delivery(StreamSeq end) {
+  const StreamSeq here = subscription_->last_seq();
+  const bool waits = end > here && progress_.waiting == 0 && !in_gap_;
+  if (!waits || std::exchange(stuck_at_, here) != here) {
+    if (!waits) stuck_at_.reset();
+    return;
+  }
+  connection_->get_message(plan_.stream.name, end, [this, here, end, generation = generation_,
+                                                    alive = std::weak_ptr<int>(alive_)](const Result<nats::StoredMessage>& message) {
+    if (alive.expired() || generation != generation_ || !message || subscription_->last_seq() != here) return;
+    reenter("messages up to " + std::to_string(end) + " are there, and nothing came after " + std::to_string(here), 0);
   });
 }
 

@@ -120,7 +120,7 @@ class Core : public std::enable_shared_from_this<Core> {
   const Options options_;
   const std::shared_ptr<Mailbox> mailbox_;
   const ConnectionEvents events_;
-  const std::string inbox_;  // "_INBOX.<random>"; answers arrive under "<inbox>.a<token>"
+  const std::string inbox_;  // "_INBOX.<random>"; answers arrive under "<inbox>.a.<token>"
   std::unique_ptr<Alarm> alarm_;
   std::unique_ptr<Wire> wire_;
 
