@@ -92,7 +92,7 @@ class DatabaseThread {
  public:
   static constexpr size_t kMaxQueueBytes = size_t{64} << 20;
   static constexpr size_t kMaxQueueMessages = 16384;
-  static constexpr size_t kMaxJobs = 256;
+  static constexpr size_t kMaxJobs = 1024;
   // An application that is always inside a read-then-write transaction fails once in so long, and all the while that the
   // lock is held then: the longer that was, the longer this is.
   static constexpr int64_t kMinPoliteUs = 200'000;

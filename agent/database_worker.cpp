@@ -156,6 +156,7 @@ void DatabaseThread::Worker::take_queue() {
     tags.clear();
     foreign = 0;
     progress.compared = 0;
+    ++shared->unanswered_jobs;
     jobs.push_back([this, done = *std::move(reset)](replica::Replica& replica) {
       progress.membership = replica.membership();
       progress.position = replica.position();
@@ -185,6 +186,10 @@ bool DatabaseThread::Worker::run_jobs() {
       return true;
     }
     jobs.pop_front();
+    {
+      const std::lock_guard lock(shared->mutex);
+      --shared->unanswered_jobs;
+    }
     if (busy_since != 0) succeeded();
   }
   return false;

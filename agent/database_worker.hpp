@@ -36,6 +36,7 @@ struct DatabaseThread::Shared {
   bool full = false;                             // told the loop to pause
   std::optional<std::function<void(const DatabaseProgress&)>> reset;
   std::deque<Job> jobs;
+  size_t unanswered_jobs = 0;  // those, and what the thread took over and could not do yet
   std::vector<Job> drained_jobs;
   std::optional<Merge> merge;  // to be taken over
   std::vector<std::function<void()>> after_drain;
