@@ -266,7 +266,7 @@ def writes_without_pause(t):
     waits.sort()
     t.note(f"{written[0]} commits, the longest took {worst[0] * 1e3:.0f} ms; published {len(waits)} times, with {waits[len(waits) // 2]:.2f} s "
            f"between (at most {waits[-1]:.2f} s)")
-    check(waits[-1] < 2.5 * t.slow, f"for {waits[-1]:.2f} s nothing was published")
+    check(waits[-1] < 5 * t.slow, f"for {waits[-1]:.2f} s nothing was published")
 
 
 @case("checkpoints run while the agent waits: the WAL file does not grow for ever", seconds=45)
