@@ -112,7 +112,8 @@ void DatabaseThread::after_drain(std::function<void()> done) {
 Status DatabaseThread::add_job(Job job) {
   bool taken = false;
   signal([&](Shared& shared) {
-    if (shared.jobs.size() >= kMaxJobs) return;
+    if (shared.unanswered_jobs >= kMaxJobs) return;
+    ++shared.unanswered_jobs;
     shared.jobs.push_back(std::move(job));
     taken = true;
   });

@@ -4,7 +4,8 @@
 // When it works, and when it stays away (DESIGN.md, promise 5):
 //   - after holding the write lock for t it leaves it alone for max(2t, 5 ms), unless no other process has the file open;
 //   - before BEGIN, and just before COMMIT, it looks whether another process holds a snapshot, and then tries again a
-//     little later, more and more rarely, for at most kMinPoliteUs to kMaxPoliteUs, then without asking;
+//     little later, more and more rarely, for at most kMinPoliteUs to kMaxPoliteUs, then without asking, until it got the
+//     lock; where applications fill the log meanwhile, for kMinPoliteUs: the longer it waits, the longer it holds the lock;
 //   - messages that are all its own echoes only mark sequence numbers: they wait kEchoDelayUs for a drain to ride along
 //     with, so that not every commit of the application is followed by one of ours;
 //   - it drains only while may_publish() says that the publisher has room.
@@ -91,7 +92,7 @@ class DatabaseThread {
  public:
   static constexpr size_t kMaxQueueBytes = size_t{64} << 20;
   static constexpr size_t kMaxQueueMessages = 16384;
-  static constexpr size_t kMaxJobs = 256;
+  static constexpr size_t kMaxJobs = 1024;
   // An application that is always inside a read-then-write transaction fails once in so long, and all the while that the
   // lock is held then: the longer that was, the longer this is.
   static constexpr int64_t kMinPoliteUs = 200'000;

@@ -26,6 +26,7 @@ constexpr int64_t kNap = 1000;
 constexpr int64_t kMaxNap = 64'000;
 constexpr int64_t kQuiet = 200;
 constexpr int64_t kMinAway = 5000;
+constexpr int64_t kLongLog = 1000;            // rows: a drain of more holds the lock for longer than a slice
 constexpr int64_t kContendedAway = 25'000;    // where applications read and write all the time, commit less often
 constexpr int64_t kMaxBackoff = 1'000'000;
 constexpr int64_t kBusyTold = 5'000'000;      // a lock held by another process for so long is reported
@@ -155,6 +156,7 @@ void DatabaseThread::Worker::take_queue() {
     tags.clear();
     foreign = 0;
     progress.compared = 0;
+    ++shared->unanswered_jobs;
     jobs.push_back([this, done = *std::move(reset)](replica::Replica& replica) {
       progress.membership = replica.membership();
       progress.position = replica.position();
@@ -184,6 +186,10 @@ bool DatabaseThread::Worker::run_jobs() {
       return true;
     }
     jobs.pop_front();
+    {
+      const std::lock_guard lock(shared->mutex);
+      --shared->unanswered_jobs;
+    }
     if (busy_since != 0) succeeded();
   }
   return false;
@@ -339,15 +345,17 @@ void DatabaseThread::Worker::compare() {
 
 template <class F>
 auto DatabaseThread::Worker::politely(F attempt) -> decltype(attempt(true)) {
-  const int64_t start = monotonic_us();
-  const int64_t limit = std::clamp(held_last * kPolitePerHeld, kMinPoliteUs, kMaxPoliteUs);
+  if (polite_since == 0) polite_since = monotonic_us();
   bool first = true;
   for (int64_t pause = kNap;; first = false) {
-    const bool polite = monotonic_us() - start < limit && !shared->stop;
+    const bool polite = still_polite();
     if (!polite || quiet()) {
       auto result = attempt(polite);
-      if (result || result.error().code != Errc::busy || !polite) {
+      const bool busy = !result && result.error().code == Errc::busy;
+      if (!busy || !polite) {
         contended = !polite || (contended && !first);
+        // Locked at the end of all patience: the next attempt does not begin with being patient again.
+        if (!busy) polite_since = 0;
         return result;
       }
       // Work done for nothing, while the application found the lock taken.
@@ -358,6 +366,14 @@ auto DatabaseThread::Worker::politely(F attempt) -> decltype(attempt(true)) {
     const int64_t again = monotonic_us() + pause;
     while (monotonic_us() < again && take(again)) (void)run_jobs();
   }
+}
+
+bool DatabaseThread::Worker::still_polite() {
+  const int64_t waited = monotonic_us() - polite_since;
+  if (waited < kMinPoliteUs) return !shared->stop;
+  if (waited >= std::min(held_last * kPolitePerHeld, kMaxPoliteUs) || shared->stop) return false;
+  const auto rows = engine->undrained();
+  return rows && *rows < kLongLog;
 }
 
 // Nobody holds a snapshot. Where that was not true for long lately, it must be true for a little while: an application

@@ -36,6 +36,7 @@ struct DatabaseThread::Shared {
   bool full = false;                             // told the loop to pause
   std::optional<std::function<void(const DatabaseProgress&)>> reset;
   std::deque<Job> jobs;
+  size_t unanswered_jobs = 0;  // those, and what the thread took over and could not do yet
   std::vector<Job> drained_jobs;
   std::optional<Merge> merge;  // to be taken over
   std::vector<std::function<void()>> after_drain;
@@ -85,6 +86,7 @@ struct DatabaseThread::Worker {
   template <class F>
   auto politely(F attempt) -> decltype(attempt(true));
   bool quiet();
+  bool still_polite();
   void consumed(size_t messages);
   void flush_units();
   void trace(std::vector<replica::Change> changes);
@@ -127,6 +129,7 @@ struct DatabaseThread::Worker {
   bool outbox_last = false;   // the last piece of work was the outbox: the others go first now
   int64_t held_last = 0;      // how long the write lock was held the last time
   bool contended = false;     // another process was found reading at the end of an attempt, lately
+  int64_t polite_since = 0;   // monotonic microseconds: work has waited since for an application that reads; 0: none does
   int64_t not_before = 0;     // monotonic microseconds: the write lock is left alone until then
   int64_t poll_at = 0;
   int64_t recheck_at = 0;     // 0: none

@@ -360,6 +360,8 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
   delivered_ = progress.position.seq;
   known_end_ = std::max(outcome.end, progress.position.seq);
   created_.clear();
+  checked_seq_ = 0;
+  stuck_at_.reset();
   in_gap_ = false;
   behind_since_ms_ = 0;
   if (outcome.history_lost) {
@@ -437,6 +439,40 @@ void Replicator::check_stream() {
     if (created_ != state->created) return reenter("it was made anew", 0);
     if (state->last_seq < position) return reenter("it ends before what this file has seen", 0);
     known_end_ = std::max(known_end_, state->last_seq);
+    check_position();
+    check_delivery(state->last_seq);
+  });
+}
+
+// A server that hangs, or whose copy of the stream stands still, goes on telling that all is well. Two looks at which the same
+// message is the last one delivered while there are more, which exist: another consumer, and with luck on another server.
+void Replicator::check_delivery(StreamSeq end) {
+  const StreamSeq here = subscription_->last_seq();
+  const bool waits = end > here && progress_.waiting == 0 && !in_gap_;
+  if (!waits || std::exchange(stuck_at_, here) != here) {
+    if (!waits) stuck_at_.reset();
+    return;
+  }
+  connection_->get_message(plan_.stream.name, end, [this, here, end, generation = generation_,
+                                                    alive = std::weak_ptr<int>(alive_)](const Result<nats::StoredMessage>& message) {
+    if (alive.expired() || generation != generation_ || !message || subscription_->last_seq() != here) return;
+    reenter("messages up to " + std::to_string(end) + " are there, and nothing came after " + std::to_string(here), 0);
+  });
+}
+
+// Any server of a cluster may be the one that delivers, and after a crash of several at once nats-server's copies of a stream
+// were seen to differ by a message for ever: whoever reads such a copy lacks it. The stream's leader answers this question,
+// and the entry, where it finds another message, reads the stream anew.
+void Replicator::check_position() {
+  const replica::Position position = progress_.position;
+  if (position.seq == 0 || position.seq == checked_seq_) return;
+  connection_->get_message(plan_.stream.name, position.seq, [this, position, generation = generation_,
+                                                             alive = std::weak_ptr<int>(alive_)](Result<nats::StoredMessage> message) {
+    if (alive.expired() || generation != generation_ || !message) return;  // deleted meanwhile, or away
+    if (message->msg_id != position.msg_id) {
+      return reenter("message " + std::to_string(position.seq) + " is another one there than was delivered here", 0);
+    }
+    checked_seq_ = position.seq;
   });
 }
 

@@ -89,6 +89,8 @@ class Replicator {
   void leave(State state);
   void reenter(const std::string& why, int64_t delay_ms);
   void check_stream();
+  void check_position();
+  void check_delivery(StreamSeq end);
   void replaced(const std::string& why);
   void watch_wal();
   void on_clock();
@@ -161,6 +163,8 @@ class Replicator {
   bool ready_ = false;
   std::string created_;         // the stream's creation time, as it was entered
   StreamSeq delivered_ = 0, known_end_ = 0;
+  StreamSeq checked_seq_ = 0;   // the stream's leader holds the message that was applied here
+  std::optional<StreamSeq> stuck_at_;  // the last message delivered when the stream was looked at, and had more
   std::deque<std::pair<StreamSeq, WallMs>> arrivals_;  // delivered, not applied yet
 
   std::vector<Pending> pending_;

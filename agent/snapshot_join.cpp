@@ -1,5 +1,7 @@
 #include "agent/snapshot_join.hpp"
 
+#include <sys/stat.h>
+
 #include <utility>
 
 #include "agent/genesis.hpp"
@@ -15,12 +17,15 @@ Status fill(const std::string& from, const std::string& to) {
   TRY_ASSIGN(sqlite::Database source, sqlite::Database::open(from, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX));
   TRY_ASSIGN(sqlite::Database target, sqlite::Database::open(to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX));
   sqlite3_busy_timeout(target.get(), 5000);
-  TRY_ASSIGN(const int64_t pages, target.query_integer("PRAGMA page_count"));
-  if (pages != 0) return make_error(Errc::refused, "the application wrote into it meanwhile");
   sqlite3_backup* const backup = sqlite3_backup_init(target.get(), "main", source.get(), "main");
   if (backup == nullptr) return target.error(sqlite3_errcode(target.get())).in("fill " + to);
-  const int stepped = sqlite3_backup_step(backup, -1);
+  // Locked before it is looked at: the application may be in the middle of its first transaction.
+  int stepped = sqlite3_backup_step(backup, 0);
+  struct stat facts {};
+  const bool empty = ::stat(to.c_str(), &facts) == 0 && facts.st_size == 0;
+  if (stepped == SQLITE_OK && empty) stepped = sqlite3_backup_step(backup, -1);
   sqlite3_backup_finish(backup);
+  if (!empty) return make_error(Errc::refused, "the application wrote into it meanwhile");
   if (stepped != SQLITE_DONE) return target.error(stepped).in("fill " + to);
   return ok();
 }

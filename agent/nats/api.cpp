@@ -13,6 +13,8 @@ constexpr const char* kDisabledText =
     "JetStream is disabled on the NATS server: start nats-server with -js, or write `jetstream { store_dir: ... }` in its "
     "configuration (and enable it for this account)";
 
+constexpr int64_t kFirstReadMs = 1'500;
+
 Errc code_of(int err_code, int http) {
   switch (err_code) {
     case kStreamNotFound:
@@ -48,13 +50,13 @@ Result<Json> parse(std::string_view text) {
   return json;
 }
 
-void call(Core& core, std::string_view verb, const Json& request, std::function<void(Result<Json>)> done) {
+void call(Core& core, std::string_view verb, const Json& request, std::function<void(Result<Json>)> done, int64_t timeout_ms) {
   const std::string subject = "$JS.API." + std::string(verb);
   const std::string body = request.is_null() ? std::string() : request.dump();
   Outgoing message;
   message.subject = subject;
   message.data = body;
-  const Status sent = core.ask(message, kApiTimeoutMs, false, [done, &core](Result<Incoming> answer) {
+  const Status sent = core.ask(message, timeout_ms, false, [done, &core](Result<Incoming> answer) {
     if (answer) {
       const auto json = parse(answer->data);
       core.served(Core::api_call, json || json.error().code != Errc::unavailable);
@@ -66,6 +68,13 @@ void call(Core& core, std::string_view verb, const Json& request, std::function<
     done(std::move(answer).error());
   });
   if (!sent) core.after(0, [done, error = sent.error()] { done(error); });
+}
+
+void read(Core& core, std::string_view verb, const Json& request, std::function<void(Result<Json>)> done) {
+  call(core, verb, request, [&core, verb = std::string(verb), request, done = std::move(done)](Result<Json> reply) {
+    if (reply || reply.error().code != Errc::timeout) return done(std::move(reply));
+    call(core, verb, request, done, kApiTimeoutMs - kFirstReadMs);
+  }, kFirstReadMs);
 }
 
 uint64_t number(const Json& object, const char* key) {

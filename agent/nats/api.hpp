@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "agent/nats/core.hpp"
+#include "agent/nats/transport.hpp"
 
 namespace marmot::agent::nats::api {
 
@@ -26,8 +27,13 @@ inline constexpr int kExpectedStreamDoesNotMatch = 10060;
 // The server's answer to an API call or a publish: its JSON object, or its error with its number in `detail`.
 Result<Json> parse(std::string_view text);
 
-// Calls `$JS.API.<verb>`. `done` always comes later and once, at the latest after kApiTimeoutMs.
-void call(Core& core, std::string_view verb, const Json& request, std::function<void(Result<Json>)> done);
+// Calls `$JS.API.<verb>`. `done` always comes later and once, at the latest after the timeout.
+void call(Core& core, std::string_view verb, const Json& request, std::function<void(Result<Json>)> done,
+          int64_t timeout_ms = kApiTimeoutMs);
+
+// A call that changes nothing, with the same promise: asked a second time where no answer comes soon, because what is sent
+// while the cluster elects a leader is not answered at all.
+void read(Core& core, std::string_view verb, const Json& request, std::function<void(Result<Json>)> done);
 
 // Fields of an object; a missing one or another type gives the default.
 uint64_t number(const Json& object, const char* key);

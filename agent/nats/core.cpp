@@ -78,7 +78,7 @@ void Core::start() {
   wire_ = std::make_unique<Wire>(options_, mailbox_);
   const uint64_t answers = ++last_id_;
   handlers_[answers] = std::make_shared<Handler>([this](Incoming& incoming) { answer(incoming); });
-  wire_->subscribe(answers, inbox_ + ".*", false);
+  wire_->subscribe(answers, inbox_ + ".a.*", false);  // not what goes to new_inbox()
 }
 
 void Core::stop() {
@@ -120,7 +120,7 @@ void Core::unsubscribe(uint64_t id) {
 
 Status Core::ask(Outgoing message, int64_t timeout_ms, bool many, Answer answer) {
   const uint64_t token = ++last_id_;
-  const std::string reply = inbox_ + ".a" + std::to_string(token);
+  const std::string reply = inbox_ + ".a." + std::to_string(token);
   message.reply = reply;
   TRY(send(message));
   Waiting& waiting = waiting_[token];
@@ -131,10 +131,10 @@ Status Core::ask(Outgoing message, int64_t timeout_ms, bool many, Answer answer)
 }
 
 void Core::answer(Incoming& incoming) {
-  const size_t dot = incoming.subject.rfind(".a");
+  const size_t dot = incoming.subject.rfind('.');
   uint64_t token = 0;
   if (dot != std::string::npos) {
-    std::from_chars(incoming.subject.data() + dot + 2, incoming.subject.data() + incoming.subject.size(), token);
+    std::from_chars(incoming.subject.data() + dot + 1, incoming.subject.data() + incoming.subject.size(), token);
   }
   const auto at = waiting_.find(token);
   if (at == waiting_.end()) return;  // too late: it was told already

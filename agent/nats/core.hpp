@@ -76,7 +76,9 @@ class Core : public std::enable_shared_from_this<Core> {
   Status ask(Outgoing message, int64_t timeout_ms, bool many, Answer answer);
 
   // How JetStream answered. A server that is cut off from its cluster's majority keeps its connections, tells what it knows
-  // and stores nothing: after some seconds of that the connection goes to the next server.
+  // and stores nothing: after some seconds of that the connection goes to the next server. A message of the log that comes
+  // speaks for the server as an answer of the API does: servers without a metadata leader refuse every call, yet what they
+  // have goes on, and whoever leaves them cannot begin anew elsewhere.
   enum Service { api_call, publishing };
   void served(Service service, bool well);
 
@@ -118,7 +120,7 @@ class Core : public std::enable_shared_from_this<Core> {
   const Options options_;
   const std::shared_ptr<Mailbox> mailbox_;
   const ConnectionEvents events_;
-  const std::string inbox_;  // "_INBOX.<random>"; answers arrive under "<inbox>.a<token>"
+  const std::string inbox_;  // "_INBOX.<random>"; answers arrive under "<inbox>.a.<token>"
   std::unique_ptr<Alarm> alarm_;
   std::unique_ptr<Wire> wire_;
 

@@ -12,6 +12,7 @@ using api::Json;
 
 constexpr int64_t kHeartbeatMs = 1'000;
 constexpr int64_t kSilenceMs = 3'200;  // three heartbeats and a little
+constexpr int64_t kCreateMs = 1'500;
 constexpr int64_t kFirstRetryMs = 100;
 constexpr int64_t kLongestRetryMs = 2'000;
 constexpr std::chrono::milliseconds kSlice{2};  // the loop has others to serve
@@ -97,15 +98,22 @@ class Log : public std::enable_shared_from_this<Log> {
               [weak = weak_from_this(), generation](Result<Json> reply) {
                 const auto self = weak.lock();
                 if (self && generation == self->generation_) self->created(std::move(reply));
-              });
+              }, create_ms_);
   }
 
   void created(Result<Json> reply) {
+    if (!reply && reply.error().code == Errc::timeout && create_ms_ < kApiTimeoutMs) {
+      // The cluster gives a consumer to any of the stream's servers, to one that just died as well, and that one does not
+      // answer: another attempt is given to another one. If the server is only slow, the next one has longer.
+      create_ms_ = std::min(create_ms_ * 2, kApiTimeoutMs);
+      return restart(0);
+    }
+    create_ms_ = kCreateMs;
     if (!reply) return failed(std::move(reply).error().in("read stream " + stream_));
     const auto core = core_.lock();
     if (!core) return;
     state_ = State::verifying;
-    api::call(*core, "STREAM.INFO." + stream_, Json(), [weak = weak_from_this(), generation = generation_](Result<Json> info) {
+    api::read(*core, "STREAM.INFO." + stream_, Json(), [weak = weak_from_this(), generation = generation_](Result<Json> info) {
       const auto self = weak.lock();
       if (self && generation == self->generation_) self->verify(std::move(info));
     });
@@ -238,6 +246,7 @@ class Log : public std::enable_shared_from_this<Log> {
     if (position->stream_seq <= last_) return compare_last(*position, in);
     last_ = position->stream_seq;
     last_time_ns_ = position->time_ns;
+    if (const auto core = core_.lock()) core->served(Core::api_call, true);
     last_id_ = in.msg_id;
     if (handlers_.on_message) {
       handlers_.on_message(Delivered{last_, position->time_ns / 1'000'000, std::move(in.msg_id), std::move(in.data)});
@@ -284,6 +293,7 @@ class Log : public std::enable_shared_from_this<Log> {
   SteadyTime heard_;
   int told_ = 0;
   int64_t retry_ms_ = kFirstRetryMs;
+  int64_t create_ms_ = kCreateMs;  // for the next answer to a creation
 };
 
 class Handle : public LogSubscription {

@@ -131,7 +131,7 @@ Result<ObjectInfo> info_of(const Json& reply) {
 }
 
 void with_info(const std::shared_ptr<State>& state, const std::string& name, std::function<void(Result<ObjectInfo>)> done) {
-  api::call(*state->core, "STREAM.MSG.GET." + state->stream(), Json{{"last_by_subj", state->meta_subject(name)}},
+  api::read(*state->core, "STREAM.MSG.GET." + state->stream(), Json{{"last_by_subj", state->meta_subject(name)}},
             [weak = std::weak_ptr(state), done = std::move(done)](Result<Json> reply) {
               if (weak.expired()) return;
               if (!reply) return done(std::move(reply).error());
@@ -205,7 +205,7 @@ class Put : public std::enable_shared_from_this<Put> {
                       {"allow_rollup_hdrs", true},
                       {"allow_direct", true}};
     // Looked at first: creating what is there with another configuration (more replicas by now) is refused.
-    api::call(*state->core, "STREAM.INFO." + state->stream(), Json(), [self = shared_from_this(), wanted](Result<Json> info) {
+    api::read(*state->core, "STREAM.INFO." + state->stream(), Json(), [self = shared_from_this(), wanted](Result<Json> info) {
       const auto store = self->state_.lock();
       if (!store) return;
       if (info) return self->look_for_former();
@@ -471,7 +471,7 @@ class List : public std::enable_shared_from_this<List> {
 
   void start() {
     const auto state = state_.lock();
-    api::call(*state->core, "STREAM.INFO." + state->stream(), Json{{"subjects_filter", "$O." + state->bucket.name + ".M.>"}},
+    api::read(*state->core, "STREAM.INFO." + state->stream(), Json{{"subjects_filter", "$O." + state->bucket.name + ".M.>"}},
               [self = shared_from_this()](Result<Json> info) {
                 if (self->state_.expired()) return;
                 if (!info && info.error().code == Errc::not_found) return self->done_(std::vector<ObjectInfo>());
@@ -493,7 +493,7 @@ class List : public std::enable_shared_from_this<List> {
     }
     const std::string subject = std::move(subjects_.back());
     subjects_.pop_back();
-    api::call(*state->core, "STREAM.MSG.GET." + state->stream(), Json{{"last_by_subj", subject}},
+    api::read(*state->core, "STREAM.MSG.GET." + state->stream(), Json{{"last_by_subj", subject}},
               [self = shared_from_this()](Result<Json> reply) {
                 if (self->state_.expired()) return;
                 if (!reply && reply.error().code != Errc::not_found) return self->done_(std::move(reply).error().in("list objects"));

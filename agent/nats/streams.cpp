@@ -95,14 +95,16 @@ class Ensure : public std::enable_shared_from_this<Ensure> {
       : core_(core), config_(config), done_(std::move(done)) {}
 
   void look() {
-    ask("STREAM.INFO." + config_.name, Json(), [](Ensure& self, Result<Json> info) {
-      if (info) return self.present(*info);
-      if (info.error().code != Errc::not_found) return self.fail(std::move(info).error(), "ask for stream");
-      if (!self.config_.may_create) {
-        return self.fail(make_error(Errc::not_found, "there is no such stream, and this agent does not create one",
-                                    api::kStreamNotFound), "stream");
+    const auto core = core_.lock();
+    if (!core) return;
+    api::read(*core, "STREAM.INFO." + config_.name, Json(), [self = shared_from_this()](Result<Json> info) {
+      if (info) return self->present(*info);
+      if (info.error().code != Errc::not_found) return self->fail(std::move(info).error(), "ask for stream");
+      if (!self->config_.may_create) {
+        return self->fail(make_error(Errc::not_found, "there is no such stream, and this agent does not create one",
+                                     api::kStreamNotFound), "stream");
       }
-      self.create();
+      self->create();
     });
   }
 
@@ -199,7 +201,7 @@ void ensure_stream(const std::shared_ptr<Core>& core, const StreamConfig& config
 
 void stream_state(const std::shared_ptr<Core>& core, std::string_view stream, Connection::StateReply done) {
   const std::string name(stream);
-  api::call(*core, "STREAM.INFO." + name, Json(), [name, done = std::move(done)](Result<Json> info) {
+  api::read(*core, "STREAM.INFO." + name, Json(), [name, done = std::move(done)](Result<Json> info) {
     if (!info) return done(std::move(info).error().in("ask for stream " + name));
     done(state_of(*info));
   });
@@ -208,7 +210,7 @@ void stream_state(const std::shared_ptr<Core>& core, std::string_view stream, Co
 void get_message(const std::shared_ptr<Core>& core, std::string_view stream, uint64_t seq,
                  std::function<void(Result<StoredMessage>)> done) {
   const std::string verb = "get message " + std::to_string(seq) + " of stream " + std::string(stream);
-  api::call(*core, "STREAM.MSG.GET." + std::string(stream), Json{{"seq", seq}}, [verb, done = std::move(done)](Result<Json> reply) {
+  api::read(*core, "STREAM.MSG.GET." + std::string(stream), Json{{"seq", seq}}, [verb, done = std::move(done)](Result<Json> reply) {
     if (!reply) return done(std::move(reply).error().in(verb));
     done(stored(*reply));
   });

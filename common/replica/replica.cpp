@@ -152,6 +152,14 @@ sqlite::Database& Replica::database() { return impl_->db; }
 
 Result<int64_t> Replica::data_version() { return impl_->store.integer("PRAGMA data_version"); }
 
+Result<int64_t> Replica::undrained() {
+  TRY_ASSIGN(Statement* const range, impl_->store.statement(sql::kLogRange));
+  TRY_ASSIGN(const bool found, range->step());
+  const int64_t rows = found && !range->is_null(0) ? range->integer(1) - range->integer(0) + 1 : 0;
+  sqlite3_reset(range->get());
+  return rows;
+}
+
 Result<bool> Replica::has_work() {
   Impl& impl = *impl_;
   if (impl.may_retire()) return true;

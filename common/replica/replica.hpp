@@ -263,6 +263,9 @@ class Replica {
   // Cheap: did another connection commit since the last call, or is the log not empty?
   Result<bool> has_work();
 
+  // How many rows the log holds, about: what the next drain takes in one piece.
+  Result<int64_t> undrained();
+
   // Changes whenever another connection has committed.
   Result<int64_t> data_version();
 

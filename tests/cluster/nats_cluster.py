@@ -45,13 +45,13 @@ class NatsCluster:
         """The cluster as an agent is told of it whose nearest server is this one."""
         return Servers(self.urls[number:] + self.urls[:number])
 
-    def start(self, seconds=30.0):
+    def start(self, seconds=120.0):
         for server in self.servers:
             server.launch()
         self.wait_ready(seconds)
         return self
 
-    def wait_ready(self, seconds=30.0):
+    def wait_ready(self, seconds=120.0):
         """Until every server that runs answers JetStream calls: there is a leader."""
         for server in self.servers:
             if server.program.alive():
@@ -67,7 +67,7 @@ class NatsCluster:
         finally:
             client.close()
 
-    def stream_info(self, stream, seconds=10.0):
+    def stream_info(self, stream, seconds=60.0):
         """As soon as the stream has a leader."""
         def ask():
             for server in self.alive():
@@ -98,7 +98,7 @@ class NatsCluster:
         said = [(line, s.name) for s in self.servers for line in s.program.err().splitlines() if "Self is new JetStream cluster metadata" in line]
         return server is self.stream_leader(stream) or bool(said) and max(said, key=lambda item: item[0].split("]", 1)[1])[1] == server.name
 
-    def wait_in_step(self, stream, seconds=20.0):
+    def wait_in_step(self, stream, seconds=120.0):
         """Until every replica of the stream is there and has all of it: the next server may go."""
         def in_step():
             replicas = self.stream_info(stream, seconds)["cluster"].get("replicas", [])

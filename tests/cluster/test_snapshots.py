@@ -87,6 +87,30 @@ def join_by_snapshot(t):
     settled([one, two, three])
 
 
+# The empty file was looked at first and locked later: what the application committed in between was written over.
+@case("an empty file in which the application is just making its first tables is not built from a snapshot: nothing of it is lost")
+def empty_file_in_use(t):
+    nats = t.nats()
+    one, two = t.nodes(2, nats)
+    note_table(one.db, 300)
+    one.start()
+    until("all is published", lambda: unpublished(one.db) == 0)
+    save(one)
+    two.db.touch()
+    application = connect(two.db)
+    application.execute("BEGIN IMMEDIATE")
+    application.execute("CREATE TABLE own(id INTEGER PRIMARY KEY, body TEXT)")
+    application.execute("INSERT INTO own VALUES(1, 'of the application')")
+    two.launch("--adopt", "merge")
+    two.says("building")
+    time.sleep(1)
+    application.execute("COMMIT")
+    application.close()
+    two.wait_ready(30 * t.slow)
+    found = settled([one, two])
+    check(len(found["own"]) == 1 and len(found["note"]) == 300, f"{ {name: len(rows) for name, rows in found.items()} }")
+
+
 @case("a missing file is built from a snapshot also where the stream is whole, and from the stream where there is none", short=True)
 def join_prefers_snapshot(t):
     nats = t.nats()

@@ -4,6 +4,7 @@ import threading
 import time
 
 from case import case
+from node import stream_of
 from process import check, until
 from tables import connect, execute, has_table, reader, scalar, wait_identical
 
@@ -226,6 +227,46 @@ def deferred_transactions(t):
     check(min(rounds) < attempts / 100, f"{rounds} of {attempts} transactions got SQLITE_BUSY")
     # An application that leaves no gap at all meets the write lock for as long as it is held, however short that is.
     check(hasty < attempts / 20, f"without any pause {hasty} of {attempts} transactions got SQLITE_BUSY")
+
+
+# An agent that found the lock taken at the end of its patience began to be patient again: seconds went by, and the one drain
+# that then took tens of thousands of rows held the lock for half a second.
+@case("an application that writes without any pause: what it wrote leaves again and again, in pieces that hold it up little", seconds=60)
+def writes_without_pause(t):
+    nats = t.nats()
+    one, = t.nodes(1, nats)
+    execute(one.db, "CREATE TABLE note(id INTEGER PRIMARY KEY, body TEXT)")
+    one.start()
+    stop, written, worst = threading.Event(), [0], [0.0]
+
+    def write():
+        connection = connect(one.db, timeout=5)
+        while not stop.is_set():
+            started = time.perf_counter()
+            connection.execute("INSERT INTO note(body) VALUES('of the application')")
+            worst[0] = max(worst[0], time.perf_counter() - started)
+            written[0] += 1
+        connection.close()
+
+    application = threading.Thread(target=write)
+    application.start()
+    began, last, waits = time.monotonic(), time.monotonic(), []
+    before = nats.stream_state(stream_of("app"))["last_seq"]
+    try:
+        while time.monotonic() - began < 8:
+            end = nats.stream_state(stream_of("app"))["last_seq"]
+            if end != before:
+                waits.append(time.monotonic() - last)
+                before, last = end, time.monotonic()
+            time.sleep(0.02)
+    finally:
+        stop.set()
+        application.join()
+    waits.append(time.monotonic() - last)
+    waits.sort()
+    t.note(f"{written[0]} commits, the longest took {worst[0] * 1e3:.0f} ms; published {len(waits)} times, with {waits[len(waits) // 2]:.2f} s "
+           f"between (at most {waits[-1]:.2f} s)")
+    check(waits[-1] < 5 * t.slow, f"for {waits[-1]:.2f} s nothing was published")
 
 
 @case("checkpoints run while the agent waits: the WAL file does not grow for ever", seconds=45)
