@@ -30,6 +30,8 @@ class Agent {
   void on_connected();      // the client's view of the server
   void on_disconnected();
   bool member() const { return engine_ && engine_->membership() == replica::Membership::member; }
+  bool follows() const { return state_ == State::running && member(); }
+  bool was_member() const { return !engine_ || engine_->membership() != replica::Membership::none; }
   StreamSeq position() const { return engine_ ? engine_->position().seq : 0; }
   bool may_found = true;
 
@@ -74,6 +76,8 @@ class Agent {
   // agent_snapshot.cpp
   void take_snapshot();
   Status adopt_snapshot();  // where there is no file
+  void learn_stream();
+  replica::EntryFacts::Company company() const;
   void need_snapshot(const std::string& why);
   void compare_with_snapshot(const replica::SnapshotInfo& info);
   void merge_begin();
@@ -84,6 +88,7 @@ class Agent {
   void enter();
   void proceed();
   void publish_genesis();
+  void drop_before();
   void read_genesis();
   void read_position();
   void compare_and_join();
@@ -111,6 +116,7 @@ class Agent {
   std::deque<replica::Incoming> queue_;
   replica::EntryFacts facts_;
   uint64_t created_ = 0;    // the stream that was entered
+  StreamSeq anew_ = 0;      // where it begins anew, as this process has seen
   StreamSeq next_ = 1;      // to be delivered
   StreamSeq end_ = 0;
   int busy_ = 0;            // attempts that were turned away, one after another

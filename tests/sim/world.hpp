@@ -42,6 +42,7 @@ struct Node {
   uint64_t former_incarnation = 0;
   bool prepared = false;          // every row has a version: what stood there before is not the ledger's business
   bool merging = false;           // a snapshot, slice by slice
+  int64_t waits_since = -1;       // for a snapshot that there is not; -1: it does not
   bool merged = false;            // it joined with rows of its own, one by one: its former transactions may come in part
   bool away = false;              // its agent is not to be started
   std::string backup;             // path of an old copy; empty: none
@@ -104,6 +105,7 @@ class World {
   Ledger ledger;
   Stream stream;
   std::vector<KeptSnapshot> snapshots;  // oldest first
+  int64_t snapshot_wanted_at = -1;      // when a node asked the others for one; -1: none did
   // The newest one from which the stream goes on; `stream_id` 0: not known. nullptr: there is none.
   const KeptSnapshot* choose_snapshot(uint64_t stream_id) const;
   bool server_up = true;
