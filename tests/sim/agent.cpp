@@ -45,6 +45,7 @@ void Agent::kill() {
   world_.disks.of(node_.id).kill(Process::agent);
   const Enter scope(world_.disks, node_.id, Process::agent);
   sender_.reset();
+  round_.reset();
   copy_.reset();
   engine_.reset();
   queue_.clear();
@@ -197,6 +198,7 @@ void Agent::prepare() {
 void Agent::run_one() {
   feed();
   if (state_ != State::running) return;
+  compare_nodes();
   if (world_.now() >= check_at_) {
     check_stream();
     if (state_ != State::running) return;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/replica/entry.hpp"
+#include "common/replica/repair_round.hpp"
 #include "common/replica/replica.hpp"
 #include "common/replica/snapshot.hpp"
 #include "tests/sim/sender.hpp"
@@ -84,6 +85,14 @@ class Agent {
   void merge();
   std::string scratch(const char* what) const;
 
+  // agent_repair.cpp
+  void compare_nodes();
+  std::vector<replica::RepairRound::Present> present() const;
+  replica::RepairRound::Host round_host();
+  int64_t act(const std::string& table, const std::vector<replica::RepairAction>& actions);
+  template <class T>
+  void ask_node(uint64_t node, std::function<Result<T>(Agent&)> question, std::function<void(Result<T>)> then);
+
   // agent_entry.cpp
   void enter();
   void proceed();
@@ -127,6 +136,8 @@ class Agent {
   std::unique_ptr<replica::SnapshotCopy> copy_;
   uint64_t copy_of_ = 0;    // the stream's stamp
   int64_t snapshot_at_ = 0;
+  std::unique_ptr<replica::RepairRound> round_;
+  int64_t repair_at_ = 0, round_began_ = 0;
 };
 
 }  // namespace marmot::sim

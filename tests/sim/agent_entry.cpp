@@ -21,6 +21,7 @@ auto Agent::guarded(F callback) {
 
 void Agent::leave(State state, int64_t retry_ms) {
   ++generation_;
+  if (round_ && round_->busy()) round_->stop(make_error(Errc::unavailable, "the stream was left meanwhile"));
   sender_->pause();
   queue_.clear();
   state_ = state;

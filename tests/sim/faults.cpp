@@ -32,6 +32,7 @@ void World::schedule_faults() {
   every(profile.stream_new_ms, [this] { stream_new(); });
   every(profile.trim_ms, [this] { trim(); });
   every(profile.away_ms, [this] { away(); });
+  every(profile.damage_ms, [this] { damage(); });
   every(profile.floor_ms, [this] { announce_floor(); });
   every(profile.join_ms, [this] {
     if (last_node_ > profile.nodes + 1) return;

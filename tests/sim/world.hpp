@@ -95,6 +95,9 @@ class World {
   sqlite::Database* checker(Node& node);  // a connection that no fault touches; nullptr: there is no file
   // A commit that any reader could see: whole transactions only.
   void check_whole(Node& node);
+  // damage.cpp. A node that compared all others with itself found that a range differs, or a whole round found nothing that does.
+  void divergent(Node& node, const std::string& table);
+  void found_equal(int64_t began);
   bool pairs_whole() const { return profile.atomic_rows == 0; }
 
   const Profile profile;
@@ -131,6 +134,7 @@ class World {
   void stream_new();
   void trim();
   void away();
+  void damage();
   void disconnect_all();
   void calm_down();
   bool settled(std::string* why);
@@ -144,6 +148,10 @@ class World {
   std::string failure_;
   bool calm_ = false;
   bool stream_lost_ = false, file_lost_ = false;
+  bool damaged_ = false;            // World::damage struck
+  int64_t equal_since_ = -1;        // when the last round began that found all nodes equal
+  int64_t quiet_since_ = -1;        // since when nobody has anything to do, at quiet_at_; -1: somebody has
+  StreamSeq quiet_at_ = 0;
   std::map<int, std::unique_ptr<sqlite::Database>> checkers_;
   std::map<std::string, uint64_t> counts_;
   int last_node_ = 0;
