@@ -51,15 +51,21 @@ void World::damage() {
   Node& node = any_node();
   const char* const tables[] = {"parent", "child"};
   const std::string table = random.pick(tables);
-  const auto id = static_cast<int64_t>(random.below(16));
+  const uint64_t which = random.below(1 << 20);
   const uint64_t kind = random.below(3);
   const int64_t later = random.between(100, 1500);
-  const Target at = target(table, id);
+  sqlite::Database* const db = checker(node);
+  if (db == nullptr) return;
+  const Enter scope(disks, node.id, Process::checker);
+  const auto id = db->query_integer("SELECT id FROM " + table + " ORDER BY id LIMIT 1 OFFSET " + std::to_string(which) +
+                                    " % max(1, (SELECT count(*) FROM " + table + "))");
+  if (!id) return;  // no row, or no table yet
+  const Target at = target(table, *id);
   const std::string live = "EXISTS(SELECT 1 FROM __marmot_version WHERE " + at.version + " AND state IN (1, 2) AND seq IS NOT NULL)";
   const auto strike = [this, &node, at](const std::string& when, const std::string& sql, const char* what) {
-    sqlite::Database* const db = checker(node);
-    const Enter scope(disks, node.id, Process::checker);
-    if (calm_ || db == nullptr || !tamper(*db, when, sql)) return;
+    sqlite::Database* const file = checker(node);
+    const Enter inside(disks, node.id, Process::checker);
+    if (calm_ || file == nullptr || !tamper(*file, when, sql)) return;
     say(node.id, at.table + " " + at.row + " " + what);
     count("damage");
     damaged_ = file_lost_ = true;
@@ -71,10 +77,8 @@ void World::damage() {
     if (profile.floor_ms != 0) return;  // old rows that some lack may have been deleted: a vote, not a repair
     return strike(live, "DELETE FROM " + at.table + " WHERE " + at.row + "; DELETE FROM __marmot_version WHERE " + at.version, "vanishes");
   }
-  sqlite::Database* const db = checker(node);
-  const Enter scope(disks, node.id, Process::checker);
   const std::string row = "old_" + at.table, version = "old_version_" + at.table;
-  const bool kept = db != nullptr && db->exec("DROP TABLE IF EXISTS temp." + row + "; DROP TABLE IF EXISTS temp." + version +
+  const Status kept = db->exec("DROP TABLE IF EXISTS temp." + row + "; DROP TABLE IF EXISTS temp." + version +
                                               "; CREATE TEMP TABLE " + row + " AS SELECT * FROM main." + at.table + " WHERE " + at.row +
                                               "; CREATE TEMP TABLE " + version + " AS SELECT * FROM main.__marmot_version WHERE " +
                                               at.version + " AND " + live);
