@@ -170,6 +170,7 @@ bool Agent::open() {
     return false;
   }
   world_.say(node_.id, "opened as node " + std::to_string(identity.node.value) + " at " + std::to_string(engine_->position().seq));
+  note_versions();  // of tables that were rebuilt meanwhile
   return true;
 }
 
