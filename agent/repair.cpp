@@ -81,7 +81,7 @@ RangeKeys keys_of(const Json& json) {
 
 template <class F>
 auto Repair::guarded(F callback) {
-  return [this, scrubbing = std::weak_ptr<int>(scrubbing_), callback = std::move(callback)](auto&&... values) {
+  return [scrubbing = std::weak_ptr<int>(scrubbing_), callback = std::move(callback)](auto&&... values) {
     if (!scrubbing.expired()) callback(std::forward<decltype(values)>(values)...);
   };
 }
