@@ -52,7 +52,4 @@ struct Profile {
   std::string print() const;
 };
 
-// Without what this build of the engine does not do yet.
-Profile sensible(Profile profile);
-
 }  // namespace marmot::sim
