@@ -104,6 +104,7 @@ void activate([[maybe_unused]] Mutation mutation) {
 Outcome run_one(uint64_t seed, const Case* tuned, bool broken, bool print) {
   Random of_profile(mix64(seed ^ 0x9f0f11e));
   Profile profile = Profile::draw(of_profile);
+  profile = sensible(profile);
   if (tuned != nullptr) tuned->tune(profile);
   activate(broken ? tuned->mutation : Mutation::none);
   World world(seed, profile, print);

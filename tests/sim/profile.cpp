@@ -68,11 +68,6 @@ Profile Profile::draw(Random& random) {
   const int64_t keys[] = {2, 10, 4000};
   out.repair_keys = random.pick(keys);
   const bool damaged = random.per_mille(300);
-  // What nobody can bridge: retention takes the beginning, a server the end.
-  if (random.per_mille(60)) {
-    out.trim_ms = random.between(200, 600);
-    out.stream_tail_ms = random.between(500, 1500);
-  }
   out.damage_ms = damaged && out.repair_ms != 0 ? random.between(100, 1000) : 0;
   return out;
 }
@@ -126,5 +121,12 @@ std::string Profile::print() const {
   return out;
 }
 
+Profile sensible(Profile profile) {
+  // A node that needs what retention took is stuck without snapshots.
+  if (profile.snapshot_ms == 0 && (profile.stream_tail_ms != 0 || profile.stream_new_ms != 0 || profile.restore_ms != 0 || profile.join_ms != 0 || profile.power != 0)) {
+    profile.trim_ms = 0;
+  }
+  return profile;
+}
 
 }  // namespace marmot::sim

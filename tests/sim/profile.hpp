@@ -52,4 +52,7 @@ struct Profile {
   std::string print() const;
 };
 
+// Without what this build of the engine does not do yet.
+Profile sensible(Profile profile);
+
 }  // namespace marmot::sim
