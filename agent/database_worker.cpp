@@ -162,6 +162,7 @@ void DatabaseThread::Worker::take_queue() {
       progress.position = replica.position();
       progress.origin = replica.origin();
       shared->post([done, now = progress](DatabaseEvents&) { done(now); });
+      progress.begins_anew = 0;
       return true;
     });
   }
@@ -399,6 +400,7 @@ void DatabaseThread::Worker::apply() {
   if (applied->messages > 0) progress.applied_at = tags[applied->messages - 1].at;
   if (!drained_jobs.empty()) run_drained_jobs();
   consumed(applied->messages);
+  progress.begins_anew = applied->begins_anew;
   progress.rows_in += applied->rows;
   progress.rows_changed += applied->rows_changed;
   progress_changed = true;

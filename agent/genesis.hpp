@@ -1,4 +1,4 @@
-// The first message of a stream: it gives the stream its id, which tells it from another one under the same name.
+// The message that a stream begins with: it gives the stream its id, which tells it from another one under the same name.
 #pragma once
 
 #include "agent/nats/transport.hpp"
@@ -7,7 +7,8 @@
 
 namespace marmot::agent {
 
-// Errc::corrupt: it is something else. Errc::newer_format: of a later Marmot.
-Result<replica::EntryFacts::Genesis> read_genesis(const nats::StoredMessage& message);
+// `message` is the first that the stream holds. nullopt: what it began with has aged out. Errc::corrupt: it is not Marmot's.
+// Errc::newer_format: of a later Marmot.
+Result<std::optional<replica::EntryFacts::Genesis>> read_genesis(const nats::StoredMessage& message);
 
 }  // namespace marmot::agent

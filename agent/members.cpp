@@ -23,6 +23,17 @@ Members::Members(Host host, int64_t retention_ms)
 
 Members::~Members() = default;
 
+void Members::load() {
+  if (loaded_) return;
+  (void)host_.thread.ask<std::vector<replica::Member>>(
+      [](replica::Replica& engine) { return engine.members(); },
+      [this, alive = std::weak_ptr<int>(alive_)](Result<std::vector<replica::Member>> kept) {
+        if (alive.expired() || !kept) return;  // asked again at the next start
+        loaded_ = true;
+        for (const replica::Member& member : *kept) heard(member);
+      });
+}
+
 void Members::start(nats::Connection& connection) {
   connection_ = &connection;
   if (subscriptions_.empty()) {
@@ -31,15 +42,7 @@ void Members::start(nats::Connection& connection) {
   started_ms_ = Peers::now_ms();
   told_ms_ = 0;
   samples_.clear();
-  if (!loaded_) {
-    (void)host_.thread.ask<std::vector<replica::Member>>(
-        [](replica::Replica& engine) { return engine.members(); },
-        [this, alive = std::weak_ptr<int>(alive_)](Result<std::vector<replica::Member>> kept) {
-          if (alive.expired() || !kept) return;  // asked again at the next start
-          loaded_ = true;
-          for (const replica::Member& member : *kept) heard(member);
-        });
-  }
+  load();
   timer_.start(uv::Milliseconds(kTickMs), uv::Milliseconds(kTickMs));
 }
 

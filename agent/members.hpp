@@ -44,6 +44,7 @@ class Members {
   Members(const Members&) = delete;
   Members& operator=(const Members&) = delete;
 
+  void load();                               // who belonged to it, from the file
   void start(nats::Connection& connection);  // the stream is followed
   void stop();
 

@@ -83,10 +83,14 @@ Peers::Peers(uv::Loop& loop, std::string subject_prefix, std::string name, Datab
 
 Peers::~Peers() = default;
 
-void Peers::start(nats::Connection& connection) {
+void Peers::listen(nats::Connection& connection) {
   connection_ = &connection;
+  if (!beats_) beats_ = connection.subscribe(prefix_ + "beat", [this](const nats::Message& message) { on_beat(message); });
+}
+
+void Peers::start(nats::Connection& connection) {
+  listen(connection);
   if (subscriptions_.empty()) {  // kept across reconnects
-    subscriptions_.push_back(connection.subscribe(prefix_ + "beat", [this](const nats::Message& message) { on_beat(message); }));
     subscriptions_.push_back(connection.subscribe(prefix_ + "digest", [this](const nats::Message& message) { on_digest(message); }));
     subscriptions_.push_back(connection.subscribe(prefix_ + "node." + std::to_string(events_.self().origin.node.value),
                                                   [this](const nats::Message& message) { on_node(message); }));

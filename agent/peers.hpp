@@ -58,7 +58,8 @@ class Peers {
   Peers(const Peers&) = delete;
   Peers& operator=(const Peers&) = delete;
 
-  void start(nats::Connection& connection);  // connected
+  void listen(nats::Connection& connection); // connected: who is there?
+  void start(nats::Connection& connection);  // the stream is followed
   void stop();
   void beat();                               // now, besides the regular ones
   // This node has applied more: answers what waited for it.
@@ -82,6 +83,7 @@ class Peers {
   const Events events_;
   uv::Timer timer_;
   nats::Connection* connection_ = nullptr;
+  std::unique_ptr<nats::Subscription> beats_;
   std::vector<std::unique_ptr<nats::Subscription>> subscriptions_;
   std::map<uint64_t, Peer> peers_;
   struct Waiting {

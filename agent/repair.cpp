@@ -17,15 +17,7 @@ namespace {
 
 constexpr int64_t kAnswerMs = 3000;        // for one range
 constexpr int64_t kScrubMs = 3'600'000;    // a whole file
-constexpr int64_t kPauseMs = 100;          // between two ranges: 20,000 registers a second
-constexpr int64_t kLookAgainMs = 1500;     // what differs is looked at again after so long
-constexpr int64_t kLookAgainUrgentMs = 300;
-constexpr int kUnsureTimes = 20;           // an urgent round waits so many times for a range to stand still
-constexpr int kMaxAttempts = 3;            // to repair a range, in rounds that follow one another; then
-constexpr uint64_t kSeldom = 10;           // every so many rounds
-constexpr int kMaxRested = 20;
-constexpr size_t kMaxSuspects = 200;       // more are found in the next round
-constexpr size_t kMaxKeyBytes = 200 * 1024;
+const replica::RepairRound::Limits kLimits;
 
 std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
@@ -85,16 +77,12 @@ RangeKeys keys_of(const Json& json) {
   return held;
 }
 
-std::string range_text(const KeyRange& range) {
-  return range.table + (range.after.empty() && range.upto.empty() ? "" : ", one range of it");
-}
-
 }  // namespace
 
 template <class F>
 auto Repair::guarded(F callback) {
-  return [this, alive = std::weak_ptr<int>(alive_), round = round_, callback = std::move(callback)](auto&&... values) {
-    if (!alive.expired() && busy_ && round == round_) callback(std::forward<decltype(values)>(values)...);
+  return [scrubbing = std::weak_ptr<int>(scrubbing_), callback = std::move(callback)](auto&&... values) {
+    if (!scrubbing.expired()) callback(std::forward<decltype(values)>(values)...);
   };
 }
 
@@ -112,7 +100,8 @@ Repair::Repair(Host host, int64_t interval_ms)
       pause_(host_.loop, [this] {
         pause_.stop();
         if (after_pause_) std::exchange(after_pause_, nullptr)();
-      }) {}
+      }),
+      round_(round_host(), kLimits) {}
 
 Repair::~Repair() = default;
 
@@ -135,7 +124,7 @@ void Repair::start(nats::Connection& connection) {
 void Repair::stop() {
   started_ = false;
   timer_.stop();
-  if (busy_) fail(make_error(Errc::unavailable, "the stream was left meanwhile"));
+  if (busy()) fail(make_error(Errc::unavailable, "the stream was left meanwhile"));
 }
 
 void Repair::send(const std::string& reply, const Json& json) {
@@ -154,7 +143,7 @@ void Repair::on_repair(const nats::Message& message) {
     if (json.contains("digest")) {
       (void)host_.thread.ask<RangeDigest>(
           // The other node's range may hold more here; four times as many say that it differs.
-          [range = range_of(json.at("digest"))](replica::Replica& engine) { return engine.range_digest(range, 4 * kRangeRegisters); },
+          [range = range_of(json.at("digest"))](replica::Replica& engine) { return engine.range_digest(range, 4 * kLimits.range_registers); },
           living([this, reply](Result<RangeDigest> digest) {
             send(reply, digest ? digest_json(*digest) : Json{{"error", digest.error().message}});
           }));
@@ -162,7 +151,7 @@ void Repair::on_repair(const nats::Message& message) {
     }
     if (json.contains("keys")) {
       (void)host_.thread.ask<RangeKeys>(
-          [range = range_of(json.at("keys"))](replica::Replica& engine) { return engine.range_keys(range, kMaxKeys, kMaxKeyBytes); },
+          [range = range_of(json.at("keys"))](replica::Replica& engine) { return engine.range_keys(range, kLimits.max_keys, kLimits.max_key_bytes); },
           living([this, reply](Result<RangeKeys> held) {
             send(reply, held ? keys_json(*held) : Json{{"error", held.error().message}});
           }));
@@ -188,7 +177,7 @@ void Repair::act(const std::string& table, std::vector<RepairAction> actions, st
       },
       living([this, table, done, then](Result<size_t> written) {
         if (!written) host_.log(LogLevel::error, host_.name + ": repair " + table + ": " + written.error().message);
-        status_.repaired += static_cast<uint64_t>(*done);
+        repaired_ += static_cast<uint64_t>(*done);
         if (*done > 0) host_.thread.publish_outbox();
         then(*done);
       }));
@@ -209,296 +198,134 @@ void Repair::on_repaired(const nats::Message& message) {
   if (!json.is_object() || json.value("node", Json()) == Json(host_.self().origin.node.value)) return;
   const auto divergent = json.find("divergent");
   if (divergent != json.end() && divergent->is_number_unsigned()) {
-    status_.divergent_ranges = static_cast<int64_t>(std::min<uint64_t>(divergent->get<uint64_t>(), 1U << 30));
-    if (!busy_) divergent_.clear();  // somebody else looks after them now
+    told_divergent_ = static_cast<int64_t>(std::min<uint64_t>(divergent->get<uint64_t>(), 1U << 30));
+    round_.yield();
   }
 }
 
-// -- a round ----------------------------------------------------------------------------------------------------------
+// -- leading a round --------------------------------------------------------------------------------------------------
 
-bool Repair::leads() const {
-  const Peers::Self self = host_.self();
-  if (!self.able) return false;
-  bool anybody = false;
-  for (const Peer& peer : host_.peers.alive()) {
-    if (peer.able && peer.node < self.origin.node) return false;
-    anybody = anybody || peer.able;
-  }
-  return anybody;
+replica::RepairRound::Host Repair::round_host() {
+  using replica::RepairRound;
+  RepairRound::Host host;
+  host.self = [this] {
+    const Peers::Self self = host_.self();
+    return RepairRound::Present{self.origin.node.value, self.origin.incarnation.value, self.applied};
+  };
+  host.others = [this] {
+    std::vector<RepairRound::Present> out;
+    for (const Peer& peer : host_.peers.alive()) {
+      if (peer.able) out.push_back({peer.node.value, peer.incarnation, peer.applied});
+    }
+    return out;
+  };
+  host.tables = [this](std::function<void(std::vector<std::string>)> then) {
+    const marmot::Status asked = host_.thread.ask<std::vector<std::string>>(
+        [](replica::Replica& engine) -> Result<std::vector<std::string>> { return engine.watched(); },
+        living([then](Result<std::vector<std::string>> watched) { then(*std::move(watched)); }));
+    if (!asked) later([this, error = asked.error()] { fail(error); });
+  };
+  host.digest = [this](uint64_t node, const KeyRange& range, int64_t limit, std::function<void(Result<RangeDigest>)> then) {
+    ask<RangeDigest>(node, Json{{"digest", range_json(range)}}, digest_of,
+                     [range, limit](replica::Replica& engine) { return engine.range_digest(range, limit); }, std::move(then));
+  };
+  host.keys = [this](uint64_t node, const KeyRange& range, std::function<void(Result<RangeKeys>)> then) {
+    ask<RangeKeys>(node, Json{{"keys", range_json(range)}}, keys_of,
+                   [range](replica::Replica& engine) { return engine.range_keys(range, kLimits.max_keys, kLimits.max_key_bytes); }, std::move(then));
+  };
+  host.act = [this](uint64_t node, const std::string& table, std::vector<RepairAction> actions, std::function<void(int64_t)> then) {
+    order(node, table, std::move(actions), std::move(then));
+  };
+  host.pause = [this](int64_t ms, std::function<void()> then) {
+    after_pause_ = std::move(then);
+    pause_.start(uv::Milliseconds(ms));
+  };
+  host.now_ms = [] { return Peers::now_ms(); };
+  host.over = [this](marmot::Status how) { over(std::move(how)); };
+  host.log = [this](LogLevel level, const std::string& text) { host_.log(level, host_.name + ": " + text); };
+  host.walking = [this](const std::string& table, size_t done, size_t of) {
+    if (progress_) progress_("compare " + table, static_cast<int64_t>(done), static_cast<int64_t>(of));
+  };
+  host.repaired = [this](const std::string& table, int64_t rows) { report_[table].repaired += rows; };
+  return host;
 }
 
-// Nobody has applied anything since all was found equal, and nobody is new.
-bool Repair::at_rest() {
-  const Peers::Self self = host_.self();
-  std::map<uint64_t, std::pair<uint64_t, StreamSeq>> now{{self.origin.node.value, {self.origin.incarnation.value, self.applied}}};
-  for (const Peer& peer : host_.peers.alive()) {
-    if (peer.able) now[peer.node.value] = {peer.incarnation, peer.applied};
-  }
-  const bool same = now == rest_ && ++rested_ < kMaxRested;
-  if (!same) {
-    rest_ = std::move(now);
-    rested_ = 0;
-  }
-  return same;
+void Repair::later(std::function<void()> what) {
+  after_pause_ = std::move(what);
+  pause_.start(uv::Milliseconds(0));
 }
+
+// A question to this node's engine, or to another one's.
+template <class T>
+void Repair::ask(uint64_t node, const Json& request, T (*parse)(const Json&), std::function<Result<T>(replica::Replica&)> here,
+                 std::function<void(Result<T>)> then) {
+  const auto heard = living(std::move(then));
+  const marmot::Status asked =
+      node == host_.self().origin.node.value
+          ? host_.thread.ask<T>(std::move(here), heard)
+          : connection_->request(host_.prefix + "repair." + std::to_string(node), text_of(request), kAnswerMs,
+                                 [parse, heard](const Result<std::string>& answer) {
+                                   if (!answer) return heard(Result<T>(answer.error()));
+                                   try {
+                                     const Json json = Json::parse(*answer);
+                                     // It does not have the table, or is of another version: it has no say.
+                                     if (json.contains("error")) return heard(Result<T>(make_error(Errc::not_found, "not there")));
+                                     heard(Result<T>(parse(json)));
+                                   } catch (const Json::exception& error) {
+                                     heard(Result<T>(make_error(Errc::corrupt, error.what())));
+                                   }
+                                 });
+  if (!asked) later([this, error = asked.error()] { fail(error); });
+}
+
+void Repair::order(uint64_t node, const std::string& table, std::vector<RepairAction> actions, std::function<void(int64_t)> then) {
+  if (node == host_.self().origin.node.value) return act(table, std::move(actions), std::move(then));
+  Json list = Json::array();
+  for (const RepairAction& action : actions) {
+    list.push_back(Json::array({hex_bytes(action.key), static_cast<int>(action.op), action.version.hlc.value,
+                                action.version.origin.node.value, action.version.origin.incarnation.value}));
+  }
+  const marmot::Status sent = connection_->request(
+      host_.prefix + "repair." + std::to_string(node), text_of(Json{{"table", table}, {"do", list}}), kAnswerMs,
+      living([then](const Result<std::string>& answer) {
+        const Json json = answer ? Json::parse(*answer, nullptr, false) : Json();
+        const auto done = json.is_object() ? json.find("done") : json.end();
+        then(done != json.end() && done->is_number_integer() ? done->get<int64_t>() : 0);
+      }));
+  if (!sent) later([this, error = sent.error()] { fail(error); });
+}
+
+Repair::Status Repair::status() const {
+  const auto own = static_cast<int64_t>(round_.divergent());
+  return Status{own > 0 ? own : told_divergent_, rounds_, round_.ranges(), repaired_};
+}
+
+bool Repair::busy() const { return scrubbing_ || round_.busy(); }
 
 void Repair::tick() {
-  if (busy_ || !started_ || connection_ == nullptr || !connection_->connected() || !leads()) return;
-  if (divergent_.empty() && at_rest()) return;
-  begin(false);
-}
-
-void Repair::begin(bool urgent) {
-  ++round_;
-  busy_ = true;
-  urgent_ = urgent;
-  clean_ = true;
-  table_ = 0;
-  after_.clear();
-  suspects_.clear();
-  suspect_ = 0;
-  const marmot::Status asked = host_.thread.ask<std::vector<std::string>>(
-      [](replica::Replica& engine) -> Result<std::vector<std::string>> { return engine.watched(); },
-      guarded([this](Result<std::vector<std::string>> watched) {
-        tables_ = *std::move(watched);
-        walk();
-      }));
-  if (!asked) fail(asked.error());
+  if (busy() || !started_ || connection_ == nullptr || !connection_->connected() || !host_.self().able) return;
+  round_.due();
 }
 
 void Repair::fail(Error error) {
-  busy_ = false;
+  if (round_.busy()) return round_.stop(std::move(error));
+  over(std::move(error));
+}
+
+void Repair::over(marmot::Status how) {
+  scrubbing_.reset();
   pause_.stop();
   after_pause_ = nullptr;
-  rest_.clear();
-  if (done_) std::exchange(done_, nullptr)(std::move(error));
-}
-
-void Repair::walk() {
-  if (table_ >= tables_.size()) {
-    if (suspects_.empty() && divergent_.empty()) return finish();
-    after_pause_ = [this] { look_again(); };
-    pause_.start(uv::Milliseconds(urgent_ ? kLookAgainUrgentMs : kLookAgainMs));
-    return;
+  told_divergent_ = 0;
+  if (how) {
+    ++rounds_;
+    (void)connection_->publish(host_.prefix + "repaired",
+                               text_of(Json{{"node", host_.self().origin.node.value}, {"divergent", round_.divergent()}}));
   }
-  if (urgent_ && progress_) progress_("compare " + tables_[table_], static_cast<int64_t>(table_), static_cast<int64_t>(tables_.size()));
-  look(KeyRange{tables_[table_], after_, ""}, true, [this](KeyRange range, bool differs, bool unsure) {
-    ++status_.ranges;
-    after_ = range.upto;
-    if (range.upto.empty()) ++table_;
-    if (differs || unsure) {
-      clean_ = false;
-      if (suspects_.size() < kMaxSuspects) suspects_.push_back(Suspect{std::move(range), 1, differs});
-    }
-    if (urgent_) return walk();
-    after_pause_ = [this] { walk(); };
-    pause_.start(uv::Milliseconds(kPauseMs));
-  });
-}
-
-// Compares one range with everybody. `walking`: it ends where kRangeRegisters are reached. `then` is told which it was.
-void Repair::look(const KeyRange& range, bool walking, std::function<void(KeyRange, bool, bool)> then) {
-  if (urgent_ && Peers::now_ms() > deadline_ms_) return fail(make_error(Errc::timeout, "repair: not done in time"));
-  const int64_t limit = walking ? kRangeRegisters : 4 * kRangeRegisters;
-  const marmot::Status asked = host_.thread.ask<RangeDigest>(
-      [range, limit](replica::Replica& engine) { return engine.range_digest(range, limit); },
-      guarded([this, range, walking, then](Result<RangeDigest> here) {
-        if (!here) return then(range, false, false);  // gone or stopped: nothing is compared
-        KeyRange exact = range;
-        if (walking && here->cut) {
-          exact.upto = here->reach;
-          here->cut = false;
-        }
-        ask_peers(exact, [exact, here = *here, then](const Digests& theirs) {
-          bool differs = false, unsure = false;
-          for (const auto& [node, digest] : theirs) {
-            if (equal(here, digest)) continue;
-            (comparable(here, digest) ? differs : unsure) = true;
-          }
-          then(exact, differs, unsure);
-        });
-      }));
-  if (!asked) fail(asked.error());
-}
-
-void Repair::ask_peers(const KeyRange& range, std::function<void(const Digests&)> then) {
-  struct Asking {
-    Digests digests;
-    size_t missing = 0;
-  };
-  const auto asking = std::make_shared<Asking>();
-  std::vector<uint64_t> nodes;
-  for (const Peer& peer : host_.peers.alive()) {
-    if (peer.able) nodes.push_back(peer.node.value);
-  }
-  if (nodes.empty()) return fail(make_error(Errc::unavailable, "repair: no other node is there"));
-  asking->missing = nodes.size();
-  const std::string request = text_of(Json{{"digest", range_json(range)}});
-  for (const uint64_t node : nodes) {
-    const marmot::Status sent = connection_->request(
-        host_.prefix + "repair." + std::to_string(node), request, kAnswerMs,
-        guarded([this, node, asking, then](const Result<std::string>& answer) {
-          try {
-            if (!answer) clean_ = false;  // asked again in the next round
-            else if (const Json json = Json::parse(*answer); !json.contains("error")) asking->digests[node] = digest_of(json);
-          } catch (const Json::exception&) {
-            clean_ = false;
-          }
-          if (--asking->missing == 0) then(asking->digests);
-        }));
-    if (!sent) return fail(sent.error());
-  }
-}
-
-// What differed or could not be compared, and what is known to differ, one after the other.
-void Repair::look_again() {
-  if (suspect_ >= suspects_.size()) {
-    for (size_t i = 0; i < divergent_.size(); ++i) {
-      if (divergent_[i].next_round <= round_) return exchange(i);
-    }
-    return finish();
-  }
-  const KeyRange range = suspects_[suspect_].range;
-  look(range, false, [this](KeyRange exact, bool differs, bool unsure) {
-    Suspect& suspect = suspects_[suspect_];
-    if (!differs && unsure && urgent_ && suspect.times < kUnsureTimes) {
-      ++suspect.times;
-      after_pause_ = [this] { look_again(); };
-      pause_.start(uv::Milliseconds(kLookAgainUrgentMs));
-      return;
-    }
-    if (differs && !suspect.differs) {  // could not be compared before: this is the first time
-      suspect.differs = true;
-      after_pause_ = [this] { look_again(); };
-      pause_.start(uv::Milliseconds(urgent_ ? kLookAgainUrgentMs : kLookAgainMs));
-      return;
-    }
-    if (differs) {
-      const bool known = std::any_of(divergent_.begin(), divergent_.end(), [&](const Divergent& other) {
-        return other.range.table == exact.table && other.range.after == exact.after && other.range.upto == exact.upto;
-      });
-      if (!known) divergent_.push_back(Divergent{std::move(exact), 0, 0});
-      status_.divergent_ranges = static_cast<int64_t>(divergent_.size());
-    }
-    ++suspect_;
-    look_again();
-  });
-}
-
-void Repair::exchange(size_t index) {
-  Divergent& divergent = divergent_[index];
-  ++divergent.attempts;
-  divergent.next_round = round_ + (divergent.attempts >= kMaxAttempts ? kSeldom : 1);
-  struct Gathering {
-    std::map<uint64_t, RangeKeys> held;
-    size_t missing = 1;
-  };
-  const auto gathering = std::make_shared<Gathering>();
-  const auto gathered = guarded([this, index, gathering] {
-    if (--gathering->missing == 0) carry_out(index, gathering->held);
-  });
-  const KeyRange range = divergent.range;
-  const marmot::Status asked = host_.thread.ask<RangeKeys>(
-      [range](replica::Replica& engine) { return engine.range_keys(range, kMaxKeys, kMaxKeyBytes); },
-      guarded([self = host_.self().origin.node.value, gathering, gathered](Result<RangeKeys> held) {
-        if (held) gathering->held[self] = *std::move(held);
-        gathered();
-      }));
-  if (!asked) return fail(asked.error());
-  const std::string request = text_of(Json{{"keys", range_json(range)}});
-  for (const Peer& peer : host_.peers.alive()) {
-    if (!peer.able) continue;
-    ++gathering->missing;
-    const marmot::Status sent = connection_->request(
-        host_.prefix + "repair." + std::to_string(peer.node.value), request, kAnswerMs,
-        guarded([node = peer.node.value, gathering, gathered](Result<std::string> answer) {
-          try {
-            if (answer) gathering->held[node] = keys_of(Json::parse(*answer));
-          } catch (const Json::exception&) {
-            // Does not have the table, or is of another version: it has no say.
-          }
-          gathered();
-        }));
-    if (!sent) return fail(sent.error());
-  }
-}
-
-void Repair::carry_out(size_t index, const std::map<uint64_t, RangeKeys>& held) {
-  const std::string table = divergent_[index].range.table;
-  // What stands behind the end of a list that was cut is another range, and its turn comes after this one.
-  std::optional<std::string> reach;
-  for (const auto& [node, list] : held) {
-    if (list.cut && !list.keys.empty() && (!reach || list.keys.back().key < *reach)) reach = list.keys.back().key;
-  }
-  if (reach && *reach != divergent_[index].range.upto) {
-    divergent_.push_back(Divergent{KeyRange{table, *reach, divergent_[index].range.upto}, 0, 0});
-    divergent_[index].range.upto = *reach;
-  }
-  const uint64_t self = host_.self().origin.node.value;
-  auto plan = held.size() > 1 && held.count(self) != 0 ? plan_repair(held) : std::map<uint64_t, std::vector<RepairAction>>{};
-  waiting_for_ = plan.size() + 1;
-  for (auto& [node, actions] : plan) {
-    if (node == self) {
-      act(table, std::move(actions), guarded([this, index, table](int64_t done) { acted(index, table, done); }));
-      continue;
-    }
-    Json list = Json::array();
-    for (const RepairAction& action : actions) {
-      list.push_back(Json::array({hex_bytes(action.key), static_cast<int>(action.op), action.version.hlc.value,
-                                  action.version.origin.node.value, action.version.origin.incarnation.value}));
-    }
-    const marmot::Status sent = connection_->request(
-        host_.prefix + "repair." + std::to_string(node), text_of(Json{{"table", table}, {"do", list}}), kAnswerMs,
-        guarded([this, index, table](const Result<std::string>& answer) {
-          const Json json = answer ? Json::parse(*answer, nullptr, false) : Json();
-          const auto done = json.is_object() ? json.find("done") : json.end();
-          acted(index, table, done != json.end() && done->is_number_integer() ? done->get<int64_t>() : 0);
-        }));
-    if (!sent) return fail(sent.error());
-  }
-  acted(index, table, 0);
-}
-
-void Repair::acted(size_t index, const std::string& table, int64_t done) {
-  report_[table].repaired += done;
-  if (done > 0) {
-    host_.log(LogLevel::warn, host_.name + ": " + range_text(divergent_[index].range) + ", differed between nodes: " + std::to_string(done) +
-                                  (done == 1 ? " row is" : " rows are") + " published again");
-  }
-  if (--waiting_for_ > 0) return;
-  after_pause_ = [this, index] { look_whether_equal(index); };
-  pause_.start(uv::Milliseconds(urgent_ ? kLookAgainUrgentMs : kLookAgainMs));
-}
-
-void Repair::look_whether_equal(size_t index) {
-  look(divergent_[index].range, false, [this, index](const KeyRange& range, bool differs, bool unsure) {
-    Divergent& divergent = divergent_[index];
-    if (unsure && !differs && urgent_ && Peers::now_ms() < deadline_ms_) {
-      after_pause_ = [this, index] { look_whether_equal(index); };
-      pause_.start(uv::Milliseconds(kLookAgainUrgentMs));
-      return;
-    }
-    if (!differs && !unsure) {
-      divergent_.erase(divergent_.begin() + static_cast<std::ptrdiff_t>(index));
-    } else if (differs && divergent.attempts < kMaxAttempts) {
-      return exchange(index);  // a list was cut, or a row moved meanwhile
-    } else if (differs && divergent.attempts == kMaxAttempts) {
-      host_.log(LogLevel::error, host_.name + ": " + range_text(range) + ", still differs between nodes after " +
-                                     std::to_string(kMaxAttempts) + " repairs: compare them with `marmot verify`");
-    }
-    status_.divergent_ranges = static_cast<int64_t>(divergent_.size());
-    look_again();
-  });
-}
-
-void Repair::finish() {
-  busy_ = false;
-  ++status_.rounds;
-  status_.divergent_ranges = static_cast<int64_t>(divergent_.size());
-  if (!clean_) rest_.clear();
-  (void)connection_->publish(host_.prefix + "repaired",
-                             text_of(Json{{"node", host_.self().origin.node.value}, {"divergent", divergent_.size()}}));
-  if (done_) std::exchange(done_, nullptr)(std::move(report_));
+  if (!done_) return;
+  const Done done = std::exchange(done_, nullptr);
+  if (how) done(std::move(report_));
+  else done(std::move(how).error());
 }
 
 // -- on demand --------------------------------------------------------------------------------------------------------
@@ -508,14 +335,12 @@ void Repair::run(int64_t timeout_ms, Progress progress, Done done) {
   if (!started_ || connection_ == nullptr || !host_.self().able) {
     return done(make_error(Errc::unavailable, "not connected to the cluster, or still joining it"));
   }
-  if (busy_) fail(make_error(Errc::busy, "asked for on demand"));
-  ++round_;
-  busy_ = urgent_ = true;
+  if (busy()) fail(make_error(Errc::busy, "asked for on demand"));
+  scrubbing_ = std::make_shared<int>(0);
   deadline_ms_ = Peers::now_ms() + timeout_ms;
   progress_ = std::move(progress);
   done_ = std::move(done);
   report_.clear();
-  for (Divergent& divergent : divergent_) divergent = Divergent{divergent.range, 0, 0};
   scrub_everywhere();
 }
 
@@ -537,9 +362,10 @@ void Repair::scrub_everywhere() {
     for (const auto& [table, rows] : found) report_[table].found += rows;
     if (!scrubbing->missing.empty()) return;
     scrubbing->over = true;
-    if (alone) return finish();
+    scrubbing_.reset();
+    if (alone) return over(ok());
     // What was found travels, and is applied, while the first ranges are compared.
-    begin(true);
+    round_.begin_urgent(deadline_ms_);
   });
   host_.thread.scrub(living([heard, self](const ScrubReport& found) { heard(self, found); }));
   if (alone) return;

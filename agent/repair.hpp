@@ -1,5 +1,6 @@
 // Anti-entropy: the nodes of one database compare their registers with one another (common/replica/repair.hpp), and what
-// differs is published again by whoever holds the higher version. Over core NATS:
+// differs is published again by whoever holds the higher version. What is compared, asked and done when is decided by
+// common/replica/repair_round.hpp; this carries its questions to the nodes, and answers theirs. Over core NATS:
 //
 //   marmot.<cluster>.ctl.<db>.repair.<N>   request {"digest":RANGE}, RANGE: {"table":S,"after":HEX,"upto":HEX}:
 //                                          {"position":SEQ,"newest":SEQ,"floor":SEQ,"pending":B,"cut":B,"n":I,"sum":"hex"}
@@ -10,10 +11,8 @@
 //                                          their versions: {"node":N,"found":{"table":I,...}}
 //   marmot.<cluster>.ctl.<db>.repaired     told after a round: {"node":N,"divergent":I}
 //
-// The lowest member that is there begins a round every interval, when the one before it is over. A range that differs is
-// looked at again a little later; what differs twice is exchanged. Nothing of this while a node joins or is behind. Where
-// no message has been applied anywhere since a round that found all equal, only every twentieth round is walked.
-// Every wait has a deadline; a message holds at most kMaxKeys keys. Loop thread only.
+// Nothing of this while a node joins or is behind. Every wait has a deadline; a message holds at most Limits::max_keys keys.
+// Loop thread only.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +29,7 @@
 #include "agent/peers.hpp"
 #include "agent/uv.hpp"
 #include "common/base/log.hpp"
-#include "common/replica/repair.hpp"
+#include "common/replica/repair_round.hpp"
 
 namespace marmot::agent {
 
@@ -43,9 +42,6 @@ using RepairReport = std::map<std::string, TableRepair>;
 
 class Repair {
  public:
-  static constexpr int64_t kRangeRegisters = 2000;
-  static constexpr int64_t kMaxKeys = 4000;
-
   struct Host {
     uv::Loop& loop;
     DatabaseThread& thread;
@@ -69,7 +65,7 @@ class Repair {
 
   void start(nats::Connection& connection);  // the stream is followed
   void stop();
-  const Status& status() const { return status_; }
+  Status status() const;
 
   // `marmot verify --repair`: every node compares its rows with their versions, then the nodes their registers.
   using Progress = std::function<void(std::string_view what, int64_t done, int64_t total)>;
@@ -77,32 +73,16 @@ class Repair {
   void run(int64_t timeout_ms, Progress progress, Done done);
 
  private:
-  struct Suspect {
-    replica::KeyRange range;
-    int times = 1;           // it was found different, or could not be compared
-    bool differs = false;    // both nodes stood still: it is a difference
-  };
-  struct Divergent {
-    replica::KeyRange range;
-    int attempts = 0;        // to repair it
-    uint64_t next_round = 0; // not before
-  };
-  using Digests = std::map<uint64_t, replica::RangeDigest>;
-
   void tick();
-  bool leads() const;
-  bool at_rest();
-  void begin(bool urgent);
+  bool busy() const;
   void fail(Error error);
-  void walk();
-  void look(const replica::KeyRange& range, bool walking, std::function<void(replica::KeyRange, bool differs, bool unsure)> then);
-  void ask_peers(const replica::KeyRange& range, std::function<void(const Digests&)> then);
-  void look_again();
-  void exchange(size_t index);
-  void carry_out(size_t index, const std::map<uint64_t, replica::RangeKeys>& held);
-  void acted(size_t index, const std::string& table, int64_t done);
-  void look_whether_equal(size_t index);
-  void finish();
+  void over(marmot::Status how);
+  replica::RepairRound::Host round_host();
+  void later(std::function<void()> what);
+  template <class T>
+  void ask(uint64_t node, const nlohmann::json& request, T (*parse)(const nlohmann::json&),
+           std::function<Result<T>(replica::Replica&)> here, std::function<void(Result<T>)> then);
+  void order(uint64_t node, const std::string& table, std::vector<replica::RepairAction> actions, std::function<void(int64_t)> then);
   void scrub_everywhere();
 
   void on_repair(const nats::Message& message);
@@ -111,7 +91,7 @@ class Repair {
   void send(const std::string& reply, const nlohmann::json& json);
   void act(const std::string& table, std::vector<replica::RepairAction> actions, std::function<void(int64_t)> then);
   template <class F>
-  auto guarded(F callback);  // not called once this round is over
+  auto guarded(F callback);  // not called once the rows of all nodes were compared, or that was given up
   template <class F>
   auto living(F callback);   // not called once this object is gone
 
@@ -123,25 +103,12 @@ class Repair {
   uv::Timer timer_, pause_;
   std::function<void()> after_pause_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
-  Status status_;
 
-  // The round that is going on.
-  uint64_t round_ = 0;
-  bool busy_ = false;
-  bool urgent_ = false;
-  bool clean_ = true;       // nothing differed or could not be compared
+  replica::RepairRound round_;
+  std::shared_ptr<int> scrubbing_;   // on demand: rows are compared with their versions first
   int64_t deadline_ms_ = 0;
-  std::vector<std::string> tables_;
-  size_t table_ = 0;
-  std::string after_;
-  std::vector<Suspect> suspects_;
-  size_t suspect_ = 0;
-  size_t waiting_for_ = 0;  // answers to actions
-  std::vector<Divergent> divergent_;
-
-  // What the last round that found all equal saw: node -> incarnation and position.
-  std::map<uint64_t, std::pair<uint64_t, StreamSeq>> rest_;
-  int rested_ = 0;
+  int64_t told_divergent_ = 0;       // by the node that led the last round
+  uint64_t rounds_ = 0, repaired_ = 0;
 
   Progress progress_;
   Done done_;

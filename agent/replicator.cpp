@@ -125,6 +125,7 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
                        static_cast<size_t>(config.snapshot.keep),
                        SnapshotPolicy{config.snapshot.interval_ms, config.log.max_age_ms, config.log.max_bytes}},
       Snapshots::Host{[this] { return snapshot_rank(); }}, log_);
+  plan_.company = [this] { return company(); };
   if (file_held_) state_text_ = "waiting for NATS: " + database.path + " does not exist or is empty, and may be built from a snapshot";
 }
 
@@ -185,6 +186,9 @@ void Replicator::on_progress(const DatabaseProgress& progress) {
     peers_->on_applied();
     if (moved && !beat_soon_.active()) beat_soon_.start(uv::Milliseconds(kBeatSoonMs));
     caught_up();
+    if (progress.begins_anew != 0) {
+      reenter("the stream begins anew with message " + std::to_string(progress.begins_anew), 0);
+    }
   }
   if (entry_) entry_->on_progress(progress_);
   if (prepared) {
@@ -227,6 +231,7 @@ void Replicator::on_up(nats::Connection& connection) {
         [](const Result<bool>&) {});
   }
   snapshots_->start(connection);
+  peers_->listen(connection);
   if (file_held_) first_file();
   else if (state_ == State::waiting || state_ == State::behind) enter();
 }
@@ -251,6 +256,7 @@ void Replicator::first_file() {
 
 void Replicator::on_down(const std::string& reason) {
   connected_ = false;
+  behind_since_ms_ = 0;
   if (file_held_) {
     first_file_.reset();
     retry_.stop();
@@ -324,6 +330,7 @@ void Replicator::on_entry(EntryOutcome outcome) {
       report(LogLevel::error, outcome.text);
       leave(State::behind);
       state_text_ = outcome.text;
+      members_->load();
       if (behind_since_ms_ == 0) behind_since_ms_ = Peers::now_ms();
       if (Peers::now_ms() - behind_since_ms_ > kBehindMs) {
         state_text_ += "; none has come for " + std::to_string((Peers::now_ms() - behind_since_ms_) / 1000) + " s: is another node running?";
@@ -333,6 +340,7 @@ void Replicator::on_entry(EntryOutcome outcome) {
       return;
     case EntryOutcome::Kind::merged:
       outbox_wanted_ = true;
+      behind_since_ms_ = 0;
       if (outcome.history_lost) {
         publisher_.clear();
         history_lost_ = true;

@@ -105,6 +105,7 @@ class Replicator {
   void add_pending(Pending pending);
   void poke();
   Peers::Self self() const;
+  replica::EntryFacts::Company company() const;
   // snapshot_control.cpp
   std::optional<size_t> snapshot_rank() const;
   void list_snapshots(const Reply& reply);

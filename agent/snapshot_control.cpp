@@ -29,6 +29,22 @@ std::optional<size_t> Replicator::snapshot_rank() const {
   return rank;
 }
 
+// Who else could take the snapshot that this node waits for.
+replica::EntryFacts::Company Replicator::company() const {
+  replica::EntryFacts::Company company;
+  if (behind_since_ms_ != 0) company.waited_ms = Peers::now_ms() - behind_since_ms_;
+  for (const Peer& peer : peers_->alive()) company.able = company.able || peer.able;
+  const std::set<uint64_t> waiting = snapshots_->waiting_nodes();
+  const uint64_t self = progress_.origin.node.value;
+  company.all_wait = true;
+  for (const replica::Member& member : members_->all()) {
+    company.all_wait = company.all_wait && (member.node.value == self || waiting.count(member.node.value) != 0);
+  }
+  company.lowest = true;
+  for (const uint64_t node : waiting) company.lowest = company.lowest && node >= self;
+  return company;
+}
+
 void Replicator::snapshot(const Json& request, const Reply& reply) {
   const std::string action = request.value("action", std::string());
   if (snapshots_->store() == nullptr) {

@@ -53,12 +53,12 @@ SnapshotJoin::SnapshotJoin(uv::Loop& loop, nats::Connection& connection, Snapsho
     if (!state && state.error().code == Errc::not_found) return finish(false);  // whatever comes, the entry deals with it
     if (!state) return finish(std::move(state).error());
     if (state->last_seq == 0) return finish(false);
-    if (state->first_seq > 1) return choose(*state, 0);
-    connection_.get_message(stream_, 1, guarded([this, known = *state](Result<nats::StoredMessage> message) {
+    if (state->first_seq > state->last_seq) return choose(*state, 0);
+    connection_.get_message(stream_, state->first_seq, guarded([this, known = *state](Result<nats::StoredMessage> message) {
       if (!message) return finish(std::move(message).error());
       const auto genesis = read_genesis(*message);
       if (!genesis) return finish(false);
-      choose(known, genesis->stream_id);
+      choose(known, *genesis ? (*genesis)->stream_id : 0);
     }));
   }));
 }

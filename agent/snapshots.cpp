@@ -12,6 +12,7 @@ namespace marmot::agent {
 namespace {
 constexpr int64_t kBusyLimitMs = 30'000;  // for a moment when the log is empty
 constexpr int64_t kFailedWaitMs = 60'000;
+constexpr size_t kMaxAskers = 4096;
 constexpr int64_t kRankWaitMs = 2'000;    // the node of rank r waits r times so long before it answers
 }  // namespace
 
@@ -69,19 +70,31 @@ void Snapshots::on_listed(Result<std::vector<SnapshotRecord>> records) {
   });
 }
 
-void Snapshots::ask(StreamSeq seq) {
+void Snapshots::ask(NodeId node, StreamSeq seq) {
   const int64_t now = Peers::now_ms();
   if (connection_ == nullptr || (asked_ms_ != 0 && now - asked_ms_ < kAskAgainMs)) return;
   asked_ms_ = now;
-  Json json{{"seq", seq}};
+  Json json{{"seq", seq}, {"node", node.value}};
   if (store_ && !store_->damaged().empty()) json["damaged"] = store_->damaged();
   (void)connection_->publish(setup_.prefix + "snapshot", json.dump());  // asked again if nothing comes
 }
 
+std::set<uint64_t> Snapshots::waiting_nodes() const {
+  std::set<uint64_t> out;
+  for (const auto& [node, when] : askers_) {
+    if (Peers::now_ms() - when < 3 * kAskAgainMs) out.insert(node);
+  }
+  return out;
+}
+
 void Snapshots::on_asked(const nats::Message& message) {
   const Json json = Json::parse(message.data, nullptr, false);
+  if (!json.is_object()) return;
+  const auto node = json.find("node");
+  const bool named = node != json.end() && node->is_number_unsigned();
+  if (named && (askers_.size() < kMaxAskers || askers_.count(node->get<uint64_t>()) != 0)) askers_[node->get<uint64_t>()] = Peers::now_ms();
   const auto rank = host_.rank();
-  if (!json.is_object() || !rank || taking_ || answer_.active()) return;
+  if (!rank || taking_ || answer_.active()) return;
   const auto seq = json.find("seq");
   if (seq == json.end() || !seq->is_number_unsigned()) return;
   wanted_ = std::max<StreamSeq>(seq->get<StreamSeq>(), 1);

@@ -10,8 +10,10 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -56,10 +58,12 @@ class Snapshots {
   // Takes one now. While one is being taken, waits for the one after it.
   void save(Progress progress, Saved done);
 
-  // Asks the other nodes for a snapshot that holds everything up to `seq` at least and is none of those that were found
-  // damaged. At most once in kAskAgainMs.
-  void ask(StreamSeq seq);
+  // Asks, as `node`, the other nodes for a snapshot that holds everything up to `seq` at least and is none of those that were
+  // found damaged. At most once in kAskAgainMs.
+  void ask(NodeId node, StreamSeq seq);
   static constexpr int64_t kAskAgainMs = 3000;
+  // The other nodes that have asked lately: they wait for one.
+  std::set<uint64_t> waiting_nodes() const;
 
   // For `marmot status`.
   Json status() const;
@@ -92,6 +96,7 @@ class Snapshots {
   StreamSeq wanted_ = 0;               // by a node that asked: a snapshot of that sequence or later
   std::set<std::string> unwanted_;     // by that node: nuids
   int64_t asked_ms_ = 0;
+  std::map<uint64_t, int64_t> askers_; // node -> when
   int64_t not_before_ms_ = 0;          // after a failure
   std::string last_error_;
   std::vector<std::pair<Progress, Saved>> waiting_, next_;  // for the one that is being taken; for the one after it

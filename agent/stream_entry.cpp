@@ -29,8 +29,8 @@ std::string utc_stamp() {
 
 }  // namespace
 
-Result<replica::EntryFacts::Genesis> read_genesis(const nats::StoredMessage& message) {
-  return replica::read_genesis(message.data);
+Result<std::optional<replica::EntryFacts::Genesis>> read_genesis(const nats::StoredMessage& message) {
+  return replica::read_beginning(message.seq, message.data);
 }
 
 StreamEntry::StreamEntry(uv::Loop& loop, nats::Connection& connection, DatabaseThread& thread, Snapshots& snapshots,
@@ -47,6 +47,7 @@ StreamEntry::StreamEntry(uv::Loop& loop, nats::Connection& connection, DatabaseT
   facts_.membership = progress_.membership;
   facts_.position = progress_.position;
   facts_.may_found = plan_.may_found;
+  facts_.anew = progress_.begins_anew;
   connection_.ensure_stream(plan_.stream, guarded([this](Result<nats::StreamState> state) { on_stream(std::move(state)); }));
 }
 
@@ -85,7 +86,6 @@ void StreamEntry::on_stream(Result<nats::StreamState> state) {
   }
   facts_.first = state_.first_seq;
   facts_.last = state_.last_seq;
-  if (state_.first_seq > 1 && facts_.membership != replica::Membership::none) return learn_stream();
   proceed();
 }
 
@@ -97,7 +97,7 @@ void StreamEntry::proceed() {
       return wait("waiting for the first agent: the stream " + plan_.stream.name + " is empty", 200, false);
     case replica::EntryStep::publish_genesis: return publish_genesis();
     case replica::EntryStep::read_genesis:
-      return connection_.get_message(plan_.stream.name, 1,
+      return connection_.get_message(plan_.stream.name, facts_.first,
                                      guarded([this](Result<nats::StoredMessage> message) { on_genesis(std::move(message)); }));
     case replica::EntryStep::found: return found();
     case replica::EntryStep::join: return join_or_compare();
@@ -110,10 +110,17 @@ void StreamEntry::proceed() {
       return follow();
     case replica::EntryStep::follow: return follow();
     case replica::EntryStep::snapshot: return need_snapshot(decision.why);
+    case replica::EntryStep::ask_for_snapshot: return ask_for_snapshot(decision.why);
+    case replica::EntryStep::begin_anew:
+      log_(LogLevel::error, plan_.name + ": the stream " + plan_.stream.name + " no longer holds " + decision.why + ", and there is neither a"
+                                " snapshot nor a node that could take one: beginning it anew from what the nodes hold");
+      return publish_genesis();
+    case replica::EntryStep::drop_before: return drop_before();
     case replica::EntryStep::history_lost: return lose_history(decision.why);
   }
 }
 
+// At the end of what the stream holds, which is nothing, or void from now on (begin_anew).
 void StreamEntry::publish_genesis() {
   // Another one in each attempt: an id is never used again for other bytes.
   const uint64_t id = random_stream_id();
@@ -121,16 +128,29 @@ void StreamEntry::publish_genesis() {
   const auto messages = codec::seal(codec::Kind::genesis, origin, 0, codec::encode_genesis(id), kGenesisMax);
   const std::string msg_id = codec::message_id(origin, 0, 0);
   const Status sent = connection_.publish_log(
-      nats::LogMessage{plan_.stream.subject, plan_.stream.name, msg_id, messages.front(), uint64_t{0}},
+      nats::LogMessage{plan_.stream.subject, plan_.stream.name, msg_id, messages.front(), facts_.last},
       guarded([this, id, origin](Result<nats::Ack> ack) {
         // Refused: somebody else was first. Unknown: the next attempt reads what is there.
         if (!ack) return wait("found the stream: " + ack.error().message, 50, ack.error().code != Errc::refused);
         state_.last_seq = ack->seq;
+        if (ack->seq > 1) {
+          facts_.anew = ack->seq;
+          return drop_before();
+        }
         facts_.first = facts_.last = ack->seq;
         facts_.genesis = replica::EntryFacts::Genesis{id, origin};
+        facts_.beginning = replica::EntryFacts::Beginning::there;
         proceed();
       }));
   if (!sent) wait("found the stream: " + sent.error().message, 1000, true);
+}
+
+// Whoever meets a genesis in the stream does this, so that it is done whatever becomes of the node that published it.
+void StreamEntry::drop_before() {
+  connection_.drop_before(plan_.stream.name, facts_.anew, guarded([this](Status dropped) {
+    if (!dropped) return wait(dropped.error().message, 1000, true);
+    wait("the stream " + plan_.stream.name + " begins anew with message " + std::to_string(facts_.anew), 50, false);
+  }));
 }
 
 void StreamEntry::on_genesis(Result<nats::StoredMessage> message) {
@@ -145,6 +165,8 @@ void StreamEntry::on_genesis(Result<nats::StoredMessage> message) {
     return finish(std::move(outcome));
   }
   facts_.genesis = *std::move(genesis);
+  facts_.beginning = facts_.genesis ? replica::EntryFacts::Beginning::there : replica::EntryFacts::Beginning::gone;
+  if (!facts_.genesis && facts_.membership != replica::Membership::none) return learn_stream();
   proceed();
 }
 
@@ -160,6 +182,7 @@ void StreamEntry::join_or_compare() {
 
 void StreamEntry::start_compare() {
   if (fed_ == 0) {
+    fed_ = from_ = before_beginning(facts_);
     log_(LogLevel::info, plan_.name + ": the file holds data: comparing it with " + std::to_string(state_.last_seq) + " messages of the cluster");
   }
   thread_.set_mode(DatabaseThread::Mode::compare);
@@ -274,7 +297,8 @@ void StreamEntry::back_up() {
 }
 
 void StreamEntry::found() {
-  const Status asked = thread_.change([id = facts_.genesis->stream_id](replica::Replica& replica) { return replica.found(id); },
+  const Status asked = thread_.change([id = facts_.genesis->stream_id, before = before_beginning(facts_)](
+                                          replica::Replica& replica) { return replica.found(id, before); },
                                       guarded([this](Status done) {
                                         if (!done) return wait("found the stream: " + done.error().message, 1000, true);
                                         EntryOutcome outcome;
@@ -289,7 +313,9 @@ void StreamEntry::found() {
 void StreamEntry::join() {
   if (snapshot_) return join_snapshot();
   const Status asked = thread_.change(
-      [id = facts_.genesis->stream_id, end = state_.last_seq](replica::Replica& replica) { return replica.join(id, end); },
+      [id = facts_.genesis->stream_id, end = state_.last_seq, before = before_beginning(facts_)](replica::Replica& replica) {
+        return replica.join(id, end, before);
+      },
       guarded([this](Status done) {
         if (!done) return wait("join: " + done.error().message, 1000, true);
         EntryOutcome outcome;
@@ -331,7 +357,9 @@ void StreamEntry::lose_history(const std::string& why) {
   const uint64_t id = facts_.genesis ? facts_.genesis->stream_id : facts_.position.stream_id;
   const Incarnation incarnation{random_incarnation()};
   const Status asked = thread_.change(
-      [id, end = state_.last_seq, incarnation](replica::Replica& replica) { return replica.history_lost(id, end, incarnation); },
+      [id, end = state_.last_seq, incarnation, before = before_beginning(facts_)](replica::Replica& replica) {
+        return replica.history_lost(id, end, incarnation, before);
+      },
       guarded([this](Status done) {
         if (!done) return wait("recover from lost history: " + done.error().message, 1000, true);
         EntryOutcome outcome;

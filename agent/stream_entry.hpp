@@ -33,6 +33,7 @@ struct EntryPlan {
   std::string name;         // of the database, for people
   std::string path;
   bool installed_now = false;  // this run put the internal tables into the file: refusing takes them out again
+  std::function<replica::EntryFacts::Company()> company;  // the other nodes, as this one hears of them
 };
 
 struct EntryOutcome {
@@ -70,6 +71,7 @@ class StreamEntry {
   void on_stream(Result<nats::StreamState> state);
   void proceed();
   void publish_genesis();
+  void drop_before();
   void on_genesis(Result<nats::StoredMessage> message);
   void on_position(Result<nats::StoredMessage> message);
   void join_or_compare();
@@ -87,6 +89,7 @@ class StreamEntry {
   void learn_stream();
   void need_snapshot(const std::string& what);
   void on_chosen(const std::string& what, Result<std::optional<SnapshotRecord>> record);
+  void ask_for_snapshot(const std::string& what);
   void fetch_snapshot(bool compare_first);
   void compare_snapshot();
   void use_snapshot();

@@ -1,6 +1,6 @@
 // Where the stream no longer holds what comes next for a file: the newest snapshot from which the stream goes on.
 //
-//   choose -> none: ask another node for one, try again
+//   choose -> none: ask another node for one, try again; nobody could take one: the stream begins anew
 //          -> download -> the file never met a stream and holds rows: compare them with it, and with the stream behind it
 //                      -> the file is of another stream: history was lost
 //          -> merge into the live file, in slices -> enter again, from the snapshot's position
@@ -29,16 +29,21 @@ void StreamEntry::need_snapshot(const std::string& what) {
   }));
 }
 
+void StreamEntry::ask_for_snapshot(const std::string& what) {
+  snapshots_.ask(facts_.node, state_.first_seq - 1);
+  EntryOutcome outcome;
+  outcome.kind = EntryOutcome::Kind::behind;
+  outcome.text = "the stream no longer holds " + what + ", which this file has not seen: waiting for a snapshot of another node"
+                 " (changes here are kept in the file)";
+  outcome.retry_ms = kAgainMs;
+  finish(std::move(outcome));
+}
+
 void StreamEntry::on_chosen(const std::string& what, Result<std::optional<SnapshotRecord>> record) {
   if (!record) return wait("look for a snapshot: " + record.error().message, 1000, true);
   if (!*record) {
-    snapshots_.ask(state_.first_seq - 1);
-    EntryOutcome outcome;
-    outcome.kind = EntryOutcome::Kind::behind;
-    outcome.text = "the stream no longer holds " + what + ", which this file has not seen: waiting for a snapshot of another node"
-                   " (changes here are kept in the file)";
-    outcome.retry_ms = kAgainMs;
-    return finish(std::move(outcome));
+    facts_.company = plan_.company();
+    return proceed();
   }
   snapshot_ = **std::move(record);
   log_(LogLevel::warn, plan_.name + ": the stream no longer holds " + what + ", which this file has not seen: taking the snapshot of message " +

@@ -97,6 +97,10 @@ class ConnectionImpl : public Connection {
     nats::get_message(core_, stream, seq, std::move(done));
   }
 
+  void drop_before(std::string_view stream, uint64_t seq, std::function<void(Status)> done) override {
+    nats::drop_before(core_, stream, seq, std::move(done));
+  }
+
   // A plain publish with a reply subject of our own, not js_PublishMsgAsync: that one has one completion handler for
   // the connection, waits (blocking the caller) when too many are in flight, and has no deadline for a message.
   Status publish_log(const LogMessage& log, std::function<void(Result<Ack>)> done) override {

@@ -216,4 +216,12 @@ void get_message(const std::shared_ptr<Core>& core, std::string_view stream, uin
   });
 }
 
+void drop_before(const std::shared_ptr<Core>& core, std::string_view stream, uint64_t seq, std::function<void(Status)> done) {
+  const std::string verb = "purge what is before message " + std::to_string(seq) + " of stream " + std::string(stream);
+  api::call(*core, "STREAM.PURGE." + std::string(stream), Json{{"seq", seq}}, [verb, done = std::move(done)](Result<Json> reply) {
+    if (!reply) return done(std::move(reply).error().in(verb));
+    done(ok());
+  });
+}
+
 }  // namespace marmot::agent::nats

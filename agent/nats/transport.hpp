@@ -191,6 +191,9 @@ class Connection {
   // Errc::not_found: the stream has no message of that sequence (any more, or yet).
   virtual void get_message(std::string_view stream, uint64_t seq, std::function<void(Result<StoredMessage>)> done) = 0;
 
+  // Removes every message before `seq` for good; the ones behind keep their numbers.
+  virtual void drop_before(std::string_view stream, uint64_t seq, std::function<void(Status)> done) = 0;
+
   // Pipelined: returns at once, messages leave in the order of the calls, `done` comes with the acknowledgement or an
   // error within kPublishTimeoutMs. When the connection breaks, all in flight fail at once, in order. Errors of `done`:
   //   unavailable, timeout   unknown whether stored: send again with the same id

@@ -30,6 +30,8 @@ enum class Mutation : uint8_t {
   hlc_per_row,            // every row of a drain gets an HLC of its own
   tombstone_by_clock,     // tombstones are pruned by age
   units_out_of_order,     // units of one origin are applied as they come
+  compare_without_positions,  // digests are compared although they speak of different messages
+  repair_not_published,   // what repair plans is not done
 };
 
 #ifdef MARMOT_MUTATIONS

@@ -200,6 +200,14 @@ Status Replica::Impl::stage_part(const Envelope& envelope, int64_t kind, StreamS
   return apply_staged(origin, seq, result);
 }
 
+// Is it the beginning of another stream than the one this file follows?
+bool Replica::Impl::begins_anew(const Incoming& message) const {
+  const auto envelope = codec::open(message.bytes);
+  if (!envelope || envelope->kind != Kind::genesis) return false;
+  const auto id = codec::decode_genesis(envelope->slice);
+  return id && *id != state.position.stream_id;
+}
+
 Status Replica::Impl::apply_message(const Incoming& message, ApplyResult& result) {
   if (state.position.seq == 0 && message.seq > 1 && !state.trimmed) {
     state.trimmed = true;
@@ -216,7 +224,7 @@ Status Replica::Impl::apply_message(const Incoming& message, ApplyResult& result
     return stage_part(Envelope{Kind::rows, id->origin, id->number, id->part, false, ""}, kDeadPart, message.seq, result);
   }
   TRY(envelope);
-  if (envelope->kind == Kind::genesis) return ok();  // read by the agent before it subscribed
+  if (envelope->kind == Kind::genesis) return ok();  // the one that names this stream: begins_anew() looked
   return apply_envelope(*envelope, message, result);
 }
 
@@ -233,6 +241,10 @@ Result<ApplyResult> Replica::apply(std::deque<Incoming>& queue, bool polite) {
     for (const Incoming& message : queue) {
       TRY(impl.give_way());
       if (message.seq > impl.state.position.seq) {
+        if (impl.begins_anew(message)) {
+          result.begins_anew = message.seq;
+          break;
+        }
         if (mutated(Mutation::cursor_elsewhere)) {
           TRY(impl.store.set_meta(meta::kCursorSeq, static_cast<int64_t>(message.seq)));
           TRY(impl.store.set_meta(meta::kCursorMsgId, message.msg_id));

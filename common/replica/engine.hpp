@@ -257,6 +257,7 @@ struct Replica::Impl {
   Status remove_pruned(Table& table, const std::string& key, const Register& held, const Version& stamp);
 
   // apply.cpp
+  bool begins_anew(const Incoming& message) const;
   Status apply_message(const Incoming& message, ApplyResult& result);
   Status apply_envelope(const codec::Envelope& envelope, const Incoming& message, ApplyResult& result);
   Status stage_part(const codec::Envelope& envelope, int64_t kind, StreamSeq seq, ApplyResult& result);

@@ -8,10 +8,26 @@ namespace marmot::replica {
 
 namespace {
 
+constexpr int64_t kAskedMs = 5'000;      // so long another node has to be heard of
+constexpr int64_t kRivalMs = 10'000;     // and the lowest that waits to begin anew
+constexpr int64_t kMissingMs = 600'000;  // a member that is away may be the one that can help
+
+// What comes next for this file is no longer in the stream. Where nobody can tell it either, what the nodes hold is all there
+// is. A file that never was in the stream has no say in that.
+EntryDecision without_messages(const EntryFacts& facts, const std::string& what) {
+  if (!facts.company) return {EntryStep::snapshot, what};
+  const EntryFacts::Company& company = *facts.company;
+  const int64_t least = !company.all_wait ? kMissingMs : company.lowest ? kAskedMs : kRivalMs;
+  if (facts.membership == Membership::none || company.able || company.waited_ms < least) return {EntryStep::ask_for_snapshot, what};
+  return {EntryStep::begin_anew, what};
+}
+
 EntryDecision without_position(const EntryFacts& facts) {
-  if (facts.first > 1) return {EntryStep::snapshot, "its beginning (its first message is " + std::to_string(facts.first) + ")"};
+  if (facts.beginning != EntryFacts::Beginning::there) {
+    return without_messages(facts, "its beginning (its first message is " + std::to_string(facts.first) + ")");
+  }
   // Our own genesis, just written; or its acknowledgement, or what was to follow it, was cut off.
-  if (facts.genesis->founder.node == facts.node && facts.last == 1) return {EntryStep::found, {}};
+  if (facts.genesis->founder.node == facts.node && facts.last == facts.first) return {EntryStep::found, {}};
   return {EntryStep::join, {}};
 }
 
@@ -26,7 +42,7 @@ EntryDecision with_position(const EntryFacts& facts) {
             "it ends at " + std::to_string(facts.last) + ", this file has seen " + std::to_string(position.seq)};
   }
   if (facts.first > position.seq + 1 && !mutated(Mutation::gap_skipped)) {
-    return {EntryStep::snapshot, "messages " + std::to_string(position.seq + 1) + " to " + std::to_string(facts.first - 1)};
+    return without_messages(facts, "messages " + std::to_string(position.seq + 1) + " to " + std::to_string(facts.first - 1));
   }
   // Nothing seen yet, or what was seen last has aged out and the next message is the stream's first.
   if (position.seq == 0 || position.seq < facts.first) return {EntryStep::follow, {}};
@@ -43,16 +59,27 @@ EntryDecision with_position(const EntryFacts& facts) {
 
 }  // namespace
 
-Result<EntryFacts::Genesis> read_genesis(std::string_view bytes) {
-  TRY_ASSIGN(const codec::Envelope envelope, codec::open(bytes));
-  if (envelope.kind != codec::Kind::genesis) return EntryFacts::Genesis{bytes_hash(bytes) | 1, envelope.origin};
-  TRY_ASSIGN(const uint64_t id, codec::decode_genesis(envelope.slice));
-  return EntryFacts::Genesis{id, envelope.origin};
+Result<std::optional<EntryFacts::Genesis>> read_beginning(StreamSeq seq, std::string_view bytes) {
+  const std::optional<EntryFacts::Genesis> none;
+  const auto envelope = codec::open(bytes);
+  if (!envelope && seq > 1 && envelope.error().code == Errc::corrupt) return none;
+  TRY(envelope);
+  if (envelope->kind != codec::Kind::genesis) {
+    if (seq > 1) return none;
+    return std::optional(EntryFacts::Genesis{bytes_hash(bytes) | 1, envelope->origin});
+  }
+  TRY_ASSIGN(const uint64_t id, codec::decode_genesis(envelope->slice));
+  return std::optional(EntryFacts::Genesis{id, envelope->origin});
+}
+
+StreamSeq before_beginning(const EntryFacts& facts) {
+  return facts.beginning == EntryFacts::Beginning::there && facts.first > 0 ? facts.first - 1 : 0;
 }
 
 EntryDecision decide_entry(const EntryFacts& facts) {
   if (facts.last == 0) return {facts.may_found ? EntryStep::publish_genesis : EntryStep::wait_for_founder, {}};
-  if (facts.first == 1 && !facts.genesis) return {EntryStep::read_genesis, {}};
+  if (facts.first < facts.anew && facts.anew <= facts.last) return {EntryStep::drop_before, {}};
+  if (facts.beginning == EntryFacts::Beginning::not_read && facts.first <= facts.last) return {EntryStep::read_genesis, {}};
   return facts.membership == Membership::none ? without_position(facts) : with_position(facts);
 }
 

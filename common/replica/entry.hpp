@@ -4,6 +4,7 @@
 //   empty stream -> publish_genesis, or wait_for_founder           the file never met a stream -> found, join or snapshot
 //   the file has a position: another stream, a stream that ends before it, another message under its number
 //   -> history_lost; what comes next is no longer there -> snapshot; else -> follow
+//   no snapshot either, and nobody who could take one -> begin_anew (docs/decisions/0014)
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,7 @@ struct EntryFacts {
   Membership membership = Membership::none;
   Position position;
   bool may_found = true;  // false: somebody else makes the stream's first message
+  StreamSeq anew = 0;     // ApplyResult::begins_anew: a genesis that stands behind the file's position; 0: none was met
 
   // The stream: its first and last sequence; last 0: it holds nothing.
   StreamSeq first = 0, last = 0;
@@ -28,35 +30,54 @@ struct EntryFacts {
     uint64_t stream_id = 0;
     Origin founder;
   };
-  std::optional<Genesis> genesis;  // the stream's first message; nullopt: not read yet, or no longer there (first > 1)
+  std::optional<Genesis> genesis;  // what names the stream: the message it begins with or, where that is gone, a snapshot
+  enum class Beginning : uint8_t { not_read, there, gone };
+  Beginning beginning = Beginning::not_read;  // is its first message the one that it begins with?
   enum class Look : uint8_t { not_yet, found, deleted };
   Look looked = Look::not_yet;     // for the message at the file's position
   std::string msg_id;              // found: its Nats-Msg-Id
+
+  // Where a snapshot was looked for, and none fits.
+  struct Company {
+    int64_t waited_ms = 0;   // for one, without a pause
+    bool able = false;       // another node follows the stream: it takes a snapshot when asked
+    bool all_wait = false;   // every other member is there, and waits for a snapshot too
+    bool lowest = false;     // this node, of those that wait
+  };
+  std::optional<Company> company;
 };
 
 enum class EntryStep : uint8_t {
   wait_for_founder,
-  publish_genesis,   // expecting an empty stream; then ask again with first = last = its sequence, and `genesis`
-  read_genesis,      // message 1; ask again with `genesis`
+  publish_genesis,   // expecting an empty stream; then ask again with first = last = its sequence, and what read_genesis sets
+  read_genesis,      // the stream's first message; ask again with `beginning`, and `genesis` where it is there
   found,             // Replica::found
   join,              // Replica::join; a file that holds rows is compared first
   read_position,     // the message at the file's position; ask again with `looked`
   follow,            // subscribe behind the position
   follow_unchecked,  // the same; the message that the file has seen last was deleted, so nobody can tell that it was that one
-  snapshot,          // what comes next for this file (everything, where it never met a stream) is only in snapshots
+  snapshot,          // what comes next for this file (everything, where it never met a stream) is only in snapshots: take
+                     // the newest that fits; there is none: ask again with `company`
+  ask_for_snapshot,  // ask the other nodes for one, and enter again a little later
+  begin_anew,        // publish a genesis, expecting the stream to end where it does; then as after drop_before
+  drop_before,       // purge what stands before `anew`; enter again
   history_lost,      // Replica::history_lost
 };
 
 struct EntryDecision {
   EntryStep step = EntryStep::follow;
-  std::string why;   // snapshot, history_lost
+  std::string why;   // snapshot, ask_for_snapshot, begin_anew, history_lost
 };
 
-// The stream's first message. Where a node that still followed a deleted stream came before the genesis, it is a message
-// like any other: its bytes, which are never sent under another id, then name the stream. (Deleting such a stream would race
-// with another node that does the same.) Errc::corrupt: not Marmot's.
-Result<EntryFacts::Genesis> read_genesis(std::string_view bytes);
+// The message `bytes`, the first that the stream holds, as its beginning. nullopt: it is one like any other, what was before
+// it has aged out. Under number 1 it is the beginning whatever it is: where a node that still followed a deleted stream came
+// before the genesis, its bytes, which are never sent under another id, name the stream. (Deleting such a stream would race
+// with another node that does the same.) Errc::corrupt: number 1 is not Marmot's.
+Result<std::optional<EntryFacts::Genesis>> read_beginning(StreamSeq seq, std::string_view bytes);
 
 EntryDecision decide_entry(const EntryFacts& facts);
+
+// Where reading begins for a file that has to read all of the stream: behind this message.
+StreamSeq before_beginning(const EntryFacts& facts);
 
 }  // namespace marmot::replica

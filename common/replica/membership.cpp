@@ -64,20 +64,20 @@ Status Replica::Impl::become_member() {
   return ok();
 }
 
-Status Replica::found(uint64_t stream_id) {
+Status Replica::found(uint64_t stream_id, StreamSeq before) {
   Impl& impl = *impl_;
   return impl.write(false, nullptr, [&]() -> Status {
-    impl.state.position = Position{stream_id, 0, {}};
+    impl.state.position = Position{stream_id, before, {}};
     return impl.become_member();
   });
 }
 
-Status Replica::join(uint64_t stream_id, StreamSeq end) {
+Status Replica::join(uint64_t stream_id, StreamSeq end, StreamSeq before) {
   Impl& impl = *impl_;
   impl.compared.clear();
   impl.compared_parts.clear();
   return impl.write(false, nullptr, [&]() -> Status {
-    impl.state.position = Position{stream_id, 0, {}};
+    impl.state.position = Position{stream_id, before, {}};
     impl.state.membership = Membership::joining;
     impl.state.join_end = end;
     return ok();
@@ -93,9 +93,9 @@ Status Replica::stream_ends(StreamSeq end) {
   });
 }
 
-Status Replica::history_lost(uint64_t stream_id, StreamSeq end, Incarnation incarnation) {
+Status Replica::history_lost(uint64_t stream_id, StreamSeq end, Incarnation incarnation, StreamSeq before) {
   Impl& impl = *impl_;
-  const Origin before = impl.self;
+  const Origin former = impl.self;
   impl.self.incarnation = incarnation;
   const Status done = impl.write(false, nullptr, [&]() -> Status {
     bool more = true;
@@ -105,7 +105,7 @@ Status Replica::history_lost(uint64_t stream_id, StreamSeq end, Incarnation inca
       more = false;
       TRY(impl.drain_log(unused, nullptr, &more));
     }
-    impl.state.position = Position{stream_id, 0, {}};
+    impl.state.position = Position{stream_id, before, {}};
     impl.state.join_end = end;
     impl.state.next_unit = 1;
     impl.state.trimmed = false;
@@ -124,7 +124,7 @@ Status Replica::history_lost(uint64_t stream_id, StreamSeq end, Incarnation inca
     if (end == 0) return impl.become_member();
     return ok();
   });
-  if (!done) impl.self = before;
+  if (!done) impl.self = former;
   return done;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "common/base/mutation.hpp"
 #include "common/core/row_hash.hpp"
 #include "common/replica/conflict.hpp"
 #include "common/replica/engine.hpp"
@@ -54,6 +55,7 @@ Result<Table*> table_of(Replica::Impl& impl, const std::string& name) {
 }  // namespace
 
 bool comparable(const RangeDigest& a, const RangeDigest& b) {
+  if (mutated(Mutation::compare_without_positions)) return true;
   return !a.pending && !b.pending && a.floor == b.floor && a.newest <= b.position && b.newest <= a.position;
 }
 
@@ -168,6 +170,7 @@ Result<DrainResult> Replica::repair(const std::string& name, const std::vector<R
       TRY_ASSIGN(const auto held, impl.store.find(table->id, action.key));
       if (!held || held->version != action.version || !held->seq) continue;
       ++*done;
+      if (mutated(Mutation::repair_not_published)) continue;
       if (action.op == RepairOp::republish) {
         TRY_ASSIGN(Statement* const mark, impl.store.statement(sql::kUnacknowledge));
         mark->bind(1, table->id).bind_blob(2, action.key);

@@ -100,6 +100,7 @@ struct ApplyResult {
   size_t rows = 0;              // rows in them
   size_t rows_changed = 0;      // rows that won
   bool refused = false;         // a unit of ours came too late (floor.cpp): publish_outbox() has work again
+  StreamSeq begins_anew = 0;    // the front message is the genesis of another stream: what was before it is void (entry.hpp)
   int64_t held_us = 0;
 };
 
@@ -196,8 +197,8 @@ class Replica {
   Origin origin() const;
   WallMs now() const;         // the environment's
 
-  // First on a new stream: what stands here is published (by publish_outbox).
-  Status found(uint64_t stream_id);
+  // First on a new stream, whose first message is the one behind `before`: what stands here is published (by publish_outbox).
+  Status found(uint64_t stream_id, StreamSeq before = 0);
 
   // Joining a stream with a file that holds rows. Feed the stream's messages from its first to its present end to
   // compare(), then ask comparison(); nothing is written. Empty files need no comparison.
@@ -209,17 +210,18 @@ class Replica {
   Result<Comparison> comparison();
   // Removes the local rows of every watched table, unlogged (`--adopt=replace`; the caller made the backup).
   Status discard_rows();
-  // Accepts the stream: apply() follows from its first message; publishing starts once `end` was applied. What the
-  // cluster has under an equal key wins; what only stands here is published.
-  Status join(uint64_t stream_id, StreamSeq end);
+  // Accepts the stream: apply() follows from its first message, the one behind `before`; publishing starts once `end` was
+  // applied. What the cluster has under an equal key wins; what only stands here is published.
+  Status join(uint64_t stream_id, StreamSeq end, StreamSeq before = 0);
 
   // The stream ends at `end` now. Where it lost what this file was still to read before it becomes a member, that wait is
   // over.
   Status stream_ends(StreamSeq end);
 
   // The stream is not the one, or no longer holds what, this file has seen (DESIGN section 3): take a new incarnation,
-  // read the stream from its first message, and once `end` was applied publish what it then still lacks.
-  Status history_lost(uint64_t stream_id, StreamSeq end, Incarnation incarnation);
+  // read the stream from its first message, the one behind `before`, and once `end` was applied publish what it then still
+  // lacks.
+  Status history_lost(uint64_t stream_id, StreamSeq end, Incarnation incarnation, StreamSeq before = 0);
 
   // The stream's end, when it is entered. A row of ours that is on the shelf loses for good only by what stands there: it is
   // not retired before that has been applied.

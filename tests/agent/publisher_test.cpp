@@ -48,6 +48,7 @@ class FakeConnection : public nats::Connection {
   void ensure_stream(const nats::StreamConfig&, StateReply) override {}
   void stream_state(std::string_view, StateReply) override {}
   void get_message(std::string_view, uint64_t, std::function<void(Result<nats::StoredMessage>)>) override {}
+  void drop_before(std::string_view, uint64_t, std::function<void(Status)>) override {}
   size_t in_flight() const override { return sent.size() - answered_; }
   std::unique_ptr<nats::LogSubscription> subscribe_log(std::string_view, uint64_t, nats::LogHandlers) override { return nullptr; }
   std::unique_ptr<nats::ObjectStore> object_store(nats::Bucket) override { return nullptr; }

@@ -129,6 +129,108 @@ def stream_lost_tail(t):
     wait_identical([nodes[0].db, late.db], 30 * t.slow)
 
 
+def cut_back(t, nats, store):
+    """The server dies, and comes back with an older store."""
+    nats.kill9()
+    shutil.rmtree(t.dir / "nats-store")
+    shutil.copytree(store, t.dir / "nats-store")
+    nats.start()
+
+
+@case("a stream that was trimmed also loses its end, and no snapshot is there: it is begun anew from what all nodes hold", short=True)
+def stream_trimmed_and_cut(t):
+    nats, nodes = running(t)
+    stream = stream_of("app")
+    for i in range(5):
+        execute(nodes[i % 3].db, f"UPDATE note SET body = 'before the cut' WHERE id = {100 + i}")
+        wait_identical([n.db for n in nodes])
+    client = nats.client()
+    client.api(f"STREAM.PURGE.{stream}", {"seq": nats.stream_state(stream)["last_seq"] - 1})
+    nats.stop()
+    shutil.copytree(t.dir / "nats-store", t.dir / "older-store")
+    nats.start()
+    for i in range(20):
+        execute(nodes[i % 3].db, f"INSERT INTO note VALUES({2000 + i}, 'in the end that gets lost')",
+                f"UPDATE note SET body = 'updated in the lost end' WHERE id = {i}")
+    execute(nodes[1].db, "DELETE FROM note WHERE id = 150")
+    wait_identical([n.db for n in nodes])
+    cut_back(t, nats, t.dir / "older-store")
+    for i, node in enumerate(nodes):
+        execute(node.db, f"INSERT INTO note VALUES({3000 + i}, 'after the loss')")
+    found = wait_identical([n.db for n in nodes], 60 * t.slow)
+    check(len(found["note"]) == 200 + 20 - 1 + 3, f"{len(found['note'])} rows, not 222")
+    until("every outbox is empty", lambda: not any(unpublished(n.db) for n in nodes), 30 * t.slow)
+    # It is a whole stream again: a node that joins now needs nothing else.
+    late = t.node("n4", nats, database_name="app").start(seconds=30 * t.slow)
+    wait_identical([nodes[0].db, late.db], 30 * t.slow)
+    execute(late.db, "INSERT INTO note VALUES(4000, 'of the one that came late')")
+    wait_identical([n.db for n in [*nodes, late]], 30 * t.slow)
+
+
+@case("trimmed and cut while one node is away that has seen more than the others: it is waited for, and all heal")
+def stream_trimmed_and_cut_one_away(t):
+    nats, nodes = running(t)
+    stream = stream_of("app")
+    nats.client().api(f"STREAM.PURGE.{stream}", {"seq": nats.stream_state(stream)["last_seq"]})
+    nats.stop()
+    shutil.copytree(t.dir / "nats-store", t.dir / "older-store")
+    nats.start()
+    execute(nodes[0].db, "UPDATE note SET body = 'in the lost end' WHERE id < 50")
+    wait_identical([n.db for n in nodes])
+    until("all know of one another", lambda: all(scalar(n.db, "SELECT count(*) FROM __marmot_member") == 3 for n in nodes), 15 * t.slow)
+    for node in nodes[:2]:
+        node.kill9()
+    execute(nodes[2].db, "INSERT INTO note VALUES(500, 'of the third alone')")
+    until("it is published", lambda: not unpublished(nodes[2].db), 10 * t.slow)
+    nodes[2].kill9()
+    execute(nodes[2].db, "INSERT INTO note VALUES(501, 'while its agent was away')")
+    cut_back(t, nats, t.dir / "older-store")
+    for node in nodes[:2]:
+        node.launch()
+    nodes[0].says("waiting for a snapshot", 20 * t.slow)
+    before = nats.stream_state(stream)["last_seq"]
+    time.sleep(12)
+    check(nats.stream_state(stream)["last_seq"] == before, "the stream was begun anew although a member that may help is away")
+    nodes[2].launch()
+    found = wait_identical([n.db for n in nodes], 60 * t.slow)
+    check(len(found["note"]) == 202, f"{len(found['note'])} rows, not 202")
+
+
+@case("no snapshot is stored, the stream is trimmed beyond one node, the others are there: one of them takes it")
+def stream_trimmed_others_there(t):
+    nats, nodes = running(t)
+    stream = stream_of("app")
+    nodes[2].kill9()
+    execute(nodes[0].db, "UPDATE note SET body = 'missed' WHERE id < 50", "DELETE FROM note WHERE id = 60")
+    execute(nodes[2].db, "INSERT INTO note VALUES(500, 'meanwhile')")
+    wait_identical([n.db for n in nodes[:2]])
+    nats.client().api(f"STREAM.PURGE.{stream}", {"seq": nats.stream_state(stream)["last_seq"]})
+    created = nats.client().api(f"STREAM.INFO.{stream}")["state"]["first_seq"]
+    nodes[2].start(seconds=30 * t.slow)
+    found = wait_identical([n.db for n in nodes], 30 * t.slow)
+    check(len(found["note"]) == 200, f"{len(found['note'])} rows, not 200")
+    check(nats.client().api(f"STREAM.INFO.{stream}")["state"]["first_seq"] == created, "the stream was begun anew without need")
+
+
+@case("the stream is deleted, the store of its snapshots is not: the old snapshot is not taken for one of the new stream")
+def stream_deleted_snapshots_kept(t):
+    nats, nodes = running(t)
+    run = nodes[0].product.run("snapshot", "save", nodes[0].db, seconds=60)
+    check(run.returncode == 0, run.stderr)
+    execute(nodes[1].db, "UPDATE note SET body = 'after the snapshot' WHERE id < 20")
+    wait_identical([n.db for n in nodes])
+    for node in nodes:
+        node.kill9()
+    nats.client().api(f"STREAM.DELETE.{stream_of('app')}")
+    execute(nodes[2].db, "INSERT INTO note VALUES(500, 'meanwhile')")
+    for node in nodes:
+        node.launch()
+    found = wait_identical([n.db for n in nodes], 40 * t.slow)
+    check(len(found["note"]) == 201, f"{len(found['note'])} rows, not 201")
+    late = t.node("n4", nats, database_name="app").start(seconds=30 * t.slow)
+    wait_identical([nodes[0].db, late.db], 30 * t.slow)
+
+
 @case("a file restored from an older backup heals from the stream and publishes nothing old over what is newer")
 def file_rolled_back(t):
     nats, nodes = running(t, rows=50)

@@ -10,6 +10,7 @@ using replica::Membership;
 
 namespace {
 constexpr int64_t kResumeEvery = 2000, kCheckEvery = 1500;
+constexpr int64_t kAskedLately = 3000;  // a node that waits for a snapshot asks again before that
 constexpr int kPoliteTries = 6;
 }  // namespace
 
@@ -26,6 +27,7 @@ void Agent::start() {
   work_ = outbox_wanted_ = true;
   outbox_due_ = drained_for_outbox_ = false;
   busy_ = 0;
+  anew_ = 0;
   sender_ = std::make_unique<Sender>(world_, node_, [this] { reenter("the stream was cut back"); });
   world_.say(node_.id, "agent starts");
   world_.after(1, [this, life = life_] {
@@ -37,11 +39,13 @@ void Agent::start() {
 void Agent::kill() {
   if (!alive_) return;
   alive_ = false;
+  node_.waits_since = -1;
   ++life_;
   ++generation_;
   world_.disks.of(node_.id).kill(Process::agent);
   const Enter scope(world_.disks, node_.id, Process::agent);
   sender_.reset();
+  round_.reset();
   copy_.reset();
   engine_.reset();
   queue_.clear();
@@ -166,6 +170,7 @@ bool Agent::open() {
     return false;
   }
   world_.say(node_.id, "opened as node " + std::to_string(identity.node.value) + " at " + std::to_string(engine_->position().seq));
+  note_versions();  // of tables that were rebuilt meanwhile
   return true;
 }
 
@@ -194,6 +199,7 @@ void Agent::prepare() {
 void Agent::run_one() {
   feed();
   if (state_ != State::running) return;
+  compare_nodes();
   if (world_.now() >= check_at_) {
     check_stream();
     if (state_ != State::running) return;
@@ -211,8 +217,8 @@ void Agent::run_one() {
   if (world_.now() >= resume_at_ && !engine_->stopped().empty()) due.push_back(3);
   const bool scrubs = world_.profile.scrub && (world_.calm() ? !scrubbed_ && due.empty() : world_.random.per_mille(20));
   if (!held && scrubs) due.push_back(4);
-  const bool snapshots = world_.profile.snapshot_ms != 0 && !held && world_.now() >= snapshot_at_ &&
-                         (!world_.calm() || world_.choose_snapshot(0) == nullptr);
+  const bool wanted = world_.snapshot_wanted_at >= 0 && world_.now() - world_.snapshot_wanted_at < kAskedLately && world_.choose_snapshot(0) == nullptr;
+  const bool snapshots = !held && world_.now() >= snapshot_at_ && (wanted || (world_.profile.snapshot_ms != 0 && !world_.calm()));
   if (copy_ || (snapshots && due.empty())) due.push_back(5);
   if (due.empty()) {
     const Enter scope(world_.disks, node_.id, Process::agent);
@@ -275,11 +281,13 @@ void Agent::apply() {
   drained_for_outbox_ = true;
   const size_t consumed = (*result)->messages;
   if ((*result)->refused) outbox_due_ = true;
+  anew_ = (*result)->begins_anew;
   if (consumed > 0) world_.say(node_.id, "applied to " + std::to_string(engine_->position().seq) + ", " + std::to_string((*result)->rows_changed) + " rows changed");
   check_cursor(before, queue_before, consumed);
   succeeded();
   publish(std::move((*result)->units));
   sender_->applied(engine_->position().seq);
+  if (anew_ != 0) reenter("it begins anew");
 }
 
 // The cursor moves over what was applied, and over nothing else.

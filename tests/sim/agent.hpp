@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/replica/entry.hpp"
+#include "common/replica/repair_round.hpp"
 #include "common/replica/replica.hpp"
 #include "common/replica/snapshot.hpp"
 #include "tests/sim/sender.hpp"
@@ -30,6 +31,8 @@ class Agent {
   void on_connected();      // the client's view of the server
   void on_disconnected();
   bool member() const { return engine_ && engine_->membership() == replica::Membership::member; }
+  bool follows() const { return state_ == State::running && member(); }
+  bool was_member() const { return !engine_ || engine_->membership() != replica::Membership::none; }
   StreamSeq position() const { return engine_ ? engine_->position().seq : 0; }
   bool may_found = true;
 
@@ -74,16 +77,27 @@ class Agent {
   // agent_snapshot.cpp
   void take_snapshot();
   Status adopt_snapshot();  // where there is no file
+  void learn_stream();
+  replica::EntryFacts::Company company() const;
   void need_snapshot(const std::string& why);
   void compare_with_snapshot(const replica::SnapshotInfo& info);
   void merge_begin();
   void merge();
   std::string scratch(const char* what) const;
 
+  // agent_repair.cpp
+  void compare_nodes();
+  std::vector<replica::RepairRound::Present> present() const;
+  replica::RepairRound::Host round_host();
+  int64_t act(const std::string& table, const std::vector<replica::RepairAction>& actions);
+  template <class T>
+  void ask_node(uint64_t node, std::function<Result<T>(Agent&)> question, std::function<void(Result<T>)> then);
+
   // agent_entry.cpp
   void enter();
   void proceed();
   void publish_genesis();
+  void drop_before();
   void read_genesis();
   void read_position();
   void compare_and_join();
@@ -111,6 +125,7 @@ class Agent {
   std::deque<replica::Incoming> queue_;
   replica::EntryFacts facts_;
   uint64_t created_ = 0;    // the stream that was entered
+  StreamSeq anew_ = 0;      // where it begins anew, as this process has seen
   StreamSeq next_ = 1;      // to be delivered
   StreamSeq end_ = 0;
   int busy_ = 0;            // attempts that were turned away, one after another
@@ -121,6 +136,8 @@ class Agent {
   std::unique_ptr<replica::SnapshotCopy> copy_;
   uint64_t copy_of_ = 0;    // the stream's stamp
   int64_t snapshot_at_ = 0;
+  std::unique_ptr<replica::RepairRound> round_;
+  int64_t repair_at_ = 0, round_began_ = 0;
 };
 
 }  // namespace marmot::sim

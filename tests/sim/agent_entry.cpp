@@ -21,6 +21,7 @@ auto Agent::guarded(F callback) {
 
 void Agent::leave(State state, int64_t retry_ms) {
   ++generation_;
+  if (round_ && round_->busy()) round_->stop(make_error(Errc::unavailable, "the stream was left meanwhile"));
   sender_->pause();
   queue_.clear();
   state_ = state;
@@ -61,6 +62,7 @@ void Agent::enter() {
   facts_.membership = engine_->membership();
   facts_.position = engine_->position();
   facts_.may_found = may_found;
+  facts_.anew = anew_;
   struct Seen {
     bool exists = false;
     StreamSeq first = 0, last = 0;
@@ -97,6 +99,16 @@ void Agent::proceed() {
       return change([this] { return engine_->stream_ends(facts_.last); }, [this] { go_live(facts_.last, false, false); });
     case EntryStep::history_lost: return lose_history(decision.why);
     case EntryStep::snapshot: return need_snapshot(decision.why);
+    case EntryStep::ask_for_snapshot:
+      world_.say(node_.id, "the stream no longer holds " + decision.why + ": waits for a snapshot");
+      world_.snapshot_wanted_at = world_.now();
+      if (node_.waits_since < 0) node_.waits_since = world_.now();
+      return leave(State::waiting, 1000);
+    case EntryStep::begin_anew:
+      world_.say(node_.id, "nobody can tell " + decision.why + ": begins the stream anew");
+      world_.count("begun anew");
+      return publish_genesis();
+    case EntryStep::drop_before: return drop_before();
   }
 }
 
@@ -108,15 +120,31 @@ void Agent::publish_genesis() {
   World& world = world_;
   world_.request(
       node_,
-      [&world, stored, origin, bytes = messages.front()] {
-        *stored = world.stream.exists() && world.stream.publish(world.now(), codec::message_id(origin, 0, 0), bytes, StreamSeq{0}).has_value();
+      [&world, stored, origin, last = facts_.last, bytes = messages.front()] {
+        *stored = world.stream.exists() && world.stream.publish(world.now(), codec::message_id(origin, 0, 0), bytes, last).has_value();
       },
       guarded([this, stored, id, origin](bool came) {
         if (!came || !*stored) return leave(State::waiting, 50);
-        facts_.first = facts_.last = 1;
+        const StreamSeq seq = facts_.last + 1;
+        if (seq > 1) {
+          anew_ = facts_.anew = facts_.last = seq;
+          return drop_before();
+        }
+        facts_.first = facts_.last = seq;
         facts_.genesis = EntryFacts::Genesis{id, origin};
+        facts_.beginning = EntryFacts::Beginning::there;
         proceed();
       }));
+}
+
+void Agent::drop_before() {
+  World& world = world_;
+  world_.request(
+      node_,
+      [&world, anew = facts_.anew] {
+        if (world.stream.get(anew) != nullptr) world.stream.trim(anew);
+      },
+      guarded([this](bool) { leave(State::waiting, 10); }));
 }
 
 void Agent::read_genesis() {
@@ -124,17 +152,19 @@ void Agent::read_genesis() {
   World& world = world_;
   world_.request(
       node_,
-      [&world, message] {
-        if (const Stored* const stored = world.stream.get(1)) *message = *stored;
+      [&world, message, first = facts_.first] {
+        if (const Stored* const stored = world.stream.get(first)) *message = *stored;
       },
       guarded([this, message](bool came) {
         if (!came || !*message) return leave(State::waiting, 1000);
-        const auto genesis = replica::read_genesis((*message)->bytes);
+        const auto genesis = replica::read_beginning(facts_.first, (*message)->bytes);
         if (!genesis) {
           world_.fail(node_.id, "refused: the stream does not begin with Marmot's first message");
           return leave(State::behind, 0);
         }
         facts_.genesis = *genesis;
+        facts_.beginning = *genesis ? EntryFacts::Beginning::there : EntryFacts::Beginning::gone;
+        if (!*genesis) learn_stream();
         proceed();
       }));
 }
@@ -187,7 +217,7 @@ void Agent::compare_and_join() {
 }
 
 void Agent::join() {
-  change([this] { return engine_->join(facts_.genesis->stream_id, facts_.last); },
+  change([this] { return engine_->join(facts_.genesis->stream_id, facts_.last, before_beginning(facts_)); },
          [this] {
            world_.say(node_.id, "joins, up to " + std::to_string(facts_.last));
            go_live(facts_.last, false, false);
@@ -195,7 +225,7 @@ void Agent::join() {
 }
 
 void Agent::found() {
-  change([this] { return engine_->found(facts_.genesis->stream_id); },
+  change([this] { return engine_->found(facts_.genesis->stream_id, before_beginning(facts_)); },
          [this] {
            world_.say(node_.id, "founds the stream");
            go_live(facts_.last, true, false);
@@ -208,7 +238,7 @@ void Agent::lose_history(const std::string& why) {
   const uint64_t id = facts_.genesis ? facts_.genesis->stream_id : facts_.position.stream_id;
   uint64_t incarnation = (world_.random.next() >> 1) | 1;
   if (mutated(Mutation::incarnation_reused)) incarnation = node_.former_incarnation;
-  change([this, id, incarnation] { return engine_->history_lost(id, facts_.last, Incarnation{incarnation}); },
+  change([this, id, incarnation] { return engine_->history_lost(id, facts_.last, Incarnation{incarnation}, before_beginning(facts_)); },
          [this] {
            note_versions();
            go_live(facts_.last, false, true);
@@ -219,6 +249,8 @@ void Agent::go_live(StreamSeq end, bool founded, bool history_lost) {
   ++generation_;
   state_ = State::running;
   end_ = end;
+  anew_ = 0;
+  node_.waits_since = -1;
   next_ = engine_->position().seq + 1;
   queue_.clear();
   if (history_lost) sender_->clear();

@@ -16,7 +16,7 @@ void Agent::take_snapshot() {
   const std::string path = scratch("snapshot");
   if (!copy_) {
     machine.remove(path);
-    snapshot_at_ = world_.now() + world_.random.between(1, 2 * world_.profile.snapshot_ms);
+    snapshot_at_ = world_.now() + world_.random.between(1, 2 * std::max<int64_t>(world_.profile.snapshot_ms, 500));
     copy_of_ = created_;
     inside([&] {
       if (auto copy = replica::SnapshotCopy::begin(*engine_, path)) copy_ = std::move(*copy);
@@ -57,10 +57,35 @@ Status Agent::adopt_snapshot() {
   return db.exec("PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS sim_commit(n INT); INSERT INTO sim_commit VALUES(0)");
 }
 
+// The stream's first messages are gone: a snapshot of it has its id too.
+void Agent::learn_stream() {
+  if (facts_.membership == Membership::none) return;
+  if (const KeptSnapshot* const kept = world_.choose_snapshot(0)) facts_.genesis = replica::EntryFacts::Genesis{kept->info.stream_id, {}};
+}
+
+// Who else is there, as far as the network lets it be known.
+replica::EntryFacts::Company Agent::company() const {
+  replica::EntryFacts::Company company;
+  company.waited_ms = node_.waits_since < 0 ? 0 : world_.now() - node_.waits_since;
+  company.all_wait = company.lowest = true;
+  for (const auto& [id, other] : world_.nodes) {
+    if (id == node_.id) continue;
+    const bool heard = other.agent->alive() && other.link.connected && !other.link.out_blocked && !node_.link.in_blocked;
+    const bool waits = heard && other.waits_since >= 0;
+    company.able = company.able || (heard && other.agent->follows());
+    company.all_wait = company.all_wait && (waits || !other.agent->was_member());
+    company.lowest = company.lowest && !(waits && id < node_.id);
+  }
+  return company;
+}
+
 void Agent::need_snapshot(const std::string& why) {
   const KeptSnapshot* const kept = world_.choose_snapshot(facts_.genesis ? facts_.genesis->stream_id : 0);
-  world_.say(node_.id, "the stream no longer holds " + why + (kept != nullptr ? ": takes a snapshot" : ": waits for a snapshot"));
-  if (kept == nullptr) return leave(State::waiting, 1000);
+  if (kept == nullptr) {
+    facts_.company = company();
+    return proceed();
+  }
+  world_.say(node_.id, "the stream no longer holds " + why + ": takes a snapshot");
   world_.count("merged");
   const replica::SnapshotInfo info = kept->info;
   world_.disks.of(node_.id).put(scratch("merge"), kept->bytes);
@@ -109,6 +134,7 @@ void Agent::merge_begin() {
   }
   state_ = State::merging;
   node_.merging = true;
+  node_.waits_since = -1;
 }
 
 void Agent::merge() {

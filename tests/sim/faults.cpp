@@ -32,6 +32,7 @@ void World::schedule_faults() {
   every(profile.stream_new_ms, [this] { stream_new(); });
   every(profile.trim_ms, [this] { trim(); });
   every(profile.away_ms, [this] { away(); });
+  every(profile.damage_ms, [this] { damage(); });
   every(profile.floor_ms, [this] { announce_floor(); });
   every(profile.join_ms, [this] {
     if (last_node_ > profile.nodes + 1) return;
@@ -131,14 +132,7 @@ void World::restore() {
 
 void World::stream_tail() {
   if (!stream.exists() || stream.last() < 2) return;
-  StreamSeq lost = 1 + random.below(std::min<uint64_t>(stream.last() - 1, 12));
-  // A trimmed stream that also loses what the snapshots stand for leaves every node waiting for a snapshot (bugs.md, S10).
-  if (stream.first() > 1) {
-    const KeptSnapshot* const newest = choose_snapshot(0);
-    const StreamSeq kept = newest == nullptr ? stream.last() : std::max(newest->info.seq, stream.first());
-    lost = std::min(lost, stream.last() - std::min(kept, stream.last()));
-    if (lost == 0) return;
-  }
+  const StreamSeq lost = 1 + random.below(std::min<uint64_t>(stream.last() - 1, 12));
   stream.lose_tail(stream.last() - lost);
   say(0, "the stream loses its last " + std::to_string(lost) + " messages");
   count("stream tail lost");

@@ -44,6 +44,21 @@ void floors(Profile& p) { p.floor_ms = 150; p.away_ms = 600; p.scrub = false; p.
 void shelves(Profile& p) { p.unique = p.keep_losers = true; p.write_ms = 10; }
 void no_scrub(Profile& p) { p.scrub = p.unique = false; }
 void rebuilds(Profile& p) { p.rebuild = 60; p.scrub = false; }
+// Nodes that write all the time and are never at the same message.
+void compared(Profile& p) {
+  Profile quiet;
+  quiet.nodes = p.nodes;
+  quiet.transactions = 300;
+  quiet.write_ms = 40;
+  quiet.tick_ms = 60;
+  quiet.delay_ms = 60;
+  quiet.repair_ms = 100;
+  p = quiet;
+}
+void damaged(Profile& p) {
+  p.repair_ms = 300;
+  p.damage_ms = 150;
+}
 void none(Profile&) {}
 
 const Case kCases[] = {
@@ -69,6 +84,8 @@ const Case kCases[] = {
     {"cursor_without_stream", Mutation::cursor_without_stream, stream_anew},
     {"hlc_per_row", Mutation::hlc_per_row, collide},
     {"units_out_of_order", Mutation::units_out_of_order, acks},
+    {"compare_without_positions", Mutation::compare_without_positions, compared},
+    {"repair_not_published", Mutation::repair_not_published, damaged},
 };
 
 const Case* find(const std::string& name) {

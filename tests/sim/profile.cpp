@@ -62,6 +62,13 @@ Profile Profile::draw(Random& random) {
   out.clock_grain_ms = random.pick(grains);
   out.keep_losers = random.per_mille(400);
   out.rebuild = maybe(random, 30);
+  out.repair_ms = random.per_mille(500) ? random.between(200, 1500) : 0;
+  const int64_t registers[] = {3, 20, 2000};
+  out.repair_registers = random.pick(registers);
+  const int64_t keys[] = {2, 10, 4000};
+  out.repair_keys = random.pick(keys);
+  const bool damaged = random.per_mille(300);
+  out.damage_ms = damaged && out.repair_ms != 0 ? random.between(100, 1000) : 0;
   return out;
 }
 
@@ -106,6 +113,10 @@ std::string Profile::print() const {
   add("unique", unique ? 1 : 0);
   add("keep_losers", keep_losers ? 1 : 0);
   add("clock_grain_ms", clock_grain_ms);
+  add("repair_ms", repair_ms);
+  add("repair_registers", repair_registers);
+  add("repair_keys", repair_keys);
+  add("damage_ms", damage_ms);
   add("scrub", scrub ? 1 : 0);
   return out;
 }

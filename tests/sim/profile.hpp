@@ -43,6 +43,10 @@ struct Profile {
   bool scrub = true;               // rows are compared with their versions
   bool keep_losers = false;        // unique_losers = "keep"
   bool trim_beyond = false;        // retention takes messages that some node has not seen
+  int64_t repair_ms = 0;           // between two rounds of anti-entropy; 0: never
+  int64_t repair_registers = 2000; // in a range
+  int64_t repair_keys = 4000;      // in an answer
+  int64_t damage_ms = 0;           // mean time between two things that only anti-entropy can see
 
   static Profile draw(Random& random);
   std::string print() const;

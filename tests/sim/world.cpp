@@ -260,9 +260,18 @@ bool World::settled(std::string* why) {
       *why = "n" + std::to_string(id) + ": its application has a transaction open";
       return false;
     }
-    if (!node.agent->settled(why)) return false;
+    if (!node.agent->settled(why)) {
+      quiet_since_ = -1;
+      return false;
+    }
   }
-  return true;
+  if (profile.repair_ms == 0) return true;
+  if (quiet_since_ < 0 || quiet_at_ != stream.last()) {
+    quiet_since_ = now_;
+    quiet_at_ = stream.last();
+  }
+  *why = "the nodes have not found one another equal";
+  return equal_since_ >= quiet_since_;
 }
 
 void World::check_end() {

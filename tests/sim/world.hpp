@@ -42,6 +42,7 @@ struct Node {
   uint64_t former_incarnation = 0;
   bool prepared = false;          // every row has a version: what stood there before is not the ledger's business
   bool merging = false;           // a snapshot, slice by slice
+  int64_t waits_since = -1;       // for a snapshot that there is not; -1: it does not
   bool merged = false;            // it joined with rows of its own, one by one: its former transactions may come in part
   bool away = false;              // its agent is not to be started
   std::string backup;             // path of an old copy; empty: none
@@ -94,6 +95,9 @@ class World {
   sqlite::Database* checker(Node& node);  // a connection that no fault touches; nullptr: there is no file
   // A commit that any reader could see: whole transactions only.
   void check_whole(Node& node);
+  // damage.cpp. A node that compared all others with itself found that a range differs, or a whole round found nothing that does.
+  void divergent(Node& node, const std::string& table);
+  void found_equal(int64_t began);
   bool pairs_whole() const { return profile.atomic_rows == 0; }
 
   const Profile profile;
@@ -104,6 +108,7 @@ class World {
   Ledger ledger;
   Stream stream;
   std::vector<KeptSnapshot> snapshots;  // oldest first
+  int64_t snapshot_wanted_at = -1;      // when a node asked the others for one; -1: none did
   // The newest one from which the stream goes on; `stream_id` 0: not known. nullptr: there is none.
   const KeptSnapshot* choose_snapshot(uint64_t stream_id) const;
   bool server_up = true;
@@ -129,6 +134,7 @@ class World {
   void stream_new();
   void trim();
   void away();
+  void damage();
   void disconnect_all();
   void calm_down();
   bool settled(std::string* why);
@@ -142,6 +148,10 @@ class World {
   std::string failure_;
   bool calm_ = false;
   bool stream_lost_ = false, file_lost_ = false;
+  bool damaged_ = false;            // World::damage struck
+  int64_t equal_since_ = -1;        // when the last round began that found all nodes equal
+  int64_t quiet_since_ = -1;        // since when nobody has anything to do, at quiet_at_; -1: somebody has
+  StreamSeq quiet_at_ = 0;
   std::map<int, std::unique_ptr<sqlite::Database>> checkers_;
   std::map<std::string, uint64_t> counts_;
   int last_node_ = 0;

@@ -1,0 +1,91 @@
+// What a node does that comes to its stream (common/replica/entry.hpp), and where a stream begins anew.
+#include <doctest/doctest.h>
+
+#include "common/codec/message.hpp"
+#include "common/replica/entry.hpp"
+#include "tests/replica/cluster.hpp"
+
+using namespace marmot;
+using namespace marmot::test;
+using replica::EntryFacts;
+using replica::EntryStep;
+
+namespace {
+
+std::string genesis(uint64_t id) {
+  return codec::seal(codec::Kind::genesis, Origin{NodeId{9}, Incarnation{9}}, 0, codec::encode_genesis(id), 64 * 1024).front();
+}
+
+// A member whose stream was trimmed, and lost its end below what it has seen.
+EntryFacts severed() {
+  EntryFacts facts;
+  facts.node = NodeId{1};
+  facts.membership = replica::Membership::joining;
+  facts.position = replica::Position{77, 0, {}};
+  facts.first = 5;
+  facts.last = 8;
+  facts.beginning = EntryFacts::Beginning::gone;
+  return facts;
+}
+
+EntryStep step(const EntryFacts& facts) { return replica::decide_entry(facts).step; }
+
+}  // namespace
+
+TEST_CASE("entry: a stream that nobody can bridge is begun anew, once all members wait for a snapshot") {
+  EntryFacts facts = severed();
+  CHECK(step(facts) == EntryStep::snapshot);
+  facts.company = EntryFacts::Company{0, false, true, true};
+  CHECK(step(facts) == EntryStep::ask_for_snapshot);
+  facts.company->waited_ms = 5'000;
+  CHECK(step(facts) == EntryStep::begin_anew);
+  facts.company->lowest = false;  // the lowest goes first
+  CHECK(step(facts) == EntryStep::ask_for_snapshot);
+  facts.company->waited_ms = 10'000;
+  CHECK(step(facts) == EntryStep::begin_anew);
+  facts.company->all_wait = false;  // one that is away may be the one that can help
+  CHECK(step(facts) == EntryStep::ask_for_snapshot);
+  facts.company->waited_ms = 600'000;
+  CHECK(step(facts) == EntryStep::begin_anew);
+  facts.company->able = true;
+  CHECK(step(facts) == EntryStep::ask_for_snapshot);
+  facts.company->able = false;
+  facts.membership = replica::Membership::none;  // it holds nothing that the stream could be built from
+  CHECK(step(facts) == EntryStep::ask_for_snapshot);
+}
+
+TEST_CASE("entry: a genesis that was met in the stream voids what is before it") {
+  EntryFacts facts = severed();
+  facts.position.seq = 7;
+  facts.anew = 8;
+  CHECK(step(facts) == EntryStep::drop_before);
+  facts.first = 8;
+  facts.beginning = EntryFacts::Beginning::not_read;
+  CHECK(step(facts) == EntryStep::read_genesis);
+  facts.genesis = *require(replica::read_beginning(8, genesis(78)));
+  facts.beginning = EntryFacts::Beginning::there;
+  CHECK(step(facts) == EntryStep::history_lost);
+  CHECK(replica::before_beginning(facts) == 7);
+  CHECK_FALSE(require(replica::read_beginning(8, "anything")).has_value());
+  CHECK_FALSE(replica::read_beginning(1, "anything"));
+}
+
+TEST_CASE("engine: a genesis of another stream is not passed over; behind it each node publishes what it holds") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
+  t.a.sql("INSERT INTO t VALUES(1,'a'),(2,'gone'); DELETE FROM t WHERE id = 2");
+  t.settle();
+  t.b.sql("INSERT INTO t VALUES(3,'only b has seen this')");
+  t.b.drain();  // sent, and lost with the end of the stream
+  const StreamSeq before = t.stream.messages.size();
+  t.stream.append("anew", genesis(78));
+  for (Node* node : {&t.a, &t.b, &t.c}) {
+    std::deque<replica::Incoming> queue{replica::Incoming{before + 1, node->now, "anew", genesis(78)}};
+    CHECK(require(node->engine().apply(queue, false)).begins_anew == before + 1);
+    CHECK(node->engine().position().seq == before);
+  }
+  t.stream.id = 78;
+  uint64_t life = 5000;
+  for (Node* node : {&t.a, &t.b, &t.c}) require(node->engine().history_lost(78, before + 1, Incarnation{++life}, before));
+  t.settle();
+  t.same("SELECT * FROM t", "1|a\n3|only b has seen this");
+}

@@ -1,0 +1,135 @@
+// Anti-entropy as the agent does it (agent/repair.cpp): common/replica/repair_round.hpp leads, the nodes answer over core NATS:
+// late, or not at all.
+#include <algorithm>
+
+#include "tests/sim/agent.hpp"
+#include "tests/sim/world.hpp"
+
+namespace marmot::sim {
+
+using replica::KeyRange;
+using replica::RangeDigest;
+using replica::RangeKeys;
+using replica::RepairRound;
+
+namespace {
+constexpr int64_t kAnswerWithin = 500;
+constexpr int64_t kHaste = 4;  // pauses between ranges are so many times shorter than the agent's
+}  // namespace
+
+std::vector<RepairRound::Present> Agent::present() const {
+  std::vector<RepairRound::Present> out;
+  for (const auto& [id, other] : world_.nodes) {
+    const bool heard = other.agent->alive_ && other.link.connected && !other.link.out_blocked && !node_.link.in_blocked;
+    if (id == node_.id || !heard || !other.agent->follows()) continue;
+    const Origin origin = other.agent->engine_->origin();
+    out.push_back({origin.node.value, origin.incarnation.value, other.agent->position()});
+  }
+  return out;
+}
+
+// `question` runs in the process of the node if it follows the stream and the network lets it be asked; never at once.
+template <class T>
+void Agent::ask_node(uint64_t node, std::function<Result<T>(Agent&)> question, std::function<void(Result<T>)> then) {
+  const auto heard = [this, life = life_, then = std::move(then)](const Result<T>& answer) {
+    if (alive_ && life == life_ && round_) then(answer);
+  };
+  World& world = world_;
+  Node& from = node_;
+  const int64_t there = world.random.between(0, world.profile.delay_ms), back = world.random.between(0, world.profile.delay_ms);
+  const bool lost = !world.calm() && world.random.per_mille(world.profile.lost_acks);
+  world.after(there, [&world, &from, node, lost, back, question = std::move(question), heard] {
+    const auto gone = [&world, heard] {
+      world.after(kAnswerWithin, [heard] { heard(Result<T>(make_error(Errc::timeout, "no answer"))); });
+    };
+    for (auto& [id, other] : world.nodes) {
+      Agent& agent = *other.agent;
+      if (!agent.alive_ || !agent.follows() || agent.engine_->origin().node.value != node) continue;
+      const bool itself = id == from.id;
+      if (!itself && (from.link.out_blocked || other.link.in_blocked || !from.link.connected || !other.link.connected)) return gone();
+      std::optional<Result<T>> answer;
+      const bool lives = agent.inside([&] { answer = question(agent); });
+      if (!lives) {
+        world.processes_stopped(other);
+        return gone();
+      }
+      if (!itself && (lost || other.link.out_blocked || from.link.in_blocked)) return gone();
+      return world.after(itself ? 0 : back, [heard, answer = *std::move(answer)] { heard(answer); });
+    }
+    gone();
+  });
+}
+
+RepairRound::Host Agent::round_host() {
+  RepairRound::Host host;
+  host.self = [this] { return RepairRound::Present{engine_->origin().node.value, engine_->origin().incarnation.value, position()}; };
+  host.others = [this] { return present(); };
+  host.tables = [this](std::function<void(std::vector<std::string>)> then) {
+    ask_node<std::vector<std::string>>(
+        engine_->origin().node.value, [](Agent& agent) -> Result<std::vector<std::string>> { return agent.engine_->watched(); },
+        [this, then](const Result<std::vector<std::string>>& tables) {
+          if (tables) then(*tables);
+          else round_->stop(tables.error());
+        });
+  };
+  host.digest = [this](uint64_t node, const KeyRange& range, int64_t limit, std::function<void(Result<RangeDigest>)> then) {
+    ask_node<RangeDigest>(node, [range, limit](Agent& agent) { return agent.engine_->range_digest(range, limit); }, std::move(then));
+  };
+  host.keys = [this](uint64_t node, const KeyRange& range, std::function<void(Result<RangeKeys>)> then) {
+    world_.divergent(node_, range.table);
+    ask_node<RangeKeys>(node, [range, most = world_.profile.repair_keys](Agent& agent) { return agent.engine_->range_keys(range, most, 1 << 20); },
+                        std::move(then));
+  };
+  host.act = [this](uint64_t node, const std::string& table, std::vector<replica::RepairAction> actions, std::function<void(int64_t)> then) {
+    ask_node<int64_t>(node, [table, actions = std::move(actions)](Agent& agent) -> Result<int64_t> { return agent.act(table, actions); },
+                      [then](const Result<int64_t>& done) { then(done ? *done : 0); });
+  };
+  host.pause = [this](int64_t ms, std::function<void()> then) {
+    world_.after(ms / kHaste + 1, [this, life = life_, then = std::move(then)] {
+      if (alive_ && life == life_ && round_) then();
+    });
+  };
+  host.now_ms = [this] { return world_.now(); };
+  host.over = [this](const Status& how) {
+    if (how) world_.count("compared");
+    if (how && round_->clean()) world_.found_equal(round_began_);
+  };
+  host.log = [this](LogLevel, const std::string& text) { world_.say(node_.id, text); };
+  host.walking = [](const std::string&, size_t, size_t) {};
+  host.repaired = [](const std::string&, int64_t) {};
+  return host;
+}
+
+// Inside the process.
+int64_t Agent::act(const std::string& table, const std::vector<replica::RepairAction>& actions) {
+  if (!held_.empty()) return 0;
+  int64_t done = 0;
+  auto result = engine_->repair(table, actions, busy_ < 6, &done);
+  if (!result) {
+    if (result.error().code == Errc::busy) ++busy_;
+    return 0;  // whoever leads plans it again
+  }
+  note(result->changes);
+  note_versions();
+  publish(std::move(result->units));
+  if (done > 0) outbox_due_ = true;
+  world_.count("repaired");
+  return done;
+}
+
+void Agent::compare_nodes() {
+  const int64_t interval = world_.calm() ? std::min<int64_t>(world_.profile.repair_ms, 300) : world_.profile.repair_ms;
+  if (interval == 0 || !follows() || world_.now() < repair_at_) return;
+  repair_at_ = world_.now() + interval;
+  if (!round_) {
+    RepairRound::Limits limits;
+    limits.range_registers = world_.profile.repair_registers;
+    limits.max_keys = world_.profile.repair_keys;
+    round_ = std::make_unique<RepairRound>(round_host(), limits);
+  }
+  if (!round_->leads()) return round_->yield();
+  if (!round_->busy()) round_began_ = world_.now();
+  round_->due();
+}
+
+}  // namespace marmot::sim

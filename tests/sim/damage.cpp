@@ -1,0 +1,102 @@
+// What neither capture nor the scrub can see, because a row and its version stay in step: only another node knows better.
+#include <sqlite3.h>
+
+#include "common/core/key.hpp"
+#include "tests/sim/app.hpp"
+#include "tests/sim/world.hpp"
+
+namespace marmot::sim {
+
+namespace {
+
+std::string hex_literal(const std::string& bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string out = "x'";
+  for (const char c : bytes) {
+    out += kDigits[static_cast<uint8_t>(c) >> 4];
+    out += kDigits[static_cast<uint8_t>(c) & 15];
+  }
+  return out + "'";
+}
+
+// SQL conditions that find a row of the table, and its version.
+struct Target {
+  std::string table, row, version;
+};
+
+Target target(const std::string& table, int64_t id) {
+  std::string key;
+  ValueView value;
+  value.type = ValueType::integer;
+  value.integer = id;
+  append_key_part(key, value);
+  return {table, "id = " + std::to_string(id),
+          "tbl = (SELECT id FROM __marmot_table WHERE name = '" + table + "') AND key = " + hex_literal(key)};
+}
+
+// As a tool does that knows nothing of triggers. Where anything is on its way it would be the row's change, not damage.
+bool tamper(sqlite::Database& db, const std::string& when, const std::string& sql) {
+  if (!db.exec("BEGIN IMMEDIATE")) return false;
+  sqlite3_db_config(db.get(), SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, nullptr);
+  const auto still = db.query_integer("SELECT NOT EXISTS(SELECT 1 FROM __marmot_log) AND " + when);
+  const bool done = still && *still == 1 && db.exec(sql) && db.exec("COMMIT");
+  if (!done) (void)db.exec("ROLLBACK");
+  sqlite3_db_config(db.get(), SQLITE_DBCONFIG_ENABLE_TRIGGER, 1, nullptr);
+  return done;
+}
+
+}  // namespace
+
+void World::damage() {
+  Node& node = any_node();
+  const char* const tables[] = {"parent", "child"};
+  const std::string table = random.pick(tables);
+  const uint64_t which = random.below(1 << 20);
+  const uint64_t kind = random.below(3);
+  const int64_t later = random.between(100, 1500);
+  sqlite::Database* const db = checker(node);
+  if (db == nullptr) return;
+  const Enter scope(disks, node.id, Process::checker);
+  const auto id = db->query_integer("SELECT id FROM " + table + " ORDER BY id LIMIT 1 OFFSET " + std::to_string(which) +
+                                    " % max(1, (SELECT count(*) FROM " + table + "))");
+  if (!id) return;  // no row, or no table yet
+  const Target at = target(table, *id);
+  const std::string live = "EXISTS(SELECT 1 FROM __marmot_version WHERE " + at.version + " AND state IN (1, 2) AND seq IS NOT NULL)";
+  const auto strike = [this, &node, at](const std::string& when, const std::string& sql, const char* what) {
+    sqlite::Database* const file = checker(node);
+    const Enter inside(disks, node.id, Process::checker);
+    if (calm_ || file == nullptr || !tamper(*file, when, sql)) return;
+    say(node.id, at.table + " " + at.row + " " + what);
+    count("damage");
+    damaged_ = file_lost_ = true;
+  };
+  if (kind == 0) {
+    return strike(live, "UPDATE __marmot_version SET hlc = hlc - 65536 WHERE " + at.version, "has a damaged version");
+  }
+  if (kind == 1) {
+    if (profile.floor_ms != 0) return;  // old rows that some lack may have been deleted: a vote, not a repair
+    return strike(live, "DELETE FROM " + at.table + " WHERE " + at.row + "; DELETE FROM __marmot_version WHERE " + at.version, "vanishes");
+  }
+  const std::string row = "old_" + at.table, version = "old_version_" + at.table;
+  const Status kept = db->exec("DROP TABLE IF EXISTS temp." + row + "; DROP TABLE IF EXISTS temp." + version +
+                                              "; CREATE TEMP TABLE " + row + " AS SELECT * FROM main." + at.table + " WHERE " + at.row +
+                                              "; CREATE TEMP TABLE " + version + " AS SELECT * FROM main.__marmot_version WHERE " +
+                                              at.version + " AND " + live);
+  if (!kept) return;
+  after(later, [strike, live, at, row, version] {
+    strike(live + " AND EXISTS(SELECT 1 FROM temp." + row + " WHERE " + at.row + ") AND EXISTS(SELECT 1 FROM temp." + version + " JOIN main.__marmot_version v USING(tbl, key) WHERE v.hlc <> " +
+               version + ".hlc AND " + at.version + ")",
+           "DELETE FROM main." + at.table + " WHERE " + at.row + "; INSERT INTO main." + at.table + " SELECT * FROM temp." + row +
+               "; DELETE FROM main.__marmot_version WHERE " + at.version + "; INSERT INTO main.__marmot_version SELECT * FROM temp." + version,
+           "is as it was a while ago, and so is its version");
+  });
+}
+
+void World::divergent(Node& node, const std::string& table) {
+  count("divergent");
+  if (!damaged_) fail(node.id, "false alarm: " + table + " is said to differ between nodes, and nothing was damaged");
+}
+
+void World::found_equal(int64_t began) { equal_since_ = began; }
+
+}  // namespace marmot::sim
