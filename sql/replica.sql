@@ -161,13 +161,13 @@ DELETE FROM __marmot_part WHERE node = ?1 AND incarnation <> ?2
 INSERT OR IGNORE INTO __marmot_quarantine(seq, at, reason, data) VALUES(?1, ?2, ?3, ?4)
 
 -- name: wait
-INSERT OR IGNORE INTO __marmot_waiting(seq, node, incarnation, unit, payload) VALUES(?1, ?2, ?3, ?4, ?5)
+INSERT INTO __marmot_waiting(seq, node, incarnation, unit, payload) VALUES(?1, ?2, ?3, ?4, ?5)
 
 -- name: select_waiting
-SELECT seq, node, incarnation, unit, payload FROM __marmot_waiting WHERE seq > ?1 ORDER BY seq LIMIT 1
+SELECT id, seq, node, incarnation, unit, payload FROM __marmot_waiting WHERE id > ?1 ORDER BY id LIMIT 1
 
 -- name: delete_waiting
-DELETE FROM __marmot_waiting WHERE seq = ?1
+DELETE FROM __marmot_waiting WHERE id = ?1
 
 -- name: conflict
 INSERT OR IGNORE INTO __marmot_conflict(at, kind, tbl, key, winner_hlc, winner_node, winner_incarnation, winner_row,

@@ -110,7 +110,8 @@ CREATE TABLE IF NOT EXISTS __marmot_part(     -- staged parts of units that are 
   PRIMARY KEY(node, incarnation, unit, part)
 );
 CREATE TABLE IF NOT EXISTS __marmot_waiting(  -- units with rows for a table that is stopped here; applied again when it resumes
-  seq INTEGER PRIMARY KEY,
+  id INTEGER PRIMARY KEY,                     -- in the order in which they came to be applied
+  seq INT NOT NULL,                           -- of the message that made it whole and next: several units can have the same
   node INT NOT NULL, incarnation INT NOT NULL, unit INT NOT NULL,
   payload BLOB NOT NULL
 );
