@@ -32,10 +32,17 @@ WHERE state = 0 AND seq <= ?1 AND tbl NOT IN (SELECT id FROM __marmot_table WHER
 -- name: highest_tombstone
 SELECT max((hlc & 0xffffffffffff) << 16 | (hlc >> 48 & 0xffff)) FROM __marmot_version INDEXED BY __marmot_dead WHERE state = 0 AND seq <= ?1
 
--- Rows that some stream had, and this one has not.
+-- Rows that some stream had, and of which this one has not spoken.
 -- name: select_unsent
 SELECT tbl, key FROM __marmot_version INDEXED BY __marmot_outbox
 WHERE seq IS NULL AND state IN (1, 3) AND origin <> 0 AND ((hlc & 0xffffffffffff) << 16 | (hlc >> 48 & 0xffff)) < ?1
+AND (tbl, key) NOT IN (SELECT tbl, key FROM __marmot_reread)
+
+-- name: reread
+INSERT OR IGNORE INTO __marmot_reread(tbl, key) VALUES(?1, ?2)
+
+-- name: forget_reread
+DELETE FROM __marmot_reread
 
 -- name: baseline_version
 INSERT OR IGNORE INTO __marmot_version(tbl, key, hlc, origin, seq, hash, state) VALUES(?1, ?2, 0, 0, NULL, ?3, 1)

@@ -135,6 +135,12 @@ CREATE TABLE IF NOT EXISTS __marmot_conflict( -- rows that lost where their writ
   reason TEXT NOT NULL DEFAULT '',            -- for people
   UNIQUE(tbl, key, loser_hlc, loser_node, loser_incarnation)
 );
+CREATE TABLE IF NOT EXISTS __marmot_reread(   -- while the stream is read again after lost history: rows that it has spoken of, and
+                                              -- of which this file holds a newer change that it has not got
+  tbl INT NOT NULL,
+  key BLOB NOT NULL,
+  PRIMARY KEY(tbl, key)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS __marmot_member(   -- who belongs to the cluster: nodes that were heard within `retention`
   node INTEGER PRIMARY KEY,
   incarnation TEXT NOT NULL,                  -- as it calls itself, hexadecimal
@@ -158,4 +164,5 @@ DROP TABLE IF EXISTS __marmot_part;
 DROP TABLE IF EXISTS __marmot_waiting;
 DROP TABLE IF EXISTS __marmot_quarantine;
 DROP TABLE IF EXISTS __marmot_conflict;
+DROP TABLE IF EXISTS __marmot_reread;
 DROP TABLE IF EXISTS __marmot_member;
