@@ -137,8 +137,9 @@ SELECT node, there FROM __marmot_rowid WHERE tbl = ?1 AND here = ?2
 -- name: rowid_by_there
 SELECT here FROM __marmot_rowid WHERE tbl = ?1 AND node = ?2 AND there = ?3
 
+-- A rowid that was free is nobody else's: who is still noted for it was replaced unseen, and the scrub finds that.
 -- name: rowid_put
-INSERT INTO __marmot_rowid(tbl, node, there, here) VALUES(?1, ?2, ?3, ?4)
+INSERT OR REPLACE INTO __marmot_rowid(tbl, node, there, here) VALUES(?1, ?2, ?3, ?4)
 
 -- name: rowid_remove
 DELETE FROM __marmot_rowid WHERE tbl = ?1 AND node = ?2 AND there = ?3

@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS __marmot_schema(   -- the schema's registers: common/
 CREATE TABLE IF NOT EXISTS __marmot_log(      -- a queue, written by the triggers, emptied by each drain
   seq INTEGER PRIMARY KEY,
   tbl INT,                                    -- __marmot_table.id
-  op INT,                                     -- 1 insert, 2 update, 3 delete: what the trigger saw, a hint only
+  op INT,                                     -- 1 insert, 2 update, 3 delete: what the trigger saw; it counts only where rowids are keys
   ts INT,                                     -- wall clock, milliseconds since 1970
   k1                                          -- key values; composite keys add k2, k3, ...
 );
