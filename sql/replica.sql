@@ -32,10 +32,17 @@ WHERE state = 0 AND seq <= ?1 AND tbl NOT IN (SELECT id FROM __marmot_table WHER
 -- name: highest_tombstone
 SELECT max((hlc & 0xffffffffffff) << 16 | (hlc >> 48 & 0xffff)) FROM __marmot_version INDEXED BY __marmot_dead WHERE state = 0 AND seq <= ?1
 
--- Rows that some stream had, and this one has not.
+-- Rows that some stream had, and of which this one has not spoken.
 -- name: select_unsent
 SELECT tbl, key FROM __marmot_version INDEXED BY __marmot_outbox
 WHERE seq IS NULL AND state IN (1, 3) AND origin <> 0 AND ((hlc & 0xffffffffffff) << 16 | (hlc >> 48 & 0xffff)) < ?1
+AND (tbl, key) NOT IN (SELECT tbl, key FROM __marmot_reread)
+
+-- name: reread
+INSERT OR IGNORE INTO __marmot_reread(tbl, key) VALUES(?1, ?2)
+
+-- name: forget_reread
+DELETE FROM __marmot_reread
 
 -- name: baseline_version
 INSERT OR IGNORE INTO __marmot_version(tbl, key, hlc, origin, seq, hash, state) VALUES(?1, ?2, 0, 0, NULL, ?3, 1)
@@ -130,8 +137,9 @@ SELECT node, there FROM __marmot_rowid WHERE tbl = ?1 AND here = ?2
 -- name: rowid_by_there
 SELECT here FROM __marmot_rowid WHERE tbl = ?1 AND node = ?2 AND there = ?3
 
+-- A rowid that was free is nobody else's: who is still noted for it was replaced unseen, and the scrub finds that.
 -- name: rowid_put
-INSERT INTO __marmot_rowid(tbl, node, there, here) VALUES(?1, ?2, ?3, ?4)
+INSERT OR REPLACE INTO __marmot_rowid(tbl, node, there, here) VALUES(?1, ?2, ?3, ?4)
 
 -- name: rowid_remove
 DELETE FROM __marmot_rowid WHERE tbl = ?1 AND node = ?2 AND there = ?3
@@ -161,13 +169,13 @@ DELETE FROM __marmot_part WHERE node = ?1 AND incarnation <> ?2
 INSERT OR IGNORE INTO __marmot_quarantine(seq, at, reason, data) VALUES(?1, ?2, ?3, ?4)
 
 -- name: wait
-INSERT OR IGNORE INTO __marmot_waiting(seq, node, incarnation, unit, payload) VALUES(?1, ?2, ?3, ?4, ?5)
+INSERT INTO __marmot_waiting(seq, node, incarnation, unit, payload) VALUES(?1, ?2, ?3, ?4, ?5)
 
 -- name: select_waiting
-SELECT seq, node, incarnation, unit, payload FROM __marmot_waiting WHERE seq > ?1 ORDER BY seq LIMIT 1
+SELECT id, seq, node, incarnation, unit, payload FROM __marmot_waiting WHERE id > ?1 ORDER BY id LIMIT 1
 
 -- name: delete_waiting
-DELETE FROM __marmot_waiting WHERE seq = ?1
+DELETE FROM __marmot_waiting WHERE id = ?1
 
 -- name: conflict
 INSERT OR IGNORE INTO __marmot_conflict(at, kind, tbl, key, winner_hlc, winner_node, winner_incarnation, winner_row,

@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS __marmot_schema(   -- the schema's registers: common/
 CREATE TABLE IF NOT EXISTS __marmot_log(      -- a queue, written by the triggers, emptied by each drain
   seq INTEGER PRIMARY KEY,
   tbl INT,                                    -- __marmot_table.id
-  op INT,                                     -- 1 insert, 2 update, 3 delete: what the trigger saw, a hint only
+  op INT,                                     -- 1 insert, 2 update, 3 delete: what the trigger saw; it counts only where rowids are keys
   ts INT,                                     -- wall clock, milliseconds since 1970
   k1                                          -- key values; composite keys add k2, k3, ...
 );
@@ -110,7 +110,8 @@ CREATE TABLE IF NOT EXISTS __marmot_part(     -- staged parts of units that are 
   PRIMARY KEY(node, incarnation, unit, part)
 );
 CREATE TABLE IF NOT EXISTS __marmot_waiting(  -- units with rows for a table that is stopped here; applied again when it resumes
-  seq INTEGER PRIMARY KEY,
+  id INTEGER PRIMARY KEY,                     -- in the order in which they came to be applied
+  seq INT NOT NULL,                           -- of the message that made it whole and next: several units can have the same
   node INT NOT NULL, incarnation INT NOT NULL, unit INT NOT NULL,
   payload BLOB NOT NULL
 );
@@ -134,6 +135,12 @@ CREATE TABLE IF NOT EXISTS __marmot_conflict( -- rows that lost where their writ
   reason TEXT NOT NULL DEFAULT '',            -- for people
   UNIQUE(tbl, key, loser_hlc, loser_node, loser_incarnation)
 );
+CREATE TABLE IF NOT EXISTS __marmot_reread(   -- while the stream is read again after lost history: rows that it has spoken of, and
+                                              -- of which this file holds a newer change that it has not got
+  tbl INT NOT NULL,
+  key BLOB NOT NULL,
+  PRIMARY KEY(tbl, key)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS __marmot_member(   -- who belongs to the cluster: nodes that were heard within `retention`
   node INTEGER PRIMARY KEY,
   incarnation TEXT NOT NULL,                  -- as it calls itself, hexadecimal
@@ -157,4 +164,5 @@ DROP TABLE IF EXISTS __marmot_part;
 DROP TABLE IF EXISTS __marmot_waiting;
 DROP TABLE IF EXISTS __marmot_quarantine;
 DROP TABLE IF EXISTS __marmot_conflict;
+DROP TABLE IF EXISTS __marmot_reread;
 DROP TABLE IF EXISTS __marmot_member;

@@ -126,16 +126,7 @@ fi
 if needed gcc unit sim mutations sim-asan cluster orm readme quickstart bench &&
    CXX=${MARMOT_GXX:-g++} build gcc "$gcc_build" "" -- -Dbuildtype=debugoptimized; then
   if wanted unit; then meson_suite unit 600 "$gcc_build"; fi
-  if wanted sim; then
-    # Seeds 238 and 906 are open bugs (docs/testing.md): --long runs into them, here they are left out by name.
-    if [ "$long" = yes ]; then
-      suite sim "$sim_limit" "$gcc_build"/tests/sim/run --seeds "$seeds" --keep-going
-    else
-      suite sim "$sim_limit" "$gcc_build"/tests/sim/run --seed 1 --seeds 237
-      suite sim-2 "$sim_limit" "$gcc_build"/tests/sim/run --seed 239 --seeds 667
-      suite sim-3 "$sim_limit" "$gcc_build"/tests/sim/run --seed 907 --seeds 96
-    fi
-  fi
+  if wanted sim; then suite sim "$sim_limit" "$gcc_build"/tests/sim/run --seeds "$seeds" --keep-going; fi
   if wanted mutations; then suite mutations 600 "$gcc_build"/tests/sim/run_mutated --mutations; fi
   if wanted cluster; then suite cluster "$cluster_limit" tests/cluster/run.py --build "$gcc_build" "${long_flag[@]}"; fi
   if wanted orm; then suite orm 400 tests/orm/run.py --build "$gcc_build"; fi

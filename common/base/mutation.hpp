@@ -13,7 +13,7 @@ enum class Mutation : uint8_t {
   skipped_drain,          // apply does not drain first
   log_deleted_first,      // the log is deleted before its versions are kept
   cursor_elsewhere,       // the cursor is written in another transaction than the rows
-  tombstone_early,        // tombstones are pruned before every member has applied them
+  tombstone_early,        // tombstones are pruned at once, and units of senders that had not applied them still land
   shelf_not_revisited,    // a freed unique value does not bring back a shelved row
   victim_missed,          // REPLACE's victims are not looked for
   old_key_unlogged,       // an UPDATE of a key logs the new one only

@@ -26,7 +26,7 @@ bool stops_table(const Error& error) {
 
 // With `retry`, the unit's other tables have had their rows.
 Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, StreamSeq seq, ApplyResult& result, const Retry* retry) {
-  if (retry == nullptr && unit.base < state.floor.seq) {  // floor.cpp
+  if (retry == nullptr && unit.base < state.floor.seq && !mutated(Mutation::tombstone_early)) {  // floor.cpp
     log(LogLevel::info, "message " + std::to_string(seq) + ": its sender, node " + std::to_string(unit.origin.node.value) +
                             ", did not know of the deletions up to message " + std::to_string(state.floor.seq) + ": it sends what is left again");
     if (unit.origin != self) return ok();

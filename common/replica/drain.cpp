@@ -119,7 +119,7 @@ Status Replica::Impl::prepare_log() {
   log_keys = static_cast<int>(columns);
   std::string list;
   for (int i = 1; i <= log_keys; ++i) list += ", k" + std::to_string(i);
-  TRY_ASSIGN(read_log, db.prepare("SELECT tbl, ts" + list + " FROM __marmot_log WHERE seq <= ?1 ORDER BY seq", true));
+  TRY_ASSIGN(read_log, db.prepare("SELECT tbl, ts, op" + list + " FROM __marmot_log WHERE seq <= ?1 ORDER BY seq", true));
   return ok();
 }
 
@@ -162,13 +162,14 @@ Status Replica::Impl::read_log_rows(TouchedKeys& touched, bool* more) {
       if (!row) break;
       if (table == nullptr || table->id != read_log.integer(0)) table = table_by_id(read_log.integer(0));
       if (table == nullptr || !table->exists) continue;  // dropped, or watched no more: nothing is left to read
-      TRY_ASSIGN(auto key, table->key_of_log(read_log, 2));
-      if (!key) continue;
-      if (table->running()) {
-        touched.add(table, *key, read_log.integer(1));
-      } else {
+      TRY_ASSIGN(const auto keys, table->keys_of_log(read_log, 3, static_cast<LogOp>(read_log.integer(2))));
+      for (const std::string& key : keys) {
+        if (table->running()) {
+          touched.add(table, key, read_log.integer(1));
+          continue;
+        }
         TRY_ASSIGN(Statement* const park, store.statement(sql::kPark));
-        park->bind(1, table->id).bind_blob(2, *key).bind(3, read_log.integer(1));
+        park->bind(1, table->id).bind_blob(2, key).bind(3, read_log.integer(1));
         TRY(park->run());
       }
     }
@@ -235,7 +236,10 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
     if (!there && !was_live) {
       if (was_shelved) continue;  // it was not there before either: it waits on
       // Deleted before its version was made: the tombstone must exist all the same.
-      if (before || table.baseline) continue;
+      if (before || table.baseline) {
+        TRY(table.forget_rowid(key));  // it came and went, or was given a key: the rowid is another row's
+        continue;
+      }
     }
     const uint64_t hash = there ? table.hash(values) : 0;
     // Touched, not changed. A baseline row is another matter: written between the watching of its table and its first

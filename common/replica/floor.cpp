@@ -58,8 +58,8 @@ Status Replica::Impl::forget_row(Table& table, const std::string& key, const Reg
   return store.remove(table.id, key);
 }
 
-// A floor of the new stream that this file never applied: a row that it holds from before, that nobody has sent to that
-// stream, and whose version is below that floor, was deleted while the file was away.
+// A floor of the new stream that this file never applied: a row that it holds from before, of which nobody has told that
+// stream anything, and whose version is below that floor, was deleted while the file was away.
 Status Replica::Impl::drop_pruned_meanwhile() {
   const Hlc missed = state.floor_seen;
   if (missed > state.floor.hlc && state.reread) {
@@ -82,6 +82,8 @@ Status Replica::Impl::drop_pruned_meanwhile() {
     }
   }
   state.reread = false;
+  TRY_ASSIGN(Statement* const forget, store.statement(sql::kForgetReread));
+  TRY(forget->run());
   state.floor.hlc = std::max(state.floor.hlc, missed);
   state.floor_due = state.floor.hlc > state.floor_seen;
   return ok();

@@ -119,7 +119,7 @@ Status Replica::history_lost(uint64_t stream_id, StreamSeq end, Incarnation inca
     TRY(impl.registers.load());
     impl.tables_dirty = true;
     TRY(impl.db.exec("UPDATE __marmot_origin SET unit = 0"));
-    TRY(impl.db.exec("DELETE FROM __marmot_part"));
+    TRY(impl.db.exec("DELETE FROM __marmot_part; DELETE FROM __marmot_reread"));
     impl.store.forget();
     if (end == 0) return impl.become_member();
     return ok();

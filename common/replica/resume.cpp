@@ -11,7 +11,8 @@ using sqlite::Statement;
 namespace {
 
 struct WaitingUnit {
-  int64_t seq = 0;
+  int64_t id = 0;
+  StreamSeq seq = 0;
   std::string payload;
   codec::DecodedUnit decoded;
 };
@@ -23,10 +24,11 @@ Result<std::optional<WaitingUnit>> next_waiting(Store& store, int64_t after) {
   TRY_ASSIGN(const bool found, select->step());
   if (!found) return std::optional<WaitingUnit>{};
   WaitingUnit unit;
-  unit.seq = select->integer(0);
-  const Origin origin{NodeId{static_cast<uint64_t>(select->integer(1))}, Incarnation{static_cast<uint64_t>(select->integer(2))}};
-  const codec::Envelope envelope{codec::Kind::rows, origin, static_cast<uint64_t>(select->integer(3)), 0, true, {}};
-  unit.payload = std::string(select->blob(4));
+  unit.id = select->integer(0);
+  unit.seq = static_cast<StreamSeq>(select->integer(1));
+  const Origin origin{NodeId{static_cast<uint64_t>(select->integer(2))}, Incarnation{static_cast<uint64_t>(select->integer(3))}};
+  const codec::Envelope envelope{codec::Kind::rows, origin, static_cast<uint64_t>(select->integer(4)), 0, true, {}};
+  unit.payload = std::string(select->blob(5));
   select->reset();
   TRY_ASSIGN(unit.decoded, codec::decode_unit(envelope, unit.payload));
   return std::optional<WaitingUnit>{std::move(unit)};
@@ -41,7 +43,7 @@ Status Replica::Impl::apply_waiting(Table& table) {
     TRY_ASSIGN(auto found, next_waiting(store, after));
     if (!found) break;
     WaitingUnit& unit = *found;
-    after = unit.seq;
+    after = unit.id;
     for (const UnitRow& row : unit.decoded.unit.rows) {
       if (target_of(unit.decoded.unit.tables[row.table]).table != &table) continue;
       Version& newest = retry.newest[std::string(row.key)];
@@ -53,7 +55,7 @@ Status Replica::Impl::apply_waiting(Table& table) {
   retrying = true;
   Status done = ok();
   for (size_t i = 0; done && i < units.size(); ++i) {
-    done = apply_unit(units[i].decoded.unit, units[i].payload, static_cast<StreamSeq>(units[i].seq), ignored, &retry);
+    done = apply_unit(units[i].decoded.unit, units[i].payload, units[i].seq, ignored, &retry);
     if (done && table.stopped) done = make_error(Errc::constraint, *table.stopped);
   }
   retrying = false;
@@ -104,7 +106,7 @@ Status Replica::Impl::forget_waiting() {
   for (int64_t after = 0;;) {
     TRY_ASSIGN(const auto unit, next_waiting(store, after));
     if (!unit) return ok();
-    after = unit->seq;
+    after = unit->id;
     bool waits = false;
     for (const UnitTable& wanted : unit->decoded.unit.tables) {
       const Target target = target_of(wanted);

@@ -173,6 +173,20 @@ Result<bool> Table::rowid_taken(int64_t rowid) {
   return taken_.step();
 }
 
+Result<bool> Table::keyless_row_at(int64_t rowid) {
+  if (!keyless_) {
+    std::string where = " WHERE " + rowid_ + " = ?1", null_key;
+    for (const KeyColumn& key : info.key) {
+      null_key += (null_key.empty() ? "" : " OR ") + quote_identifier(info.columns[static_cast<size_t>(key.column)].name) + " IS NULL";
+    }
+    if (!null_key.empty()) where += " AND (" + null_key + ")";
+    TRY_ASSIGN(keyless_, db_.prepare("SELECT 1 FROM " + quoted_ + where, true));
+  }
+  keyless_.bind(1, rowid);
+  const sqlite::ResetGuard guard(keyless_);
+  return keyless_.step();
+}
+
 Result<std::optional<RowidIdentity>> Table::identity_of(int64_t here, bool make) {
   {
     TRY_ASSIGN(Statement* const select, store_.statement(sql::kRowidByHere));
@@ -186,14 +200,15 @@ Result<std::optional<RowidIdentity>> Table::identity_of(int64_t here, bool make)
   }
   if (!make) return std::optional<RowidIdentity>{};
   RowidIdentity identity{self_, here};
-  // Our own row of that number may have been put elsewhere when it came back from the stream, or wait on the shelf.
+  // Our own row of that number may have been put elsewhere when it came back from the stream, or wait on the shelf, or it
+  // was deleted and others have yet to hear of it: what they do to it must not befall this one.
   const auto in_use = [&]() -> Result<bool> {
     TRY_ASSIGN(const auto elsewhere, rowid_here(identity));
     if (elsewhere) return true;
     std::string key;
     append_rowid_part(key, identity.origin, identity.rowid);
     TRY_ASSIGN(const auto held, store_.find(id, key));
-    return held && held->shelved();
+    return held.has_value();
   };
   TRY_ASSIGN(bool taken, in_use());
   if (taken) {
@@ -230,7 +245,8 @@ Status Table::forget_rowid(std::string_view key) {
   return remove->run();
 }
 
-Result<std::optional<std::string>> Table::key_of_log(Statement& log, int first) {
+Result<std::vector<std::string>> Table::keys_of_log(Statement& log, int first, LogOp op) {
+  std::vector<std::string> keys;
   std::string key;
   for (size_t i = 0; i < info.key.size(); ++i) {
     const ValueView value = log.value(first + static_cast<int>(i));
@@ -240,13 +256,21 @@ Result<std::optional<std::string>> Table::key_of_log(Statement& log, int first) 
     }
     append_key_part(key, value, info.key[i].collation);
   }
-  if (!key.empty()) return std::optional{std::move(key)};
+  if (!key.empty()) return std::vector<std::string>{std::move(key)};
   const int64_t here = log.integer(first + static_cast<int>(info.key.size()));
-  TRY_ASSIGN(const bool there, rowid_taken(here));
+  const auto add = [&](const RowidIdentity& identity) { append_rowid_part(keys.emplace_back(), identity.origin, identity.rowid); };
+  TRY_ASSIGN(const bool there, keyless_row_at(here));
+  // A delete that is half of an UPDATE leaves the row where it is; one that an INSERT follows has that still to come.
+  if (op == LogOp::insert || (op == LogOp::remove && !there)) {
+    TRY_ASSIGN(const auto former, identity_of(here, false));
+    if (former) {
+      add(*former);
+      TRY(forget_rowid(keys.back()));
+    }
+  }
   TRY_ASSIGN(const auto identity, identity_of(here, there));
-  if (!identity) return std::optional<std::string>{};
-  append_rowid_part(key, identity->origin, identity->rowid);
-  return std::optional{std::move(key)};
+  if (identity) add(*identity);
+  return keys;
 }
 
 Result<bool> Table::read(std::string_view key, std::vector<ValueView>& values) {

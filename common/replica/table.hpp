@@ -18,6 +18,9 @@ namespace marmot::replica {
 
 class Probe;
 
+// __marmot_log.op: what the trigger saw.
+enum class LogOp : int64_t { insert = 1, update = 2, remove = 3 };
+
 class Table {
  public:
   Table(sqlite::Database& db, Store& store, NodeId self, int64_t id, TableInfo info);
@@ -61,9 +64,10 @@ class Table {
   // Could a row of this table have that key?
   bool takes_key(std::string_view key) const;
 
-  // The canonical key of a log row whose k1... begin at `first`. nullopt: a keyless row that is neither known nor there,
-  // so there is nothing to say about it.
-  Result<std::optional<std::string>> key_of_log(sqlite::Statement& log, int first);
+  // The canonical keys that a log row, whose k1... begin at `first`, speaks of. The log is read in its order, and a rowid that
+  // is used again is another row: the one that was known under it has gone. So there are two keys where a row was put in
+  // place of a keyless one; none where a keyless row is neither known nor there.
+  Result<std::vector<std::string>> keys_of_log(sqlite::Statement& log, int first, LogOp op);
 
   // Reads the row of `key` into `values` (stored columns, in order). False: there is none. The views live until the next
   // read of this table.
@@ -121,6 +125,7 @@ class Table {
   Result<std::optional<int64_t>> rowid_here(const RowidIdentity& identity);
   Result<std::optional<RowidIdentity>> identity_of(int64_t here, bool make);
   Result<bool> rowid_taken(int64_t rowid);
+  Result<bool> keyless_row_at(int64_t rowid);
   std::string key_where(int first) const;
   sqlite::Database& db_;
   Store& store_;
@@ -133,7 +138,7 @@ class Table {
   std::vector<uint64_t> default_hash_;  // of each stored column's default
   std::string read_head_, update_head_, remove_head_, rowid_head_;
   Slots read_, update_, remove_, rowid_of_;
-  sqlite::Statement insert_, insert_at_, taken_;
+  sqlite::Statement insert_, insert_at_, taken_, keyless_;
   std::vector<UniqueRead> unique_;
   std::unique_ptr<Probe> probe_;
   DecodedKey decoded_;       // storage of what is bound

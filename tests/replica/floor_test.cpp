@@ -93,3 +93,25 @@ TEST_CASE("floor: rows that were deleted while a node was away stay deleted when
   settle(fresh, {&t.a, &t.b, &t.c});
   t.same("SELECT * FROM t ORDER BY 1", "3|c\n9|never sent");
 }
+
+TEST_CASE("floor: a row that somebody has told the new stream of was not deleted, whatever its version") {
+  // A newer change to it, never sent, was taken for one that a forgotten deletion would have beaten (simulator, seeds 3959, 4237).
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
+  t.a.sql("INSERT INTO t VALUES(1,'a'),(2,'b')");
+  t.settle();
+  t.c.sql("UPDATE t SET v = 'of c' WHERE id = 1");
+  t.a.now += 5000;
+  t.a.sql("DELETE FROM t WHERE id = 2");
+  settle(t.stream, {&t.a, &t.b});
+  announce(t.b, t.stream);
+  settle(t.stream, {&t.a, &t.b});
+
+  Stream fresh;
+  fresh.id = 78;
+  lose_history(t.a, fresh, 501);
+  lose_history(t.b, fresh, 502);
+  settle(fresh, {&t.a, &t.b});
+  lose_history(t.c, fresh, 503);
+  settle(fresh, {&t.a, &t.b, &t.c});
+  t.same("SELECT * FROM t", "1|of c");
+}

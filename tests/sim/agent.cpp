@@ -169,6 +169,7 @@ bool Agent::open() {
     done("open", *error);
     return false;
   }
+  note_versions();  // a rebuilt table's rows are compared while it opens
   world_.say(node_.id, "opened as node " + std::to_string(identity.node.value) + " at " + std::to_string(engine_->position().seq));
   note_versions();  // of tables that were rebuilt meanwhile
   return true;
@@ -307,7 +308,11 @@ void Agent::check_cursor(StreamSeq before, const std::deque<replica::Incoming>& 
 
 void Agent::note(const std::vector<replica::Change>& changes) {
   for (const replica::Change& change : changes) {
-    if (!change.in) world_.ledger.drained(node_.id, change.table, change.key, change.version);
+    if (!change.in) {
+      world_.ledger.drained(node_.id, change.table, change.key, change.version);
+    } else if (std::string wrong = world_.ledger.applied(node_.id, change.table, change.key, change.version); !wrong.empty()) {
+      world_.fail(node_.id, wrong);
+    }
   }
 }
 

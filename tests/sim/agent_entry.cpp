@@ -240,6 +240,7 @@ void Agent::lose_history(const std::string& why) {
   if (mutated(Mutation::incarnation_reused)) incarnation = node_.former_incarnation;
   change([this, id, incarnation] { return engine_->history_lost(id, facts_.last, Incarnation{incarnation}, before_beginning(facts_)); },
          [this] {
+           world_.ledger.history_lost(node_.id);
            note_versions();
            go_live(facts_.last, false, true);
          });

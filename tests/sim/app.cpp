@@ -135,7 +135,7 @@ void App::tick() {
       world_.count("rebuild");
       transaction(rebuild, false, true);
     } else if (!stopping_) {
-      const auto statements = world_.workload.transaction(world_.pairs_whole() && node_.prepared ? world_.profile.pairs : 0);
+      const auto statements = world_.workload.transaction(world_.pairs_whole() && node_.prepared ? profile.pairs : 0, profile.between);
       const bool hold = world_.random.per_mille(profile.hold);
       transaction(statements, hold);
     }

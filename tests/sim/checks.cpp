@@ -83,11 +83,8 @@ std::string check_nothing_lost(const Ledger& ledger, const Rows& rows, const std
       });
       // Made and taken back between two drains.
       const bool nothing = versions.empty() && ledger.published_before(node, id, change.after) == change.after;
-      // A new row under the rowid of one that was deleted since the last drain is, to the cluster, that row changed; a newer
-      // change to it wins.
-      const bool renamed = versions.empty() && id.key[0] == 't';
       const bool listed = std::any_of(places.begin(), places.end(), [&](const Place& place) { return conflicts.count(place) != 0; });
-      if (superseded || shelved || unseen || nothing || listed || renamed) continue;
+      if (superseded || shelved || unseen || nothing || listed) continue;
       return print_id(id) + ": commit " + std::to_string(entry.first) + " of n" + std::to_string(node) + " made it " +
              change.after.value_or("no row") + " of " + change.before.value_or("no row") + ", now it is " + now +
              (versions.empty() ? ", and the change was never published" : "");

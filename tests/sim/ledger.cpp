@@ -28,7 +28,10 @@ void Ledger::commit(int node, int64_t number, Fate fate, std::vector<Change> cha
   commits_[node].push_back({number, fate, std::move(changes)});
 }
 
+void Ledger::history_lost(int node) { held_.erase(node); }
+
 void Ledger::recovered(int node, int64_t number) {
+  held_.erase(node);
   for (Commit& commit : commits_[node]) {
     if (commit.number > number) commit.fate = Fate::rolled_back;
     else if (commit.fate == Fate::unknown) commit.fate = Fate::committed;
@@ -94,6 +97,18 @@ std::string Ledger::published(int node, const replica::OutUnit& out) {
   return {};
 }
 
+// Was `content` the node's own last word on the row before its commit `number`?
+bool Ledger::wrote_last(int node, int64_t number, const RowId& id, const Content& content) const {
+  const std::vector<Commit>& commits = commits_.at(node);
+  for (auto commit = commits.rbegin(); commit != commits.rend(); ++commit) {
+    if (commit->number >= number || commit->fate == Fate::rolled_back) continue;
+    for (const Change& change : commit->changes) {
+      if (change.id == id) return change.after == content;
+    }
+  }
+  return false;
+}
+
 // A change has a higher version than what its writer saw.
 std::string Ledger::judge(int node, const RowId& id, const Version& version, const Content& content) const {
   const auto commits = commits_.find(node);
@@ -104,7 +119,11 @@ std::string Ledger::judge(int node, const RowId& id, const Version& version, con
     if (commit->fate != Fate::committed) continue;
     for (const Change& change : commit->changes) {
       if (change.id != id || change.after != wanted) continue;
-      const auto seen = versions_of(id, change.before);
+      auto seen = versions_of(id, change.before);
+      // What it wrote itself before (a foreign key's action writes no number of its transaction) others may have written too.
+      if (wrote_last(node, commit->number, id, change.before)) {
+        seen.erase(std::remove_if(seen.begin(), seen.end(), [&](const auto& one) { return one.second.origin.node != version.origin.node; }), seen.end());
+      }
       wanted = change.before;
       if (!change.before || seen.empty()) continue;
       Version lowest = seen.front().second;
@@ -165,6 +184,14 @@ void Ledger::stored(const std::string& msg_id) {
 void Ledger::drained(int node, const std::string& table, const std::string& key, const Version& version) {
   if (print) std::printf("            n%d drained %s %s as %s\n", node, table.c_str(), key.c_str(), to_string(version.hlc).c_str());
   drained_[{node, Place{table, key}}] = version;
+  held_[node][Place{table, key}] = version;
+}
+
+std::string Ledger::applied(int node, const std::string& table, const std::string& key, const Version& version) {
+  Version& held = held_[node][Place{table, key}];
+  if (version < held) return "back in time: " + table + " " + key + " had version " + to_string(held.hlc) + ", and gets " + to_string(version.hlc);
+  held = version;
+  return {};
 }
 
 std::set<Place> Ledger::places(const RowId& id) const {

@@ -66,6 +66,9 @@ class Ledger {
   // The version that a node's drain gave to its own change, published or not.
   // `key` as describe_key() prints it.
   void drained(int node, const std::string& table, const std::string& key, const Version& version);
+  // A node's file has that version of the row now, by apply. Empty, or what is wrong: it had a higher one before.
+  std::string applied(int node, const std::string& table, const std::string& key, const Version& version);
+  void history_lost(int node);  // it reads the stream again, and what it had pruned comes by
   std::optional<Version> drained_version(int node, const Place& place) const;
   std::set<Place> places(const RowId& id) const;  // under which names the stream knew, or would know, a row
 
@@ -85,6 +88,7 @@ class Ledger {
   size_t size() const;
 
  private:
+  bool wrote_last(int node, int64_t number, const RowId& id, const Content& content) const;
   std::string judge(int node, const RowId& id, const Version& version, const Content& content) const;
   const TableSpec* table(const std::string& name) const;
 
@@ -96,6 +100,7 @@ class Ledger {
   std::set<std::pair<Place, Version>> stored_;
   std::map<RowId, std::set<Place>> places_;  // under which names the stream knew a row
   std::map<std::pair<int, Place>, Version> drained_;
+  std::map<int, std::map<Place, Version>> held_;  // by describe_key(); what each file has had, while it is not rolled back
   std::map<std::pair<RowId, std::string>, std::vector<std::pair<Place, Version>>> by_content_;
 };
 

@@ -37,6 +37,7 @@ struct Profile {
   uint64_t redelivered = 0;        // per mille of deliveries
   int64_t drift_ppm = 0;
   uint64_t pairs = 300;            // per mille of transactions that write to two tables
+  uint64_t between = 0;            // statements between the two, at least
   bool unique = false;             // unique indexes in the schema
   int64_t clock_grain_ms = 1;      // of all clocks
   bool drain_each = false;         // an agent that runs drains after each commit

@@ -57,7 +57,9 @@ Result<Rows> read_rows(sqlite::Database& db, const std::vector<TableKey>& tables
       if (!more) break;
       Row row;
       for (int i = 0; i < select.columns(); ++i) row[sqlite3_column_name(select.get(), i)] = Cell::of(select.value(i));
-      rows[id_of(table, row)] = std::move(row);
+      RowId id = id_of(table, row);
+      while (rows.count(id) != 0) id.key += "'";  // twice the same row: nobody wrote that one
+      rows[id] = std::move(row);
     }
   }
   return rows;

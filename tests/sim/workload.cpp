@@ -1,5 +1,7 @@
 #include "tests/sim/workload.hpp"
 
+#include <algorithm>
+
 namespace marmot::sim {
 
 namespace {
@@ -106,7 +108,7 @@ std::vector<std::string> Workload::rebuild() {
   return statements;
 }
 
-std::vector<std::string> Workload::transaction(uint64_t pairs) {
+std::vector<std::string> Workload::transaction(uint64_t pairs, uint64_t at_least) {
   const std::string tx = std::to_string(++tx_);
   std::vector<std::string> statements;
   if (random_.per_mille(pairs)) {
@@ -116,17 +118,18 @@ std::vector<std::string> Workload::transaction(uint64_t pairs) {
                            ") ON CONFLICT(p) DO UPDATE SET tx = excluded.tx");
     }
     if (random_.per_mille(150)) statements = {"DELETE FROM pair_a WHERE p = " + p, "DELETE FROM pair_b WHERE p = " + p};
-    if (random_.per_mille(400)) return statements;
+    if (at_least == 0 && random_.per_mille(400)) return statements;
   }
   // Something between the two halves: two such transactions that interleave row by row would be seen.
   const bool between = statements.size() == 2 && random_.per_mille(500);
-  const uint64_t size = random_.per_mille(700) ? 1 : 2 + random_.below(4);
+  const uint64_t few = random_.per_mille(700) ? 1 : 2 + random_.below(4);
+  const uint64_t size = std::max(few, at_least);
   for (uint64_t i = 0; i < size; ++i) {
     const TableSpec& table = random_.pick(schema_.tables);
     if (table.kind == Kind::pair_a || table.kind == Kind::pair_b || table.kind == Kind::audit) continue;
     statements.push_back(statement(table, tx));
   }
-  if (between) std::swap(statements[1], statements.back());
+  if (between || (at_least > 0 && statements.size() > 2)) std::swap(statements[1], statements.back());
   return statements;
 }
 

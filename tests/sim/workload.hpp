@@ -16,8 +16,9 @@ class Workload {
   Workload(const SchemaSpec& schema, uint64_t seed) : schema_(schema), random_(seed) {}
 
   // The statements of one transaction, without BEGIN and COMMIT.
-  // `pairs`: per mille of transactions that write to pair_a and pair_b too, always to both.
-  std::vector<std::string> transaction(uint64_t pairs);
+  // `pairs`: per mille of transactions that write to pair_a and pair_b too, always to both. `between`: statements between the
+  // two, at least.
+  std::vector<std::string> transaction(uint64_t pairs, uint64_t between);
   // A table rebuilt as Django, Rails and Alembic do it, with rows changed on the way where no trigger sees it. Empty: there
   // is no table for that.
   std::vector<std::string> rebuild();

@@ -179,7 +179,7 @@ void World::add_node(int id, Begin begin) {
     const uint64_t transactions = random.below(8);
     for (uint64_t i = 0; i < transactions && node.app->open(); ++i) {
       const Enter scope(disks, id, Process::app);
-      const auto statements = workload.transaction(0);
+      const auto statements = workload.transaction(0, 0);
       node.app->transaction(statements, false);
     }
     node.app->start();
