@@ -187,6 +187,7 @@ struct Replica::Impl {
   Result<std::unique_ptr<Table>> load_table(const LocalTable& local);
   Status check_schema(TouchedKeys& touched);                // when PRAGMA schema_version moved: notice_changes and what follows
   Status schema_changed(TouchedKeys& touched);
+  Result<bool> catch_up_with_schema();                      // membership.cpp
   Status refresh_schema();                                  // memory, effects and schema_version as the file is now
   Status stop(Table& table, std::string reason);
   Status restart(int64_t id);                               // of a stopped table; fails while its cause stands
