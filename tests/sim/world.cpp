@@ -265,7 +265,25 @@ bool World::settled(std::string* why) {
   return true;
 }
 
-// In the file that no fault touches any more; what `moving.hpp` says of it.
+// For the one who reads the trace: each file's schema, rows and registers.
+void World::tell_moving() {
+  for (auto& [id, node] : nodes) {
+    sqlite::Database& db = *checker(node);
+    const Enter scope(disks, id, Process::checker);
+    const auto schema_now = print_schema(db), rows = Moving::print_rows(db);
+    std::string all = (schema_now ? *schema_now : std::string()) + (rows ? *rows : std::string());
+    auto registers = db.prepare("SELECT kind || ' ' || tbl || ' ' || id || ': ' || printf('%x.%d', hlc, node) || iif(dropped, ' dropped ', ' ') || name || ' ' || body"
+                                " || ' ' || position || ' ' || same FROM __marmot_schema ORDER BY kind, tbl, id");
+    for (auto more = registers ? registers->step() : Result<bool>(false); more && *more; more = registers->step()) all += std::string(registers->text(0)) + "\n";
+    for (size_t at = 0; at < all.size();) {
+      const size_t end = all.find('\n', at);
+      say(id, all.substr(at, end - at));
+      at = end + 1;
+    }
+  }
+}
+
+// What moving.hpp says of the end.
 std::string World::check_moving() {
   std::vector<sqlite::Database*> files;
   std::string first;
@@ -276,7 +294,10 @@ std::string World::check_moving() {
     if (!schema_now || !rows) return "n" + std::to_string(id) + ": " + (schema_now ? rows.error().message : schema_now.error().message);
     const std::string whole = *schema_now + *rows;
     if (files.size() == 1) first = whole;
-    else if (std::string differs = first_difference(first, whole); !differs.empty()) return "n" + std::to_string(id) + " differs from n1: " + differs;
+    else if (const std::string differs = first_difference(first, whole); !differs.empty()) {
+      tell_moving();
+      return "n" + std::to_string(id) + " differs from n1: " + differs;
+    }
   }
   const Enter scope(disks, nodes.begin()->first, Process::checker);
   return ledger.moving.check(files, migrations, !(stream_lost_ && file_lost_));

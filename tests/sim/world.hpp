@@ -136,6 +136,7 @@ class World {
   bool settled(std::string* why);
   void check_end();
   std::string check_moving();
+  void tell_moving();
   Node& any_node();
 
   Trace trace_;
