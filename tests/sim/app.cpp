@@ -82,8 +82,8 @@ void App::finish() {
   auto after = read_rows(*db_, world_.schema.keys());
   const std::optional<Writes> writes_before = std::exchange(writes_before_, std::nullopt);
   auto writes = writes_before ? read_writes(*db_) : Writes();
-  const bool met = writes_before && met_a_stream();
-  const bool counted = after && writes && run("UPDATE sim_commit SET n = " + std::to_string(number_));
+  const auto met = writes_before ? met_a_stream() : Result<bool>(false);
+  const bool counted = after && writes && met && run("UPDATE sim_commit SET n = " + std::to_string(number_));
   if (!counted) {
     (void)db_->exec("ROLLBACK");
     return;
@@ -98,7 +98,7 @@ void App::finish() {
     if (world_.ledger.print) std::printf("            %s %s of %s\n", print_id(change.id).c_str(), change.after.value_or("deleted").c_str(), change.before.value_or("none").c_str());
   }
   world_.ledger.commit(node_.id, number_, fate, std::move(changes));
-  if (writes_before) world_.ledger.moving.commit(node_.id, number_, met ? fate : Fate::early, *writes_before, *writes, drops_);
+  if (writes_before) world_.ledger.moving.commit(node_.id, number_, *met ? fate : Fate::early, *writes_before, *writes, drops_);
   if (fate != Fate::unknown) {
     ++world_.committed;
     if (world_.profile.drain_each && node_.agent->alive()) node_.agent->drain_now();
@@ -107,9 +107,11 @@ void App::finish() {
 }
 
 // Before that, a table of the stream's wins over one of the same name that the agent has not seen here yet.
-bool App::met_a_stream() {
+Result<bool> App::met_a_stream() {
   const auto membership = db_->query_integer("SELECT value FROM __marmot_meta WHERE key = 'membership'");
-  return membership && *membership != 0;
+  if (!membership && (membership.error().code == Errc::not_found || membership.error().code == Errc::schema)) return false;
+  TRY(membership);
+  return *membership != 0;
 }
 
 void App::migrate(const Migration& migration) {

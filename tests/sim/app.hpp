@@ -38,7 +38,7 @@ class App {
   bool begin();
   bool run(const std::string& sql);
   void finish();
-  bool met_a_stream();
+  Result<bool> met_a_stream();
   void refused(const std::string& sql, int rc);
 
   World& world_;
