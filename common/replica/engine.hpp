@@ -203,10 +203,12 @@ struct Replica::Impl {
   struct Rebuilt {  // a table that is to be compared with its versions, row by row
     int64_t id = 0;
     TableInfo before;  // as it was; columns with their ids
+    bool unseen = false;  // our triggers were gone: whatever was written since is not in the log
   };
   Status notice_changes(std::vector<Rebuilt>& rebuilt, std::vector<int64_t>& found);
   // schema_rows.cpp: what a changed schema means for versions.
   Status compare_rows(const Rebuilt& before, TouchedKeys& touched);
+  Status send_again(Table& table, std::string_view key, const Register& known, uint64_t hash);
   Status match_keyless_rows(Table& table, const std::function<std::optional<uint64_t>(const std::vector<ValueView>&)>& former);
   // Rows sent under another key of the table than it has now: under their present one.
   std::vector<UnitRow> present_keys(const Unit& unit, const std::vector<const UnitRow*>& rows, const Table& table,

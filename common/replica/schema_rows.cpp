@@ -32,12 +32,14 @@ class FormerHash {
     }
   }
 
-  // A column went, and with it what a row's former hash could be checked by.
+  // A column went, and with it what a row's former hash could be checked by, unless the row had nothing in it.
   bool lost() const { return lost_; }
 
-  bool unchanged(const std::vector<ValueView>& values, uint64_t hash) const {
+  enum class Told : uint8_t { same, changed, unknown };
+  Told compare(const std::vector<ValueView>& values, uint64_t hash) const {
     const auto was = former(values);
-    return was && (lost_ || *was == hash);
+    if (was && *was == hash) return Told::same;
+    return was && lost_ ? Told::unknown : Told::changed;
   }
 
   // The hash that the row had before, but for lost columns. nullopt: a new column was given a value.
@@ -85,12 +87,16 @@ Status Replica::Impl::compare_rows(const Rebuilt& rebuilt, TouchedKeys& touched)
   Table::Position position;
   TRY(table->scan(position, INT64_MAX, true, [&](const std::string& key, const std::vector<ValueView>& values) -> Status {
     TRY_ASSIGN(const auto known, store.find(table->id, key));
-    if (!known || !known->visible() || !former.unchanged(values, known->hash)) {
+    const bool here = known && known->visible();
+    const auto told = here ? former.compare(values, known->hash) : FormerHash::Told::changed;
+    if (told == FormerHash::Told::changed) {
       touched.add(table, key, now);
+    } else if (told == FormerHash::Told::unknown && rebuilt.unseen) {
+      TRY(send_again(*table, key, *known, table->hash(values)));
     } else if (!former.lost()) {  // else rehash_due() does it, once what the log says of the row is drained
       TRY(set_hash(*table, key, known->hash, table->hash(values)));
     }
-    met += known && known->visible() ? 1 : 0;
+    met += here ? 1 : 0;
     return ok();
   }));
   if (former.lost()) {
@@ -113,6 +119,16 @@ Status Replica::Impl::compare_rows(const Rebuilt& rebuilt, TouchedKeys& touched)
     if (!there) touched.add(table, key, now);
   }
   table->release();
+  return ok();
+}
+
+// Nobody can tell whether the row was changed while no trigger saw it. It gets the very next version after the one it has:
+// over what this file knew of the row, and over no write that it had not seen.
+Status Replica::Impl::send_again(Table& table, std::string_view key, const Register& known, uint64_t hash) {
+  const Version next{Hlc{known.version.hlc.value + 1}, self};
+  state.clock.observe(next.hlc);
+  TRY(store.put(table.id, key, true, next, std::nullopt, hash, known.state));
+  state.start_outbox();
   return ok();
 }
 
@@ -206,7 +222,7 @@ Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* 
       if (values[at].type != ValueType::null) append_key_part(old, values[at], collation);
     }
     const auto known = told ? kept.find(old) : kept.end();
-    if (known != kept.end() && (touched == nullptr || former.unchanged(values, known->second.hash))) {
+    if (known != kept.end() && (touched == nullptr || former.compare(values, known->second.hash) != FormerHash::Told::changed)) {
       TRY(store.put(table.id, key, false, known->second.version, known->second.seq, table.hash(values), known->second.state));
       return keep_unique(table, key);
     }

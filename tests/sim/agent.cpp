@@ -165,6 +165,7 @@ bool Agent::open() {
     done("open", *error);
     return false;
   }
+  note_versions();
   world_.say(node_.id, "opened as node " + std::to_string(identity.node.value) + " at " + std::to_string(engine_->position().seq));
   return true;
 }
@@ -185,6 +186,7 @@ void Agent::prepare() {
   if (!inside([&] { all = engine_->baseline(); })) return;
   if (!*all) return done("baseline", all->error());
   if (!**all) return;
+  note_versions();
   node_.prepared = true;
   leave(State::waiting, 0);
 }
@@ -457,7 +459,11 @@ bool Agent::settled(std::string* why) {
   if (!found || *found) return no("has something to drain");
   const auto counters = engine_->counters();
   if (!counters) return no(counters.error().message);
-  if (counters->outbox_rows != 0) return no(std::to_string(counters->outbox_rows) + " rows are unacknowledged");
+  if (counters->outbox_rows != 0) {
+    const auto which = engine_->database().query_text("SELECT t.name || ' ' || hex(v.key) || ', state ' || v.state || ', origin ' || v.origin"
+                                                      " FROM __marmot_version v JOIN __marmot_table t ON t.id = v.tbl WHERE v.seq IS NULL");
+    return no(std::to_string(counters->outbox_rows) + " rows are unacknowledged, of " + (which ? *which : which.error().message));
+  }
   if (counters->log_rows != 0) return no(std::to_string(counters->log_rows) + " keys are in the log");
   return true;
 }

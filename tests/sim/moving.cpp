@@ -134,14 +134,11 @@ Version Moving::root_of(Version table) const {
   return table;
 }
 
-// The highest version of each key that the stream ever held, of tables that live.
+// The highest version of each key that the stream ever held.
 std::map<Moving::Key, Moving::Winner> Moving::winners() const {
   std::map<Key, Winner> out;
-  std::set<Version> partly;
-  for (const auto& [table, when] : dropped_) partly.insert(root_of(table));
   for (const auto& [table, keys] : registers_) {
     const Version root = root_of(table);
-    if (partly.count(root) != 0) continue;
     for (const auto& [key, versions] : keys) {
       for (const auto& [version, value] : versions) {
         Winner& winner = out[{root, key}];
@@ -154,7 +151,10 @@ std::map<Moving::Key, Moving::Winner> Moving::winners() const {
 }
 
 std::string Moving::check_winners(const End& end, const std::map<Key, Winner>& winners) const {
+  std::set<Version> dropped;  // or one of those that were made under one name
+  for (const auto& [table, when] : dropped_) dropped.insert(root_of(table));
   for (const auto& [key, winner] : winners) {
+    if (dropped.count(key.first) != 0) continue;
     const auto table = end.tables.find(key.first);
     const std::string what = "key " + describe_key(key.second);
     if (table == end.tables.end()) return what + " of a table that nobody dropped, and that is nowhere: write " + std::to_string(winner.value->write);
@@ -166,6 +166,7 @@ std::string Moving::check_winners(const End& end, const std::map<Key, Winner>& w
            " of " + to_string(winner.version.hlc);
   }
   for (const auto& [root, table] : end.tables) {
+    if (dropped.count(root) != 0) continue;
     for (const auto& [key, row] : table.rows) {
       const auto winner = winners.find({root, key});
       if (winner == winners.end()) continue;
