@@ -219,7 +219,7 @@ struct Replica::Impl {
   Status rehash(Table& table);
   Status rehash_due();
   Status merge_local_table(Table& from, Table& into);
-  Status keep_dropped_rows(Table& table);                   // those that nobody has seen yet go to the conflicts
+  Status keep_dropped_rows(Table& table, bool all);         // those that nobody has seen yet, or all, go to the conflicts
   Status keep_late_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, const UnitTable& table);
   // schema_migrate.cpp: the file becomes what the registers say.
   Status migrate();

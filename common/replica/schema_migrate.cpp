@@ -78,7 +78,10 @@ class Migrate {
 
   Status drop_tables(const TableSpec& spec) {
     for (LocalTable* local = local_of(spec); local != nullptr; local = local_of(spec)) {
-      if (Table* const table = impl_.table_by_id(local->id); table != nullptr && table->exists) TRY(impl_.keep_dropped_rows(*table));
+      // Whoever dropped it may not have known all of it: under that id, rows of its own are nobody's to drop.
+      const Registers::Entry* const own = registers_.find(SchemaKind::table, *local->permanent_id, {});
+      const bool all = own != nullptr && !own->value.dropped;
+      if (Table* const table = impl_.table_by_id(local->id); table != nullptr && table->exists) TRY(impl_.keep_dropped_rows(*table, all));
       TRY(impl_.db.exec("DROP TABLE IF EXISTS main." + quote_identifier(local->name)));
       TRY(forget_local_table(impl_.db, local->id));
       impl_.log(LogLevel::info, "table " + local->name + " was dropped in the cluster: dropped");

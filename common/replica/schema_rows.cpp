@@ -332,17 +332,18 @@ Status Replica::Impl::merge_local_table(Table& from, Table& into) {
   return ok();
 }
 
-Status Replica::Impl::keep_dropped_rows(Table& table) {
+Status Replica::Impl::keep_dropped_rows(Table& table, bool all) {
   TRY(clear_shelf(table, "dropped-table", "its table was dropped"));
   std::vector<ValueView> values;
   std::vector<std::string> keys;
   {
-    TRY_ASSIGN(Statement* const rows, store.statement(sql::kOutboxRows));
-    rows->bind(1, table.id).bind_blob(2, "");
+    TRY_ASSIGN(Statement rows, db.prepare(all ? sql::kLiveKeys : sql::kOutboxRows));
+    rows.bind(1, table.id);
+    if (!all) rows.bind_blob(2, "");
     for (;;) {
-      TRY_ASSIGN(const bool more, rows->step());
+      TRY_ASSIGN(const bool more, rows.step());
       if (!more) break;
-      if (rows->integer(2) != 0) keys.emplace_back(rows->blob(0));  // a baseline row was never written by anybody
+      if (all || rows.integer(2) != 0) keys.emplace_back(rows.blob(0));  // a baseline row was never written by anybody
     }
   }
   for (const std::string& key : keys) {

@@ -215,10 +215,6 @@ std::string Moving::lost(int node, int64_t write, const End& end, const std::map
       const uint64_t stored = registers_.at(key.first).at(key.second).at(version).stored;
       if (drop != dropped_.end() && stored != 0 && stored < drop->second) return {};  // it went with its table
       late = late || drop != dropped_.end();
-      // Tables that were made under one name, of which one was dropped.
-      for (const auto& [table, when] : dropped_) {
-        if (table != key.first && root_of(table) == root_of(key.first)) return {};
-      }
     }
   }
   return "write " + std::to_string(write) + " of n" + std::to_string(node) + " is gone" +

@@ -9,8 +9,8 @@
 //     came into the stream before the table's drop. One that came after it stands in conflicts
 //   a row whose deletion an application saw committed is back only under a higher version than the deletion's
 //
-// Not checked: what numbers and NULLs became under another type or default (only that nodes agree), which of two concurrent
-// definitions won, tables that two nodes made under one name when one of the two was dropped (only that nodes agree).
+// Not checked: what numbers and NULLs became under another type or default (only that nodes agree), and which of two concurrent
+// definitions won.
 #pragma once
 
 #include <cstdint>
