@@ -250,6 +250,7 @@ void Agent::drain() {
   if (!lives) return;
   if (!*result) return done("drain", result->error());
   drained_for_outbox_ = true;
+  if ((*result)->outbox_again) outbox_due_ = true;
   succeeded();
   publish(std::move((*result)->units));
 }
@@ -276,7 +277,7 @@ void Agent::apply() {
   if (!*result) return done("apply", result->error());
   drained_for_outbox_ = true;
   const size_t consumed = (*result)->messages;
-  if ((*result)->refused) outbox_due_ = true;
+  if ((*result)->refused || (*result)->outbox_again) outbox_due_ = true;
   if (consumed > 0) world_.say(node_.id, "applied to " + std::to_string(engine_->position().seq) + ", " + std::to_string((*result)->rows_changed) + " rows changed");
   check_cursor(before, queue_before, consumed);
   succeeded();
