@@ -35,7 +35,7 @@ bool App::open() {
 void App::refused(const std::string& sql, int rc) {
   const std::string message = sqlite3_errmsg(db_->get());
   const int kind = rc & 0xff;
-  const bool own = kind == SQLITE_CONSTRAINT || kind == SQLITE_MISMATCH || (kind == SQLITE_ERROR && writes_before_ && refused_without_us(*db_, sql));
+  const bool own = kind == SQLITE_CONSTRAINT || kind == SQLITE_MISMATCH || (kind == SQLITE_ERROR && world_.profile.moving != 0 && refused_without_us(*db_, sql));
   const bool disk = kind == SQLITE_FULL || kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN;
   const bool busy = kind == SQLITE_BUSY || kind == SQLITE_LOCKED;
   const bool bare = kind == SQLITE_ERROR && message.rfind("no such table", 0) == 0 && !node_.prepared;  // its file was rolled back
