@@ -9,8 +9,8 @@ namespace marmot::sim {
 namespace {
 
 const char* const kColumns[] = {"p", "q", "r", "s", "u"};
-// One default a name: with two for one column, rows on their way from before it was there get one or the other
-// (docs/testing.md, Open).
+// One default a name, and columns with a default are added, not created with their table; two columns are not given one name by
+// renaming. Else two columns of one name, or two defaults of one column, contend, and nodes keep different values: docs/testing.md, Open.
 std::string definition_of(const std::string& column) {
   return column == "q" ? "TEXT" : column == "r" ? "TEXT NOT NULL DEFAULT 'd'" : column == "s" ? "INT DEFAULT 5" : "";
 }
@@ -88,7 +88,7 @@ std::string Migrations::create_table(const std::string& name) {
   for (const char* const column : kColumns) {
     const bool wanted = random_.per_mille(400);
     const std::string definition = definition_of(column);
-    if (wanted) sql += ", " + std::string(column) + (definition.empty() ? "" : " ") + definition;
+    if (wanted && definition.find("DEFAULT") == std::string::npos) sql += ", " + std::string(column) + (definition.empty() ? "" : " ") + definition;
   }
   return sql + ")";
 }
@@ -98,8 +98,8 @@ Migration Migrations::at_start() {
   Migration out;
   out.changes_schema = true;
   const bool later = random_.per_mille(250);
-  out.statements = {"CREATE TABLE IF NOT EXISTS m0(id INTEGER PRIMARY KEY, w INT, p TEXT, q" + std::string(later ? ", s INT DEFAULT 5)" : ")"),
-                    "CREATE TABLE IF NOT EXISTS m1(id INTEGER PRIMARY KEY, w INT, u, r TEXT NOT NULL DEFAULT 'd')",
+  out.statements = {"CREATE TABLE IF NOT EXISTS m0(id INTEGER PRIMARY KEY, w INT, p TEXT, q" + std::string(later ? ", u)" : ")"),
+                    "CREATE TABLE IF NOT EXISTS m1(id INTEGER PRIMARY KEY, w INT, u, q TEXT)",
                     "CREATE INDEX IF NOT EXISTS mi0 ON m0(p)"};
   ++last_;
   const std::string id = std::to_string(random_.below(kMovingIds));
@@ -120,8 +120,10 @@ Migration Migrations::change_columns(const std::string& table, const std::vector
     out.statements.push_back("UPDATE " + table + " SET w = " + write_of("id") + ", " + name + " = 'x' || " + write_of("id") + " WHERE id % 2");
   } else if (what == 1 && !columns.empty()) {
     out.statements = {alter + " DROP COLUMN " + random_.pick(columns).name};
-  } else if (what == 2 && !columns.empty() && !taken) {
-    out.statements = {alter + " RENAME COLUMN " + random_.pick(columns).name + " TO " + name};
+  } else if (what == 2 && !columns.empty()) {
+    const std::string from = random_.pick(columns).name;
+    if (from.size() > 3) return out;
+    out.statements = {alter + " RENAME COLUMN " + from + " TO " + from + "n"};
   }
   return out;
 }
