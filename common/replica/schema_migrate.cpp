@@ -78,9 +78,11 @@ class Migrate {
 
   Status drop_tables(const TableSpec& spec) {
     for (LocalTable* local = local_of(spec); local != nullptr; local = local_of(spec)) {
-      // Whoever dropped it may not have known all of it: under that id, rows of its own are nobody's to drop.
-      const Registers::Entry* const own = registers_.find(SchemaKind::table, *local->permanent_id, {});
-      const bool all = own != nullptr && !own->value.dropped;
+      // Whoever dropped it may not have known all of its ids: what came under another one was not theirs to drop.
+      const std::vector<SchemaRegister> registers = registers_.all();
+      const bool all = std::any_of(registers.begin(), registers.end(), [&](const SchemaRegister& one) {
+        return one.kind == SchemaKind::table && !one.dropped && registers_.root_of(one.table) == spec.root;
+      });
       if (Table* const table = impl_.table_by_id(local->id); table != nullptr && table->exists) TRY(impl_.keep_dropped_rows(*table, all));
       TRY(impl_.db.exec("DROP TABLE IF EXISTS main." + quote_identifier(local->name)));
       TRY(forget_local_table(impl_.db, local->id));

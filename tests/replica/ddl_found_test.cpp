@@ -20,6 +20,7 @@ TEST_CASE("ddl: rows of a table made while the agent was down are changes, and t
   t.a.now += 60'000;
   t.a.sql("CREATE TABLE n(id INTEGER PRIMARY KEY, v); INSERT INTO n VALUES(1, 'a, later')");
   t.a.start();
+  t.a.apply(t.stream);
   t.settle();
   t.same("SELECT * FROM n", "1|a, later");
 }
@@ -53,7 +54,9 @@ TEST_CASE("ddl: a table made on two nodes and dropped on one is dropped, and wha
   t.a.sql("CREATE TABLE n(id INTEGER PRIMARY KEY, v); INSERT INTO n VALUES(1, 'a')");
   t.a.publish(t.stream);
   t.b.sql("CREATE TABLE n(id INTEGER PRIMARY KEY, v); INSERT INTO n VALUES(2, 'b')");
-  (void)t.b.drain();
+  t.b.apply(t.stream);
+  t.b.publish(t.stream);
+  t.b.apply(t.stream);  // acknowledged
   t.a.sql("DROP TABLE n");
   t.a.publish(t.stream);
   t.b.apply(t.stream);
