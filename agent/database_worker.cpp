@@ -393,7 +393,7 @@ void DatabaseThread::Worker::apply() {
   outbox_last = false;
   hastened = false;
   drained_for_outbox = true;
-  if (applied->refused) {
+  if (applied->refused || applied->outbox_again) {
     outbox_due = true;
     progress.outbox_done = false;
   }
@@ -418,6 +418,10 @@ void DatabaseThread::Worker::drain() {
   if (!drained_jobs.empty()) run_drained_jobs();
   outbox_last = false;
   drained_for_outbox = true;
+  if (drained->outbox_again) {
+    outbox_due = true;
+    progress.outbox_done = false;
+  }
   stay_away(drained->held_us);
   succeeded();
   trace(std::move(drained->changes));

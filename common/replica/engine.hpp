@@ -187,6 +187,7 @@ struct Replica::Impl {
   Result<std::unique_ptr<Table>> load_table(const LocalTable& local);
   Status check_schema(TouchedKeys& touched);                // when PRAGMA schema_version moved: notice_changes and what follows
   Status schema_changed(TouchedKeys& touched);
+  Result<bool> catch_up_with_schema();                      // membership.cpp
   Status refresh_schema();                                  // memory, effects and schema_version as the file is now
   Status stop(Table& table, std::string reason);
   Status restart(int64_t id);                               // of a stopped table; fails while its cause stands
@@ -202,10 +203,12 @@ struct Replica::Impl {
   struct Rebuilt {  // a table that is to be compared with its versions, row by row
     int64_t id = 0;
     TableInfo before;  // as it was; columns with their ids
+    bool unseen = false;  // our triggers were gone: whatever was written since is not in the log
   };
   Status notice_changes(std::vector<Rebuilt>& rebuilt, std::vector<int64_t>& found);
   // schema_rows.cpp: what a changed schema means for versions.
   Status compare_rows(const Rebuilt& before, TouchedKeys& touched);
+  Status send_again(Table& table, std::string_view key, bool there, const Register& known, uint64_t hash);
   Status match_keyless_rows(Table& table, const std::function<std::optional<uint64_t>(const std::vector<ValueView>&)>& former);
   // Rows that were sent under another key than their table has now: under their present one. Deletes whose row cannot be
   // told go, with a line in the log.
@@ -222,7 +225,7 @@ struct Replica::Impl {
   Status rehash(Table& table);
   Status rehash_due();
   Status merge_local_table(Table& from, Table& into);
-  Status keep_dropped_rows(Table& table);                   // those that nobody has seen yet go to the conflicts
+  Status keep_dropped_rows(Table& table, bool all);         // those that nobody has seen yet, or all, go to the conflicts
   Status keep_late_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, const UnitTable& table);
   // schema_migrate.cpp: the file becomes what the registers say.
   Status migrate();

@@ -8,8 +8,24 @@ namespace marmot::replica {
 
 using sqlite::Statement;
 
+// The application goes on before the file has met a stream, and no drain runs yet: what it did to its schema comes first.
+// True: `tables` are others now.
+Result<bool> Replica::Impl::catch_up_with_schema() {
+  TRY_ASSIGN(const int64_t now, store.integer("PRAGMA schema_version"));
+  if (now == schema_version) return false;
+  TRY(write(false, nullptr, [&]() -> Status {
+    TouchedKeys touched;
+    TRY(schema_changed(touched));
+    return drain_touched(touched, nullptr, nullptr);  // sent with the outbox
+  }));
+  baseline_at = {};
+  return true;
+}
+
 Result<bool> Replica::baseline() {
   Impl& impl = *impl_;
+  TRY_ASSIGN(const bool moved, impl.catch_up_with_schema());
+  if (moved) return false;
   bool all = true;
   for (const auto& owned : impl.tables) {
     if (owned->baseline || !owned->exists) continue;
@@ -17,6 +33,8 @@ Result<bool> Replica::baseline() {
     Table& table = *owned;
     const Table::Position before = impl.baseline_at;
     const Status done = impl.write(false, nullptr, [&]() -> Status {
+      TRY_ASSIGN(const int64_t schema_now, impl.store.integer("PRAGMA schema_version"));
+      if (schema_now != impl.schema_version) return make_error(Errc::busy, "the schema was changed just now");
       const int64_t began = impl.env.monotonic_us();
       bool end = false;
       do {
@@ -168,6 +186,8 @@ Status Replica::compare(const Incoming& message) {
 
 Result<Comparison> Replica::comparison() {
   Impl& impl = *impl_;
+  TRY_ASSIGN(const bool moved, impl.catch_up_with_schema());
+  if (moved) return make_error(Errc::busy, "the schema was changed while it was compared: it is compared again");
   Comparison out;
   const auto example = [&](const Table& table, const std::string& key, const char* what) {
     if (out.examples.size() < 10) out.examples.push_back(table.info.name + " " + describe_key(key) + ": " + what);

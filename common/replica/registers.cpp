@@ -119,8 +119,10 @@ Version Registers::root_of(const Version& table) const {
 }
 
 bool Registers::is_dropped(const Version& table) const {
-  const Entry* const entry = find(SchemaKind::table, table, {});
-  return entry != nullptr && entry->value.dropped;
+  const Version root = root_of(table);
+  return std::any_of(entries_.begin(), entries_.end(), [&](const auto& one) {
+    return std::get<0>(one.first) == SchemaKind::table && one.second.value.dropped && root_of(std::get<1>(one.first)) == root;
+  });
 }
 
 const Registers::Entry* Registers::column(const TableSpec& table, std::string_view id) const {
@@ -137,11 +139,11 @@ const Registers::Entry* Registers::column(const TableSpec& table, std::string_vi
 TableSpec Registers::spec_of(const Version& root, const std::vector<const Entry*>& members) const {
   TableSpec out;
   out.root = root;
+  if (std::any_of(members.begin(), members.end(), [](const Entry* member) { return member->value.dropped; })) return out;
   const Entry* newest = nullptr;
   const Entry* text = nullptr;
   std::set<std::string> ids;
   for (const Entry* const member : members) {
-    if (member->value.dropped) continue;
     out.ids.push_back(member->value.table);
     if (newest == nullptr || member->value.version > newest->value.version) newest = member;
     const Entry* const its = find(SchemaKind::text, member->value.table, {});

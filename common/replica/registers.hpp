@@ -25,7 +25,7 @@ struct ColumnSpec {
 // A table by its registers. One table can have several permanent ids: the same name made on two nodes.
 struct TableSpec {
   Version root;                  // names the table in this file's memory; not sent
-  std::vector<Version> ids;      // live ones, lowest first; none: the table is dropped
+  std::vector<Version> ids;      // lowest first; none: the table is dropped
   std::string name;              // where two tables want one name, the later created one gets another
   std::string tail;              // CreateTable::tail
   std::string text;              // CREATE TABLE as somebody wrote it; may be out of date
@@ -56,6 +56,7 @@ class Registers {
   // The id under which several are one table; an unknown id stands for itself.
   Version root_of(const Version& table) const;
   bool knows(const Version& table) const { return find(SchemaKind::table, table, {}) != nullptr; }
+  // Under any of its ids: which of its rows came under which one, nobody can tell any more.
   bool is_dropped(const Version& table) const;
 
   // Every table that has a register, dropped ones too, lowest root first.

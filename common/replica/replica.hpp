@@ -90,6 +90,7 @@ struct DrainResult {
   std::vector<OutUnit> units;   // to be published in this order
   std::vector<Change> changes;  // when tracing
   bool more = false;            // the log holds more than atomic_rows: call again
+  bool outbox_again = false;    // publish_outbox() had nothing left to do, and has again
   int64_t held_us = 0;          // how long the write lock was held
 };
 
@@ -101,6 +102,7 @@ struct ApplyResult {
   size_t rows_changed = 0;      // rows that won
   bool refused = false;         // a unit of ours came too late (floor.cpp): publish_outbox() has work again
   StreamSeq begins_anew = 0;    // the front message is the genesis of another stream: what was before it is void (entry.hpp)
+  bool outbox_again = false;    // it has for another reason
   int64_t held_us = 0;
 };
 

@@ -123,8 +123,8 @@ Status Replica::Impl::schema_changed(TouchedKeys& touched) {
   for (const Rebuilt& one : rebuilt) TRY(compare_rows(one, touched));
   for (const int64_t id : found) {
     Table& table = *table_by_id(id);
-    if (!opened) continue;  // baseline() gives its rows their versions
-    // Found while running: its rows are changes, sent with the table.
+    if (!opened && state.membership == Membership::none) continue;  // baseline() gives its rows their versions
+    // Made since this file met a stream, whether the agent ran or not: its rows are changes, sent with the table.
     table.baseline = true;
     Table::Position position;
     const WallMs now = env.now();

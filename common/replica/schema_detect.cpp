@@ -186,7 +186,7 @@ class Notice {
     if (rebuilt) {
       auto before = describe_table(table);
       if (!before) return std::move(before).error().in("table " + table.name + " as it was");
-      rebuilt_.push_back({table.id, std::move(*before)});
+      rebuilt_.push_back({table.id, std::move(*before), true});
       impl_.log(LogLevel::info, "table " + name + " was rebuilt: its rows are compared");
     }
     TRY(note_definition(table, name, sql, *info, !rebuilt));
@@ -205,7 +205,7 @@ class Notice {
     if (guessed && in_place) {  // the rows tell
       auto former = describe_table(table);
       if (!former) return std::move(former).error().in("table " + table.name + " as it was");
-      rebuilt_.push_back({table.id, std::move(*former)});
+      rebuilt_.push_back({table.id, std::move(*former), false});
     }
     std::map<std::string, std::string> ids;
     std::vector<ColumnSpec> columns;

@@ -78,7 +78,12 @@ class Migrate {
 
   Status drop_tables(const TableSpec& spec) {
     for (LocalTable* local = local_of(spec); local != nullptr; local = local_of(spec)) {
-      if (Table* const table = impl_.table_by_id(local->id); table != nullptr && table->exists) TRY(impl_.keep_dropped_rows(*table));
+      // Whoever dropped it may not have known all of its ids: what came under another one was not theirs to drop.
+      const std::vector<SchemaRegister> registers = registers_.all();
+      const bool all = std::any_of(registers.begin(), registers.end(), [&](const SchemaRegister& one) {
+        return one.kind == SchemaKind::table && !one.dropped && registers_.root_of(one.table) == spec.root;
+      });
+      if (Table* const table = impl_.table_by_id(local->id); table != nullptr && table->exists) TRY(impl_.keep_dropped_rows(*table, all));
       TRY(impl_.db.exec("DROP TABLE IF EXISTS main." + quote_identifier(local->name)));
       TRY(forget_local_table(impl_.db, local->id));
       impl_.log(LogLevel::info, "table " + local->name + " was dropped in the cluster: dropped");
@@ -270,8 +275,8 @@ class Migrate {
       there.bind(1, on);
       TRY_ASSIGN(const bool found, there.step());
       const bool live = std::any_of(specs_.begin(), specs_.end(), [&](const TableSpec& spec) { return !spec.dropped() && fold_name(spec.name) == fold_name(on); });
-      // Of a table that was dropped meanwhile, or that is not wanted here.
-      if (!found && (!live || !is_chosen(impl_.settings.include, impl_.settings.exclude, on))) return ok();
+      // Of a table that was dropped or renamed meanwhile, or that is not wanted here. Who has it on the renamed one tells.
+      if (!found && (!live || !is_chosen(impl_.settings.include, impl_.settings.exclude, on))) return now.empty() ? ok() : keep_as_it_is(object, now);
     } else if (type == "virtual" && !is_chosen(impl_.settings.include, impl_.settings.exclude, object.name)) {
       return ok();
     }
@@ -298,16 +303,20 @@ class Migrate {
     if (reason.find("no such column") != std::string::npos) {
       unmade_.erase(what);
       if (!now.empty()) {  // ... or renamed: here it stands under the new name, and the others are told
-        SchemaRegister renamed = object;
-        renamed.body = now;
-        renamed.version = Version{impl_.state.clock.tick(impl_.env.now(), impl_.env.now()), impl_.self};
-        return registers_.put(renamed, std::nullopt);
+        return keep_as_it_is(object, now);
       }
       if (left_out_.insert(what).second) impl_.log(LogLevel::warn, what + " is left out: " + reason);
       return ok();
     }
     const Table* const stopped = type == "index" ? impl_.table_by_name(on) : nullptr;
     return stopped == nullptr ? ok() : stop(stopped->id, unmade_[what]);
+  }
+
+  // The register names what was renamed meanwhile, and this file has the object under the new name: so shall the others.
+  Status keep_as_it_is(SchemaRegister object, const std::string& now) {
+    object.body = now;
+    object.version = Version{impl_.state.clock.tick(impl_.env.now(), impl_.env.now()), impl_.self};
+    return registers_.put(object, std::nullopt);
   }
 
   // An FTS index over a table of its own is made from what stands in that table.

@@ -32,12 +32,14 @@ class FormerHash {
     }
   }
 
-  // A column went, and with it what a row's former hash could be checked by.
+  // A column went, and with it what a row's former hash could be checked by, unless the row had nothing in it.
   bool lost() const { return lost_; }
 
-  bool unchanged(const std::vector<ValueView>& values, uint64_t hash) const {
+  enum class Told : uint8_t { same, changed, unknown };
+  Told compare(const std::vector<ValueView>& values, uint64_t hash) const {
     const auto was = former(values);
-    return was && (lost_ || *was == hash);
+    if (was && *was == hash) return Told::same;
+    return was && lost_ ? Told::unknown : Told::changed;
   }
 
   // The hash that the row had before, but for lost columns. nullopt: a new column was given a value.
@@ -136,12 +138,16 @@ Status Replica::Impl::compare_rows(const Rebuilt& rebuilt, TouchedKeys& touched)
   Table::Position position;
   TRY(table->scan(position, INT64_MAX, true, [&](const std::string& key, const std::vector<ValueView>& values) -> Status {
     TRY_ASSIGN(const auto known, store.find(table->id, key));
-    if (!known || !known->visible() || !former.unchanged(values, known->hash)) {
+    const bool here = known && known->visible();
+    const auto told = here ? former.compare(values, known->hash) : FormerHash::Told::changed;
+    if (told == FormerHash::Told::changed) {
       touched.add(table, key, now);
+    } else if (told == FormerHash::Told::unknown && rebuilt.unseen) {
+      TRY(send_again(*table, key, true, *known, table->hash(values)));
     } else if (!former.lost()) {  // else rehash_due() does it, once what the log says of the row is drained
       TRY(set_hash(*table, key, known->hash, table->hash(values)));
     }
-    met += known && known->visible() ? 1 : 0;
+    met += here ? 1 : 0;
     return ok();
   }));
   if (former.lost()) {
@@ -164,6 +170,16 @@ Status Replica::Impl::compare_rows(const Rebuilt& rebuilt, TouchedKeys& touched)
     if (!there) touched.add(table, key, now);
   }
   table->release();
+  return ok();
+}
+
+// Nobody can tell whether the row was changed while no trigger saw it. It gets the very next version after the one it has:
+// over what this file knew of the row, and over no write that it had not seen.
+Status Replica::Impl::send_again(Table& table, std::string_view key, bool there, const Register& known, uint64_t hash) {
+  const Version next{Hlc{known.version.hlc.value + 1}, self};
+  state.clock.observe(next.hlc);
+  TRY(store.put(table.id, key, there, next, std::nullopt, hash, known.state));
+  state.start_outbox();
   return ok();
 }
 
@@ -249,7 +265,14 @@ Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* 
   TRY(table.scan(position, INT64_MAX, true, [&](const std::string& key, const std::vector<ValueView>& values) -> Status {
     const auto old = former_key.told() ? former_key.of_row(values) : std::nullopt;
     const auto known = old ? kept.find(*old) : kept.end();
-    if (known != kept.end() && (touched == nullptr || former.unchanged(values, known->second.hash))) {
+    const auto told = known == kept.end() ? FormerHash::Told::changed
+                      : touched == nullptr ? FormerHash::Told::same
+                                           : former.compare(values, known->second.hash);
+    if (told == FormerHash::Told::unknown) {
+      TRY(send_again(table, key, false, known->second, table.hash(values)));
+      return keep_unique(table, key);
+    }
+    if (told == FormerHash::Told::same) {
       TRY(store.put(table.id, key, false, known->second.version, known->second.seq, table.hash(values), known->second.state));
       return keep_unique(table, key);
     }
@@ -392,17 +415,18 @@ Status Replica::Impl::merge_local_table(Table& from, Table& into) {
   return ok();
 }
 
-Status Replica::Impl::keep_dropped_rows(Table& table) {
+Status Replica::Impl::keep_dropped_rows(Table& table, bool all) {
   TRY(clear_shelf(table, "dropped-table", "its table was dropped"));
   std::vector<ValueView> values;
   std::vector<std::string> keys;
   {
-    TRY_ASSIGN(Statement* const rows, store.statement(sql::kOutboxRows));
-    rows->bind(1, table.id).bind_blob(2, "");
+    TRY_ASSIGN(Statement rows, db.prepare(all ? sql::kLiveKeys : sql::kOutboxRows));
+    rows.bind(1, table.id);
+    if (!all) rows.bind_blob(2, "");
     for (;;) {
-      TRY_ASSIGN(const bool more, rows->step());
+      TRY_ASSIGN(const bool more, rows.step());
       if (!more) break;
-      if (rows->integer(2) != 0) keys.emplace_back(rows->blob(0));  // a baseline row was never written by anybody
+      if (all || rows.integer(2) != 0) keys.emplace_back(rows.blob(0));  // a baseline row was never written by anybody
     }
   }
   for (const std::string& key : keys) {

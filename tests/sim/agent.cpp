@@ -171,7 +171,6 @@ bool Agent::open() {
   }
   note_versions();  // a rebuilt table's rows are compared while it opens
   world_.say(node_.id, "opened as node " + std::to_string(identity.node.value) + " at " + std::to_string(engine_->position().seq));
-  note_versions();  // of tables that were rebuilt meanwhile
   return true;
 }
 
@@ -191,6 +190,7 @@ void Agent::prepare() {
   if (!inside([&] { all = engine_->baseline(); })) return;
   if (!*all) return done("baseline", all->error());
   if (!**all) return;
+  note_versions();
   node_.prepared = true;
   leave(State::waiting, 0);
 }
@@ -255,6 +255,7 @@ void Agent::drain() {
   if (!lives) return;
   if (!*result) return done("drain", result->error());
   drained_for_outbox_ = true;
+  if ((*result)->outbox_again) outbox_due_ = true;
   succeeded();
   publish(std::move((*result)->units));
 }
@@ -281,7 +282,7 @@ void Agent::apply() {
   if (!*result) return done("apply", result->error());
   drained_for_outbox_ = true;
   const size_t consumed = (*result)->messages;
-  if ((*result)->refused) outbox_due_ = true;
+  if ((*result)->refused || (*result)->outbox_again) outbox_due_ = true;
   anew_ = (*result)->begins_anew;
   if (consumed > 0) world_.say(node_.id, "applied to " + std::to_string(engine_->position().seq) + ", " + std::to_string((*result)->rows_changed) + " rows changed");
   check_cursor(before, queue_before, consumed);
@@ -470,7 +471,11 @@ bool Agent::settled(std::string* why) {
   if (!found || *found) return no("has something to drain");
   const auto counters = engine_->counters();
   if (!counters) return no(counters.error().message);
-  if (counters->outbox_rows != 0) return no(std::to_string(counters->outbox_rows) + " rows are unacknowledged");
+  if (counters->outbox_rows != 0) {
+    const auto which = engine_->database().query_text("SELECT t.name || ' ' || hex(v.key) || ', state ' || v.state || ', origin ' || v.origin"
+                                                      " FROM __marmot_version v JOIN __marmot_table t ON t.id = v.tbl WHERE v.seq IS NULL");
+    return no(std::to_string(counters->outbox_rows) + " rows are unacknowledged, of " + (which ? *which : which.error().message));
+  }
   if (counters->log_rows != 0) return no(std::to_string(counters->log_rows) + " keys are in the log");
   return true;
 }

@@ -35,7 +35,7 @@ bool App::open() {
 void App::refused(const std::string& sql, int rc) {
   const std::string message = sqlite3_errmsg(db_->get());
   const int kind = rc & 0xff;
-  const bool own = kind == SQLITE_CONSTRAINT || kind == SQLITE_MISMATCH;
+  const bool own = kind == SQLITE_CONSTRAINT || kind == SQLITE_MISMATCH || (kind == SQLITE_ERROR && world_.profile.moving != 0 && refused_without_us(*db_, sql));
   const bool disk = kind == SQLITE_FULL || kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN;
   const bool busy = kind == SQLITE_BUSY || kind == SQLITE_LOCKED;
   const bool bare = kind == SQLITE_ERROR && message.rfind("no such table", 0) == 0 && !node_.prepared;  // its file was rolled back
@@ -80,7 +80,10 @@ bool App::transaction(const std::vector<std::string>& statements, bool hold, boo
 void App::finish() {
   holding_ = false;
   auto after = read_rows(*db_, world_.schema.keys());
-  const bool counted = after && run("UPDATE sim_commit SET n = " + std::to_string(number_));
+  const std::optional<Writes> writes_before = std::exchange(writes_before_, std::nullopt);
+  auto writes = writes_before ? read_writes(*db_) : Writes();
+  const auto met = writes_before ? met_a_stream() : Result<bool>(false);
+  const bool counted = after && writes && met && run("UPDATE sim_commit SET n = " + std::to_string(number_));
   if (!counted) {
     (void)db_->exec("ROLLBACK");
     return;
@@ -95,11 +98,36 @@ void App::finish() {
     if (world_.ledger.print) std::printf("            %s %s of %s\n", print_id(change.id).c_str(), change.after.value_or("deleted").c_str(), change.before.value_or("none").c_str());
   }
   world_.ledger.commit(node_.id, number_, fate, std::move(changes));
+  if (writes_before) world_.ledger.moving.commit(node_.id, number_, *met ? fate : Fate::early, *writes_before, *writes, drops_);
   if (fate != Fate::unknown) {
     ++world_.committed;
     if (world_.profile.drain_each && node_.agent->alive()) node_.agent->drain_now();
     world_.check_whole(node_);
   }
+}
+
+// Before that, a table of the stream's wins over one of the same name that the agent has not seen here yet.
+Result<bool> App::met_a_stream() {
+  const auto membership = db_->query_integer("SELECT value FROM __marmot_meta WHERE key = 'membership'");
+  if (!membership && (membership.error().code == Errc::not_found || membership.error().code == Errc::schema)) return false;
+  TRY(membership);
+  return *membership != 0;
+}
+
+void App::migrate(const Migration& migration) {
+  for (const std::string& sql : migration.statements) world_.say(node_.id, "app: " + sql);
+  if (migration.statements.empty()) return;
+  if (migration.changes_schema) world_.count("ddl");
+  for (const auto* const part : {&migration.statements, &migration.second}) {
+    auto writes = read_writes(*db_);
+    if (part->empty() || !writes) continue;
+    writes_before_ = std::move(*writes);
+    drops_ = migration.drops;
+    const bool done = transaction(*part, false, migration.changes_schema);
+    writes_before_.reset();
+    if (!done) return;
+  }
+  if (migration.vacuum) (void)run("VACUUM");
 }
 
 void App::tick() {
@@ -134,6 +162,11 @@ void App::tick() {
       world_.say(node_.id, "app " + rebuild.back());
       world_.count("rebuild");
       transaction(rebuild, false, true);
+    } else if (!stopping_ && profile.migrate_at_start && !migrated_) {
+      migrated_ = true;
+      migrate(world_.migrations.at_start());
+    } else if (!stopping_ && profile.moving != 0 && world_.random.per_mille(profile.moving)) {
+      migrate(world_.migrations.next(*db_, profile.ddl));
     } else if (!stopping_) {
       const auto statements = world_.workload.transaction(world_.pairs_whole() && node_.prepared ? profile.pairs : 0, profile.between);
       const bool hold = world_.random.per_mille(profile.hold);

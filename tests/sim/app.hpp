@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "common/sqlite/database.hpp"
+#include "tests/sim/ddl.hpp"
+#include "tests/sim/moving.hpp"
 #include "tests/sim/rows.hpp"
 
 namespace marmot::sim {
@@ -29,11 +31,14 @@ class App {
   // `strict`: a statement that is refused ends it.
   bool transaction(const std::vector<std::string>& statements, bool hold, bool strict = false);
   bool open();
+  // One on the moving tables.
+  void migrate(const Migration& migration);
 
  private:
   bool begin();
   bool run(const std::string& sql);
   void finish();
+  Result<bool> met_a_stream();
   void refused(const std::string& sql, int rc);
 
   World& world_;
@@ -43,6 +48,8 @@ class App {
   bool holding_ = false, reading_ = false;
   Rows before_;
   int64_t number_ = 0;
+  std::optional<Writes> writes_before_;  // of a transaction on the moving tables
+  bool drops_ = false, migrated_ = false;
 };
 
 }  // namespace marmot::sim

@@ -36,6 +36,7 @@ void Ledger::recovered(int node, int64_t number) {
     if (commit.number > number) commit.fate = Fate::rolled_back;
     else if (commit.fate == Fate::unknown) commit.fate = Fate::committed;
   }
+  moving.recovered(node, number);
 }
 
 const TableSpec* Ledger::table(const std::string& name) const {
@@ -54,6 +55,11 @@ std::string Ledger::published(int node, const replica::OutUnit& out) {
     payload += envelope->slice;
     last = *envelope;
   }
+  if (last && last->kind == codec::Kind::schema) {
+    const auto registers = codec::decode_schema(payload);
+    if (!registers) return "a node publishes a schema that does not decode: " + registers.error().message;
+    moving.published_schema(out.msg_ids.back(), *registers);
+  }
   if (!last || last->kind != codec::Kind::rows) return {};
   const auto decoded = codec::decode_unit(*last, payload);
   if (!decoded) return "a node publishes a unit that does not decode: " + decoded.error().message;
@@ -61,7 +67,10 @@ std::string Ledger::published(int node, const replica::OutUnit& out) {
   for (const UnitRow& row : unit.rows) {
     const UnitTable& wire = unit.tables[row.table];
     const TableSpec* const spec = table(wire.name);
-    if (spec == nullptr) continue;
+    if (spec == nullptr) {
+      moving.published_row(out.msg_ids.back(), wire, unit, row);
+      continue;
+    }
     const Place place{wire.name, std::string(row.key)};
     Register value;
     for (size_t i = 0; i < wire.columns.size() && row.op != Op::remove; ++i) {
@@ -179,15 +188,18 @@ Content Ledger::published_before(int node, const RowId& id, const Content& after
 void Ledger::stored(const std::string& msg_id) {
   const auto unit = units_.find(msg_id);
   if (unit != units_.end()) stored_.insert(unit->second.begin(), unit->second.end());
+  moving.stored(msg_id);
 }
 
 void Ledger::drained(int node, const std::string& table, const std::string& key, const Version& version) {
   if (print) std::printf("            n%d drained %s %s as %s\n", node, table.c_str(), key.c_str(), to_string(version.hlc).c_str());
   drained_[{node, Place{table, key}}] = version;
+  if (this->table(table) == nullptr) moving.drained(node, table, key, version);
   held_[node][Place{table, key}] = version;
 }
 
 std::string Ledger::applied(int node, const std::string& table, const std::string& key, const Version& version) {
+  if (this->table(table) == nullptr) return {};  // a moving one: dropped and made again, its keys begin anew
   Version& held = held_[node][Place{table, key}];
   if (version < held) return "back in time: " + table + " " + key + " had version " + to_string(held.hlc) + ", and gets " + to_string(version.hlc);
   held = version;

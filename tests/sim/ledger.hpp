@@ -11,6 +11,7 @@
 
 #include "common/core/version.hpp"
 #include "common/replica/replica.hpp"
+#include "tests/sim/moving.hpp"
 #include "tests/sim/schema_spec.hpp"
 
 namespace marmot::sim {
@@ -62,6 +63,7 @@ class Ledger {
   // The stream holds that message: with a unit's last one, its registers count. What never got there may go with its file.
   void stored(const std::string& msg_id);
   bool print = false;  // each row of it on stdout
+  Moving moving;       // the tables that SchemaSpec does not know
 
   // The version that a node's drain gave to its own change, published or not.
   // `key` as describe_key() prints it.

@@ -69,6 +69,14 @@ Profile Profile::draw(Random& random) {
   out.repair_keys = random.pick(keys);
   const bool damaged = random.per_mille(300);
   out.damage_ms = damaged && out.repair_ms != 0 ? random.between(100, 1000) : 0;
+  // Drawn last, and added to what there is: the other seeds do what they did.
+  if (random.per_mille(600)) return out;
+  out.moving = 100 + random.below(400);
+  const uint64_t shares[] = {50, 150, 400};
+  out.ddl = random.pick(shares);
+  out.migrate_at_start = random.per_mille(400);
+  out.transactions += out.transactions * static_cast<int>(out.moving) / 1000;
+  if (random.per_mille(300) && out.away_ms == 0) out.away_ms = 1500;
   return out;
 }
 
@@ -95,6 +103,9 @@ std::string Profile::print() const {
   add_u("read_hold", read_hold);
   add_u("vacuum", vacuum);
   add_u("rebuild", rebuild);
+  add_u("moving", moving);
+  add_u("ddl", ddl);
+  add("migrate_at_start", migrate_at_start ? 1 : 0);
   add("partition_ms", partition_ms);
   add("leader_ms", leader_ms);
   add("clock_ms", clock_ms);

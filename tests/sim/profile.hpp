@@ -29,6 +29,9 @@ struct Profile {
   uint64_t read_hold = 0;          // or a snapshot
   uint64_t vacuum = 0;
   uint64_t rebuild = 0;            // of a table
+  uint64_t moving = 0;             // a transaction on the tables whose schema changes (ddl.hpp)
+  uint64_t ddl = 0;                // per mille of those that change it
+  bool migrate_at_start = false;   // every machine's application makes the same tables as it starts
 
   // Mean milliseconds between two, in the whole cluster; 0: never.
   int64_t partition_ms = 0, leader_ms = 0, clock_ms = 0, restore_ms = 0, stream_tail_ms = 0, stream_new_ms = 0, trim_ms = 0,

@@ -19,7 +19,7 @@ World::World(uint64_t seed, const Profile& chosen, bool print)
         Random of_schema(mix64(seed ^ 0x5c4e3a));
         return random_schema(of_schema, chosen.unique);
       }()),
-      workload(schema, mix64(seed ^ 0x77)), ledger(schema) {
+      workload(schema, mix64(seed ^ 0x77)), migrations(mix64(seed ^ 0xdd1)), ledger(schema) {
   trace_.print = ledger.print = print;
 }
 
@@ -274,6 +274,44 @@ bool World::settled(std::string* why) {
   return equal_since_ >= quiet_since_;
 }
 
+// For the one who reads the trace: each file's schema, rows and registers.
+void World::tell_moving() {
+  for (auto& [id, node] : nodes) {
+    sqlite::Database& db = *checker(node);
+    const Enter scope(disks, id, Process::checker);
+    const auto schema_now = print_schema(db), rows = Moving::print_rows(db);
+    std::string all = (schema_now ? *schema_now : std::string()) + (rows ? *rows : std::string());
+    auto registers = db.prepare("SELECT kind || ' ' || tbl || ' ' || id || ': ' || printf('%x.%d', hlc, node) || iif(dropped, ' dropped ', ' ') || name || ' ' || body"
+                                " || ' ' || position || ' ' || same FROM __marmot_schema ORDER BY kind, tbl, id");
+    for (auto more = registers ? registers->step() : Result<bool>(false); more && *more; more = registers->step()) all += std::string(registers->text(0)) + "\n";
+    for (size_t at = 0; at < all.size();) {
+      const size_t end = all.find('\n', at);
+      say(id, all.substr(at, end - at));
+      at = end + 1;
+    }
+  }
+}
+
+// What moving.hpp says of the end.
+std::string World::check_moving() {
+  std::vector<sqlite::Database*> files;
+  std::string first;
+  for (auto& [id, node] : nodes) {
+    sqlite::Database& db = *files.emplace_back(checker(node));
+    const Enter scope(disks, id, Process::checker);
+    const auto schema_now = print_schema(db), rows = Moving::print_rows(db);
+    if (!schema_now || !rows) return "n" + std::to_string(id) + ": " + (schema_now ? rows.error().message : schema_now.error().message);
+    const std::string whole = *schema_now + *rows;
+    if (files.size() == 1) first = whole;
+    else if (const std::string differs = first_difference(first, whole); !differs.empty()) {
+      tell_moving();
+      return "n" + std::to_string(id) + " differs from n1: " + differs;
+    }
+  }
+  const Enter scope(disks, nodes.begin()->first, Process::checker);
+  return ledger.moving.check(files, migrations, !(stream_lost_ && file_lost_));
+}
+
 void World::check_end() {
   std::map<int, Rows> rows;
   std::set<Place> conflicts;
@@ -299,6 +337,7 @@ void World::check_end() {
            {"winners", [&] { return stream_lost_ && file_lost_ ? std::string() : check_winners(ledger, schema, rows.begin()->second); }}}) {
     if (std::string wrong = check(); !wrong.empty()) return fail(0, name + ": " + wrong);
   }
+  if (std::string wrong = check_moving(); !wrong.empty()) return fail(0, "moving tables: " + wrong);
   say(0, "settled: " + std::to_string(rows.begin()->second.size()) + " rows on " + std::to_string(rows.size()) + " nodes");
 }
 

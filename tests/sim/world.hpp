@@ -12,6 +12,7 @@
 
 #include "common/base/mutation.hpp"
 #include "common/replica/snapshot.hpp"
+#include "tests/sim/ddl.hpp"
 #include "tests/sim/disk.hpp"
 #include "tests/sim/ledger.hpp"
 #include "tests/sim/profile.hpp"
@@ -105,6 +106,7 @@ class World {
   Disks disks;
   SchemaSpec schema;
   Workload workload;
+  Migrations migrations;
   Ledger ledger;
   Stream stream;
   std::vector<KeptSnapshot> snapshots;  // oldest first
@@ -139,6 +141,8 @@ class World {
   void calm_down();
   bool settled(std::string* why);
   void check_end();
+  std::string check_moving();
+  void tell_moving();
   Node& any_node();
 
   Trace trace_;

@@ -1,0 +1,311 @@
+#include "tests/sim/ddl.hpp"
+
+#include <algorithm>
+
+#include "common/replica/create_table.hpp"
+
+namespace marmot::sim {
+
+namespace {
+
+const char* const kColumns[] = {"p", "q", "r", "s", "u"};
+// One default a name, and columns with a default are added, not created with their table; two columns are not given one name by
+// renaming. Else two columns of one name, or two defaults of one column, contend, and nodes keep different values: docs/testing.md, Open.
+std::string definition_of(const std::string& column) {
+  return column == "q" ? "TEXT" : column == "r" ? "TEXT NOT NULL DEFAULT 'd'" : column == "s" ? "INT DEFAULT 5" : "";
+}
+const char* const kShared[] = {"'a'", "'b'", "'c'"};
+
+std::vector<std::string> texts(sqlite::Database& db, const std::string& query) {
+  std::vector<std::string> out;
+  auto select = db.prepare(query);
+  for (auto more = select ? select->step() : Result<bool>(false); more && *more; more = select->step()) out.emplace_back(select->text(0));
+  return out;
+}
+
+bool has(const std::vector<std::string>& list, const std::string& name) { return std::find(list.begin(), list.end(), name) != list.end(); }
+
+}  // namespace
+
+std::vector<std::string> Migrations::names(sqlite::Database& db, const std::string& type, const std::string& glob) {
+  return texts(db, "SELECT name FROM main.sqlite_schema WHERE type = '" + type + "' AND name GLOB '" + glob + "' ORDER BY name");
+}
+
+// All but `id` and `w`.
+std::vector<Migrations::Column> Migrations::columns(sqlite::Database& db, const std::string& table) {
+  std::vector<Column> out;
+  auto select = db.prepare("SELECT name, type || iif(\"notnull\", ' NOT NULL', '') || coalesce(' DEFAULT ' || dflt_value, '') FROM pragma_table_info(" +
+                           sqlite::quote_text(table) + ") WHERE name NOT IN ('id', 'w') ORDER BY cid");
+  for (auto more = select ? select->step() : Result<bool>(false); more && *more; more = select->step()) {
+    out.push_back({std::string(select->text(0)), std::string(select->text(1))});
+  }
+  return out;
+}
+
+std::string Migrations::write_of(const std::string& id) { return "(" + std::to_string(32 * last_) + " + " + id + ")"; }
+
+std::string Migrations::value(const std::string& column, const std::string& id) {
+  const bool null = random_.per_mille(100);
+  if (null) return "NULL";
+  return column == "u" ? random_.pick(kShared) : "'x' || " + write_of(id);
+}
+
+std::string Migrations::free_name(const std::vector<std::string>& taken) {
+  const std::string name = "m" + std::to_string(random_.below(4));
+  return has(taken, name) ? std::string() : name;
+}
+
+std::string Migrations::row_change(const std::string& table, const std::vector<Column>& columns) {
+  ++last_;
+  const std::string id = std::to_string(random_.below(kMovingIds)), other = std::to_string(random_.below(kMovingIds));
+  const uint64_t what = random_.below(12);
+  if (what == 0) return "DELETE FROM " + table + " WHERE id % 5 = " + std::to_string(random_.below(5));
+  if (what <= 2) return "DELETE FROM " + table + " WHERE id = " + id;
+  if (what <= 5) {
+    const std::string target = what == 5 ? other : "id";
+    std::string set = "w = " + write_of(target) + (what == 5 ? ", id = " + other : "");
+    for (const Column& column : columns) {
+      if (random_.per_mille(500)) set += ", " + column.name + " = " + value(column.name, target);
+    }
+    const std::string where = what == 3 ? " WHERE id % 3 = " + std::to_string(random_.below(3)) : " WHERE id = " + id;
+    return "UPDATE " + std::string(what == 5 ? "OR REPLACE " : "") + table + " SET " + set + where;
+  }
+  std::string into = "id, w", values = id + ", " + write_of(id), set = "w = excluded.w";
+  for (const Column& column : columns) {
+    if (random_.per_mille(300)) continue;
+    into += ", " + column.name;
+    values += ", " + value(column.name, id);
+    set += ", " + column.name + " = excluded." + column.name;
+  }
+  const char* const manners[] = {"", " OR IGNORE", " OR REPLACE"};
+  const bool upsert = random_.per_mille(300);
+  const std::string manner = upsert ? "" : random_.pick(manners);
+  return "INSERT" + manner + " INTO " + table + "(" + into + ") VALUES(" + values + ")" + (upsert ? " ON CONFLICT(id) DO UPDATE SET " + set : "");
+}
+
+std::string Migrations::create_table(const std::string& name) {
+  std::string sql = "CREATE TABLE " + name + "(id INTEGER PRIMARY KEY, w INT";
+  for (const char* const column : kColumns) {
+    const bool wanted = random_.per_mille(400);
+    const std::string definition = definition_of(column);
+    if (wanted && definition.find("DEFAULT") == std::string::npos) sql += ", " + std::string(column) + (definition.empty() ? "" : " ") + definition;
+  }
+  return sql + ")";
+}
+
+// Deployments differ by one column now and then.
+Migration Migrations::at_start() {
+  Migration out;
+  out.changes_schema = true;
+  const bool later = random_.per_mille(250);
+  out.statements = {"CREATE TABLE IF NOT EXISTS m0(id INTEGER PRIMARY KEY, w INT, p TEXT, q" + std::string(later ? ", u)" : ")"),
+                    "CREATE TABLE IF NOT EXISTS m1(id INTEGER PRIMARY KEY, w INT, u, q TEXT)",
+                    "CREATE INDEX IF NOT EXISTS mi0 ON m0(p)"};
+  ++last_;
+  const std::string id = std::to_string(random_.below(kMovingIds));
+  out.statements.push_back("INSERT OR IGNORE INTO m0(id, w, p) VALUES(" + id + ", " + write_of(id) + ", 'x' || " + write_of(id) + ")");
+  return out;
+}
+
+Migration Migrations::change_columns(const std::string& table, const std::vector<Column>& columns, uint64_t what) {
+  Migration out;
+  const std::string name = random_.pick(kColumns), definition = definition_of(name);
+  const bool taken = std::any_of(columns.begin(), columns.end(), [&](const Column& one) { return one.name == name; });
+  const std::string alter = "ALTER TABLE " + table;
+  if (what == 0 && !taken) {
+    out.statements = {alter + " ADD COLUMN " + name + (definition.empty() ? "" : " ") + definition};
+    const bool filled = random_.per_mille(200);
+    if (!filled) return out;
+    ++last_;
+    out.statements.push_back("UPDATE " + table + " SET w = " + write_of("id") + ", " + name + " = 'x' || " + write_of("id") + " WHERE id % 2");
+  } else if (what == 1 && !columns.empty()) {
+    out.statements = {alter + " DROP COLUMN " + random_.pick(columns).name};
+  } else if (what == 2 && !columns.empty()) {
+    const std::string from = random_.pick(columns).name;
+    if (from.size() > 3) return out;
+    out.statements = {alter + " RENAME COLUMN " + from + " TO " + from + "n"};
+  }
+  return out;
+}
+
+Migration Migrations::change_objects(sqlite::Database& db, const std::string& table, const std::vector<Column>& columns, uint64_t what) {
+  Migration out;
+  const char* const types[] = {"index", "view", "trigger"};
+  const std::string type = types[what], name = std::string("m") + type[0] + std::to_string(random_.below(2));
+  if (has(names(db, type, name), name)) {
+    out.statements = {"DROP " + type + " " + name};
+    return out;
+  }
+  const std::string column = columns.empty() ? "w" : random_.pick(columns).name;
+  const uint64_t shape = random_.below(5);
+  if (type == "index") {
+    const char* const ends[] = {"", ", w", "", "", ""};
+    out.statements = {std::string("CREATE ") + (shape >= 3 ? "UNIQUE " : "") + "INDEX " + name + " ON " + table + "(" +
+                      (shape == 2 ? "lower(" + column + ")" : column) + ends[shape] + ")" +
+                      (shape == 1 || shape == 4 ? " WHERE " + column + " IS NOT NULL" : "")};
+  } else if (type == "view") {
+    out.statements = {"CREATE VIEW " + name + " AS SELECT id, " + (shape == 0 ? "*" : column) + " FROM " + table};
+  } else if (!columns.empty()) {
+    out.statements = {"CREATE TRIGGER " + name + " AFTER " + (shape < 3 ? "INSERT" : "UPDATE OF w") + " ON " + table + " BEGIN UPDATE " + table + " SET " +
+                      column + " = 'x' || new.w WHERE id = new.id AND " + column + " IS NULL; END"};
+  }
+  return out;
+}
+
+// As Django, Rails and Alembic do it. A rebuild that drops a column changes no row besides: docs/schema-changes.md, Limits.
+Migration Migrations::rebuild(sqlite::Database& db, const std::string& table, std::vector<Column> columns) {
+  Migration out;
+  const uint64_t tool = random_.below(3), what = random_.below(4);
+  const std::vector<std::string> objects = texts(db, "SELECT sql FROM main.sqlite_schema WHERE tbl_name = " + sqlite::quote_text(table) +
+                                                         " AND type IN ('index', 'trigger') AND sql IS NOT NULL AND name NOT GLOB '__marmot*' ORDER BY rowid");
+  const size_t lost = what == 0 && !columns.empty() ? random_.below(columns.size()) : columns.size();
+  std::string kept = "id, w";
+  for (size_t i = 0; i < columns.size(); ++i) kept += i == lost ? "" : ", " + columns[i].name;
+  if (lost < columns.size()) columns.erase(columns.begin() + static_cast<std::ptrdiff_t>(lost));
+  const std::string name = random_.pick(kColumns), definition = definition_of(name);
+  if (what == 1 && std::none_of(columns.begin(), columns.end(), [&](const Column& one) { return one.name == name; })) {
+    const size_t at = random_.below(columns.size() + 1);
+    columns.insert(columns.begin() + static_cast<std::ptrdiff_t>(at), {name, definition});
+  }
+  if (what == 2 && !columns.empty()) {
+    // Another type, and NOT NULL where there is something to fill in; tools do that first. Never another default.
+    const size_t at = random_.below(columns.size());
+    const std::string& other = columns[at].name;
+    const size_t from = columns[at].definition.find("DEFAULT");
+    const std::string kept_default = from == std::string::npos ? "" : columns[at].definition.substr(from);
+    const bool strict = !kept_default.empty() && random_.per_mille(400);
+    const char* const new_types[] = {"", "TEXT ", "INT "};
+    columns[at].definition = random_.pick(new_types) + std::string(strict ? "NOT NULL " : "") + kept_default;
+    if (strict) {
+      ++last_;
+      out.statements.push_back("UPDATE " + table + " SET w = " + write_of("id") + ", " + other + " = 'x' || " + write_of("id") + " WHERE " + other + " IS NULL");
+    }
+  }
+  std::string body = "(id INTEGER PRIMARY KEY, w INT";
+  for (const Column& column : columns) body += ", " + column.name + (column.definition.empty() ? "" : " ") + column.definition;
+  body += ")";
+  const auto copy = [&](const std::string& to, const std::string& from) { return "INSERT INTO " + to + "(" + kept + ") SELECT " + kept + " FROM " + from; };
+  const std::string copied = tool == 0 ? "new__" + table : tool == 1 ? "_alembic_tmp_" + table : table;
+  std::vector<std::string> last;
+  if (tool < 2) {
+    out.statements.insert(out.statements.end(), {"CREATE TABLE " + copied + body, copy(copied, table)});
+    last = {"DROP TABLE " + table, "ALTER TABLE " + copied + " RENAME TO " + table};
+  } else {
+    out.statements.insert(out.statements.end(), {"CREATE TEMP TABLE a_" + table + " AS SELECT * FROM " + table, "DROP TABLE " + table,
+                                                 "CREATE TABLE " + table + body, copy(table, "temp.a_" + table), "DROP TABLE temp.a_" + table});
+  }
+  if (what == 3) {
+    ++last_;
+    const std::string part = std::to_string(random_.below(4));
+    out.statements.push_back("UPDATE " + copied + " SET w = " + write_of("id") + " WHERE id % 4 = " + part);
+    out.statements.push_back("DELETE FROM " + copied + " WHERE id % 7 = " + part);
+  }
+  last.insert(last.end(), objects.begin(), objects.end());
+  const bool commits = tool == 1 && random_.per_mille(300);
+  std::vector<std::string>& where = commits ? out.second : out.statements;
+  where.insert(where.end(), last.begin(), last.end());
+  return out;
+}
+
+Migration Migrations::drop_and_make(sqlite::Database& db, const std::string& table, const std::vector<Column>& columns) {
+  Migration out;
+  const std::vector<std::string> taken = names(db, "table", "m[0-9]*");
+  const std::string other = random_.pick(taken), free = free_name(taken);
+  switch (random_.below(6)) {
+    case 0:
+      out.statements = {"DROP TABLE " + table};
+      out.drops = true;
+      break;
+    case 1: {
+      out.statements = {"DROP TABLE " + table, create_table(table)};
+      out.drops = true;
+      break;
+    }
+    case 2: case 3:
+      if (free.empty()) break;
+      out.statements = {"ALTER TABLE " + table + " RENAME TO " + free};
+      out.vacuum = random_.per_mille(300);
+      if (random_.per_mille(500)) out.statements.push_back(row_change(free, columns));
+      break;
+    case 4:
+      if (other == table) break;
+      out.statements = {"ALTER TABLE " + table + " RENAME TO swap", "ALTER TABLE " + other + " RENAME TO " + table, "ALTER TABLE swap RENAME TO " + other};
+      break;
+    default:
+      if (!free.empty()) out.statements = {create_table(free)};
+  }
+  return out;
+}
+
+Migration Migrations::next(sqlite::Database& db, uint64_t ddl) {
+  const std::vector<std::string> tables = names(db, "table", "m[0-9]*");
+  Migration out;
+  if (tables.empty()) {
+    const std::string name = free_name(tables);
+    if (random_.per_mille(400)) out.statements = {create_table(name)};
+    out.changes_schema = true;
+    return out;
+  }
+  const std::string& table = random_.pick(tables);
+  const std::vector<Column> has_columns = columns(db, table);
+  const bool changes = random_.per_mille(ddl);
+  if (changes) {
+    const uint64_t what = random_.below(16);
+    if (what < 5) out = change_columns(table, has_columns, what < 3 ? 0 : what - 2);
+    else if (what < 9) out = change_objects(db, table, has_columns, what < 7 ? 0 : what - 6);
+    else if (what < 12) out = rebuild(db, table, has_columns);
+    else out = drop_and_make(db, table, has_columns);
+    out.changes_schema = true;
+    return out;
+  }
+  const uint64_t size = 1 + random_.below(3);
+  for (uint64_t i = 0; i < size; ++i) {
+    const std::string& one = random_.pick(tables);
+    const std::vector<Column> its = columns(db, one);
+    out.statements.push_back(row_change(one, its));
+  }
+  return out;
+}
+
+Result<std::string> print_schema(sqlite::Database& db) {
+  std::string out;
+  TRY_ASSIGN(auto tables, db.prepare("SELECT s.name, c.name, c.type, c.\"notnull\", coalesce(c.dflt_value, '') FROM main.sqlite_schema s, pragma_table_info(s.name) c"
+                                     " WHERE s.type = 'table' AND s.name NOT GLOB '__marmot*' AND s.name NOT GLOB 'sqlite_*' ORDER BY s.name, c.cid"));
+  for (;;) {
+    TRY_ASSIGN(const bool more, tables.step());
+    if (!more) break;
+    for (int i = 0; i < tables.columns(); ++i) out += std::string(tables.text(i)) + (i == 0 ? ": " : " ");
+    out += '\n';
+  }
+  TRY_ASSIGN(auto objects, db.prepare("SELECT type, name, sql FROM main.sqlite_schema WHERE type <> 'table' AND sql IS NOT NULL"
+                                      " AND name NOT GLOB '__marmot*' ORDER BY type, name"));
+  for (;;) {
+    TRY_ASSIGN(const bool more, objects.step());
+    if (!more) return out;
+    out += std::string(objects.text(0)) + " " + std::string(objects.text(1)) + ": " + replica::canonical_sql(objects.text(2)) + "\n";
+  }
+}
+
+std::string first_difference(const std::string& one, const std::string& other) {
+  size_t line = 0, at = 0;
+  while (at < one.size() && at < other.size() && one[at] == other[at]) {
+    if (one[at++] == '\n') line = at;
+  }
+  if (at == one.size() && at == other.size()) return {};
+  return "here '" + one.substr(line, one.find('\n', line) - line) + "', there '" + other.substr(line, other.find('\n', line) - line) + "'";
+}
+
+bool refused_without_us(sqlite::Database& db, const std::string& statement) {
+  auto twin = sqlite::Database::open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX);
+  if (!twin) return false;
+  const std::string theirs = " WHERE sql IS NOT NULL AND name NOT GLOB '__marmot*' AND name NOT GLOB 'sqlite_*'";
+  for (const std::string& schema : {std::string("main.sqlite_schema"), std::string("temp.sqlite_schema")}) {
+    for (const std::string& sql : texts(db, "SELECT sql FROM " + schema + theirs +
+                                                " ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, rowid")) {
+      (void)twin->exec(schema[0] == 't' ? "CREATE TEMP" + sql.substr(6) : sql);
+    }
+  }
+  return !twin->exec(statement);
+}
+
+}  // namespace marmot::sim

@@ -1,0 +1,72 @@
+// Schema changes by applications while everything else goes on. They befall the moving tables, m0 to m3, which exist beside
+// the tables of SchemaSpec: those never change but by being rebuilt, and are checked by what the Ledger knows of every row.
+// What is checked of the moving ones stands in moving.hpp.
+//
+// A moving table has the columns `id` (its key) and `w`, which are never dropped nor renamed, and others that come and go.
+// Every row that is written gets a number of its own in `w`, from which its id can be told (`write_of`), and 'x' and that number as
+// values: so every value says who wrote it, whatever table and column it has got into since.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/sqlite/database.hpp"
+#include "tests/sim/random.hpp"
+
+namespace marmot::sim {
+
+constexpr int64_t kMovingIds = 10;
+constexpr const char* kMovingNames = "*m[0-9]*";  // GLOB: with the names tools give their copies, and those of two that took one name
+
+// One transaction of an application.
+struct Migration {
+  std::vector<std::string> statements;
+  std::vector<std::string> second;  // the rest, in a transaction of its own: a tool that commits in between
+  bool changes_schema = false;
+  bool drops = false;               // a whole table goes, rows and all
+  bool vacuum = false;              // VACUUM afterwards
+};
+
+class Migrations {
+ public:
+  explicit Migrations(uint64_t seed) : random_(seed) {}
+
+  // What every machine's application does as it starts, wherever that was not done yet.
+  Migration at_start();
+  // The next one for a file as it is now. `ddl`: per mille of those that change the schema. Empty: nothing came to mind.
+  Migration next(sqlite::Database& db, uint64_t ddl);
+
+  // The id of the row that a write was made to; -1: there was no such write.
+  int64_t id_of(int64_t write) const { return write > 0 && write / 32 <= last_ && write % 32 < kMovingIds ? write % 32 : -1; }
+
+ private:
+  struct Column {
+    std::string name, definition;
+  };
+  std::vector<std::string> names(sqlite::Database& db, const std::string& type, const std::string& glob);
+  std::vector<Column> columns(sqlite::Database& db, const std::string& table);
+  std::string write_of(const std::string& id);
+  std::string value(const std::string& column, const std::string& id);
+  std::string free_name(const std::vector<std::string>& taken);
+  std::string row_change(const std::string& table, const std::vector<Column>& columns);
+  std::string create_table(const std::string& name);
+  Migration change_objects(sqlite::Database& db, const std::string& table, const std::vector<Column>& columns, uint64_t what);
+  Migration change_columns(const std::string& table, const std::vector<Column>& columns, uint64_t what);
+  Migration rebuild(sqlite::Database& db, const std::string& table, std::vector<Column> columns);
+  Migration drop_and_make(sqlite::Database& db, const std::string& table, const std::vector<Column>& columns);
+
+  Random random_;
+  int64_t last_ = 0;  // writes are 32 * n + id
+};
+
+// Every table, column, index, view and trigger of the application, in one text.
+Result<std::string> print_schema(sqlite::Database& db);
+
+// The first line in which two texts differ, as each has it; empty: none.
+std::string first_difference(const std::string& one, const std::string& other);
+
+// Whether SQLite refuses the statement in a file with the same schema that Marmot never saw.
+bool refused_without_us(sqlite::Database& db, const std::string& statement);
+
+}  // namespace marmot::sim

@@ -1,0 +1,324 @@
+#include "tests/sim/moving.hpp"
+
+#include <algorithm>
+
+#include "common/replica/local_schema.hpp"
+#include "tests/sim/ledger.hpp"
+
+namespace marmot::sim {
+
+namespace {
+
+Result<std::vector<std::string>> moving_tables(sqlite::Database& db) {
+  TRY_ASSIGN(auto select, db.prepare("SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name GLOB '" + std::string(kMovingNames) +
+                                     "' AND name NOT GLOB '__marmot*' ORDER BY name"));
+  std::vector<std::string> out;
+  for (;;) {
+    TRY_ASSIGN(const bool more, select.step());
+    if (!more) return out;
+    out.emplace_back(select.text(0));
+  }
+}
+
+std::string key_of(int64_t id) {
+  std::string key;
+  append_key_part(key, ValueView::of_integer(id));
+  return key;
+}
+
+bool is_written(const std::string& text) { return !text.empty() && text[0] == 'x'; }
+
+}  // namespace
+
+Result<Writes> read_writes(sqlite::Database& db) {
+  Writes out;
+  TRY_ASSIGN(const auto tables, moving_tables(db));
+  for (const std::string& table : tables) {
+    TRY_ASSIGN(auto select, db.prepare("SELECT w FROM " + sqlite::quote_identifier(table)));
+    for (;;) {
+      TRY_ASSIGN(const bool more, select.step());
+      if (!more) break;
+      out.insert(select.integer(0));
+    }
+  }
+  return out;
+}
+
+Result<std::string> Moving::print_rows(sqlite::Database& db) {
+  std::string out;
+  TRY_ASSIGN(const auto tables, moving_tables(db));
+  for (const std::string& table : tables) {
+    TRY_ASSIGN(auto select, db.prepare("SELECT * FROM " + sqlite::quote_identifier(table) + " ORDER BY id"));
+    for (;;) {
+      TRY_ASSIGN(const bool more, select.step());
+      if (!more) break;
+      out += table + ":";
+      for (int i = 0; i < select.columns(); ++i) out += " " + print_cell(Cell::of(select.value(i)));
+      out += "\n";
+    }
+  }
+  return out;
+}
+
+// -- what happens -----------------------------------------------------------------------------------------------------
+
+void Moving::commit(int node, int64_t number, Fate fate, const Writes& before, const Writes& after, bool drops) {
+  Committed one{number, fate, {}, {}, drops};
+  std::set_difference(after.begin(), after.end(), before.begin(), before.end(), std::inserter(one.added, one.added.end()));
+  std::set_difference(before.begin(), before.end(), after.begin(), after.end(), std::inserter(one.removed, one.removed.end()));
+  commits_[node].push_back(std::move(one));
+}
+
+void Moving::recovered(int node, int64_t number) {
+  for (Committed& commit : commits_[node]) {
+    if (commit.number > number) commit.fate = Fate::rolled_back;
+    else if (commit.fate == Fate::unknown) commit.fate = Fate::committed;
+  }
+}
+
+void Moving::published_row(const std::string& msg_id, const UnitTable& table, const Unit& unit, const UnitRow& row) {
+  Register value;
+  for (size_t i = 0; i < table.columns.size() && row.op != Op::remove; ++i) {
+    const ValueView& cell = unit.values[row.first_value + i];
+    if (table.columns[i] == "w") value.write = cell.integer;
+    if (cell.type == ValueType::text) value.texts[table.columns[i]] = std::string(cell.bytes);
+  }
+  const Key key{table.id, std::string(row.key)};
+  const Version& version = unit.versions[row.version];
+  units_[msg_id].emplace_back(key, version);
+  if (value.write != 0) by_write_[value.write].emplace(key, version);
+  registers_[key.first][key.second].emplace(version, std::move(value));
+}
+
+void Moving::published_schema(const std::string& msg_id, const std::vector<SchemaRegister>& registers) {
+  auto& its = schemas_[msg_id];
+  its.insert(its.end(), registers.begin(), registers.end());
+}
+
+void Moving::stored(const std::string& msg_id) {
+  ++order_;
+  if (const auto unit = units_.find(msg_id); unit != units_.end()) {
+    for (const auto& [key, version] : unit->second) {
+      uint64_t& when = registers_[key.first][key.second][version].stored;
+      if (when == 0) when = order_;
+    }
+  }
+  const auto schema = schemas_.find(msg_id);
+  if (schema == schemas_.end()) return;
+  for (const SchemaRegister& one : schema->second) {
+    if (one.kind != SchemaKind::table) continue;
+    if (one.dropped) dropped_.emplace(one.table, order_);
+    if (one.into == Version{}) continue;
+    Version& into = into_.emplace(one.table, one.into).first->second;
+    into = std::min(into, one.into);
+  }
+}
+
+void Moving::drained(int node, const std::string&, const std::string& key, const Version& version) { drained_[{node, key}].insert(version); }
+
+// -- what must hold ---------------------------------------------------------------------------------------------------
+
+struct Moving::End {
+  struct Table {
+    std::string name;
+    std::map<std::string, std::string> column_ids;  // id -> name
+    std::map<std::string, std::pair<int64_t, std::map<std::string, std::string>>> rows;  // key -> write, texts by column id
+    std::set<std::string> shelf;
+  };
+  std::map<Version, Table> tables;  // by root
+  Writes visible, conflicts, shelved;
+};
+
+Version Moving::root_of(Version table) const {
+  for (auto into = into_.find(table); into != into_.end() && into->second < table; into = into_.find(table)) table = into->second;
+  return table;
+}
+
+// The highest version of each key that the stream ever held.
+std::map<Moving::Key, Moving::Winner> Moving::winners() const {
+  std::map<Key, Winner> out;
+  for (const auto& [table, keys] : registers_) {
+    const Version root = root_of(table);
+    for (const auto& [key, versions] : keys) {
+      for (const auto& [version, value] : versions) {
+        Winner& winner = out[{root, key}];
+        if (value.stored != 0 && (winner.value == nullptr || winner.version < version)) winner = {version, table, &value};
+      }
+      if (out[{root, key}].value == nullptr) out.erase({root, key});
+    }
+  }
+  return out;
+}
+
+std::string Moving::check_winners(const End& end, const std::map<Key, Winner>& winners) const {
+  std::set<Version> dropped;  // or one of those that were made under one name
+  for (const auto& [table, when] : dropped_) dropped.insert(root_of(table));
+  for (const auto& [key, winner] : winners) {
+    if (dropped.count(key.first) != 0) continue;
+    const auto table = end.tables.find(key.first);
+    const std::string what = "key " + describe_key(key.second);
+    if (table == end.tables.end()) return what + " of a table that nobody dropped, and that is nowhere: write " + std::to_string(winner.value->write);
+    const auto row = table->second.rows.find(key.second);
+    const int64_t shown = row == table->second.rows.end() ? 0 : row->second.first;
+    if (shown == winner.value->write) continue;
+    if (shown == 0 && table->second.shelf.count(key.second) != 0) continue;
+    return table->second.name + " " + what + " shows write " + std::to_string(shown) + ", the last writer's is " + std::to_string(winner.value->write) +
+           " of " + to_string(winner.version.hlc);
+  }
+  for (const auto& [root, table] : end.tables) {
+    if (dropped.count(root) != 0) continue;
+    for (const auto& [key, row] : table.rows) {
+      const auto winner = winners.find({root, key});
+      if (winner == winners.end()) continue;
+      const std::string where = table.name + " key " + describe_key(key) + " of write " + std::to_string(row.first) + ", column ";
+      for (const auto& [id, text] : row.second) {
+        const auto sent = winner->second.value->texts.find(id);
+        if (is_written(text) && (sent == winner->second.value->texts.end() || sent->second != text)) {
+          return where + id + ": " + text + " did not come with it";
+        }
+      }
+      for (const auto& [id, text] : winner->second.value->texts) {
+        const auto shown = row.second.find(id);
+        const bool here = table.column_ids.count(id) != 0;
+        if (is_written(text) && here && (shown == row.second.end() || shown->second != text)) return where + id + ": " + text + " is not there";
+      }
+    }
+  }
+  return {};
+}
+
+// The node's change to that key, or the published write, is older than what won.
+bool Moving::superseded(int node, int64_t write, const std::map<Key, Winner>& winners) const {
+  const auto published = by_write_.find(write);
+  if (published != by_write_.end()) {
+    return std::any_of(published->second.begin(), published->second.end(), [&](const auto& one) {
+      const auto winner = winners.find({root_of(one.first.first), one.first.second});
+      return winner != winners.end() && winner->second.version > one.second;
+    });
+  }
+  // Before its turn to be published came: under which table it was drained, nobody knows any more.
+  const std::string key = key_of(write % 32);
+  const auto own = drained_.find({node, describe_key(key)});
+  return own != drained_.end() && std::any_of(winners.begin(), winners.end(), [&](const auto& one) {
+           return one.first.second == key && one.second.version > *own->second.begin();
+         });
+}
+
+std::string Moving::lost(int node, int64_t write, const End& end, const std::map<Key, Winner>& winners) const {
+  if (end.visible.count(write) != 0 || end.conflicts.count(write) != 0 || end.shelved.count(write) != 0) return {};
+  if (superseded(node, write, winners)) return {};
+  const auto published = by_write_.find(write);
+  bool late = false;
+  if (published != by_write_.end()) {
+    for (const auto& [key, version] : published->second) {
+      const auto drop = dropped_.find(key.first);
+      const uint64_t stored = registers_.at(key.first).at(key.second).at(version).stored;
+      if (drop != dropped_.end() && stored != 0 && stored < drop->second) return {};  // it went with its table
+      late = late || drop != dropped_.end();
+    }
+  }
+  return "write " + std::to_string(write) + " of n" + std::to_string(node) + " is gone" +
+         (published == by_write_.end() ? ", and was never published" : late ? ": it came after its table was dropped, and stands in no conflict" : "");
+}
+
+std::string Moving::back(int node, int64_t write, const std::map<Key, Winner>& winners) const {
+  const auto own = drained_.find({node, describe_key(key_of(write % 32))});
+  const bool newer = std::any_of(winners.begin(), winners.end(), [&](const auto& one) {
+    return one.second.value->write == write && own != drained_.end() && one.second.version > *own->second.begin();
+  });
+  if (newer || own == drained_.end()) return {};
+  const auto published = by_write_.find(write);
+  if (published == by_write_.end()) return {};
+  for (const auto& [key, version] : published->second) {
+    const bool copied = root_of(key.first) != root_of(published->second.begin()->first.first);  // by a tool, to another table
+    if (copied || *own->second.rbegin() < version) return {};
+  }
+  return "write " + std::to_string(write) + ", which n" + std::to_string(node) + " deleted, is back";
+}
+
+std::string Moving::check_nothing_lost(const End& end, const std::map<Key, Winner>& winners) const {
+  for (const auto& [node, commits] : commits_) {
+    std::map<int64_t, bool> last;  // write -> it is to be there
+    for (const Committed& commit : commits) {
+      for (const int64_t write : commit.removed) {
+        if (commit.fate == Fate::committed && !commit.drops) last[write] = false;
+        else last.erase(write);
+      }
+      for (const int64_t write : commit.added) {
+        if (commit.fate == Fate::committed) last[write] = true;
+        else last.erase(write);
+      }
+    }
+    for (const auto& [write, there] : last) {
+      if (there) {
+        if (std::string wrong = lost(node, write, end, winners); !wrong.empty()) return wrong;
+      } else if (end.visible.count(write) != 0) {
+        if (std::string wrong = back(node, write, winners); !wrong.empty()) return wrong;
+      }
+    }
+  }
+  return {};
+}
+
+std::string Moving::check(const std::vector<sqlite::Database*>& files, const Migrations& migrations, bool history) const {
+  End end;
+  const auto read = [&]() -> Status {
+    for (sqlite::Database* const file : files) {
+      TRY_ASSIGN(auto listed, file->prepare("SELECT json_extract(loser_row, '$.w') FROM __marmot_conflict WHERE loser_row IS NOT NULL"));
+      for (;;) {
+        TRY_ASSIGN(const bool more, listed.step());
+        if (!more) break;
+        end.conflicts.insert(listed.integer(0));
+      }
+    }
+    sqlite::Database& db = *files.front();
+    TRY_ASSIGN(const auto locals, replica::read_local_tables(db));
+    TRY_ASSIGN(const auto names, moving_tables(db));
+    for (const auto& local : locals) {
+      if (!local.permanent_id || std::find(names.begin(), names.end(), local.name) == names.end()) continue;
+      End::Table& table = end.tables[root_of(*local.permanent_id)];
+      table.name = local.name;
+      for (const auto& [name, id] : local.column_ids) table.column_ids[id] = name;
+      TRY_ASSIGN(auto select, db.prepare("SELECT * FROM " + sqlite::quote_identifier(local.name)));
+      for (;;) {
+        TRY_ASSIGN(const bool more, select.step());
+        if (!more) break;
+        std::pair<int64_t, std::map<std::string, std::string>> row;
+        std::string key;
+        for (int i = 0; i < select.columns(); ++i) {
+          const std::string name = sqlite3_column_name(select.get(), i);
+          if (name == "id") key = key_of(select.integer(i));
+          if (name == "w") row.first = select.integer(i);
+          const auto id = local.column_ids.find(name);
+          if (id != local.column_ids.end() && select.value(i).type == ValueType::text) row.second[id->second] = std::string(select.text(i));
+        }
+        end.visible.insert(row.first);
+        table.rows.emplace(key, std::move(row));
+      }
+      TRY_ASSIGN(auto shelf, db.prepare("SELECT key FROM __marmot_shelf WHERE tbl = " + std::to_string(local.id)));
+      for (;;) {
+        TRY_ASSIGN(const bool more, shelf.step());
+        if (!more) break;
+        table.shelf.emplace(shelf.blob(0));
+      }
+    }
+    return ok();
+  };
+  if (Status done = read(); !done) return done.error().message;
+  for (const auto& [root, table] : end.tables) {
+    for (const auto& [key, row] : table.rows) {
+      const int64_t id = migrations.id_of(row.first);
+      if (id < 0 || key_of(id) != key) return table.name + " key " + describe_key(key) + " shows write " + std::to_string(row.first) + ", which nobody made";
+    }
+  }
+  if (!history) return {};
+  const auto winning = winners();
+  for (const auto& [key, winner] : winning) {  // a shelved row is its key's winner
+    const auto table = end.tables.find(key.first);
+    if (table != end.tables.end() && table->second.shelf.count(key.second) != 0) end.shelved.insert(winner.value->write);
+  }
+  if (std::string wrong = check_winners(end, winning); !wrong.empty()) return wrong;
+  return check_nothing_lost(end, winning);
+}
+
+}  // namespace marmot::sim
