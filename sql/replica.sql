@@ -236,6 +236,9 @@ UPDATE __marmot_schema SET here = ?2 WHERE kind = 4 AND tbl = '' AND id = ?1
 -- name: remove_schema
 DELETE FROM __marmot_schema WHERE kind = ?1 AND tbl = ?2 AND id = ?3
 
+-- name: brought_along
+SELECT key, hash FROM __marmot_version WHERE tbl = ?1 AND origin = 0 AND state = 1 AND seq IS NULL
+
 -- name: live_keys
 SELECT key, hash FROM __marmot_version WHERE tbl = ?1 AND state IN (1, 2)
 

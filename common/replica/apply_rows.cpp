@@ -96,15 +96,20 @@ class TableApply {
     return ok();
   }
 
-  // Files copied from one another hold the same keyless rows under the same rowids: when such a row, not yet replicated,
-  // equals the one that arrives, it is that row.
+  // Files copied from one another hold the same keyless rows, mostly under the same rowids: when such a row, not yet
+  // replicated, equals the one that arrives, it is that row.
   Status match_baseline_row(const UnitRow& row, uint64_t hash, std::optional<Register>& local) {
     TRY_ASSIGN(const DecodedKey key, decode_key(row.key));
     if (!key.is_rowid || key.rowid.origin == impl_.self.node) return ok();
     std::string own;
     append_rowid_part(own, impl_.self.node, key.rowid.rowid);
-    TRY_ASSIGN(const auto baseline, impl_.store.find(table_.id, own));
-    if (!baseline || !baseline->live() || baseline->origin_id != 0 || baseline->hash != hash) return ok();
+    TRY_ASSIGN(auto baseline, impl_.store.find(table_.id, own));
+    const auto is_twin = [&] { return baseline && baseline->live() && baseline->origin_id == 0 && baseline->hash == hash; };
+    if (!is_twin() && impl_.state.membership != Membership::member) {
+      TRY_ASSIGN(own, impl_.take_brought_along(table_, hash));
+      TRY_ASSIGN(baseline, impl_.store.find(table_.id, own));
+    }
+    if (!is_twin()) return ok();
     TRY_ASSIGN(const auto here, table_.rowid_to_keep(own));
     if (!here) return ok();
     TRY(table_.forget_rowid(own));
@@ -243,6 +248,24 @@ class TableApply {
 };
 
 }  // namespace
+
+Result<std::string> Replica::Impl::take_brought_along(const Table& table, uint64_t hash) {
+  const auto [rows, made] = brought_along.try_emplace(table.id);
+  if (made) {
+    TRY_ASSIGN(Statement* const select, store.statement(sql::kBroughtAlong));
+    select->bind(1, table.id);
+    for (;;) {
+      TRY_ASSIGN(const bool more, select->step());
+      if (!more) break;
+      rows->second.emplace(static_cast<uint64_t>(select->integer(1)), select->blob(0));
+    }
+  }
+  const auto found = rows->second.find(hash);
+  if (found == rows->second.end()) return std::string();
+  std::string key = found->second;
+  rows->second.erase(found);
+  return key;
+}
 
 Status Replica::Impl::apply_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, Table& table,
                                  std::vector<int> map, StreamSeq seq, ApplyResult& result) {

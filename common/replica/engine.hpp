@@ -143,6 +143,7 @@ struct Replica::Impl {
     const int64_t began = env.monotonic_us();
     yields = polite;
     freed.clear();
+    brought_along.clear();
     Status done = give_way();
     if (done) done = check_file();
     if (done) done = body();
@@ -284,6 +285,10 @@ struct Replica::Impl {
   Status apply_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, Table& table, std::vector<int> map,
                     StreamSeq seq, ApplyResult& result);
   Status quarantine(const Incoming& message, const std::string& reason);
+  // Keyless rows that a joining file brought along and no message has claimed, by content; each is given out once. The key
+  // of one with that hash; empty: there is none.
+  std::unordered_map<int64_t, std::unordered_multimap<uint64_t, std::string>> brought_along;  // by table; while one transaction lasts
+  Result<std::string> take_brought_along(const Table& table, uint64_t hash);
 
   // floor.cpp
   Status apply_floor(const Floor& floor);

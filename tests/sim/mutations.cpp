@@ -143,9 +143,9 @@ bool know_mutation(const std::string& name) {
 #endif
 }
 
-Outcome run_seed(uint64_t seed, const std::string& mutation, bool print) {
-  const Case* const broken = find(mutation);
-  return run_one(seed, broken, broken != nullptr, print);
+Outcome run_seed(uint64_t seed, const std::string& mutation, bool unbroken, bool print) {
+  const Case* const item = find(mutation);
+  return run_one(seed, item, item != nullptr && !unbroken, print);
 }
 
 int run_mutations() {

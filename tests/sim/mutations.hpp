@@ -8,8 +8,8 @@
 
 namespace marmot::sim {
 
-// `mutation`: a name, or empty.
-Outcome run_seed(uint64_t seed, const std::string& mutation, bool print);
+// `mutation`: a name, or empty. `unbroken`: only its profile.
+Outcome run_seed(uint64_t seed, const std::string& mutation, bool unbroken, bool print);
 bool know_mutation(const std::string& name);  // false too in a build without mutations
 // 0: every mutation was caught, and the unbroken build passed the same seeds.
 int run_mutations();

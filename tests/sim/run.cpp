@@ -17,7 +17,7 @@ using namespace marmot::sim;
 
 struct Options {
   uint64_t first = 1, count = 1;
-  bool trace = false, quiet = false, mutations = false, digests = false, go_on = false;
+  bool trace = false, quiet = false, mutations = false, digests = false, go_on = false, unbroken = false;
   std::string mutation;
   std::vector<std::string> scenarios;
   bool rewrite = false;
@@ -35,10 +35,11 @@ void died(int signal) {
 
 int usage(int code) {
   std::printf(
-      "usage: run [--seeds N] [--seed S] [--trace] [--digests] [--keep-going] [--mutation NAME] [--mutations]\n"
+      "usage: run [--seeds N] [--seed S] [--trace] [--digests] [--keep-going] [--mutation NAME [--unbroken]] [--mutations]\n"
       "  --seed S        the first seed (1)        --seeds N       so many of them (1)\n"
       "  --trace         every event               --digests       a line a seed: its trace's digest\n"
       "  --keep-going    on after a failure        --mutation M    with this rule broken\n"
+      "  --unbroken      with --mutation: in its profile, with no rule broken\n"
       "  --scenario F    its script must give its trace; --rewrite: its trace becomes what the script gives\n"
       "  --mutations     each rule broken in turn until a seed shows it; the unbroken build must pass the same seeds\n");
   return code;
@@ -55,6 +56,7 @@ bool parse(int argc, char** argv, Options& options) {
     else if (argument == "--keep-going") options.go_on = true;
     else if (argument == "--mutations") options.mutations = true;
     else if (argument == "--mutation" && i + 1 < argc) options.mutation = argv[++i];
+    else if (argument == "--unbroken") options.unbroken = true;
     else if (argument == "--scenario" && i + 1 < argc) options.scenarios.push_back(argv[++i]);
     else if (argument == "--rewrite") options.rewrite = true;
     else return false;
@@ -75,7 +77,7 @@ int run_seeds(const Options& options) {
   const std::clock_t began = std::clock();
   for (uint64_t seed = options.first; seed < options.first + options.count; ++seed) {
     running = seed;
-    const Outcome outcome = run_seed(seed, options.mutation, options.trace);
+    const Outcome outcome = run_seed(seed, options.mutation, options.unbroken, options.trace);
     all = mix64(all ^ outcome.digest);
     commits += outcome.commits;
     messages += outcome.messages;
