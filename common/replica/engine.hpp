@@ -106,11 +106,13 @@ struct Replica::Impl {
     bool retire_due = false;  // retire_losers has something to look at
     int64_t conflicts = -1;   // rows of __marmot_conflict, at least; -1: not counted yet
     bool outbox_due = false;  // publish_outbox has something to look at
+    bool outbox_again = false;  // ... and had not when it was last called, or when the file was opened
     Hlc outbox_until;         // own versions above it were published by drains
     int64_t outbox_table = 0; // where publish_outbox stands
     std::string outbox_key;
     // From its beginning: everything unacknowledged up to now.
     void start_outbox() {
+      outbox_again = outbox_again || !outbox_due;
       outbox_due = true;
       outbox_until = clock.last();
       outbox_table = 0;
