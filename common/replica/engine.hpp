@@ -210,6 +210,7 @@ struct Replica::Impl {
   Status notice_changes(std::vector<Rebuilt>& rebuilt, std::vector<int64_t>& found);
   // schema_rows.cpp: what a changed schema means for versions.
   Status compare_rows(const Rebuilt& before, TouchedKeys& touched);
+  Result<std::set<std::string>> logged_keys(Table& table);  // that wait to be drained, parked ones too
   Status send_again(Table& table, std::string_view key, bool there, const Register& known, uint64_t hash);
   Status match_keyless_rows(Table& table, const std::function<std::optional<uint64_t>(const std::vector<ValueView>&)>& former);
   // Rows that were sent under another key than their table has now: under their present one. Deletes whose row cannot be
