@@ -243,6 +243,10 @@ int64_t DatabaseThread::Worker::step() {
   }
   finish_after_drain();
   if (!drained_jobs.empty() && now >= drained_jobs_at) run_drained_jobs();
+  if (engine->outbox_again()) {
+    outbox_due = true;
+    progress.outbox_done = false;
+  }
 
   const bool more = apply_due(now) || (may_drain && (work || outbox_due));
   if (!more && !work) shared->stalled_since = 0;
@@ -393,7 +397,7 @@ void DatabaseThread::Worker::apply() {
   outbox_last = false;
   hastened = false;
   drained_for_outbox = true;
-  if (applied->refused || applied->outbox_again) {
+  if (applied->refused) {
     outbox_due = true;
     progress.outbox_done = false;
   }
@@ -418,10 +422,6 @@ void DatabaseThread::Worker::drain() {
   if (!drained_jobs.empty()) run_drained_jobs();
   outbox_last = false;
   drained_for_outbox = true;
-  if (drained->outbox_again) {
-    outbox_due = true;
-    progress.outbox_done = false;
-  }
   stay_away(drained->held_us);
   succeeded();
   trace(std::move(drained->changes));

@@ -232,7 +232,6 @@ Result<ApplyResult> Replica::apply(std::deque<Incoming>& queue, bool polite) {
   Impl& impl = *impl_;
   ApplyResult result;
   std::optional<Error> newer;
-  const bool outbox_was_due = impl.state.outbox_due;
   TRY(impl.write(polite, &result.held_us, [&]() -> Status {
     const int64_t began = impl.env.monotonic_us();
     for (bool more = !mutated(Mutation::skipped_drain); more;) {  // all of it: what is not drained has no version to win by
@@ -268,7 +267,6 @@ Result<ApplyResult> Replica::apply(std::deque<Incoming>& queue, bool polite) {
   }));
   queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(result.messages));
   if (newer && result.messages == 0) return std::move(*newer);
-  result.outbox_again = impl.state.outbox_due && !outbox_was_due;
   return result;
 }
 

@@ -289,12 +289,10 @@ Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>
 Result<DrainResult> Replica::drain(bool polite) {
   DrainResult result;
   Impl& impl = *impl_;
-  const bool outbox_was_due = impl.state.outbox_due;
   Status done = impl.write(polite, &result.held_us, [&] {
     return impl.drain_log(result.units, impl.tracing ? &result.changes : nullptr, &result.more);
   });
   if (!done && !(mutated(Mutation::ack_before_persist) && !result.units.empty())) return std::move(done).error();
-  result.outbox_again = impl.state.outbox_due && !outbox_was_due;
   return result;
 }
 

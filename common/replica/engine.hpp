@@ -106,11 +106,13 @@ struct Replica::Impl {
     bool retire_due = false;  // retire_losers has something to look at
     int64_t conflicts = -1;   // rows of __marmot_conflict, at least; -1: not counted yet
     bool outbox_due = false;  // publish_outbox has something to look at
+    bool outbox_again = false;  // ... and had not when it was last called, or when the file was opened
     Hlc outbox_until;         // own versions above it were published by drains
     int64_t outbox_table = 0; // where publish_outbox stands
     std::string outbox_key;
     // From its beginning: everything unacknowledged up to now.
     void start_outbox() {
+      outbox_again = outbox_again || !outbox_due;
       outbox_due = true;
       outbox_until = clock.last();
       outbox_table = 0;
@@ -209,6 +211,7 @@ struct Replica::Impl {
   Status notice_changes(std::vector<Rebuilt>& rebuilt, std::vector<int64_t>& found);
   // schema_rows.cpp: what a changed schema means for versions.
   Status compare_rows(const Rebuilt& before, TouchedKeys& touched);
+  Result<std::set<std::string>> logged_keys(Table& table);  // that wait to be drained, parked ones too
   Status send_again(Table& table, std::string_view key, bool there, const Register& known, uint64_t hash);
   Status match_keyless_rows(Table& table, const std::function<std::optional<uint64_t>(const std::vector<ValueView>&)>& former);
   // Rows that were sent under another key than their table has now: under their present one. Deletes whose row cannot be

@@ -21,6 +21,8 @@ struct Pending {
 
 }  // namespace
 
+bool Replica::outbox_again() const { return impl_->state.outbox_again && impl_->state.membership == Membership::member; }
+
 Result<DrainResult> Replica::publish_outbox(bool polite) {
   Impl& impl = *impl_;
   DrainResult result;
@@ -29,6 +31,7 @@ Result<DrainResult> Replica::publish_outbox(bool polite) {
   TRY(impl.write(polite, &result.held_us, [&]() -> Status {
     bool more = false;
     TRY(impl.drain_log(result.units, impl.tracing ? &result.changes : nullptr, &more));
+    impl.state.outbox_again = false;
     UnitStream out(impl.self, impl.state.position.seq, &impl.state.next_unit, impl.settings);
     Impl::State& state = impl.state;
     // Units of a former life that wait for one that never came: any unit of this life ends them, everywhere.

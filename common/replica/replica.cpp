@@ -134,6 +134,7 @@ Result<Replica> Replica::open(sqlite::Database db, Settings settings, Environmen
     TRY(impl->schema_changed(touched));
     TRY(impl->drain_touched(touched, nullptr, nullptr));
     impl->state.start_outbox();
+    impl->state.outbox_again = false;  // whoever opened it asks in time
     return ok();
   }));
   impl->opened = true;

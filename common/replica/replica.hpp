@@ -90,7 +90,6 @@ struct DrainResult {
   std::vector<OutUnit> units;   // to be published in this order
   std::vector<Change> changes;  // when tracing
   bool more = false;            // the log holds more than atomic_rows: call again
-  bool outbox_again = false;    // publish_outbox() had nothing left to do, and has again
   int64_t held_us = 0;          // how long the write lock was held
 };
 
@@ -102,7 +101,6 @@ struct ApplyResult {
   size_t rows_changed = 0;      // rows that won
   bool refused = false;         // a unit of ours came too late (floor.cpp): publish_outbox() has work again
   StreamSeq begins_anew = 0;    // the front message is the genesis of another stream: what was before it is void (entry.hpp)
-  bool outbox_again = false;    // it has for another reason
   int64_t held_us = 0;
 };
 
@@ -236,6 +234,8 @@ class Replica {
   // Everything unacknowledged from before this incarnation, with the versions it has: call it after the first drain until
   // it returns nothing (again after join has reached its end, found() or history_lost()).
   Result<DrainResult> publish_outbox(bool polite);
+  // It had nothing left to do, and has again: whatever drains, applies, compares or repairs can be what finds it.
+  bool outbox_again() const;
 
   // Applies messages from the front of `queue` while the slice lasts, in one transaction with the cursor; erases the
   // consumed ones. Errc::newer_format: the front message is of a later Marmot; it stays in the queue.

@@ -24,22 +24,48 @@ class Adoption {
       for (const Version& id : spec.ids) {
         const Registers::Entry ours = *registers_.find(SchemaKind::table, id, {});
         if (ours.seq || ours.value.version != Version{}) continue;
-        TRY(move(id, incoming.table, spec));
+        TRY(move(id, incoming.table));
         return true;
       }
     }
     return false;
   }
 
+  // Likewise a column of ours that nobody knows yet is the one of that name in the stream, with the values it has here.
+  Status adopt_columns() {
+    TRY_ASSIGN(std::vector<LocalTable> tables, read_local_tables(db_));
+    for (const SchemaRegister& ours : registers_.all()) {
+      if (ours.kind != SchemaKind::column || ours.version != Version{} || ours.dropped) continue;
+      const auto same = [&](const SchemaRegister& one) {
+        return one.kind == SchemaKind::column && one.version != Version{} && !one.dropped && one.id != ours.id &&
+               fold_name(one.name) == fold_name(ours.name) && registers_.root_of(one.table) == registers_.root_of(ours.table);
+      };
+      const std::vector<SchemaRegister> all = registers_.all();
+      const auto known = std::find_if(all.begin(), all.end(), same);
+      if (known == all.end()) continue;
+      for (LocalTable& table : tables) {
+        if (!table.permanent_id || registers_.root_of(*table.permanent_id) != registers_.root_of(ours.table)) continue;
+        const auto here = [&](const std::string& id) {
+          return std::find_if(table.column_ids.begin(), table.column_ids.end(), [&](const auto& one) { return one.second == id; });
+        };
+        if (here(ours.id) == table.column_ids.end() || here(known->id) != table.column_ids.end()) continue;
+        here(ours.id)->second = known->id;
+        TRY(save_local_table(db_, table));
+        TRY(db_.exec("UPDATE __marmot_table SET rehash = 1 WHERE id = " + std::to_string(table.id)));
+      }
+      TRY(registers_.remove(ours));
+    }
+    return ok();
+  }
+
  private:
-  Status move(const Version& from, const Version& to, const TableSpec& spec) {
-    for (const ColumnSpec& column : spec.columns) {
-      const Registers::Entry* const entry = registers_.find(SchemaKind::column, from, column.id);
-      if (entry == nullptr) continue;
-      SchemaRegister value = entry->value;
+  Status move(const Version& from, const Version& to) {
+    for (SchemaRegister value : registers_.all()) {
+      if (value.kind != SchemaKind::column || value.table != from) continue;
       TRY(registers_.remove(value));
       value.table = to;
-      if (registers_.find(SchemaKind::column, to, column.id) == nullptr) TRY(registers_.put(value, std::nullopt));
+      // What was dropped before anybody knew of it is nothing to tell.
+      if (!value.dropped && registers_.find(SchemaKind::column, to, value.id) == nullptr) TRY(registers_.put(value, std::nullopt));
     }
     for (const SchemaKind kind : {SchemaKind::text, SchemaKind::table}) {
       const Registers::Entry* const entry = registers_.find(kind, from, {});
@@ -144,6 +170,7 @@ Status Replica::Impl::apply_schema(const std::vector<SchemaRegister>& incoming, 
     }
   }
   if (!changed) return ok();
+  TRY(Adoption(registers, db).adopt_columns());
   TRY(migrate());
   return refresh_schema();
 }

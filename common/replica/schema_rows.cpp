@@ -133,6 +133,10 @@ Status Replica::Impl::compare_rows(const Rebuilt& rebuilt, TouchedKeys& touched)
   if (table->info.key_kind == KeyKind::rowid && !former.lost()) {
     TRY(match_keyless_rows(*table, [&](const std::vector<ValueView>& values) { return former.former(values); }));
   }
+  std::set<std::string> logged;  // the log says that it was changed, and when: the drain gives it its version
+  if (former.lost()) {
+    TRY_ASSIGN(logged, logged_keys(*table));
+  }
   const WallMs now = env.now();
   int64_t met = 0;
   Table::Position position;
@@ -143,7 +147,7 @@ Status Replica::Impl::compare_rows(const Rebuilt& rebuilt, TouchedKeys& touched)
     if (told == FormerHash::Told::changed) {
       touched.add(table, key, now);
     } else if (told == FormerHash::Told::unknown && rebuilt.unseen) {
-      TRY(send_again(*table, key, true, *known, table->hash(values)));
+      if (logged.count(key) == 0) TRY(send_again(*table, key, true, *known, table->hash(values)));
     } else if (!former.lost()) {  // else rehash_due() does it, once what the log says of the row is drained
       TRY(set_hash(*table, key, known->hash, table->hash(values)));
     }
@@ -171,6 +175,27 @@ Status Replica::Impl::compare_rows(const Rebuilt& rebuilt, TouchedKeys& touched)
   }
   table->release();
   return ok();
+}
+
+Result<std::set<std::string>> Replica::Impl::logged_keys(Table& table) {
+  std::set<std::string> out;
+  TRY_ASSIGN(Statement* const parked, store.statement(sql::kSelectParked));
+  parked->bind(1, table.id);
+  for (;;) {
+    TRY_ASSIGN(const bool more, parked->step());
+    if (!more) break;
+    out.emplace(parked->blob(0));
+  }
+  TRY(prepare_log());
+  read_log.bind(1, INT64_MAX);
+  const sqlite::ResetGuard guard(read_log);
+  for (;;) {
+    TRY_ASSIGN(const bool more, read_log.step());
+    if (!more) return out;
+    if (read_log.integer(0) != table.id) continue;
+    TRY_ASSIGN(const auto keys, table.keys_of_log(read_log, 3, static_cast<LogOp>(read_log.integer(2))));
+    out.insert(keys.begin(), keys.end());
+  }
 }
 
 // Nobody can tell whether the row was changed while no trigger saw it. It gets the very next version after the one it has:

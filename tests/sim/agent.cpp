@@ -211,6 +211,7 @@ void Agent::run_one() {
     outbox_due_ = true;
     drained_for_outbox_ = false;
   }
+  if (engine_->outbox_again()) outbox_due_ = true;
   std::vector<int> due;
   if (!queue_.empty()) due.insert(due.end(), {0, 0});
   if (!held && (work_ || (outbox_due_ && !drained_for_outbox_) || world_.random.per_mille(50))) due.push_back(1);
@@ -255,7 +256,6 @@ void Agent::drain() {
   if (!lives) return;
   if (!*result) return done("drain", result->error());
   drained_for_outbox_ = true;
-  if ((*result)->outbox_again) outbox_due_ = true;
   succeeded();
   publish(std::move((*result)->units));
 }
@@ -282,7 +282,7 @@ void Agent::apply() {
   if (!*result) return done("apply", result->error());
   drained_for_outbox_ = true;
   const size_t consumed = (*result)->messages;
-  if ((*result)->refused || (*result)->outbox_again) outbox_due_ = true;
+  if ((*result)->refused) outbox_due_ = true;
   anew_ = (*result)->begins_anew;
   if (consumed > 0) world_.say(node_.id, "applied to " + std::to_string(engine_->position().seq) + ", " + std::to_string((*result)->rows_changed) + " rows changed");
   check_cursor(before, queue_before, consumed);
