@@ -160,10 +160,9 @@ struct Replica::Impl {
     if (!done) {
       transaction->rollback();
       roll_back_memory(saved);
-      // A full-text index may hold on to what an I/O error cut short, and call the file malformed ever after: a new
-      // connection tells whether it is.
-      if (done.error().code == Errc::io) io_failed = true;
-      if (done.error().detail == SQLITE_CORRUPT_VTAB && io_failed) done = make_error(Errc::stale, done.error().message + " after an I/O error");
+      // FTS5 remembers a piece of its index that an I/O error cut short, and what it writes next breaks the index, without a
+      // word: only a new connection reads it again.
+      if (done.error().code == Errc::io && virtual_tables) done = make_error(Errc::stale, done.error().message + ": its virtual tables");
     }
     if (held_us != nullptr) *held_us += env.monotonic_us() - began;
     return done;
@@ -171,7 +170,7 @@ struct Replica::Impl {
   // An application that began to read while we hold the write lock fails when it comes to write: the sooner we let go, the
   // better. Asked between pieces of work.
   bool yields = false;
-  bool io_failed = false;  // in this connection's life
+  bool virtual_tables = false;  // the file has some
   Status give_way() const {
     if (yields && env.others_reading && env.others_reading()) return make_error(Errc::busy, "another process holds a snapshot");
     return ok();

@@ -4,8 +4,8 @@
 // Deterministic: time, randomness and the question "is another process reading?" come in through Environment; messages
 // come in through apply() and go out as OutUnits. No thread, no clock, no socket. One thread owns a Replica and its
 // connection. Every function that writes runs one short write transaction; when it returns an error nothing was changed,
-// in the file or in memory, and it may be called again - but after Errc::stale: the file was rolled back or replaced, and
-// must be opened again, under a new incarnation.
+// in the file or in memory, and it may be called again - but after Errc::stale: the file was rolled back or replaced, or an I/O
+// error left its virtual tables in doubt; it must be opened again, under a new incarnation.
 //
 //   open -> baseline until done -> [found | compare*, join] -> then, in any order: drain, publish_outbox, apply
 #pragma once

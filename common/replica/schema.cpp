@@ -94,7 +94,9 @@ Status Replica::Impl::refresh_schema() {
   TRY_ASSIGN(const auto candidates, list_tables(db, settings.include, settings.exclude));
   const auto known = std::move(not_ours);
   not_ours.clear();
+  virtual_tables = false;
   for (const Candidate& candidate : candidates) {
+    virtual_tables = virtual_tables || candidate.not_watched == NotWatched::virtual_table;
     if (table_by_name(candidate.name) != nullptr) continue;
     const std::string folded = fold_name(candidate.name);
     not_ours.emplace(folded, 0);

@@ -20,6 +20,7 @@ auto Agent::guarded(F callback) {
 }
 
 void Agent::leave(State state, int64_t retry_ms) {
+  if (!alive_) return;  // what was tried last has ended it
   ++generation_;
   if (round_ && round_->busy()) round_->stop(make_error(Errc::unavailable, "the stream was left meanwhile"));
   sender_->pause();

@@ -15,7 +15,7 @@ void App::start() {
 void App::kill() {
   world_.disks.of(node_.id).kill(Process::app);
   db_.reset();
-  holding_ = reading_ = false;
+  holding_ = reading_ = suspect_ = false;
 }
 
 bool App::open() {
@@ -47,6 +47,7 @@ void App::refused(const std::string& sql, int rc) {
 bool App::run(const std::string& sql) {
   const int rc = sqlite3_exec(db_->get(), sql.c_str(), nullptr, nullptr, nullptr);
   if (rc == SQLITE_OK) return true;
+  if ((rc & 0xff) == SQLITE_IOERR && world_.schema.fts) suspect_ = true;  // FTS5 is not right after one (engine.hpp)
   if (!world_.disks.of(node_.id).stopped) refused(sql, rc);
   return false;
 }
@@ -133,6 +134,7 @@ void App::migrate(const Migration& migration) {
 void App::tick() {
   const int64_t next = world_.random.between(1, 2 * world_.profile.write_ms);
   if (!stopping_ || !idle()) world_.after(next, [this] { tick(); });
+  if (suspect_) kill();
   if (!db_ && (stopping_ || !open())) return;
   const Profile& profile = world_.profile;
   Machine& machine = world_.disks.of(node_.id);

@@ -46,6 +46,7 @@ class App {
   std::unique_ptr<sqlite::Database> db_;
   bool started_ = false, stopping_ = false;
   bool holding_ = false, reading_ = false;
+  bool suspect_ = false;  // an I/O error came while a full-text index may have been written: open anew
   Rows before_;
   int64_t number_ = 0;
   std::optional<Writes> writes_before_;  // of a transaction on the moving tables
