@@ -488,8 +488,10 @@ std::string Agent::trouble() {
   if (counters->quarantined != 0) return std::to_string(counters->quarantined) + " messages are quarantined";
   if (counters->waiting_units != 0) return std::to_string(counters->waiting_units) + " units wait";
   if (counters->staged_parts != 0) {
-    const auto which = engine_->database().query_text("SELECT group_concat(node || '.' || printf('%x', incarnation) || '.' || unit || '.' || part || ' of ' || seq) FROM __marmot_part");
-    return std::to_string(counters->staged_parts) + " parts are staged: " + (which ? *which : which.error().message);
+    // A node whose file was put back as another's never comes again: a unit of its may wait for ever for what went before it.
+    const auto which = engine_->database().query_text("SELECT coalesce(group_concat(node || '.' || printf('%x', incarnation) || '.' || unit || '.' || part || ' of ' || seq), '') "
+                                                      "FROM __marmot_part WHERE node IN (" + world_.node_ids() + ")");
+    if (!which || !which->empty()) return "parts are staged: " + (which ? *which : which.error().message);
   }
   return {};
 }

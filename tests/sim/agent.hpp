@@ -33,6 +33,7 @@ class Agent {
   bool member() const { return engine_ && engine_->membership() == replica::Membership::member; }
   bool follows() const { return state_ == State::running && member(); }
   bool was_member() const { return !engine_ || engine_->membership() != replica::Membership::none; }
+  NodeId name() const { return engine_ ? engine_->origin().node : NodeId{}; }
   StreamSeq position() const { return engine_ ? engine_->position().seq : 0; }
   bool may_found = true;
 

@@ -125,6 +125,7 @@ void World::restore() {
   say(node.id, other_file ? "an old copy becomes its file" : "its file is overwritten with an old copy");
   count("restored");
   file_lost_ = true;
+  cloned_ = cloned_ || other_file;
   recover(node);
   const int64_t away_for = random.between(20, 1500);
   after(away_for, [&node] { node.agent->start(); });

@@ -254,6 +254,12 @@ void World::calm_down() {
   }
 }
 
+std::string World::node_ids() const {
+  std::string out;
+  for (const auto& [id, node] : nodes) out += (out.empty() ? "" : ", ") + std::to_string(node.agent->name().value);
+  return out;
+}
+
 bool World::settled(std::string* why) {
   for (auto& [id, node] : nodes) {
     if (!node.app->idle()) {
@@ -330,11 +336,13 @@ void World::check_end() {
     }
     if (std::string wrong = check_file(*db, schema.fts); !wrong.empty()) return fail(id, wrong);
   }
+  Rows judged = rows.begin()->second;
+  if (cloned_) forget_replayed(judged, ledger);
   for (const auto& [name, check] : std::map<std::string, std::function<std::string()>>{
            {"identical", [&] { return check_identical(rows); }},
-           {"invented", [&] { return check_nothing_invented(ledger, rows.begin()->second); }},
-           {"lost", [&] { return stream_lost_ && file_lost_ ? std::string() : check_nothing_lost(ledger, rows.begin()->second, conflicts); }},
-           {"winners", [&] { return stream_lost_ && file_lost_ ? std::string() : check_winners(ledger, schema, rows.begin()->second); }}}) {
+           {"invented", [&] { return check_nothing_invented(ledger, judged); }},
+           {"lost", [&] { return stream_lost_ && file_lost_ ? std::string() : check_nothing_lost(ledger, judged, conflicts); }},
+           {"winners", [&] { return stream_lost_ && file_lost_ ? std::string() : check_winners(ledger, schema, judged); }}}) {
     if (std::string wrong = check(); !wrong.empty()) return fail(0, name + ": " + wrong);
   }
   if (std::string wrong = check_moving(); !wrong.empty()) return fail(0, "moving tables: " + wrong);

@@ -99,6 +99,8 @@ class World {
   // damage.cpp. A node that compared all others with itself found that a range differs, or a whole round found nothing that does.
   void divergent(Node& node, const std::string& table);
   void found_equal(int64_t began);
+  // The nodes that agents are now, as SQL lists them.
+  std::string node_ids() const;
   bool pairs_whole() const { return profile.atomic_rows == 0; }
 
   const Profile profile;
@@ -151,7 +153,7 @@ class World {
   std::map<std::pair<int64_t, uint64_t>, std::function<void()>> queue_;
   std::string failure_;
   bool calm_ = false;
-  bool stream_lost_ = false, file_lost_ = false;
+  bool stream_lost_ = false, file_lost_ = false, cloned_ = false;
   bool damaged_ = false;            // World::damage struck
   int64_t equal_since_ = -1;        // when the last round began that found all nodes equal
   int64_t quiet_since_ = -1;        // since when nobody has anything to do, at quiet_at_; -1: somebody has
@@ -165,7 +167,11 @@ class World {
 std::string check_identical(const std::map<int, Rows>& rows);
 std::string check_winners(const Ledger& ledger, const SchemaSpec& schema, const Rows& rows);
 std::string check_nothing_lost(const Ledger& ledger, const Rows& rows, const std::set<Place>& conflicts);
+// Every row was written by some application: nothing is doubled, mixed or made up.
 std::string check_nothing_invented(const Ledger& ledger, const Rows& rows);
+// Where an old copy of a file became a file of its own, under a name of its own: what its log held is drained again, and a
+// keyless row in it is another row then (docs/consistency.md). Such second ones go out of `rows`.
+void forget_replayed(Rows& rows, const Ledger& ledger);
 std::string check_file(sqlite::Database& db, bool fts);
 
 }  // namespace marmot::sim
