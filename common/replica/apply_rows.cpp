@@ -49,7 +49,8 @@ class TableApply {
     out.clear();
     for (size_t i = 0; i < map_.size(); ++i) {
       const int column = map_[i];
-      const ValueView value = table_.value_for(i, column < 0 ? nullptr : &unit_.values[row.first_value + static_cast<size_t>(column)]);
+      const bool unfilled = column < 0 && mutated(Mutation::default_not_filled);
+      const ValueView value = unfilled ? ValueView() : table_.value_for(i, column < 0 ? nullptr : &unit_.values[row.first_value + static_cast<size_t>(column)]);
       out.push_back(impl_.coercer.stored_if_changed(table_.info.columns[static_cast<size_t>(table_.stored()[i])].affinity, value, coerced_));
     }
   }

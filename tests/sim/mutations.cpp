@@ -80,6 +80,18 @@ void damaged(Profile& p) {
   p.repair_ms = 300;
   p.damage_ms = 150;
 }
+// Schema changes all the time, which meet each other and rows that were made without them.
+void schemas(Profile& p) {
+  Profile quiet;
+  quiet.nodes = 3;
+  quiet.transactions = 300;
+  quiet.write_ms = 15;
+  quiet.tick_ms = 30;
+  quiet.delay_ms = 60;
+  quiet.moving = 800;
+  quiet.ddl = 150;
+  p = quiet;
+}
 void none(Profile&) {}
 
 const Case kCases[] = {
@@ -107,6 +119,7 @@ const Case kCases[] = {
     {"units_out_of_order", Mutation::units_out_of_order, acks},
     {"compare_without_positions", Mutation::compare_without_positions, compared},
     {"repair_not_published", Mutation::repair_not_published, damaged},
+    {"default_not_filled", Mutation::default_not_filled, schemas},
 };
 
 const Case* find(const std::string& name) {
