@@ -86,6 +86,10 @@ void StreamEntry::on_stream(Result<nats::StreamState> state) {
   }
   facts_.first = state_.first_seq;
   facts_.last = state_.last_seq;
+  if (state_.last_seq > 0 && state_.first_seq > state_.last_seq) {  // all of it has aged out: nothing is left to be read
+    facts_.beginning = replica::EntryFacts::Beginning::gone;
+    if (facts_.membership != replica::Membership::none) return learn_stream();
+  }
   proceed();
 }
 
