@@ -119,8 +119,38 @@ Status Replica::Impl::prepare_log() {
   log_keys = static_cast<int>(columns);
   std::string list;
   for (int i = 1; i <= log_keys; ++i) list += ", k" + std::to_string(i);
-  TRY_ASSIGN(read_log, db.prepare("SELECT tbl, ts, op" + list + " FROM __marmot_log WHERE seq <= ?1 ORDER BY seq", true));
+  TRY_ASSIGN(read_log, db.prepare("SELECT tbl, ts, op" + list + " FROM __marmot_log WHERE seq > ?1 AND seq <= ?2 ORDER BY seq", true));
   return ok();
+}
+
+Status Replica::Impl::scan_log(int64_t after, int64_t last, const std::function<Status(Table& table, LogOp op)>& fn) {
+  TRY(prepare_log());
+  read_log.bind(1, after).bind(2, last);
+  const sqlite::ResetGuard guard(read_log);
+  Table* table = nullptr;
+  for (;;) {
+    TRY_ASSIGN(const bool row, read_log.step());
+    if (!row) return ok();
+    if (table == nullptr || table->id != read_log.integer(0)) table = table_by_id(read_log.integer(0));
+    if (table == nullptr || !table->exists) continue;  // dropped, or watched no more: nothing is left to read
+    TRY(fn(*table, static_cast<LogOp>(read_log.integer(2))));
+  }
+}
+
+// Only the log up to `last` is drained, and rows are read as they are at its end. A keyless row that it names, and whose rowid
+// is given to another one behind `last`, cannot be read any more: under its name that other row would go out.
+Status Replica::Impl::find_reused(int64_t last, ReusedRowids& reused) {
+  ReusedRowids named;
+  TRY(scan_log(INT64_MIN, last, [&](const Table& table, LogOp) {
+    if (const auto here = table.keyless_of_log(read_log, kLogKeys)) named[table.id].insert(*here);
+    return ok();
+  }));
+  if (named.empty()) return ok();
+  return scan_log(last, INT64_MAX, [&](const Table& table, LogOp op) {
+    const auto here = op == LogOp::insert ? table.keyless_of_log(read_log, kLogKeys) : std::nullopt;
+    if (here && named[table.id].count(*here) != 0) reused[table.id].insert(*here);
+    return ok();
+  });
 }
 
 Status Replica::Impl::read_log_rows(TouchedKeys& touched, bool* more) {
@@ -152,28 +182,23 @@ Status Replica::Impl::read_log_rows(TouchedKeys& touched, bool* more) {
     }
     *more = true;
   }
-  TRY(prepare_log());
-  read_log.bind(1, last);
-  {
-    const sqlite::ResetGuard guard(read_log);
-    Table* table = nullptr;
-    for (;;) {
-      TRY_ASSIGN(const bool row, read_log.step());
-      if (!row) break;
-      if (table == nullptr || table->id != read_log.integer(0)) table = table_by_id(read_log.integer(0));
-      if (table == nullptr || !table->exists) continue;  // dropped, or watched no more: nothing is left to read
-      TRY_ASSIGN(const auto keys, table->keys_of_log(read_log, 3, static_cast<LogOp>(read_log.integer(2))));
-      for (const std::string& key : keys) {
-        if (table->running()) {
-          touched.add(table, key, read_log.integer(1));
-          continue;
-        }
-        TRY_ASSIGN(Statement* const park, store.statement(sql::kPark));
-        park->bind(1, table->id).bind_blob(2, key).bind(3, read_log.integer(1));
-        TRY(park->run());
+  ReusedRowids reused;
+  if (*more) TRY(find_reused(last, reused));
+  TRY(scan_log(INT64_MIN, last, [&](Table& table, LogOp op) -> Status {
+    const auto here = reused.empty() ? std::nullopt : table.keyless_of_log(read_log, kLogKeys);
+    const bool is_reused = here && reused[table.id].count(*here) != 0;
+    TRY_ASSIGN(const auto keys, table.keys_of_log(read_log, kLogKeys, op, is_reused));
+    for (const std::string& key : keys) {
+      if (table.running()) {
+        touched.add(&table, key, read_log.integer(1));
+        continue;
       }
+      TRY_ASSIGN(Statement* const park, store.statement(sql::kPark));
+      park->bind(1, table.id).bind_blob(2, key).bind(3, read_log.integer(1));
+      TRY(park->run());
     }
-  }
+    return ok();
+  }));
   return db.exec(last == end ? "DELETE FROM __marmot_log" : "DELETE FROM __marmot_log WHERE seq <= " + std::to_string(last));
 }
 

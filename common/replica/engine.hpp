@@ -243,6 +243,11 @@ struct Replica::Impl {
   // drain.cpp
   Status drain_log(std::vector<OutUnit>& units, std::vector<Change>* changes, bool* more);
   Status read_log_rows(TouchedKeys& touched, bool* more);
+  static constexpr int kLogKeys = 3;                        // the column of read_log where k1 stands
+  // Each log row behind `after`, up to `last`, of a table that is here; read_log is at it.
+  Status scan_log(int64_t after, int64_t last, const std::function<Status(Table& table, LogOp op)>& fn);
+  using ReusedRowids = std::unordered_map<int64_t, std::unordered_set<int64_t>>;  // by table
+  Status find_reused(int64_t last, ReusedRowids& reused);
   Status drain_touched(TouchedKeys& touched, UnitStream* out, std::vector<Change>* changes);
   Status find_victims(Table& table, std::string_view key, WallMs at, TouchedKeys& touched);
   Status keep_unique(Table& table, std::string_view key);

@@ -186,16 +186,13 @@ Result<std::set<std::string>> Replica::Impl::logged_keys(Table& table) {
     if (!more) break;
     out.emplace(parked->blob(0));
   }
-  TRY(prepare_log());
-  read_log.bind(1, INT64_MAX);
-  const sqlite::ResetGuard guard(read_log);
-  for (;;) {
-    TRY_ASSIGN(const bool more, read_log.step());
-    if (!more) return out;
-    if (read_log.integer(0) != table.id) continue;
-    TRY_ASSIGN(const auto keys, table.keys_of_log(read_log, 3, static_cast<LogOp>(read_log.integer(2))));
+  TRY(scan_log(INT64_MIN, INT64_MAX, [&](Table& of, LogOp op) -> Status {
+    if (&of != &table) return ok();
+    TRY_ASSIGN(const auto keys, table.keys_of_log(read_log, kLogKeys, op, false));
     out.insert(keys.begin(), keys.end());
-  }
+    return ok();
+  }));
+  return out;
 }
 
 // Nobody can tell whether the row was changed while no trigger saw it. It gets the very next version after the one it has:

@@ -245,7 +245,14 @@ Status Table::forget_rowid(std::string_view key) {
   return remove->run();
 }
 
-Result<std::vector<std::string>> Table::keys_of_log(Statement& log, int first, LogOp op) {
+std::optional<int64_t> Table::keyless_of_log(const Statement& log, int first) const {
+  const int parts = static_cast<int>(info.key.size());
+  bool keyless = info.key.empty();
+  for (int i = 0; i < parts; ++i) keyless = keyless || log.is_null(first + i);
+  return keyless ? std::optional(log.integer(first + parts)) : std::nullopt;
+}
+
+Result<std::vector<std::string>> Table::keys_of_log(Statement& log, int first, LogOp op, bool reused) {
   std::vector<std::string> keys;
   std::string key;
   for (size_t i = 0; i < info.key.size(); ++i) {
@@ -259,7 +266,9 @@ Result<std::vector<std::string>> Table::keys_of_log(Statement& log, int first, L
   if (!key.empty()) return std::vector<std::string>{std::move(key)};
   const int64_t here = log.integer(first + static_cast<int>(info.key.size()));
   const auto add = [&](const RowidIdentity& identity) { append_rowid_part(keys.emplace_back(), identity.origin, identity.rowid); };
-  TRY_ASSIGN(const bool there, keyless_row_at(here));
+  if (reused && op == LogOp::update) return keys;  // how it ended is told by what is left of the log
+  TRY_ASSIGN(const bool taken, keyless_row_at(here));
+  const bool there = taken && !reused;
   // A delete that is half of an UPDATE leaves the row where it is; one that an INSERT follows has that still to come.
   if (op == LogOp::insert || (op == LogOp::remove && !there)) {
     TRY_ASSIGN(const auto former, identity_of(here, false));

@@ -209,6 +209,7 @@ void Agent::compare_and_join() {
           if (auto comparison = engine_->comparison(); !comparison) error = std::move(comparison).error();
         });
         if (!lives) return;
+        note_versions();  // of a table that was rebuilt meanwhile
         if (error) {
           done("compare", *error);
           return leave(State::waiting, 200);

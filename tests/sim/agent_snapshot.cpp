@@ -118,6 +118,7 @@ void Agent::compare_with_snapshot(const replica::SnapshotInfo& info) {
     if (auto comparison = engine_->comparison(); !comparison && !error) error = std::move(comparison).error();
   });
   if (!lives) return;
+  note_versions();  // of a table that was rebuilt meanwhile
   if (error) {
     done("compare", *error);
     leave(State::waiting, 200);

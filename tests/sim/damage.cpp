@@ -22,6 +22,7 @@ std::string hex_literal(const std::string& bytes) {
 // SQL conditions that find a row of the table, and its version.
 struct Target {
   std::string table, row, version;
+  std::string key;  // canonical bytes
 };
 
 Target target(const std::string& table, int64_t id) {
@@ -31,7 +32,7 @@ Target target(const std::string& table, int64_t id) {
   value.integer = id;
   append_key_part(key, value);
   return {table, "id = " + std::to_string(id),
-          "tbl = (SELECT id FROM __marmot_table WHERE name = '" + table + "') AND key = " + hex_literal(key)};
+          "tbl = (SELECT id FROM __marmot_table WHERE name = '" + table + "') AND key = " + hex_literal(key), key};
 }
 
 // As a tool does that knows nothing of triggers. Where anything is on its way it would be the row's change, not damage.
@@ -67,6 +68,7 @@ void World::damage() {
     const Enter inside(disks, node.id, Process::checker);
     if (calm_ || file == nullptr || !tamper(*file, when, sql)) return;
     say(node.id, at.table + " " + at.row + " " + what);
+    ledger.damaged(node.id, Place{at.table, at.key});
     count("damage");
     damaged_ = file_lost_ = true;
   };

@@ -30,6 +30,11 @@ void Ledger::commit(int node, int64_t number, Fate fate, std::vector<Change> cha
 
 void Ledger::history_lost(int node) { held_.erase(node); }
 
+void Ledger::damaged(int node, const Place& place) {
+  held_[node].erase(Place{place.table, describe_key(place.key)});
+  damaged_.insert(place);
+}
+
 void Ledger::recovered(int node, int64_t number) {
   held_.erase(node);
   for (Commit& commit : commits_[node]) {
@@ -100,7 +105,7 @@ std::string Ledger::published(int node, const replica::OutUnit& out) {
     if (!made) continue;
     if (value.content) places_[value.id].insert(place);
     if (value.content) by_content_[{value.id, *value.content}].emplace_back(place, version);
-    if (version.origin != unit.origin) continue;
+    if (version.origin != unit.origin || damaged_.count(place) != 0) continue;
     if (std::string wrong = judge(node, value.id, version, value.content); !wrong.empty()) return wrong;
   }
   return {};

@@ -70,6 +70,9 @@ class Ledger {
   void drained(int node, const std::string& table, const std::string& key, const Version& version);
   // A node's file has that version of the row now, by apply. Empty, or what is wrong: it had a higher one before.
   std::string applied(int node, const std::string& table, const std::string& key, const Version& version);
+  // The file's register is not what it was. An older one may come to it from the stream, and a version that damage made up,
+  // once all nodes' registers of the row were damaged, is the best that is left: neither is the engine's doing.
+  void damaged(int node, const Place& place);
   void history_lost(int node);  // it reads the stream again, and what it had pruned comes by
   std::optional<Version> drained_version(int node, const Place& place) const;
   std::set<Place> places(const RowId& id) const;  // under which names the stream knew, or would know, a row
@@ -103,6 +106,7 @@ class Ledger {
   std::map<RowId, std::set<Place>> places_;  // under which names the stream knew a row
   std::map<std::pair<int, Place>, Version> drained_;
   std::map<int, std::map<Place, Version>> held_;  // by describe_key(); what each file has had, while it is not rolled back
+  std::set<Place> damaged_;
   std::map<std::pair<RowId, std::string>, std::vector<std::pair<Place, Version>>> by_content_;
 };
 
