@@ -359,8 +359,10 @@ Status Table::insert(std::string_view key, const std::vector<ValueView>& values,
   for (const ValueView& value : values) write.bind(first++, value);
   TRY(write.run());
   if (decoded.is_rowid) {
+    // Where it was known to be before, it may have gone unseen.
+    const int64_t here = rowid ? *rowid : sqlite3_last_insert_rowid(db_.get());
     TRY_ASSIGN(const auto known, rowid_here(decoded.rowid));
-    if (!known) TRY(adopt_rowid(key, rowid ? *rowid : sqlite3_last_insert_rowid(db_.get())));
+    if (known != here) TRY(adopt_rowid(key, here));
   }
   return ok();
 }

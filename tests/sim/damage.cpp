@@ -77,6 +77,7 @@ void World::damage() {
   }
   if (kind == 1) {
     if (profile.floor_ms != 0) return;  // old rows that some lack may have been deleted: a vote, not a repair
+    if (!held_elsewhere(node, at.table, at.row)) return;  // what is nowhere any more nobody can bring back
     return strike(live, "DELETE FROM " + at.table + " WHERE " + at.row + "; DELETE FROM __marmot_version WHERE " + at.version, "vanishes");
   }
   const std::string row = "old_" + at.table, version = "old_version_" + at.table;
@@ -92,6 +93,17 @@ void World::damage() {
                "; DELETE FROM main.__marmot_version WHERE " + at.version + "; INSERT INTO main.__marmot_version SELECT * FROM temp." + version,
            "is as it was a while ago, and so is its version");
   });
+}
+
+bool World::held_elsewhere(const Node& node, const std::string& table, const std::string& row) {
+  for (auto& [id, other] : nodes) {
+    sqlite::Database* const db = id == node.id ? nullptr : checker(other);
+    if (db == nullptr) continue;
+    const Enter scope(disks, id, Process::checker);
+    const auto there = db->query_integer("SELECT EXISTS(SELECT 1 FROM " + table + " WHERE " + row + ")");
+    if (there && *there == 1) return true;
+  }
+  return false;
 }
 
 void World::divergent(Node& node, const std::string& table) {

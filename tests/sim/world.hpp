@@ -139,6 +139,7 @@ class World {
   void trim();
   void away();
   void damage();
+  bool held_elsewhere(const Node& node, const std::string& table, const std::string& row);
   void disconnect_all();
   void calm_down();
   bool settled(std::string* why);
