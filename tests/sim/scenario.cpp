@@ -409,8 +409,7 @@ class Scenario {
     its->held = false;
     auto waiting = std::exchange(its->on_its_way, {});
     if (how == 0) std::reverse(waiting.begin(), waiting.end());
-    if (how == 1) waiting.clear();
-    for (const auto& arrive : waiting) arrive();
+    for (const auto& arrive : waiting) arrive(how != 1);
     return ok();
   }
   Status drain(Words& words) {

@@ -51,15 +51,15 @@ void World::request(Node& node, std::function<void()> at_server, std::function<v
   const int64_t there = random.between(0, profile.delay_ms), back = random.between(0, profile.delay_ms);
   const bool lost = !calm_ && random.per_mille(profile.lost_acks);
   const bool leaves = !node.link.out_blocked && node.link.connected;
-  const auto arrive = [this, &node, leaves, lost, back, at_server = std::move(at_server), reply = std::move(reply)] {
-    const bool arrives = leaves && !node.link.out_blocked && server_up;
+  const auto arrive = [this, &node, leaves, lost, back, at_server = std::move(at_server), reply = std::move(reply)](bool ever) {
+    const bool arrives = ever && leaves && !node.link.out_blocked && server_up;
     if (arrives) at_server();
     const bool answered = arrives && !lost && !node.link.in_blocked;
     after(answered ? back : kTimeout, [answered, reply, &node] { reply(answered && !node.link.in_blocked); });
   };
   after(there, [&node, arrive] {
     if (node.held) node.on_its_way.push_back(arrive);
-    else arrive();
+    else arrive(true);
   });
 }
 
@@ -136,7 +136,7 @@ std::vector<TableKey> World::tables_of(sqlite::Database& db) {
   if (!scripted) return out;
   if (const Status learned = learn_tables(db, schema); !learned) fail(0, learned.error().message);
   out = schema.keys();
-  std::erase_if(out, [&](const TableKey& table) { return !db.query_integer("SELECT 1 FROM main.sqlite_schema WHERE name = '" + table.table + "'"); });
+  std::erase_if(out, [&](const TableKey& table) { return !db.query_integer("SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = '" + table.table + "'"); });
   return out;
 }
 

@@ -48,7 +48,7 @@ struct Node {
   bool away = false;              // its agent is not to be started
   std::string backup;             // path of an old copy; empty: none
   bool held = false;              // what it sends stays on its way
-  std::vector<std::function<void()>> on_its_way;
+  std::vector<std::function<void(bool)>> on_its_way;
   std::unique_ptr<Agent> agent;
   std::unique_ptr<App> app;
   StreamSeq told_position = 0;    // what the others know of it
