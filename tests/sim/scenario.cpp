@@ -417,6 +417,12 @@ class Scenario {
     its->agent->drain_now();
     return ok();
   }
+  Status repair(Words& words) {
+    TRY_ASSIGN(Node* const its, node(words));
+    TRY_ASSIGN(const std::string table, words.word("TABLE"));
+    if (!its->agent->repair_now(table)) return make_error(Errc::refused, "it cannot repair now");
+    return ok();
+  }
   Status snapshot(Words& words) {
     TRY_ASSIGN(Node* const its, node(words));
     if (!its->agent->snapshot_now()) return make_error(Errc::refused, "it cannot take a snapshot now");
@@ -482,6 +488,7 @@ const std::vector<Scenario::Command>& Scenario::commands() {
       {"hold", "N", "what it sends stays on its way", &Scenario::hold},
       {"release", "N [backwards|nothing]", "and arrives, the last first, or never", &Scenario::release},
       {"drain", "N", "its agent drains now", &Scenario::drain},
+      {"repair", "N TABLE", "it repairs as if a comparison of nodes had asked for it", &Scenario::repair},
       {"snapshot", "N", "its agent takes one now", &Scenario::snapshot},
       {"floor", "N", "it announces how far all agents that are up have come", &Scenario::floor},
       {"tail", "K", "the stream loses its last K messages", &Scenario::tail},

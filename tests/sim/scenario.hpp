@@ -3,7 +3,7 @@
 //
 // Whatever an application does by `sql` is known to the ledger, and `settle` checks every promise as a run of a seed does in
 // its end: a scenario fails by what it did wrong, not only by another trace. So that rows can be told, tables have a key or a column
-// `tag` that is never changed. Those whose schema changes are named m0, m1, ... and are written to as ddl.hpp says: a key `id`, and in `w`
+// `tag`, a number that is never changed. Those whose schema changes are named m0, m1, ... and are written to as ddl.hpp says: a key `id`, and in `w`
 // a number of each write's own, 32 * n + id.
 #pragma once
 
