@@ -231,52 +231,6 @@ TEST_CASE("engine: rows of a table that cannot be made here wait until it is the
   CHECK(require(t.b.engine().counters()).waiting_units == 0);
 }
 
-TEST_CASE("engine: units that one message lets in wait each for themselves while their table cannot be made") {
-  // They were kept by that message's number, one of them, and the others were lost (simulator, seeds 238 and 906).
-  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, u TEXT)");
-  t.b.sql("CREATE VIEW late AS SELECT 1");  // takes the name
-  t.a.sql("CREATE TABLE late(id INTEGER PRIMARY KEY, v)");
-  t.a.publish(t.stream);
-  std::vector<replica::OutUnit> units;
-  for (const char* row : {"1, 'first'", "2, 'second'", "3, 'third'"}) {
-    t.a.sql(std::string("INSERT INTO late VALUES(") + row + ")");
-    for (auto& unit : t.a.drain()) units.push_back(std::move(unit));
-  }
-  REQUIRE(units.size() == 3);
-  for (size_t i = units.size(); i-- > 0;) t.stream.append(units[i]);  // the one that has to come first comes last
-  t.b.apply(t.stream);
-  CHECK(require(t.b.engine().counters()).waiting_units == 3);
-  t.b.sql("DROP VIEW late; CREATE TABLE late(id INTEGER PRIMARY KEY, v)");
-  t.b.publish(t.stream);
-  CHECK(require(t.b.engine().resume_stopped()));
-  t.settle();
-  t.same("SELECT * FROM late ORDER BY id", "1|first\n2|second\n3|third");
-  CHECK(require(t.b.engine().counters()).waiting_units == 0);
-}
-
-TEST_CASE("engine: a rowid that is used again is another row: what happens elsewhere to the former one does not befall it") {
-  for (const char* const definition : {"t(v)", "t(k TEXT PRIMARY KEY, v)"}) {
-    for (const bool one_drain : {true, false}) {
-      Three t(std::string("CREATE TABLE ") + definition);
-      t.a.sql("INSERT INTO t(v) VALUES('old')");
-      t.settle();
-      t.a.sql("DELETE FROM t");
-      if (!one_drain) t.a.publish(t.stream);
-      t.a.sql("INSERT INTO t(v) VALUES('new')");
-      CHECK(t.a.query("SELECT rowid FROM t") == "1");
-      t.a.publish(t.stream);
-      t.b.now += 5000;  // later, and without having heard of it
-      t.b.sql("DELETE FROM t WHERE v = 'old'");
-      t.settle();
-      t.same("SELECT v FROM t", "new");
-      t.c.now += 9000;
-      t.c.sql("UPDATE t SET v = 'newer'");
-      t.settle();
-      t.same("SELECT v FROM t", "newer");
-    }
-  }
-}
-
 // A backlog was drained in parts; the first one named a keyless row whose rowid another row had got by the end of the log, and
 // sent that one under its name. An update that reached it there, before the delete did, kept it: it stood there twice (seed 2340).
 TEST_CASE("engine: a backlog drained in parts tells a rowid that is used again from what it was before") {
@@ -304,42 +258,6 @@ TEST_CASE("engine: a backlog drained in parts tells a rowid that is used again f
       }
     }
   }
-}
-
-TEST_CASE("engine: INSERT OR REPLACE over the rowid of a keyless row is another row") {
-  Three t("CREATE TABLE t(v)");
-  t.a.sql("INSERT INTO t VALUES('old')");
-  t.settle();
-  t.a.sql("INSERT OR REPLACE INTO t(rowid, v) VALUES(1, 'new')");
-  t.a.publish(t.stream);
-  t.b.now += 5000;
-  t.b.sql("DELETE FROM t");
-  t.settle();
-  t.same("SELECT v FROM t", "new");
-}
-
-TEST_CASE("engine: a row that stays without a whole key is the same row, whatever else of its key changes") {
-  Three t("CREATE TABLE t(id INT, k TEXT, v, PRIMARY KEY(id, k))");
-  t.a.sql("INSERT INTO t VALUES(NULL, NULL, 'x')");
-  t.settle();
-  const std::string name = t.a.query("SELECT node, there FROM __marmot_rowid");
-  t.a.sql("UPDATE t SET id = 5, v = 'y'");
-  t.settle();
-  t.same("SELECT id, v FROM t", "5|y");
-  CHECK(t.a.query("SELECT node, there FROM __marmot_rowid") == name);
-}
-
-TEST_CASE("engine: a row that had no key only between two drains leaves nothing behind under its rowid") {
-  // Its name stayed noted for the rowid; a row of another node that was given this rowid stood there twice (simulator, seed 4093).
-  Three t("CREATE TABLE t(k TEXT PRIMARY KEY, v)");
-  t.a.sql("INSERT INTO t VALUES(NULL, 'x'); UPDATE t SET k = 'key'");
-  t.settle();
-  CHECK(t.a.query("SELECT count(*) FROM __marmot_rowid") == "0");
-  t.a.sql("DELETE FROM t");
-  t.settle();
-  t.b.sql("INSERT INTO t VALUES(NULL, 'of b')");
-  t.settle();
-  t.same("SELECT k, v FROM t", "|of b");
 }
 
 TEST_CASE("engine: an identical copy joins without sending a row, and its keyless rows are the same rows") {

@@ -417,8 +417,8 @@ void Agent::done(const char* verb, const Error& error) {
   }
   const bool disk = error.code == Errc::io || error.code == Errc::full;
   const DiskFaults& faults = world_.disks.of(node_.id).faults;
-  if (disk && (faults.error_per_mille > 0 || faults.room >= 0)) return;
-  if (error.code == Errc::schema && faults.error_per_mille > 0) return;  // SQLite could not read its schema
+  if (disk && faults.bad()) return;
+  if (error.code == Errc::schema && (faults.error_per_mille > 0 || faults.fail_after != DiskFaults::kNever)) return;  // SQLite could not read its schema
   sqlite::Database* const db = world_.checker(node_);
   const Enter scope(world_.disks, node_.id, Process::checker);
   world_.fail(node_.id, std::string(verb) + ": " + error.message + (db != nullptr ? "; " + check_file(*db, world_.schema.fts) : ""));

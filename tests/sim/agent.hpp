@@ -43,6 +43,8 @@ class Agent {
 
   void announce_floor(StreamSeq seen);
   void drain_now();         // whatever it is doing
+  bool snapshot_now();      // false: it cannot take one
+  bool repair_now(const std::string& table);  // as another node asks for it that found nothing to repair
   void scrub_again();       // a whole pass must end before this agent is settled
 
   // For scenarios: one piece of work, chosen by name.

@@ -117,6 +117,11 @@ int64_t Agent::act(const std::string& table, const std::vector<replica::RepairAc
   return done;
 }
 
+bool Agent::repair_now(const std::string& table) {
+  if (!follows() || !held_.empty()) return false;
+  return inside([&] { act(table, {}); });
+}
+
 void Agent::compare_nodes() {
   const int64_t interval = world_.calm() ? std::min<int64_t>(world_.profile.repair_ms, 300) : world_.profile.repair_ms;
   if (interval == 0 || !follows() || world_.now() < repair_at_) return;

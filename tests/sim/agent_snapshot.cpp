@@ -38,6 +38,15 @@ void Agent::take_snapshot() {
   machine.remove(path);
 }
 
+bool Agent::snapshot_now() {
+  const size_t before = world_.snapshots.empty() ? 0 : world_.snapshots.back().info.seq;
+  const size_t count = world_.snapshots.size();
+  if (!engine_ || state_ != State::running || !held_.empty()) return false;
+  take_snapshot();
+  while (copy_) take_snapshot();
+  return world_.snapshots.size() != count || world_.snapshots.back().info.seq != before;
+}
+
 // The newest snapshot becomes the file; where there is none, the file is made, empty.
 Status Agent::adopt_snapshot() {
   Machine& machine = world_.disks.of(node_.id);

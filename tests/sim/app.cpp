@@ -34,6 +34,7 @@ bool App::open() {
 // The promise: our triggers refuse nothing. What the application's own schema or the disk says is another matter.
 void App::refused(const std::string& sql, int rc) {
   const std::string message = sqlite3_errmsg(db_->get());
+  refusal_ = message;
   const int kind = rc & 0xff;
   const bool own = kind == SQLITE_CONSTRAINT || kind == SQLITE_MISMATCH || (kind == SQLITE_ERROR && world_.profile.moving != 0 && refused_without_us(*db_, sql));
   const bool disk = kind == SQLITE_FULL || kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN;
@@ -55,10 +56,20 @@ bool App::run(const std::string& sql) {
 bool App::begin() {
   if (!run("BEGIN IMMEDIATE")) return false;
   const auto counted = db_->query_integer("SELECT n FROM sim_commit");
-  auto rows = read_rows(*db_, world_.schema.keys());
+  auto rows = read_rows(*db_, world_.tables_of(*db_));
   if (!counted || !rows) {
     (void)db_->exec("ROLLBACK");
     return false;
+  }
+  if (world_.scripted) {
+    auto writes = read_writes(*db_);
+    if (!writes) {
+      refusal_ = "a table whose schema may change: " + writes.error().message;
+      (void)db_->exec("ROLLBACK");
+      return false;
+    }
+    writes_before_ = std::move(*writes);
+    drops_ = false;
   }
   world_.ledger.recovered(node_.id, *counted);
   number_ = std::max(number_, *counted) + 1;
@@ -78,16 +89,22 @@ bool App::transaction(const std::vector<std::string>& statements, bool hold, boo
   return true;
 }
 
-void App::finish() {
+void App::roll_back() {
   holding_ = false;
-  auto after = read_rows(*db_, world_.schema.keys());
+  writes_before_.reset();
+  if (db_->in_transaction()) (void)db_->exec("ROLLBACK");
+}
+
+bool App::finish() {
+  holding_ = false;
+  auto after = read_rows(*db_, world_.tables_of(*db_));
   const std::optional<Writes> writes_before = std::exchange(writes_before_, std::nullopt);
   auto writes = writes_before ? read_writes(*db_) : Writes();
   const auto met = writes_before ? met_a_stream() : Result<bool>(false);
   const bool counted = after && writes && met && run("UPDATE sim_commit SET n = " + std::to_string(number_));
   if (!counted) {
     (void)db_->exec("ROLLBACK");
-    return;
+    return false;
   }
   auto changes = Ledger::difference(before_, *after);
   const bool done = run("COMMIT");
@@ -105,6 +122,7 @@ void App::finish() {
     if (world_.profile.drain_each && node_.agent->alive()) node_.agent->drain_now();
     world_.check_whole(node_);
   }
+  return done;
 }
 
 // Before that, a table of the stream's wins over one of the same name that the agent has not seen here yet.

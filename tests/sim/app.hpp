@@ -31,13 +31,20 @@ class App {
   // `strict`: a statement that is refused ends it.
   bool transaction(const std::vector<std::string>& statements, bool hold, bool strict = false);
   bool open();
+  bool is_open() const { return db_ != nullptr; }
+
+  // The same in three calls, as scenarios do it: what is refused is taken back, and `refusal` says why.
+  bool begin();
+  bool run(const std::string& sql);
+  bool finish();
+  void roll_back();
+  void holds(bool on) { holding_ = on; }
+  void drops_a_table() { drops_ = true; }
+  const std::string& refusal() const { return refusal_; }
   // One on the moving tables.
   void migrate(const Migration& migration);
 
  private:
-  bool begin();
-  bool run(const std::string& sql);
-  void finish();
   Result<bool> met_a_stream();
   void refused(const std::string& sql, int rc);
 
@@ -49,6 +56,7 @@ class App {
   bool suspect_ = false;  // an I/O error came while a full-text index may have been written: open anew
   Rows before_;
   int64_t number_ = 0;
+  std::string refusal_;
   std::optional<Writes> writes_before_;  // of a transaction on the moving tables
   bool drops_ = false, migrated_ = false;
 };

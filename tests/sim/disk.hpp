@@ -62,6 +62,11 @@ struct DiskFaults {
   bool stop_all = false;           // the power goes instead
   uint64_t error_per_mille = 0;    // of reads, writes and syncs
   int64_t room = -1;               // bytes that may still be added; -1: no end
+  int64_t fail_after = kNever;     // I/O operations of `fails` until a single one fails
+  Process fails = Process::agent;
+
+  static constexpr int64_t kNever = -1, kFailed = -2;
+  bool bad() const { return error_per_mille > 0 || room >= 0 || fail_after != kNever; }  // an operation may have failed
 };
 
 class Machine {

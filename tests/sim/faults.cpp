@@ -105,17 +105,27 @@ void World::clock_jump() {
 // An old copy of the file is taken, or put back.
 void World::restore() {
   Node& node = any_node();
+  if (!disks.of(node.id).exists(node.path) || !node.app->idle()) return;
+  if (node.backup.empty() || random.per_mille(300)) return keep_copy(node);
+  const bool other_file = random.per_mille(500);
+  put_back(node, other_file);
+  const int64_t away_for = random.between(20, 1500);
+  after(away_for, [&node] { node.agent->start(); });
+}
+
+void World::keep_copy(Node& node) {
   Machine& machine = disks.of(node.id);
   const std::string wal = node.path + "-wal", backup = "n" + std::to_string(node.id) + "/backup.db";
-  if (!machine.exists(node.path) || !node.app->idle()) return;
-  if (node.backup.empty() || random.per_mille(300)) {
-    machine.copy(node.path, backup, true);
-    machine.remove(backup + "-wal");
-    if (machine.exists(wal)) machine.copy(wal, backup + "-wal", true);
-    node.backup = backup;
-    return say(node.id, "a copy of its file is kept");
-  }
-  const bool other_file = random.per_mille(500);
+  machine.copy(node.path, backup, true);
+  machine.remove(backup + "-wal");
+  if (machine.exists(wal)) machine.copy(wal, backup + "-wal", true);
+  node.backup = backup;
+  say(node.id, "a copy of its file is kept");
+}
+
+void World::put_back(Node& node, bool other_file) {
+  Machine& machine = disks.of(node.id);
+  const std::string wal = node.path + "-wal", &backup = node.backup;
   node.app->kill();
   node.agent->kill();
   checkers_.erase(node.id);
@@ -127,8 +137,6 @@ void World::restore() {
   file_lost_ = true;
   cloned_ = cloned_ || other_file;
   recover(node);
-  const int64_t away_for = random.between(20, 1500);
-  after(away_for, [&node] { node.agent->start(); });
 }
 
 void World::stream_tail() {

@@ -156,6 +156,8 @@ bool know_mutation(const std::string& name) {
 #endif
 }
 
+void break_rule(const std::string& name) { activate(find(name)->mutation); }
+
 Outcome run_seed(uint64_t seed, const std::string& mutation, bool unbroken, bool print) {
   const Case* const item = find(mutation);
   return run_one(seed, item, item != nullptr && !unbroken, print);

@@ -40,8 +40,9 @@ int usage(int code) {
       "  --trace         every event               --digests       a line a seed: its trace's digest\n"
       "  --keep-going    on after a failure        --mutation M    with this rule broken\n"
       "  --unbroken      with --mutation: in its profile, with no rule broken\n"
-      "  --scenario F    its script must give its trace; --rewrite: its trace becomes what the script gives\n"
+      "  --scenario F    its script must give its trace (of a directory: all of them); --rewrite: its trace becomes what the script gives\n"
       "  --mutations     each rule broken in turn until a seed shows it; the unbroken build must pass the same seeds\n");
+  std::printf("\na scenario has a command a line, and behind --- the trace that it must give:\n%s", scenario_help().c_str());
   return code;
 }
 
@@ -106,12 +107,14 @@ int main(int argc, char** argv) {
   if (!parse(argc, argv, options)) return usage(argc == 2 && std::strcmp(argv[1], "--help") == 0 ? 0 : 2);
   for (const int signal : {SIGABRT, SIGSEGV, SIGFPE, SIGBUS}) std::signal(signal, died);
   int failed = 0;
-  for (const std::string& path : options.scenarios) failed += run_scenario(path, options.rewrite);
+  if (!options.mutation.empty() && !know_mutation(options.mutation)) return usage(2);
+  if (!options.mutation.empty() && !options.scenarios.empty()) break_rule(options.mutation);
+  const std::vector<std::string> scenarios = find_scenarios(options.scenarios);
+  for (const std::string& path : scenarios) failed += run_scenario(path, options.rewrite);
   if (!options.scenarios.empty()) {
-    std::printf("%zu passed, %d failed, 0 skipped\n", options.scenarios.size() - static_cast<size_t>(failed), failed);
-    return failed == 0 ? 0 : 1;
+    std::printf("%zu passed, %d failed, 0 skipped\n", scenarios.size() - static_cast<size_t>(failed), failed);
+    return failed == 0 && !scenarios.empty() ? 0 : 1;
   }
   if (options.mutations) return run_mutations();
-  if (!options.mutation.empty() && !know_mutation(options.mutation)) return usage(2);
   return run_seeds(options);
 }

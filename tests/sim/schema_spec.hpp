@@ -30,6 +30,7 @@ struct TableSpec {
   bool nullable_key = false;
   std::vector<std::string> values;     // columns that the workload writes, besides key, tag and tx
   std::vector<UniqueSpec> unique;
+  std::string learned;                 // learn_tables(): its CREATE TABLE
   const std::string& name() const { return id.table; }
 };
 
@@ -40,6 +41,10 @@ struct SchemaSpec {
 
   std::vector<TableKey> keys() const;
 };
+
+// For scenarios: adds the file's tables to `spec`, but for those whose schema may change (ddl.hpp). Errc::refused: a table is not
+// what it was, or the checkers do not know how to judge it.
+Status learn_tables(sqlite::Database& db, SchemaSpec& spec);
 
 SchemaSpec random_schema(Random& random, bool unique_indexes);
 

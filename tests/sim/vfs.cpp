@@ -45,6 +45,10 @@ int before(Handle::State& handle, int error_code) {
     }
     return error_code;
   }
+  if (faults.fail_after >= 0 && handle.life->process == faults.fails && faults.fail_after-- == 0) {
+    faults.fail_after = DiskFaults::kFailed;
+    return error_code;
+  }
   if (faults.error_per_mille > 0 && machine.random.per_mille(faults.error_per_mille)) return error_code;
   return SQLITE_OK;
 }

@@ -51,11 +51,15 @@ void World::request(Node& node, std::function<void()> at_server, std::function<v
   const int64_t there = random.between(0, profile.delay_ms), back = random.between(0, profile.delay_ms);
   const bool lost = !calm_ && random.per_mille(profile.lost_acks);
   const bool leaves = !node.link.out_blocked && node.link.connected;
-  after(there, [this, &node, leaves, lost, back, at_server = std::move(at_server), reply = std::move(reply)] {
-    const bool arrives = leaves && !node.link.out_blocked && server_up;
+  const auto arrive = [this, &node, leaves, lost, back, at_server = std::move(at_server), reply = std::move(reply)](bool ever) {
+    const bool arrives = ever && leaves && !node.link.out_blocked && server_up;
     if (arrives) at_server();
     const bool answered = arrives && !lost && !node.link.in_blocked;
     after(answered ? back : kTimeout, [answered, reply, &node] { reply(answered && !node.link.in_blocked); });
+  };
+  after(there, [&node, arrive] {
+    if (node.held) node.on_its_way.push_back(arrive);
+    else arrive(true);
   });
 }
 
@@ -125,6 +129,15 @@ void World::recover(Node& node) {
   ledger.recovered(node.id, counted ? *counted : 0);
   const auto bare = db != nullptr ? db->query_integer("SELECT count(*) = 0 OR min(baseline) = 0 FROM __marmot_table") : Result<int64_t>(1);
   node.prepared = bare && *bare == 0;
+}
+
+std::vector<TableKey> World::tables_of(sqlite::Database& db) {
+  std::vector<TableKey> out = schema.keys();
+  if (!scripted) return out;
+  if (const Status learned = learn_tables(db, schema); !learned) fail(0, learned.error().message);
+  out = schema.keys();
+  std::erase_if(out, [&](const TableKey& table) { return !db.query_integer("SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = '" + table.table + "'"); });
+  return out;
 }
 
 void World::check_whole(Node& node) {
@@ -303,6 +316,7 @@ std::string World::check_moving() {
   std::vector<sqlite::Database*> files;
   std::string first;
   for (auto& [id, node] : nodes) {
+    if (node.away) continue;
     sqlite::Database& db = *files.emplace_back(checker(node));
     const Enter scope(disks, id, Process::checker);
     const auto schema_now = print_schema(db), rows = Moving::print_rows(db);
@@ -322,6 +336,7 @@ void World::check_end() {
   std::map<int, Rows> rows;
   std::set<Place> conflicts;
   for (auto& [id, node] : nodes) {
+    if (node.away) continue;
     if (std::string wrong = node.agent->trouble(); !wrong.empty()) return fail(id, wrong);
     check_whole(node);
     recover(node);

@@ -47,6 +47,8 @@ struct Node {
   bool merged = false;            // it joined with rows of its own, one by one: its former transactions may come in part
   bool away = false;              // its agent is not to be started
   std::string backup;             // path of an old copy; empty: none
+  bool held = false;              // what it sends stays on its way
+  std::vector<std::function<void(bool)>> on_its_way;
   std::unique_ptr<Agent> agent;
   std::unique_ptr<App> app;
   StreamSeq told_position = 0;    // what the others know of it
@@ -102,8 +104,11 @@ class World {
   // The nodes that agents are now, as SQL lists them.
   std::string node_ids() const;
   bool pairs_whole() const { return profile.atomic_rows == 0; }
+  // The tables whose rows the ledger knows, as far as the file has to have them.
+  std::vector<TableKey> tables_of(sqlite::Database& db);
 
   const Profile profile;
+  bool scripted = false;  // a scenario: `schema` is learned from what its applications create
   Random random;
   Disks disks;
   SchemaSpec schema;
@@ -134,6 +139,8 @@ class World {
   void leader_loss();
   void clock_jump();
   void restore();
+  void keep_copy(Node& node);
+  void put_back(Node& node, bool other_file);
   void stream_tail();
   void stream_new();
   void trim();
