@@ -370,13 +370,12 @@ class Scenario {
   }
   Status disk(Words& words) {
     TRY_ASSIGN(Node* const its, node(words));
-    TRY_ASSIGN(const size_t how, words.one_of({"good", "full", "fails", "fails-application"}));
+    TRY_ASSIGN(const size_t how, words.one_of({"good", "full", "fails"}));
     DiskFaults& faults = world().disks.of(its->id).faults;
     if (how == 0) faults = {};
     if (how == 1) faults.room = 0;
     if (how < 2) return ok();
     TRY_ASSIGN(faults.fail_after, words.number("K"));
-    faults.fails = how == 2 ? Process::agent : Process::app;
     return ok();
   }
   Status clock(Words& words) {
@@ -481,7 +480,7 @@ const std::vector<Scenario::Command>& Scenario::commands() {
       {"keep", "N", "a copy of its file is kept", &Scenario::keep},
       {"restore", "N inside|instead", "and put back, into the file or in its place", &Scenario::restore},
       {"lose", "N", "its file is gone", &Scenario::lose},
-      {"disk", "N good|full|fails K|fails-application K", "no room; or I/O operation K, counted from 0, of the agent or the application fails", &Scenario::disk},
+      {"disk", "N good|full|fails K", "no room; or the agent's I/O operation K from now, counted from 0, fails", &Scenario::disk},
       {"clock", "N MS", "its clock is wrong by so much", &Scenario::clock},
       {"cut", "N [in|out]", "nothing reaches it, or leaves it; nobody notices", &Scenario::cut},
       {"heal", "N", "and again it does", &Scenario::heal},
@@ -502,7 +501,7 @@ std::string scenario_help() {
   std::string out;
   for (const Scenario::Command& command : Scenario::commands()) {
     std::string head = "  " + std::string(command.verb) + " " + command.arguments;
-    head.resize(std::max<size_t>(head.size(), 26), ' ');
+    head.resize(std::max<size_t>(head.size(), 32), ' ');
     out += head + "  " + command.what + "\n";
   }
   out += "settings: seed";
