@@ -147,6 +147,9 @@ DELETE FROM __marmot_rowid WHERE tbl = ?1 AND node = ?2 AND there = ?3
 -- name: rowid_next
 SELECT coalesce(max(there), 0) + 1 FROM __marmot_rowid WHERE tbl = ?1 AND node = ?2
 
+-- name: stages_up_to
+SELECT EXISTS(SELECT 1 FROM __marmot_part WHERE seq <= ?1)
+
 -- name: stage_part
 INSERT OR IGNORE INTO __marmot_part(node, incarnation, unit, part, seq, last, kind, data) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 
@@ -160,10 +163,13 @@ SELECT node, incarnation, unit, part, seq, last, kind, data FROM __marmot_part
 DELETE FROM __marmot_part WHERE node = ?1 AND incarnation = ?2 AND unit <= ?3
 
 -- name: former_units
-SELECT DISTINCT incarnation, unit FROM __marmot_part WHERE node = ?1 AND incarnation <> ?2 ORDER BY incarnation, unit
+SELECT DISTINCT node, incarnation, unit FROM __marmot_part WHERE node = ?1 AND incarnation <> ?2 ORDER BY incarnation, unit
 
--- name: drop_former_lives
-DELETE FROM __marmot_part WHERE node = ?1 AND incarnation <> ?2
+-- Of each origin all up to the last one of which a part stands at or below a message.
+-- name: units_up_to
+SELECT DISTINCT p.node, p.incarnation, p.unit FROM __marmot_part p JOIN
+  (SELECT node, incarnation, max(unit) AS last FROM __marmot_part WHERE seq <= ?1 GROUP BY node, incarnation) o
+  ON o.node = p.node AND o.incarnation = p.incarnation WHERE p.unit <= o.last ORDER BY p.node, p.incarnation, p.unit
 
 -- name: quarantine
 INSERT OR IGNORE INTO __marmot_quarantine(seq, at, reason, data) VALUES(?1, ?2, ?3, ?4)

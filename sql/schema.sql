@@ -98,7 +98,7 @@ CREATE TABLE IF NOT EXISTS __marmot_rowid(    -- rows without a declared key: (o
   PRIMARY KEY(tbl, node, there)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS __marmot_rowid_here ON __marmot_rowid(tbl, here);
-CREATE TABLE IF NOT EXISTS __marmot_part(     -- staged parts of units that are not whole, or not next, yet
+CREATE TABLE IF NOT EXISTS __marmot_part(     -- staged parts of units that are not whole, or not next, yet; a floor ends their wait
   node INT NOT NULL,
   incarnation INT NOT NULL,
   unit INT NOT NULL,

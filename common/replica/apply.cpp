@@ -26,9 +26,10 @@ bool stops_table(const Error& error) {
 
 // With `retry`, the unit's other tables have had their rows.
 Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, StreamSeq seq, ApplyResult& result, const Retry* retry) {
-  if (retry == nullptr && unit.base < state.floor.seq && !mutated(Mutation::tombstone_early)) {  // floor.cpp
+  const StreamSeq floor = std::max(state.floor.seq, state.fence);
+  if (retry == nullptr && unit.base < floor && !mutated(Mutation::tombstone_early)) {  // floor.cpp
     log(LogLevel::info, "message " + std::to_string(seq) + ": its sender, node " + std::to_string(unit.origin.node.value) +
-                            ", did not know of the deletions up to message " + std::to_string(state.floor.seq) + ": it sends what is left again");
+                            ", did not know of the deletions up to message " + std::to_string(floor) + ": it sends what is left again");
     if (unit.origin != self) return ok();
     state.start_outbox();
     result.refused = true;
@@ -101,7 +102,7 @@ Status Replica::Impl::apply_payload(const Envelope& envelope, std::string_view p
   }
   if (envelope.kind == Kind::floor) {
     const auto floor = codec::decode_floor(payload);
-    return floor ? apply_floor(*floor) : corrupt(floor.error());
+    return floor ? apply_floor(*floor, seq, result) : corrupt(floor.error());
   }
   auto decoded = codec::decode_unit(envelope, payload);
   if (!decoded && decoded.error().code == Errc::corrupt) return corrupt(decoded.error());
@@ -139,34 +140,60 @@ Status Replica::Impl::apply_staged(const Origin& origin, StreamSeq seq, ApplyRes
     if (!unit) return ok();
     if (!unit->dead) TRY(apply_payload(Envelope{unit->kind, origin, next, 0, true, {}}, unit->payload, seq, result));
     TRY(store.set_unit(origin, next));
-    TRY_ASSIGN(Statement* const drop, store.statement(sql::kDropStaged));
-    drop->bind(1, static_cast<int64_t>(origin.node.value)).bind(2, static_cast<int64_t>(origin.incarnation.value));
-    drop->bind(3, static_cast<int64_t>(next));
-    TRY(drop->run());
+    TRY(drop_staged(origin, next));
   }
 }
 
-// A node begins a new life: what its former ones had on the way is over. Units that are whole are applied, though one before
-// them never came (its rows were sent again, or are lost with the file that had them); halves go.
+// Units that have waited long enough for what never came: those that are whole are applied, though one before them is missing
+// (its rows were sent again, or are lost with the file that had them); halves go. What comes of them later is too late.
+Status Replica::Impl::end_waiting(Statement& staged, StreamSeq seq, ApplyResult& result) {
+  std::vector<std::pair<Origin, uint64_t>> units;
+  for (;;) {
+    TRY_ASSIGN(const bool more, staged.step());
+    if (!more) break;
+    units.emplace_back(Origin{NodeId{static_cast<uint64_t>(staged.integer(0))}, Incarnation{static_cast<uint64_t>(staged.integer(1))}},
+                       static_cast<uint64_t>(staged.integer(2)));
+  }
+  staged.reset();
+  for (size_t i = 0; i < units.size(); ++i) {
+    const auto& [origin, number] = units[i];
+    TRY_ASSIGN(const auto unit, staged_unit(origin, number));
+    if (unit && !unit->dead) TRY(apply_payload(Envelope{unit->kind, origin, number, 0, true, {}}, unit->payload, seq, result));
+    TRY_ASSIGN(const auto row, store.origin(origin));
+    if (row.unit < number) TRY(store.set_unit(origin, number));
+    TRY(drop_staged(origin, number));
+    if (i + 1 == units.size() || units[i + 1].first != origin) TRY(apply_staged(origin, seq, result));
+  }
+  return ok();
+}
+
+// A node begins a new life: what its former ones had on the way is over.
 Status Replica::Impl::end_former_lives(const Origin& now, StreamSeq seq, ApplyResult& result) {
-  std::vector<std::pair<uint64_t, uint64_t>> units;  // incarnation, number
   TRY_ASSIGN(Statement* const staged, store.statement(sql::kFormerUnits));
   staged->bind(1, static_cast<int64_t>(now.node.value)).bind(2, static_cast<int64_t>(now.incarnation.value));
-  for (;;) {
-    TRY_ASSIGN(const bool more, staged->step());
-    if (!more) break;
-    units.emplace_back(static_cast<uint64_t>(staged->integer(0)), static_cast<uint64_t>(staged->integer(1)));
-  }
-  for (const auto& [incarnation, number] : units) {
-    const Origin former{now.node, Incarnation{incarnation}};
-    TRY_ASSIGN(const auto unit, staged_unit(former, number));
-    if (!unit || unit->dead) continue;
-    TRY(apply_payload(Envelope{unit->kind, former, number, 0, true, {}}, unit->payload, seq, result));
-    TRY(store.set_unit(former, number));
-  }
-  if (units.empty()) return ok();
-  TRY_ASSIGN(Statement* const drop, store.statement(sql::kDropFormerLives));
-  drop->bind(1, static_cast<int64_t>(now.node.value)).bind(2, static_cast<int64_t>(now.incarnation.value));
+  return end_waiting(*staged, seq, result);
+}
+
+// Every live node applied message `last` a while ago. What still waits for something since then has a sender that is gone for
+// good, or one that sends again what it lacks.
+Status Replica::Impl::end_waiting_since(StreamSeq last, StreamSeq seq, ApplyResult& result) {
+  TRY_ASSIGN(const auto own, store.origin(self));
+  TRY_ASSIGN(Statement* const staged, store.statement(sql::kUnitsUpTo));
+  staged->bind(1, static_cast<int64_t>(last));
+  TRY(end_waiting(*staged, seq, result));
+  TRY_ASSIGN(const auto own_now, store.origin(self));
+  if (own_now.unit == own.unit) return ok();
+  TRY(db.exec("UPDATE __marmot_schema SET seq = NULL WHERE seq = 0"));
+  TRY(registers.load());
+  state.start_outbox();
+  result.refused = true;
+  return ok();
+}
+
+Status Replica::Impl::drop_staged(const Origin& origin, uint64_t last) {
+  TRY_ASSIGN(Statement* const drop, store.statement(sql::kDropStaged));
+  drop->bind(1, static_cast<int64_t>(origin.node.value)).bind(2, static_cast<int64_t>(origin.incarnation.value));
+  drop->bind(3, static_cast<int64_t>(last));
   return drop->run();
 }
 
@@ -263,7 +290,7 @@ Result<ApplyResult> Replica::apply(std::deque<Incoming>& queue, bool polite) {
       if (impl.env.monotonic_us() - began >= impl.settings.slice_us) break;
     }
     if (impl.state.membership == Membership::joining && impl.state.position.seq >= impl.state.join_end) TRY(impl.become_member());
-    return ok();
+    return impl.end_reread();
   }));
   queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(result.messages));
   if (newer && result.messages == 0) return std::move(*newer);

@@ -83,11 +83,7 @@ class TableApply {
         if (const auto seq = seq_of(row); seq && (local->seq || version == local->version)) {
           TRY(impl_.store.mark(table_.id, row.key, *seq));
         }
-        if (impl_.state.reread && !local->seq && version != local->version) {  // floor.cpp
-          TRY_ASSIGN(Statement* const known, impl_.store.statement(sql::kReread));
-          known->bind(1, table_.id).bind_blob(2, row.key);
-          TRY(known->run());
-        }
+        if (!local->seq && version != local->version) TRY(impl_.note_spoken_of(table_, row.key));
         if (local->shelved()) impl_.state.retire_due = true;
         return ok();
       }

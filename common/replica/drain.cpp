@@ -274,6 +274,7 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
     const Op op = !there ? Op::remove : was_live ? Op::update : Op::insert;
     if (was_shelved) TRY(replace_shelved(table, key, *before, version, values));
     if (out != nullptr) TRY(out->row(table, version, op, key, values));
+    if (before && before->seq) TRY(note_spoken_of(table, key));
     const bool inserted = op == Op::insert || (was_live && before->state == RowState::inserted);
     const RowState now = !there ? RowState::dead : inserted ? RowState::inserted : RowState::live;
     TRY(store.put(table.id, key, before.has_value(), version, std::nullopt, hash, now));

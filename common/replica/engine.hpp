@@ -98,8 +98,10 @@ struct Replica::Impl {
     bool trimmed = false;
     Hlc file_hlc;             // as __marmot_meta holds it
     Floor floor;              // seq: of this stream; hlc: of whatever was pruned in this file's life
-    Hlc floor_seen;           // while joining: the highest of the stream's floors
-    bool reread = false;      // joining after lost history: the whole stream is read again
+    Hlc floor_seen;           // the highest of the stream's floors
+    StreamSeq fence = 0;      // the last message that told this stream a floor of a former one
+    bool reread = false;      // after lost history, until all that this file holds is in the stream
+    std::optional<uint64_t> reread_until;  // ... which is when this unit of ours comes round; none: not all of it was sent yet
     bool floor_due = false;   // ours is to be told to a stream that may not know it
     bool prune_due = false;   // tombstones at or below the floor may be left
     int64_t shelved = 0;      // rows on the shelf; a table's own are counted only where this is not 0
@@ -117,6 +119,7 @@ struct Replica::Impl {
       outbox_until = clock.last();
       outbox_table = 0;
       outbox_key.clear();
+      reread_until.reset();
     }
   };
   State state;
@@ -279,7 +282,10 @@ struct Replica::Impl {
   };
   Result<std::optional<StagedUnit>> staged_unit(const Origin& origin, uint64_t number);
   Status apply_staged(const Origin& origin, StreamSeq seq, ApplyResult& result);
+  Status drop_staged(const Origin& origin, uint64_t last);
+  Status end_waiting(sqlite::Statement& staged, StreamSeq seq, ApplyResult& result);  // rows of it: node, incarnation, unit
   Status end_former_lives(const Origin& now, StreamSeq seq, ApplyResult& result);
+  Status end_waiting_since(StreamSeq last, StreamSeq seq, ApplyResult& result);
   Status apply_payload(const codec::Envelope& envelope, std::string_view payload, StreamSeq seq, ApplyResult& result);
   struct Retry {  // a stopped table that is tried again: of each waiting row only the newest state
     Table* table = nullptr;
@@ -298,9 +304,13 @@ struct Replica::Impl {
   Result<std::string> take_brought_along(const Table& table, uint64_t hash);
 
   // floor.cpp
-  Status apply_floor(const Floor& floor);
+  Status apply_floor(const Floor& floor, StreamSeq seq, ApplyResult& result);
+  void raise_floor(const Floor& floor);
   Status prune_tombstones();                              // some of those at or below the floor
-  Status drop_pruned_meanwhile();
+  Status drop_pruned_meanwhile(Hlc floor);
+  Status end_reread();
+  // While the stream is read again: it knows the row, though its register says that it lacks the present version.
+  Status note_spoken_of(const Table& table, std::string_view key);
   Status forget_row(Table& table, const std::string& key, const Register& found);
   // Gone for everybody, whether or not this file has deleted it yet.
   bool pruned(const Register& found) const {

@@ -16,14 +16,25 @@ namespace {
 constexpr size_t kPruneRows = 500;  // in one transaction
 }  // namespace
 
-Status Replica::Impl::apply_floor(const Floor& floor) {
+// A floor without a number is one of a former stream, told by a node that has pruned up to it. It is a fence too: whoever had not
+// applied it may have sent again what was deleted then, and knows better now.
+Status Replica::Impl::apply_floor(const Floor& floor, StreamSeq seq, ApplyResult& result) {
+  const bool told = floor.seq == 0 && floor.hlc > Hlc{};
+  if (told) state.fence = seq;
+  if (told && state.membership == Membership::member && floor.hlc > state.floor.hlc) TRY(drop_pruned_meanwhile(floor.hlc));
+  // Before the tombstones go that its rows may meet.
+  if (floor.seq > state.floor.seq) TRY(end_waiting_since(floor.seq, seq, result));
+  raise_floor(floor);
+  return ok();
+}
+
+void Replica::Impl::raise_floor(const Floor& floor) {
   state.floor_seen = std::max(state.floor_seen, floor.hlc);
   if (state.membership == Membership::member) state.floor.hlc = std::max(state.floor.hlc, floor.hlc);
   if (floor.seq > state.floor.seq) {
     state.floor.seq = floor.seq;
     state.prune_due = true;
   }
-  return ok();
 }
 
 Status Replica::Impl::prune_tombstones() {
@@ -58,35 +69,46 @@ Status Replica::Impl::forget_row(Table& table, const std::string& key, const Reg
   return store.remove(table.id, key);
 }
 
-// A floor of the new stream that this file never applied: a row that it holds from before, of which nobody has told that
-// stream anything, and whose version is below that floor, was deleted while the file was away.
-Status Replica::Impl::drop_pruned_meanwhile() {
-  const Hlc missed = state.floor_seen;
-  if (missed > state.floor.hlc && state.reread) {
-    std::vector<std::pair<int64_t, std::string>> stale;
-    TRY_ASSIGN(Statement* const select, store.statement(sql::kSelectUnsent));
-    select->bind(1, static_cast<int64_t>(missed.value));
-    for (;;) {
-      TRY_ASSIGN(const bool more, select->step());
-      if (!more) break;
-      stale.emplace_back(select->integer(0), std::string(select->blob(1)));
-    }
-    for (const auto& [id, key] : stale) {
-      Table* const table = table_by_id(id);
-      if (table == nullptr || !table->running()) continue;
-      TRY_ASSIGN(const auto found, store.find(id, key));
-      if (found) TRY(forget_row(*table, key, *found));
-    }
-    if (!stale.empty()) {
-      log(LogLevel::warn, std::to_string(stale.size()) + " rows were deleted in the cluster while this file was away: they are gone here too");
-    }
+// A floor that this file never applied, of a stream that it reads again: a row that it holds from before, of which nobody has
+// told that stream anything, and whose version is below that floor, was deleted while the file was away.
+Status Replica::Impl::drop_pruned_meanwhile(Hlc floor) {
+  if (!state.reread) return ok();
+  std::vector<std::pair<int64_t, std::string>> stale;
+  TRY_ASSIGN(Statement* const select, store.statement(sql::kSelectUnsent));
+  select->bind(1, static_cast<int64_t>(floor.value));
+  for (;;) {
+    TRY_ASSIGN(const bool more, select->step());
+    if (!more) break;
+    stale.emplace_back(select->integer(0), std::string(select->blob(1)));
   }
-  state.reread = false;
-  TRY_ASSIGN(Statement* const forget, store.statement(sql::kForgetReread));
-  TRY(forget->run());
-  state.floor.hlc = std::max(state.floor.hlc, missed);
-  state.floor_due = state.floor.hlc > state.floor_seen;
+  for (const auto& [id, key] : stale) {
+    Table* const table = table_by_id(id);
+    if (table == nullptr || !table->running()) continue;
+    TRY_ASSIGN(const auto found, store.find(id, key));
+    if (found) TRY(forget_row(*table, key, *found));
+  }
+  if (!stale.empty()) {
+    log(LogLevel::warn, std::to_string(stale.size()) + " rows were deleted in the cluster while this file was away: they are gone here too");
+  }
   return ok();
+}
+
+Status Replica::Impl::note_spoken_of(const Table& table, std::string_view key) {
+  if (!state.reread) return ok();
+  TRY_ASSIGN(Statement* const known, store.statement(sql::kReread));
+  known->bind(1, table.id).bind_blob(2, key);
+  return known->run();
+}
+
+// Over, where the last unit that publish_outbox() made of it has come round.
+Status Replica::Impl::end_reread() {
+  if (!state.reread || !state.reread_until) return ok();
+  TRY_ASSIGN(const auto own, store.origin(self));
+  if (own.unit < *state.reread_until) return ok();
+  state.reread = false;
+  state.reread_until.reset();
+  TRY_ASSIGN(Statement* const forget, store.statement(sql::kForgetReread));
+  return forget->run();
 }
 
 StreamSeq Replica::floor() const { return impl_->state.floor.seq; }
@@ -104,7 +126,12 @@ Result<DrainResult> Replica::announce_floor(StreamSeq seq, bool polite) {
     const bool none = !any || highest->is_null(0);
     if (!none) floor.hlc = Hlc{static_cast<uint64_t>(highest->integer(0))};
     highest->reset();
-    if (none) return ok();
+    TRY_ASSIGN(Statement* const staged, impl.store.statement(sql::kStagesUpTo));
+    staged->bind(1, static_cast<int64_t>(floor.seq));
+    TRY(staged->step());
+    const bool waiting = staged->integer(0) != 0;
+    staged->reset();
+    if (none && !waiting) return ok();
     UnitStream out(impl.self, impl.state.position.seq, &impl.state.next_unit, impl.settings);
     TRY(out.floor(floor));
     TRY_ASSIGN(auto units, out.finish(false));

@@ -75,7 +75,9 @@ bool Replica::empty_file() const {
 }
 
 Status Replica::Impl::become_member() {
-  TRY(drop_pruned_meanwhile());
+  if (state.floor_seen > state.floor.hlc) TRY(drop_pruned_meanwhile(state.floor_seen));
+  state.floor.hlc = std::max(state.floor.hlc, state.floor_seen);
+  state.floor_due = state.floor.hlc > state.floor_seen;
   state.membership = Membership::member;
   state.start_outbox();
   TRY(store.set_meta(meta::kMembership, static_cast<int64_t>(state.membership)));
@@ -131,6 +133,7 @@ Status Replica::history_lost(uint64_t stream_id, StreamSeq end, Incarnation inca
     impl.state.trimmed = false;
     impl.state.floor.seq = 0;  // of the stream that is gone
     impl.state.floor_seen = {};
+    impl.state.fence = 0;
     impl.state.reread = true;
     TRY(impl.store.set_meta(meta::kTrimmed, int64_t{0}));
     // Nothing is known to be in the stream until it has been read there again.

@@ -165,7 +165,8 @@ Status Replica::Impl::merge_finish() {
   state.trimmed = false;
   state.reread = false;  // absent rows have been looked at
   TRY(store.set_meta(meta::kTrimmed, int64_t{0}));
-  TRY(apply_floor(merge.floor));
+  raise_floor(merge.floor);
+  state.fence = merge.fence;
   if (state.membership == Membership::joining && state.position.seq >= state.join_end) TRY(become_member());
   state.start_outbox();
   return ok();
@@ -216,6 +217,8 @@ Status Replica::merge_begin(const std::string& path) {
   merge->info = info;
   TRY_ASSIGN(const auto floor_seq, merge->store.meta_integer(meta::kFloorSeq));
   TRY_ASSIGN(const auto floor_hlc, merge->store.meta_integer(meta::kFloorHlc));
+  TRY_ASSIGN(const auto fence, merge->store.meta_integer(meta::kFence));
+  merge->fence = static_cast<StreamSeq>(fence.value_or(0));
   merge->floor = Floor{static_cast<StreamSeq>(floor_seq.value_or(0)), Hlc{static_cast<uint64_t>(floor_hlc.value_or(0))}};
   TRY_ASSIGN(const auto units, merge->store.units_of(impl.self));
   TRY_ASSIGN(const auto own_units, impl.store.units_of(impl.self));

@@ -24,6 +24,7 @@ struct Merge {
   Store store;  // the snapshot's
   SnapshotInfo info;
   Floor floor;
+  StreamSeq fence = 0;
   int64_t total = 0;      // registers to be looked at, there and here
   int64_t looked_at = 0;
 

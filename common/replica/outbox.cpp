@@ -1,4 +1,6 @@
 // What a former life of this agent, or a lost stream, left unacknowledged is published again with the versions it has.
+#include <algorithm>
+
 #include "common/replica/engine.hpp"
 #include "sql.hpp"
 
@@ -39,8 +41,7 @@ Result<DrainResult> Replica::publish_outbox(bool polite) {
     former->bind(1, static_cast<int64_t>(impl.self.node.value)).bind(2, static_cast<int64_t>(impl.self.incarnation.value));
     TRY_ASSIGN(const bool waiting, former->step());
     former->reset();
-    if (waiting && state.next_unit == 1) state.floor_due = true;
-    if (std::exchange(state.floor_due, false)) TRY(out.floor(Floor{0, state.floor.hlc}));
+    if (waiting && state.next_unit == 1) TRY(out.floor(Floor{}));
     size_t sent = 0, baseline = 0;
     std::vector<ValueView> values;
     std::string storage;
@@ -105,9 +106,16 @@ Result<DrainResult> Replica::publish_outbox(bool polite) {
       if (result.more) break;
     }
     if (!result.more) state.outbox_due = false;
+    // Last: whoever hears of it takes for deleted what it has not been told of by then.
+    const bool all = std::all_of(impl.tables.begin(), impl.tables.end(), [](const auto& table) { return table->running(); });
+    if (!result.more && all && std::exchange(state.floor_due, false) && state.floor.hlc > state.floor_seen) {
+      TRY(out.floor(Floor{0, state.floor.hlc}));
+    }
     TRY_ASSIGN(auto units, out.finish(false));
     for (OutUnit& unit : units) result.units.push_back(std::move(unit));
-    return ok();
+    if (state.outbox_due || !state.reread) return ok();
+    state.reread_until = state.next_unit - 1;
+    return impl.end_reread();
   }));
   return result;
 }

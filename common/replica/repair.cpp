@@ -171,6 +171,7 @@ Result<DrainResult> Replica::repair(const std::string& name, const std::vector<R
       if (!held || held->version != action.version || !held->seq) continue;
       ++*done;
       if (mutated(Mutation::repair_not_published)) continue;
+      TRY(impl.note_spoken_of(*table, action.key));
       if (action.op == RepairOp::republish) {
         TRY_ASSIGN(Statement* const mark, impl.store.statement(sql::kUnacknowledge));
         mark->bind(1, table->id).bind_blob(2, action.key);

@@ -48,6 +48,8 @@ Status Replica::Impl::load_state(Hlc high_water) {
   TRY_ASSIGN(const auto floor_seen, store.meta_integer(meta::kFloorSeen));
   state.floor = Floor{static_cast<StreamSeq>(floor_seq.value_or(0)), Hlc{static_cast<uint64_t>(floor_hlc.value_or(0))}};
   state.floor_seen.value = static_cast<uint64_t>(floor_seen.value_or(0));
+  TRY_ASSIGN(const auto fence, store.meta_integer(meta::kFence));
+  state.fence = static_cast<StreamSeq>(fence.value_or(0));
   state.floor_due = state.floor.hlc > state.floor_seen;
   TRY_ASSIGN(const auto reread, store.meta_integer(meta::kReread));
   state.reread = reread.value_or(0) != 0;
@@ -91,6 +93,7 @@ Status Replica::Impl::save_state(const State& before) {
   if (state.floor.seq != before.floor.seq) TRY(store.set_meta(meta::kFloorSeq, static_cast<int64_t>(state.floor.seq)));
   if (state.floor.hlc != before.floor.hlc) TRY(store.set_meta(meta::kFloorHlc, static_cast<int64_t>(state.floor.hlc.value)));
   if (state.floor_seen != before.floor_seen) TRY(store.set_meta(meta::kFloorSeen, static_cast<int64_t>(state.floor_seen.value)));
+  if (state.fence != before.fence) TRY(store.set_meta(meta::kFence, static_cast<int64_t>(state.fence)));
   if (state.reread != before.reread) TRY(store.set_meta(meta::kReread, int64_t{state.reread ? 1 : 0}));
   if (state.membership != before.membership) TRY(store.set_meta(meta::kMembership, static_cast<int64_t>(state.membership)));
   if (state.join_end != before.join_end) TRY(store.set_meta(meta::kJoinEnd, static_cast<int64_t>(state.join_end)));

@@ -28,7 +28,8 @@ inline constexpr std::string_view kConflictsDropped = "conflicts_dropped";  // h
 inline constexpr std::string_view kTrimmed = "trimmed";        // 1: the stream was read from after its first message
 inline constexpr std::string_view kFloorSeq = "floor_seq";     // Floor, of this stream
 inline constexpr std::string_view kFloorHlc = "floor_hlc";
-inline constexpr std::string_view kReread = "reread";          // 1: after lost history, what is not in the stream is in nobody's file
+inline constexpr std::string_view kFence = "fence";            // the message with which a node last told this stream a former one's floor
+inline constexpr std::string_view kReread = "reread";          // 1: after lost history, until all that this file holds is in the stream
 inline constexpr std::string_view kFloorSeen = "floor_seen";   // the highest HLC of the stream's floors
 inline constexpr int64_t kFormatVersion = 2;
 }  // namespace meta

@@ -480,6 +480,12 @@ bool Agent::settled(std::string* why) {
   return true;
 }
 
+bool Agent::stages() {
+  const Enter scope(world_.disks, node_.id, Process::agent);
+  const auto counters = engine_->counters();
+  return counters && counters->staged_parts != 0;
+}
+
 std::string Agent::trouble() {
   for (const auto& table : engine_->stopped()) return "table " + table.name + " is stopped: " + table.reason;
   const Enter scope(world_.disks, node_.id, Process::agent);
@@ -487,12 +493,7 @@ std::string Agent::trouble() {
   if (!counters) return counters.error().message;
   if (counters->quarantined != 0) return std::to_string(counters->quarantined) + " messages are quarantined";
   if (counters->waiting_units != 0) return std::to_string(counters->waiting_units) + " units wait";
-  if (counters->staged_parts != 0) {
-    // A node whose file was put back as another's never comes again: a unit of its may wait for ever for what went before it.
-    const auto which = engine_->database().query_text("SELECT coalesce(group_concat(node || '.' || printf('%x', incarnation) || '.' || unit || '.' || part || ' of ' || seq), '') "
-                                                      "FROM __marmot_part WHERE node IN (" + world_.node_ids() + ")");
-    if (!which || !which->empty()) return "parts are staged: " + (which ? *which : which.error().message);
-  }
+  if (counters->staged_parts != 0) return std::to_string(counters->staged_parts) + " parts of units are staged";
   return {};
 }
 

@@ -267,12 +267,6 @@ void World::calm_down() {
   }
 }
 
-std::string World::node_ids() const {
-  std::string out;
-  for (const auto& [id, node] : nodes) out += (out.empty() ? "" : ", ") + std::to_string(node.agent->name().value);
-  return out;
-}
-
 bool World::settled(std::string* why) {
   for (auto& [id, node] : nodes) {
     if (!node.app->idle()) {
@@ -283,6 +277,13 @@ bool World::settled(std::string* why) {
       quiet_since_ = -1;
       return false;
     }
+  }
+  // What a node that is gone for good left behind waits until a floor says so.
+  for (auto& [id, node] : nodes) {
+    if (!node.agent->alive() || !node.agent->stages()) continue;
+    *why = "n" + std::to_string(id) + ": parts of units are staged";
+    node.agent->announce_floor(stream.last());
+    return false;
   }
   if (profile.repair_ms == 0) return true;
   if (quiet_since_ < 0 || quiet_at_ != stream.last()) {

@@ -102,7 +102,6 @@ class World {
   void divergent(Node& node, const std::string& table);
   void found_equal(int64_t began);
   // The nodes that agents are now, as SQL lists them.
-  std::string node_ids() const;
   bool pairs_whole() const { return profile.atomic_rows == 0; }
   // The tables whose rows the ledger knows, as far as the file has to have them.
   std::vector<TableKey> tables_of(sqlite::Database& db);
