@@ -34,8 +34,8 @@ Version unspell(std::string_view text) {
 std::string object_id(std::string_view type, std::string_view name) { return std::string(type) + ' ' + fold(name); }
 
 // A table's register is found by its permanent id alone.
-Registers::Key Registers::key_of(const SchemaRegister& value) {
-  return {value.kind, value.table, value.kind == SchemaKind::table ? std::string() : value.id};
+Registers::Key Registers::key_of(SchemaKind kind, const Version& table, std::string_view id) {
+  return {kind, table, std::string(kind == SchemaKind::table ? std::string_view() : id)};
 }
 
 Status Registers::load() {
@@ -65,7 +65,7 @@ Status Registers::load() {
 }
 
 const Registers::Entry* Registers::find(SchemaKind kind, const Version& table, std::string_view id) const {
-  const auto found = entries_.find(Key{kind, table, std::string(id)});
+  const auto found = entries_.find(key_of(kind, table, id));
   return found == entries_.end() ? nullptr : &found->second;
 }
 

@@ -48,6 +48,7 @@ class Registers {
 
   Status load();
 
+  // `id` is nothing to a table.
   const Entry* find(SchemaKind kind, const Version& table, std::string_view id) const;
   // Overwrites, whatever the versions.
   Status put(const SchemaRegister& value, std::optional<StreamSeq> seq);
@@ -78,7 +79,8 @@ class Registers {
 
  private:
   using Key = std::tuple<SchemaKind, Version, std::string>;
-  static Key key_of(const SchemaRegister& value);
+  static Key key_of(SchemaKind kind, const Version& table, std::string_view id);
+  static Key key_of(const SchemaRegister& value) { return key_of(value.kind, value.table, value.id); }
   TableSpec spec_of(const Version& root, const std::vector<const Entry*>& ids) const;
   sqlite::Database* db_;
   std::map<Key, Entry> entries_;
