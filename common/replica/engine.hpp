@@ -240,7 +240,6 @@ struct Replica::Impl {
   // drain.cpp
   Status drain_log(std::vector<OutUnit>& units, std::vector<Change>* changes, bool* more);
   Status read_log_rows(TouchedKeys& touched, bool* more);
-  // `out` null: what changed goes out with the outbox.
   Status drain_touched(TouchedKeys& touched, UnitStream* out, std::vector<Change>* changes);
   Status find_victims(Table& table, std::string_view key, WallMs at, TouchedKeys& touched);
   Status keep_unique(Table& table, std::string_view key);

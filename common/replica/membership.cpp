@@ -8,7 +8,7 @@ namespace marmot::replica {
 
 using sqlite::Statement;
 
-// The application goes on before the file has met a stream, and no drain runs yet: what it did to its schema comes first.
+// The application goes on while the agent prepares the file, and no drain runs yet: what it did to its schema comes first.
 // True: `tables` are others now.
 Result<bool> Replica::Impl::catch_up_with_schema() {
   TRY_ASSIGN(const int64_t now, store.integer("PRAGMA schema_version"));
@@ -16,7 +16,9 @@ Result<bool> Replica::Impl::catch_up_with_schema() {
   TRY(write(false, nullptr, [&]() -> Status {
     TouchedKeys touched;
     TRY(schema_changed(touched));
-    return drain_touched(touched, nullptr, nullptr);
+    TRY(drain_touched(touched, nullptr, nullptr));
+    if (touched.size() > 0) state.start_outbox();  // what it was to send so far ends before these versions
+    return ok();
   }));
   baseline_at = {};
   return true;

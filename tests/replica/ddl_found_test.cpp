@@ -115,21 +115,6 @@ TEST_CASE("ddl: a column dropped and made again before its file met the stream i
   }
 }
 
-// A table rebuilt between the opening of a member's file and its entering the stream was compared there and then; the outbox
-// took what that found for sent by a drain, and it stayed on the node for ever.
-TEST_CASE("ddl: what changed in a table rebuilt while its agent starts is sent") {
-  Three t(kTable);
-  t.a.stop();
-  t.a.start();
-  t.a.now += 1000;
-  t.a.sql("CREATE TABLE n(id INTEGER PRIMARY KEY, p TEXT, q TEXT); INSERT INTO n SELECT id, p || '!', q FROM t WHERE id = 1; "
-          "DROP TABLE t; ALTER TABLE n RENAME TO t");
-  while (!require(t.a.engine().baseline())) continue;
-  t.settle();
-  t.same("SELECT * FROM t", "1|p1!|q1");
-  CHECK(require(t.a.engine().counters()).outbox_rows == 0);
-}
-
 // Whether two tables were one was told from the names they had where they met: each node told it otherwise, and a row that one
 // transaction wrote to both was lost without a word, for its two contents had one version.
 TEST_CASE("ddl: a table made under a name that another node gives to an older one is another table, and keeps its rows") {

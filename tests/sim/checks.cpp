@@ -93,11 +93,25 @@ std::string check_nothing_lost(const Ledger& ledger, const Rows& rows, const std
   return {};
 }
 
+// The copy's row stands, and the same one under the name that it had in the file itself was deleted.
+static bool outlived(const Ledger& ledger, const RowId& id, const std::string& content) {
+  const auto versions = ledger.versions_of(id, content);
+  const auto winners = ledger.winners();
+  return std::any_of(versions.begin(), versions.end(), [&](const auto& one) {
+    const auto winner = winners.find(one.first);
+    return winner != winners.end() && !winner->second.value->content;
+  });
+}
+
 void forget_replayed(Rows& rows, const Ledger& ledger) {
   for (auto row = rows.begin(); row != rows.end();) {
     const size_t mark = row->first.key.find('\'');
-    const bool again = row->first.key.front() == 't' && mark != std::string::npos;
-    row = again && ledger.written({row->first.table, row->first.key.substr(0, mark)}, print_row(row->second)) ? rows.erase(row) : std::next(row);
+    const bool twice = row->first.key.front() == 't' && mark != std::string::npos;
+    if (row->first.key.front() == 't' && !twice && outlived(ledger, row->first, print_row(row->second))) {
+      row = rows.erase(row);
+      continue;
+    }
+    row = twice && ledger.written({row->first.table, row->first.key.substr(0, mark)}, print_row(row->second)) ? rows.erase(row) : std::next(row);
   }
 }
 
