@@ -14,6 +14,11 @@ void announce(Node& node, Stream& stream) {
 
 int64_t tombstones(Node& node) { return std::stoll(node.query("SELECT count(*) FROM __marmot_version WHERE state = 0")); }
 
+void lose_history(Node& node, Stream& stream, uint64_t incarnation) {
+  require(node.engine().history_lost(stream.id, stream.messages.size(), Incarnation{incarnation}));
+  node.apply(stream);
+}
+
 }  // namespace
 
 TEST_CASE("floor: tombstones that every member has applied are pruned, rows stay") {

@@ -23,7 +23,6 @@ void draw_moving(Random& random, Profile& out) {
   out.migrate_at_start = random.per_mille(400);
   out.transactions += out.transactions * static_cast<int>(out.moving) / 1000;
   if (random.per_mille(300) && out.away_ms == 0) out.away_ms = 1500;
-  out.restore_ms = 0;  // schema changes and old copies of files together are open: docs/testing.md
 }
 }  // namespace
 

@@ -173,7 +173,7 @@ class World {
 // checks.cpp: what must hold once the cluster has settled. Each returns what is wrong; empty: nothing.
 std::string check_identical(const std::map<int, Rows>& rows);
 std::string check_winners(const Ledger& ledger, const SchemaSpec& schema, const Rows& rows);
-std::string check_nothing_lost(const Ledger& ledger, const Rows& rows, const std::set<Place>& conflicts);
+std::string check_nothing_lost(const Ledger& ledger, const Rows& rows, const std::set<Place>& conflicts, bool cloned);
 // Every row was written by some application: nothing is doubled, mixed or made up.
 std::string check_nothing_invented(const Ledger& ledger, const Rows& rows);
 // Where an old copy of a file became a file of its own, under a name of its own: what its log held is drained again, and a

@@ -34,14 +34,14 @@ TEST_CASE("golden: a genesis of format 1 is read") {
 TEST_CASE("golden: a schema of format 1 is read") {
   const Version created{{kSecond}, kOrigin}, changed{{kSecond + 65536}, kOrigin};
   const std::vector<SchemaRegister> expected{
-      {SchemaKind::table, created, "", created, false, "users", ") STRICT", 0, {{1}, {{2}, {3}}}},
-      {SchemaKind::column, created, "name", changed, true, "Name", "TEXT NOT NULL", 2, {}},
-      {SchemaKind::object, {}, "index users_name", changed, false, "users_name", "CREATE INDEX users_name ON users(name)", 0, {}}};
+      {SchemaKind::table, created, "users", created, false, "users", ") STRICT", 0},
+      {SchemaKind::column, created, "name", changed, true, "Name", "TEXT NOT NULL", 2},
+      {SchemaKind::object, {}, "index users_name", changed, false, "users_name", "CREATE INDEX users_name ON users(name)", 0}};
   const std::string message = from_hex(
-      "4d4d54010296ce075bcd15cf11223344556677880100c3cfa2e5d64df09aeea628b52ffd24f8cd0400c407939f010000cf018bcfe5680000"
-      "00ce075bcd15cf1122334455667788010203a0a57573657273a829205354524943549f02010201000000a46e616d65a44e616d65ad544558"
-      "54204e4f54204e554c4c9f0400000001000000b0696e646578205f6e616d65aad92643524541544520494e444558204f4e286e616d65290a"
-      "0031c7709451ae2d06d322a00b8c211ea003431855ddd07a3a01ae8dd13e");
+      "4d4d54010296ce075bcd15cf11223344556677880100c3cfaf8c139ca52a28f128b52ffd24f48d04002407939c010000cf018bcfe5680000"
+      "00ce075bcd15cf1122334455667788a57573657273a829205354524943549c02010201a46e616d65a44e616d65ad54455854204e4f54204e"
+      "554c4c9c0400000001b0696e646578205f6e616d65aad92643524541544520494e444558204f4e286e616d65290b0031c7709451ae2d00d3"
+      "1aa0dbc5100ed0e91c82a9ea4fc10a5a4f2774be789c");
   const auto envelope = codec::open(message);
   REQUIRE(envelope);
   CHECK(envelope->kind == codec::Kind::schema);
