@@ -219,7 +219,7 @@ struct Replica::Impl {
     std::deque<UnitRow> rows;
     std::deque<std::string> bytes;
   };
-  Status present_keys(const Unit& unit, const UnitTable& sent, const std::vector<int>& map, Table& table,
+  Status present_keys(const Unit& unit, const UnitTable& sent, const std::vector<SentColumn>& map, Table& table,
                       std::vector<const UnitRow*>& rows, Rekeyed& made);
   void untold(const UnitTable& sent, const UnitRow& row, std::string_view why) const;
   Status rekey(const TableInfo& before, Table& table, TouchedKeys* touched);
@@ -284,7 +284,7 @@ struct Replica::Impl {
   Status apply_waiting(Table& table);
   Status forget_waiting();
   // The rows of one table, whose columns `map` puts in our order (apply_rows.cpp).
-  Status apply_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, Table& table, std::vector<int> map,
+  Status apply_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, Table& table, std::vector<SentColumn> map,
                     StreamSeq seq, ApplyResult& result);
   Status quarantine(const Incoming& message, const std::string& reason);
   // Keyless rows that a joining file brought along and no message has claimed, by content; each is given out once. The key

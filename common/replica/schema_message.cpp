@@ -166,6 +166,7 @@ Status Replica::Impl::apply_schema(const std::vector<SchemaRegister>& incoming, 
       TRY(registers.put(merged, one.version > ours.version || merged == one ? std::optional(seq) : entry->seq));
       changed = true;
     } else if (one.version == ours.version && (!entry->seq || *entry->seq < seq)) {
+      changed = changed || entry->seq == Registers::kInFlight;  // what we said: another column's name may be free now, here too
       TRY(registers.set_seq(one, seq));
     }
   }
