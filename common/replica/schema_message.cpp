@@ -146,7 +146,7 @@ Status Replica::Impl::note_alias(SchemaRegister& incoming) {
 
 Status Replica::Impl::apply_schema(const std::vector<SchemaRegister>& incoming, StreamSeq seq) {
   tables_dirty = true;
-  bool changed = false;
+  bool changed = false, told = false;
   for (SchemaRegister one : incoming) {
     state.clock.observe(one.version.hlc);
     const Registers::Entry* entry = registers.find(one.kind, one.table, one.id);
@@ -166,9 +166,13 @@ Status Replica::Impl::apply_schema(const std::vector<SchemaRegister>& incoming, 
       TRY(registers.put(merged, one.version > ours.version || merged == one ? std::optional(seq) : entry->seq));
       changed = true;
     } else if (one.version == ours.version && (!entry->seq || *entry->seq < seq)) {
-      changed = changed || entry->seq == Registers::kInFlight;  // what we said: another column's name may be free now, here too
+      told = told || entry->seq == Registers::kInFlight;
       TRY(registers.set_seq(one, seq));
     }
+  }
+  if (!changed && told) {  // what the application did here: another column's name may be free now
+    TRY_ASSIGN(const bool fit, tables_fit());
+    changed = !fit;
   }
   if (!changed) return ok();
   TRY(Adoption(registers, db).adopt_columns());

@@ -356,6 +356,18 @@ class Migrate {
 
 }  // namespace
 
+Result<bool> Replica::Impl::tables_fit() {
+  TRY_ASSIGN(const std::vector<LocalTable> locals, read_local_tables(db));
+  for (const LocalTable& local : locals) {
+    if (!local.permanent_id || local.sql.empty()) continue;
+    const TableSpec spec = registers.table(registers.root_of(*local.permanent_id));
+    if (spec.dropped()) continue;
+    TRY_ASSIGN(const CreateTable actual, parse_create_table(local.sql));
+    if (!fits(actual, local, spec)) return false;
+  }
+  return true;
+}
+
 Status Replica::Impl::migrate() {
   for (const auto& table : tables) table->release();  // a table that is being read cannot be dropped
   return Migrate(*this).run();

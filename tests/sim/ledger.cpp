@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "common/codec/message.hpp"
+#include "common/replica/column_id.hpp"
 
 namespace marmot::sim {
 
