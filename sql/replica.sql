@@ -219,13 +219,13 @@ INSERT INTO __marmot_column(tbl, id, name) VALUES(?1, ?2, ?3)
 DELETE FROM __marmot_column WHERE tbl = ?1
 
 -- name: select_schema
-SELECT kind, tbl, id, hlc, node, incarnation, dropped, name, body, position, same, seq, here FROM __marmot_schema
+SELECT kind, tbl, id, hlc, node, incarnation, dropped, name, body, position, seq, here FROM __marmot_schema
 
 -- name: put_schema
-INSERT INTO __marmot_schema(kind, tbl, id, hlc, node, incarnation, dropped, name, body, position, same, seq)
-VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO UPDATE SET hlc = excluded.hlc, node = excluded.node,
+INSERT INTO __marmot_schema(kind, tbl, id, hlc, node, incarnation, dropped, name, body, position, seq)
+VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO UPDATE SET hlc = excluded.hlc, node = excluded.node,
 incarnation = excluded.incarnation, dropped = excluded.dropped, name = excluded.name, body = excluded.body,
-position = excluded.position, same = excluded.same, seq = excluded.seq
+position = excluded.position, seq = excluded.seq
 
 -- name: set_schema_seq
 UPDATE __marmot_schema SET seq = ?4 WHERE kind = ?1 AND tbl = ?2 AND id = ?3

@@ -26,13 +26,12 @@ CREATE TABLE IF NOT EXISTS __marmot_column(   -- which of the table's columns is
 CREATE TABLE IF NOT EXISTS __marmot_schema(   -- the schema's registers: common/core/schema.hpp
   kind INT NOT NULL,                          -- SchemaKind
   tbl TEXT NOT NULL,                          -- permanent table id; empty for an object
-  id TEXT NOT NULL,                           -- column id; "index name"
+  id TEXT NOT NULL,                           -- of a table: the name it was made under; column id; "index name"
   hlc INT NOT NULL, node INT NOT NULL, incarnation INT NOT NULL,  -- version; 0: it stood here before this file met a stream
   dropped INT NOT NULL,
   name TEXT NOT NULL,
   body TEXT NOT NULL,
   position INT NOT NULL,
-  same TEXT NOT NULL,                         -- table: it is that one too, under a lower id; empty: it is not
   seq INT,                                    -- stream sequence of the last message that named it; 0: sent, not yet seen; NULL: to be sent
   here TEXT,                                  -- object: its SQL as this file last had it; NULL: this file has not got it
   PRIMARY KEY(kind, tbl, id)

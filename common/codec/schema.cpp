@@ -1,7 +1,7 @@
 // The small payloads: schema registers, the genesis and a floor.
 //
 //   schema   := [ register* ]
-//   register := [ kind, dropped, position, table's id, version, into, id, name, body ]   ids and versions: three numbers each
+//   register := [ kind, dropped, position, table's id, version, id, name, body ]   ids and versions: three numbers each
 //   genesis := [ stream id ]
 //   floor   := [ seq, hlc ]
 #include "common/codec/frame.hpp"
@@ -15,7 +15,7 @@ namespace {
 // SQLite takes statements of up to 10^9 bytes; a schema beyond this is not one.
 constexpr size_t kMaxSchemaBytes = size_t{256} << 20;
 constexpr size_t kMaxNumbersBytes = 64;  // a genesis, a floor
-constexpr uint32_t kNumbers = 12;
+constexpr uint32_t kNumbers = 9;
 constexpr uint32_t kTexts = 3;
 
 struct SchemaVisitor : RefusingVisitor {
@@ -47,8 +47,7 @@ struct SchemaVisitor : RefusingVisitor {
       case 1: into.dropped = value != 0; return value <= 1;
       case 2: into.position = static_cast<int64_t>(value); return value <= kMaxInt63;
       case 3: case 4: case 5: return set_version_field(into.table, at - 3, value);
-      case 6: case 7: case 8: return set_version_field(into.version, at - 6, value);
-      default: return set_version_field(into.into, at - 9, value);
+      default: return set_version_field(into.version, at - 6, value);
     }
   }
 
@@ -96,7 +95,6 @@ Result<std::string> encode_schema(const std::vector<SchemaRegister>& registers) 
     out.pack_uint64(static_cast<uint64_t>(one.position));
     pack_version(out, one.table);
     pack_version(out, one.version);
-    pack_version(out, one.into);
     pack_text(out, one.id);
     pack_text(out, one.name);
     pack_text(out, one.body);

@@ -19,13 +19,15 @@ enum class SchemaKind : uint8_t {
 struct SchemaRegister {
   SchemaKind kind = SchemaKind::object;
   Version table;         // the table's permanent id: the version that created it; zero for an object
-  std::string id;        // column: its id, the name it was created with; object: "index name", folded; else empty
+  // column: its id, the name it was created with; object: "index name", folded. table: the name that it was created with,
+  // folded, and '#2' where its maker knew of another of that name; tables with equal ones are one table. Empty: nobody has been
+  // told of it yet. text: empty
+  std::string id;
   Version version;       // zero: it stood here before this file met a stream, and gives way to whatever the stream says
   bool dropped = false;
   std::string name;      // of the table, the column or the object
   std::string body;
   int64_t position = 0;  // of a column: columns stand in order of (position, id)
-  Version into;          // table: the same table as that one, under another id; zero: none
   bool operator==(const SchemaRegister&) const = default;
 };
 

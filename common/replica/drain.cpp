@@ -222,6 +222,7 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
   Stamps stamps(state.clock, env.now());
   std::vector<ValueView> values;
   touched.sort();
+  bool unsent = false;
   for (size_t i = 0; i < touched.size(); ++i) {  // grows while victims are found
     if (i % 32 == 0) TRY(give_way());
     const Touched& item = touched[i];
@@ -249,6 +250,7 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
     const Op op = !there ? Op::remove : was_live ? Op::update : Op::insert;
     if (was_shelved) TRY(replace_shelved(table, key, *before, version, values));
     if (out != nullptr) TRY(out->row(table, version, op, key, values));
+    unsent = unsent || out == nullptr;
     const bool inserted = op == Op::insert || (was_live && before->state == RowState::inserted);
     const RowState now = !there ? RowState::dead : inserted ? RowState::inserted : RowState::live;
     TRY(store.put(table.id, key, before.has_value(), version, std::nullopt, hash, now));
@@ -260,8 +262,8 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
     }
     if (changes != nullptr) changes->push_back(Change{false, table.info.name, op, describe_key(key), version, 0});
   }
-  TRY(settle_freed());
-  return ok();
+  if (unsent) state.start_outbox();
+  return settle_freed();
 }
 
 Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>* changes, bool* more) {

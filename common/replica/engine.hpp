@@ -227,7 +227,6 @@ struct Replica::Impl {
   Status set_hash(Table& table, std::string_view key, uint64_t from, uint64_t to);
   Status rehash(Table& table);
   Status rehash_due();
-  Status merge_local_table(Table& from, Table& into);
   Status keep_dropped_rows(Table& table, bool all);         // those that nobody has seen yet, or all, go to the conflicts
   Status keep_late_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, const UnitTable& table);
   // schema_migrate.cpp: the file becomes what the registers say.
@@ -236,14 +235,13 @@ struct Replica::Impl {
   // schema_message.cpp
   Status publish_schema(UnitStream& out);                   // what is not in the stream
   Status apply_schema(const std::vector<SchemaRegister>& incoming, StreamSeq seq);
-  Status note_alias(SchemaRegister& incoming);
-  bool alias_due = false;                                   // by note_alias: the register at hand is to be sent again
   Status settle_schema_versions();                          // what stood here before the stream was met and is still ours
   std::map<std::string, std::string> unmade;                // what the registers want and the file refuses: name -> reason
 
   // drain.cpp
   Status drain_log(std::vector<OutUnit>& units, std::vector<Change>* changes, bool* more);
   Status read_log_rows(TouchedKeys& touched, bool* more);
+  // `out` null: what changed goes out with the outbox.
   Status drain_touched(TouchedKeys& touched, UnitStream* out, std::vector<Change>* changes);
   Status find_victims(Table& table, std::string_view key, WallMs at, TouchedKeys& touched);
   Status keep_unique(Table& table, std::string_view key);

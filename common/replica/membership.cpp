@@ -16,7 +16,7 @@ Result<bool> Replica::Impl::catch_up_with_schema() {
   TRY(write(false, nullptr, [&]() -> Status {
     TouchedKeys touched;
     TRY(schema_changed(touched));
-    return drain_touched(touched, nullptr, nullptr);  // sent with the outbox
+    return drain_touched(touched, nullptr, nullptr);
   }));
   baseline_at = {};
   return true;

@@ -1,7 +1,6 @@
 #include "common/replica/registers.hpp"
 
 #include <algorithm>
-#include <set>
 
 #include "common/core/key.hpp"
 #include "common/replica/column_id.hpp"
@@ -49,8 +48,14 @@ void share_names(std::vector<ColumnSpec>& columns) {
 
 std::string object_id(std::string_view type, std::string_view name) { return std::string(type) + ' ' + fold(name); }
 
+// A table's register is found by its permanent id alone.
+Registers::Key Registers::key_of(SchemaKind kind, const Version& table, std::string_view id) {
+  return {kind, table, std::string(kind == SchemaKind::table ? std::string_view() : id)};
+}
+
 Status Registers::load() {
   entries_.clear();
+  made_as_.clear();
   TRY_ASSIGN(Statement rows, db_->prepare(sql::kSelectSchema));
   for (;;) {
     TRY_ASSIGN(const bool more, rows.step());
@@ -66,46 +71,51 @@ Status Registers::load() {
     value.name = rows.text(7);
     value.body = rows.text(8);
     value.position = rows.integer(9);
-    value.into = unspell(rows.text(10));
-    if (!rows.is_null(11)) entry.seq = static_cast<StreamSeq>(rows.integer(11));
-    if (!rows.is_null(12)) entry.here = std::string(rows.text(12));
-    Key key{value.kind, value.table, value.id};
+    if (!rows.is_null(10)) entry.seq = static_cast<StreamSeq>(rows.integer(10));
+    if (!rows.is_null(11)) entry.here = std::string(rows.text(11));
+    if (value.kind == SchemaKind::table && !value.id.empty()) made_as_[value.id].insert(value.table);
+    Key key = key_of(value);
     entries_.emplace(std::move(key), std::move(entry));
   }
 }
 
 const Registers::Entry* Registers::find(SchemaKind kind, const Version& table, std::string_view id) const {
-  const auto found = entries_.find(Key{kind, table, std::string(id)});
+  const auto found = entries_.find(key_of(kind, table, id));
   return found == entries_.end() ? nullptr : &found->second;
 }
 
 Status Registers::put(const SchemaRegister& value, std::optional<StreamSeq> seq) {
-  Entry& entry = entries_[Key{value.kind, value.table, value.id}];
+  if (const auto known = entries_.find(key_of(value)); known != entries_.end() && known->second.value.id != value.id) {
+    const SchemaRegister former = known->second.value;  // a table that was given its id
+    TRY(remove(former));
+  }
+  Entry& entry = entries_[key_of(value)];
   entry.value = value;
+  if (value.kind == SchemaKind::table && !value.id.empty()) made_as_[value.id].insert(value.table);
   entry.seq = seq;
-  const std::string table = spell(value.table), into = spell(value.into);
+  const std::string table = spell(value.table);
   TRY_ASSIGN(Statement write, db_->prepare(sql::kPutSchema));
   write.bind(1, static_cast<int64_t>(value.kind)).bind(2, table).bind(3, value.id);
   write.bind(4, static_cast<int64_t>(value.version.hlc.value)).bind(5, static_cast<int64_t>(value.version.origin.node.value));
   write.bind(6, static_cast<int64_t>(value.version.origin.incarnation.value)).bind(7, int64_t{value.dropped ? 1 : 0});
-  write.bind(8, value.name).bind(9, value.body).bind(10, value.position).bind(11, into);
-  if (seq) write.bind(12, static_cast<int64_t>(*seq));
+  write.bind(8, value.name).bind(9, value.body).bind(10, value.position);
+  if (seq) write.bind(11, static_cast<int64_t>(*seq));
   return write.run();
 }
 
 Status Registers::set_seq(const SchemaRegister& which, std::optional<StreamSeq> seq) {
-  const auto found = entries_.find(Key{which.kind, which.table, which.id});
+  const auto found = entries_.find(key_of(which));
   assert(found != entries_.end());
   found->second.seq = seq;
   const std::string table = spell(which.table);
   TRY_ASSIGN(Statement write, db_->prepare(sql::kSetSchemaSeq));
-  write.bind(1, static_cast<int64_t>(which.kind)).bind(2, table).bind(3, which.id);
+  write.bind(1, static_cast<int64_t>(which.kind)).bind(2, table).bind(3, found->second.value.id);
   if (seq) write.bind(4, static_cast<int64_t>(*seq));
   return write.run();
 }
 
 Status Registers::set_here(const SchemaRegister& object, const std::optional<std::string>& sql) {
-  const auto found = entries_.find(Key{object.kind, object.table, object.id});
+  const auto found = entries_.find(key_of(object));
   assert(found != entries_.end());
   if (found->second.here == sql) return ok();
   found->second.here = sql;
@@ -120,24 +130,31 @@ Status Registers::remove(const SchemaRegister& which) {
   TRY_ASSIGN(Statement write, db_->prepare(sql::kRemoveSchema));
   write.bind(1, static_cast<int64_t>(which.kind)).bind(2, table).bind(3, which.id);
   TRY(write.run());
-  entries_.erase(Key{which.kind, which.table, which.id});
+  entries_.erase(key_of(which));
+  const auto same = which.kind == SchemaKind::table ? made_as_.find(which.id) : made_as_.end();
+  if (same != made_as_.end() && same->second.erase(which.table) != 0 && same->second.empty()) made_as_.erase(same);
   return ok();
 }
 
 Version Registers::root_of(const Version& table) const {
-  Version at = table;
-  for (const Entry* entry = find(SchemaKind::table, at, {}); entry != nullptr && entry->value.into < at && entry->value.into != Version{};
-       entry = find(SchemaKind::table, at, {})) {
-    at = entry->value.into;  // always to a lower id: it ends
-  }
-  return at;
+  const Entry* const entry = find(SchemaKind::table, table, {});
+  const auto same = entry == nullptr ? made_as_.end() : made_as_.find(entry->value.id);
+  return same == made_as_.end() ? table : *same->second.begin();
+}
+
+std::string Registers::free_table_id(std::string_view name) const {
+  const std::string base = fold(name);
+  std::string id = base;
+  for (int generation = 2; made_as_.count(id) != 0; ++generation) id = base + '#' + std::to_string(generation);
+  return id;
 }
 
 bool Registers::is_dropped(const Version& table) const {
-  const Version root = root_of(table);
-  return std::any_of(entries_.begin(), entries_.end(), [&](const auto& one) {
-    return std::get<0>(one.first) == SchemaKind::table && one.second.value.dropped && root_of(std::get<1>(one.first)) == root;
-  });
+  const Entry* const entry = find(SchemaKind::table, table, {});
+  if (entry == nullptr) return false;
+  const auto same = made_as_.find(entry->value.id);
+  if (same == made_as_.end()) return entry->value.dropped;
+  return std::any_of(same->second.begin(), same->second.end(), [&](const Version& id) { return find(SchemaKind::table, id, {})->value.dropped; });
 }
 
 const Registers::Entry* Registers::column(const TableSpec& table, std::string_view id) const {

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -22,7 +23,8 @@ struct ColumnSpec {
   int64_t position = 0;
 };
 
-// A table by its registers. One table can have several permanent ids: the same name made on two nodes.
+// A table by its registers. One table can have several permanent ids: the same name made on nodes that did not know of each
+// other's (SchemaRegister::id).
 struct TableSpec {
   Version root;                  // names the table in this file's memory; not sent
   std::vector<Version> ids;      // lowest first; none: the table is dropped
@@ -46,6 +48,7 @@ class Registers {
 
   Status load();
 
+  // `id` is nothing to a table.
   const Entry* find(SchemaKind kind, const Version& table, std::string_view id) const;
   // Overwrites, whatever the versions.
   Status put(const SchemaRegister& value, std::optional<StreamSeq> seq);
@@ -53,8 +56,11 @@ class Registers {
   Status set_here(const SchemaRegister& object, const std::optional<std::string>& sql);
   Status remove(const SchemaRegister& which);
 
-  // The id under which several are one table; an unknown id stands for itself.
+  // The lowest id of the table that this is one of; an unknown id stands for itself.
   Version root_of(const Version& table) const;
+  // For a table that is made, as `name`, by somebody who knows these registers.
+  std::string free_table_id(std::string_view name) const;
+  bool knows_table_id(const std::string& id) const { return made_as_.count(id) != 0; }
   bool knows(const Version& table) const { return find(SchemaKind::table, table, {}) != nullptr; }
   // Under any of its ids: which of its rows came under which one, nobody can tell any more.
   bool is_dropped(const Version& table) const;
@@ -74,9 +80,12 @@ class Registers {
 
  private:
   using Key = std::tuple<SchemaKind, Version, std::string>;
+  static Key key_of(SchemaKind kind, const Version& table, std::string_view id);
+  static Key key_of(const SchemaRegister& value) { return key_of(value.kind, value.table, value.id); }
   TableSpec spec_of(const Version& root, const std::vector<const Entry*>& ids) const;
   sqlite::Database* db_;
   std::map<Key, Entry> entries_;
+  std::map<std::string, std::set<Version>> made_as_;  // SchemaRegister::id of tables -> their permanent ids
 };
 
 // Names of schema objects compare as SQLite compares them.

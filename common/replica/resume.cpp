@@ -96,8 +96,7 @@ Status Replica::Impl::restart(int64_t id) {
   TRY(forget->run());
   TRY(apply_waiting(table));
   TRY(settle_table(table));
-  // What was just drained goes out with the outbox.
-  state.start_outbox();
+  state.start_outbox();  // it passes over stopped tables
   return ok();
 }
 
@@ -128,7 +127,6 @@ Result<bool> Replica::resume_stopped() {
       TouchedKeys touched;
       TRY(impl.check_schema(touched));
       TRY(impl.drain_touched(touched, nullptr, nullptr));
-      if (touched.size() > 0) impl.state.start_outbox();
       TRY(impl.migrate());
       return impl.refresh_schema();
     }));

@@ -241,7 +241,7 @@ class Notice {
         TRY(put(changed));
       }
     }
-    if (sql != table.sql) TRY(put({SchemaKind::text, spec.ids.front(), {}, {}, false, {}, sql, 0, {}}));
+    if (sql != table.sql) TRY(put({SchemaKind::text, spec.ids.front(), {}, {}, false, {}, sql, 0}));
     const std::string id = std::to_string(table.id);
     const std::string shelved = "EXISTS(SELECT 1 FROM __marmot_shelf WHERE tbl = " + id + ")";  // they may fit now
     TRY(impl_.db.exec("UPDATE __marmot_table SET rehash = 1 WHERE id = " + id + (lost && in_place ? "" : " AND " + shelved)));
@@ -302,7 +302,7 @@ class Notice {
         continue;
       }
       const std::string& id = entry == nullptr ? column.id : entry->value.id;
-      TRY(put({SchemaKind::column, spec.ids.front(), id, {}, false, column.name, column.definition, column.position, {}}));
+      TRY(put({SchemaKind::column, spec.ids.front(), id, {}, false, column.name, column.definition, column.position}));
     }
     return ok();
   }
@@ -337,8 +337,9 @@ class Notice {
       awaited->root = change();
       awaited->root.hlc.value = impl_.state.clock.tick(impl_.env.now(), impl_.env.now()).value;
       awaited->ids = {awaited->root};
-      TRY(put({SchemaKind::table, awaited->root, {}, {}, false, name, parsed.tail, 0, {}}));
-      TRY(put({SchemaKind::text, awaited->root, {}, {}, false, {}, sql, 0, {}}));
+      const std::string id = impl_.state.membership == Membership::none ? std::string() : registers_.free_table_id(name);
+      TRY(put({SchemaKind::table, awaited->root, id, {}, false, name, parsed.tail, 0}));
+      TRY(put({SchemaKind::text, awaited->root, {}, {}, false, {}, sql, 0}));
     } else {
       TRY_ASSIGN(const int64_t waiting, impl_.db.query_integer("SELECT count(*) FROM __marmot_waiting"));
       if (waiting > 0) {
@@ -357,7 +358,7 @@ class Notice {
     }
     int64_t position = awaited->columns.empty() ? 0 : awaited->columns.back().position;
     for (const ColumnSpec& column : news) {
-      TRY(put({SchemaKind::column, awaited->ids.front(), column.id, {}, false, column.name, column.definition, ++position, {}}));
+      TRY(put({SchemaKind::column, awaited->ids.front(), column.id, {}, false, column.name, column.definition, ++position}));
     }
     return save_local_table(impl_.db, table);
   }
@@ -393,7 +394,7 @@ class Notice {
       seen.insert(id);
       const Registers::Entry* const entry = registers_.find(SchemaKind::object, {}, id);
       if (entry != nullptr && entry->here == sql) continue;
-      SchemaRegister object{SchemaKind::object, {}, id, {}, false, name, sql, 0, {}};
+      SchemaRegister object{SchemaKind::object, {}, id, {}, false, name, sql, 0};
       const bool as_wanted = entry != nullptr && !entry->value.dropped && simple(entry->value.body) == simple(sql);
       if (!as_wanted) TRY(put(object));
       TRY(registers_.set_here(object, sql));

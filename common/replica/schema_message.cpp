@@ -17,18 +17,18 @@ class Adoption {
  public:
   Adoption(Registers& registers, sqlite::Database& db) : registers_(registers), db_(db) {}
 
-  // True: `incoming` names a table of ours that was never sent.
-  Result<bool> adopt(const SchemaRegister& incoming) {
+  // `incoming` may name a table of ours that was never sent.
+  Status adopt(const SchemaRegister& incoming) {
+    if (registers_.knows_table_id(incoming.id)) return ok();  // it has its place here
     for (const TableSpec& spec : registers_.tables()) {
       if (spec.dropped() || fold_name(spec.name) != fold_name(incoming.name)) continue;
       for (const Version& id : spec.ids) {
         const Registers::Entry ours = *registers_.find(SchemaKind::table, id, {});
         if (ours.seq || ours.value.version != Version{}) continue;
-        TRY(move(id, incoming.table));
-        return true;
+        return move(id, incoming.table);
       }
     }
-    return false;
+    return ok();
   }
 
   // Likewise a column of ours that nobody knows yet is the one of that name in the stream, with the values it has here.
@@ -86,14 +86,12 @@ class Adoption {
   sqlite::Database& db_;
 };
 
-Version lower_id(const Version& a, const Version& b) { return a == Version{} ? b : b == Version{} ? a : std::min(a, b); }
-
 // The later version wins. But what was dropped stays so, for its rows and values are gone where it was done; nobody uses its
-// id again. And two ids of one table stay so.
+// id again. A file that was put back may have called one table otherwise in each of its lives.
 SchemaRegister merge_registers(const SchemaRegister& a, const SchemaRegister& b) {
   SchemaRegister out = b.version > a.version ? b : a;
   if (out.kind == SchemaKind::table || out.kind == SchemaKind::column) out.dropped = a.dropped || b.dropped;
-  out.into = lower_id(a.into, b.into);
+  out.id = a.id.empty() || b.id.empty() ? std::max(a.id, b.id) : std::min(a.id, b.id);
   return out;
 }
 
@@ -109,6 +107,7 @@ Status Replica::Impl::settle_schema_versions() {
     if (one.version != Version{}) continue;
     if (!version) version = Version{state.clock.tick(env.now(), env.now()), self};
     one.version = *version;
+    if (one.kind == SchemaKind::table && one.id.empty()) one.id = registers.free_table_id(one.name);
     TRY(registers.put(one, std::nullopt));
   }
   return ok();
@@ -123,54 +122,31 @@ Status Replica::Impl::publish_schema(UnitStream& out) {
   return out.schema(unsent);
 }
 
-// The same name made on two nodes that did not know of each other is one table: the higher id is the lower one too, for
-// ever. Whoever notices tells the others, some of which may have renamed theirs in the meantime.
-Status Replica::Impl::note_alias(SchemaRegister& incoming) {
-  for (const TableSpec& spec : registers.tables()) {
-    if (spec.dropped() || spec.root == incoming.table || fold_name(spec.name) != fold_name(incoming.name)) continue;
-    if (spec.root < incoming.table) {
-      incoming.into = lower_id(incoming.into, spec.root);
-      alias_due = true;
-      return ok();
-    }
-    for (const Version& id : spec.ids) {
-      const Registers::Entry entry = *registers.find(SchemaKind::table, id, {});
-      SchemaRegister higher = entry.value;
-      higher.into = lower_id(higher.into, incoming.table);
-      TRY(registers.put(higher, std::nullopt));
-    }
-    return ok();
-  }
-  return ok();
-}
-
 Status Replica::Impl::apply_schema(const std::vector<SchemaRegister>& incoming, StreamSeq seq) {
   tables_dirty = true;
-  bool changed = false, told = false;
-  for (SchemaRegister one : incoming) {
+  bool changed = false, echoed = false;
+  for (const SchemaRegister& one : incoming) {
     state.clock.observe(one.version.hlc);
     const Registers::Entry* entry = registers.find(one.kind, one.table, one.id);
-    alias_due = false;
-    if (entry == nullptr && one.kind == SchemaKind::table && !one.dropped) {
-      TRY_ASSIGN(const bool adopted, Adoption(registers, db).adopt(one));
-      if (!adopted) TRY(note_alias(one));
-    }
     if (entry == nullptr) {
-      TRY(registers.put(one, alias_due ? std::nullopt : std::optional(seq)));
+      if (one.kind == SchemaKind::table && !one.dropped) TRY(Adoption(registers, db).adopt(one));
+      TRY(registers.put(one, seq));
       changed = true;
       continue;
     }
     const SchemaRegister ours = entry->value;
     const SchemaRegister merged = merge_registers(ours, one);
     if (merged != ours) {
-      TRY(registers.put(merged, one.version > ours.version || merged == one ? std::optional(seq) : entry->seq));
+      // What is ours alone is still to be sent: the later version is not all there is to a register.
+      const bool told = merged == one || (entry->seq && *entry->seq != Registers::kInFlight);
+      TRY(registers.put(merged, told ? std::optional(seq) : entry->seq));
       changed = true;
-    } else if (one.version == ours.version && (!entry->seq || *entry->seq < seq)) {
-      told = told || entry->seq == Registers::kInFlight;
+    } else if (one == ours && (!entry->seq || *entry->seq < seq)) {
+      echoed = echoed || entry->seq == Registers::kInFlight;
       TRY(registers.set_seq(one, seq));
     }
   }
-  if (!changed && told) {  // what the application did here: another column's name may be free now
+  if (!changed && echoed) {  // what the application did here: another column's name may be free now
     TRY_ASSIGN(const bool fit, tables_fit());
     changed = !fit;
   }

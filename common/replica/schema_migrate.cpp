@@ -41,7 +41,6 @@ class Migrate {
       if (spec.dropped()) continue;
       LocalTable* const local = local_of(spec);
       TRY(local == nullptr ? create(spec) : change(*local, spec));
-      TRY(absorb(spec));
     }
     TRY(impl_.load_tables());  // rows may have to make room for a unique index
     TRY(make_objects());
@@ -163,26 +162,6 @@ class Migrate {
     if (!made) return stop(local.id, unmade_["table " + spec.name]);
     impl_.log(LogLevel::info, "table " + changed.name + " was changed in the cluster: changed");
     local = std::move(changed);
-    return ok();
-  }
-
-  // Two tables of this file turned out to be one: the rows of the second go into the first, the newer of each key.
-  Status absorb(const TableSpec& spec) {
-    LocalTable* const main = local_of(spec);
-    while (main != nullptr) {
-      const auto other = std::find_if(locals_.begin(), locals_.end(), [&](const LocalTable& local) {
-        return &local != main && local.permanent_id && registers_.root_of(*local.permanent_id) == spec.root;
-      });
-      if (other == locals_.end()) return ok();
-      TRY_ASSIGN(const auto into, impl_.load_table(*main));
-      TRY_ASSIGN(const auto from, impl_.load_table(*other));
-      TRY(impl_.merge_local_table(*from, *into));
-      TRY(impl_.db.exec("DROP TABLE IF EXISTS main." + quote_identifier(other->name)));
-      TRY(forget_local_table(impl_.db, other->id));
-      impl_.log(LogLevel::info, "table " + other->name + " is the same as " + main->name + ": its rows are there now");
-      locals_.erase(other);
-      return absorb(spec);  // `main` may have moved
-    }
     return ok();
   }
 

@@ -396,51 +396,6 @@ Status Replica::Impl::rehash_due() {
   return ok();
 }
 
-Status Replica::Impl::merge_local_table(Table& from, Table& into) {
-  Unit unit;
-  std::deque<std::string> bytes;
-  unit.tables.push_back(from.unit_table());
-  std::vector<std::string> keys;
-  {
-    TRY_ASSIGN(Statement all, db.prepare("SELECT key FROM __marmot_version WHERE tbl = ?1"));
-    all.bind(1, from.id);
-    for (;;) {
-      TRY_ASSIGN(const bool more, all.step());
-      if (!more) break;
-      keys.emplace_back(all.blob(0));
-    }
-  }
-  std::vector<ValueView> values;
-  std::string storage;
-  for (const std::string& key : keys) {
-    TRY_ASSIGN(const auto known, store.find(from.id, key));
-    unit.versions.push_back(known->version);
-    UnitRow row{0, static_cast<uint32_t>(unit.versions.size() - 1), known->live() ? Op::update : Op::remove, key};
-    row.seq = known->seq.value_or(kNotInStream);
-    if (known->live()) {
-      TRY_ASSIGN(const bool there, read_row(from, key, *known, values, storage));
-      if (!there) continue;
-      row.first_value = static_cast<uint32_t>(unit.values.size());
-      for (ValueView value : values) {
-        if (value.type == ValueType::text || value.type == ValueType::blob) value.bytes = bytes.emplace_back(value.bytes);
-        unit.values.push_back(value);
-      }
-    }
-    unit.rows.push_back(row);
-  }
-  from.release();
-  std::vector<const UnitRow*> rows;
-  for (const UnitRow& row : unit.rows) rows.push_back(&row);
-  const std::vector<SentColumn> map = into.map_columns(unit.tables[0].columns);
-  Rekeyed made;
-  TRY(present_keys(unit, unit.tables[0], map, into, rows, made));
-  ApplyResult ignored;
-  TRY(apply_rows(unit, rows, into, map, state.position.seq, ignored));
-  into.release();
-  state.start_outbox();  // what of it nobody has seen yet
-  return ok();
-}
-
 Status Replica::Impl::keep_dropped_rows(Table& table, bool all) {
   TRY(clear_shelf(table, "dropped-table", "its table was dropped"));
   std::vector<ValueView> values;

@@ -109,9 +109,8 @@ void Moving::stored(const std::string& msg_id) {
   for (const SchemaRegister& one : schema->second) {
     if (one.kind != SchemaKind::table) continue;
     if (one.dropped) dropped_.emplace(one.table, order_);
-    if (one.into == Version{}) continue;
-    Version& into = into_.emplace(one.table, one.into).first->second;
-    into = std::min(into, one.into);
+    made_as_[one.id].insert(one.table);
+    id_of_.emplace(one.table, one.id);
   }
 }
 
@@ -131,8 +130,8 @@ struct Moving::End {
 };
 
 Version Moving::root_of(Version table) const {
-  for (auto into = into_.find(table); into != into_.end() && into->second < table; into = into_.find(table)) table = into->second;
-  return table;
+  const auto id = id_of_.find(table);
+  return id == id_of_.end() ? table : *made_as_.at(id->second).begin();
 }
 
 // The highest version of each key that the stream ever held.

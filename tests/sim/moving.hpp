@@ -76,7 +76,8 @@ class Moving {
   std::map<int64_t, std::set<std::pair<Key, Version>>> by_write_;
   std::map<std::string, std::vector<std::pair<Key, Version>>> units_;                // by the id of their last message
   std::map<std::string, std::vector<SchemaRegister>> schemas_;
-  std::map<Version, Version> into_;
+  std::map<std::string, std::set<Version>> made_as_;                                 // tables of one SchemaRegister::id are one
+  std::map<Version, std::string> id_of_;
   std::map<Version, uint64_t> dropped_;                                              // when the stream took it
   std::map<std::pair<int, std::string>, std::set<Version>> drained_;                 // node and key: versions of its own changes
   uint64_t order_ = 0;

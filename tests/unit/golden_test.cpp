@@ -34,9 +34,9 @@ TEST_CASE("golden: a genesis of format 1 is read") {
 TEST_CASE("golden: a schema of format 1 is read") {
   const Version created{{kSecond}, kOrigin}, changed{{kSecond + 65536}, kOrigin};
   const std::vector<SchemaRegister> expected{
-      {SchemaKind::table, created, "", created, false, "users", ") STRICT", 0, {{1}, {{2}, {3}}}},
-      {SchemaKind::column, created, "name", changed, true, "Name", "TEXT NOT NULL", 2, {}},
-      {SchemaKind::object, {}, "index users_name", changed, false, "users_name", "CREATE INDEX users_name ON users(name)", 0, {}}};
+      {SchemaKind::table, created, "", created, false, "users", ") STRICT", 0},
+      {SchemaKind::column, created, "name", changed, true, "Name", "TEXT NOT NULL", 2},
+      {SchemaKind::object, {}, "index users_name", changed, false, "users_name", "CREATE INDEX users_name ON users(name)", 0}};
   const std::string message = from_hex(
       "4d4d54010296ce075bcd15cf11223344556677880100c3cfa2e5d64df09aeea628b52ffd24f8cd0400c407939f010000cf018bcfe5680000"
       "00ce075bcd15cf1122334455667788010203a0a57573657273a829205354524943549f02010201000000a46e616d65a44e616d65ad544558"
