@@ -86,10 +86,6 @@ void StreamEntry::on_stream(Result<nats::StreamState> state) {
   }
   facts_.first = state_.first_seq;
   facts_.last = state_.last_seq;
-  if (state_.last_seq > 0 && state_.first_seq > state_.last_seq) {  // all of it has aged out: nothing is left to be read
-    facts_.beginning = replica::EntryFacts::Beginning::gone;
-    if (facts_.membership != replica::Membership::none) return learn_stream();
-  }
   proceed();
 }
 
@@ -103,6 +99,7 @@ void StreamEntry::proceed() {
     case replica::EntryStep::read_genesis:
       return connection_.get_message(plan_.stream.name, facts_.first,
                                      guarded([this](Result<nats::StoredMessage> message) { on_genesis(std::move(message)); }));
+    case replica::EntryStep::learn_stream: return learn_stream();
     case replica::EntryStep::found: return found();
     case replica::EntryStep::join: return join_or_compare();
     case replica::EntryStep::read_position:
@@ -170,7 +167,6 @@ void StreamEntry::on_genesis(Result<nats::StoredMessage> message) {
   }
   facts_.genesis = *std::move(genesis);
   facts_.beginning = facts_.genesis ? replica::EntryFacts::Beginning::there : replica::EntryFacts::Beginning::gone;
-  if (!facts_.genesis && facts_.membership != replica::Membership::none) return learn_stream();
   proceed();
 }
 

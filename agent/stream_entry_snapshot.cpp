@@ -13,11 +13,11 @@ namespace {
 constexpr int64_t kAgainMs = 500;
 }  // namespace
 
-// The message with the stream's id is gone. A snapshot of the stream has it too: a stream that was made anew may have come
-// just as far as this file's position.
+// The message with the stream's id is gone. A snapshot of the stream has it too.
 void StreamEntry::learn_stream() {
   snapshots_.store()->choose(plan_.stream.name, state_, 0, guarded([this](Result<std::optional<SnapshotRecord>> record) {
     if (!record) return wait("look for a snapshot: " + record.error().message, 1000, true);
+    facts_.asked_name = true;
     if (*record) facts_.genesis = replica::EntryFacts::Genesis{(*record)->info.stream_id, Origin{}};
     proceed();
   }));

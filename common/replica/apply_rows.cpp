@@ -74,6 +74,9 @@ class TableApply {
                          : mutated(Mutation::node_tie_break) ? version.hlc < local->version.hlc || version == local->version
                                                              : version <= local->version;
       if (stale) {
+        // A snapshot that has got less than the stream had told this file: what told it was cut off with the stream's end,
+        // and retention hides where. It is sent again.
+        if (impl_.merging && local->seq && version != local->version) return impl_.store.unmark(table_.id, row.key);
         // Ours and unacknowledged stays so until its own message comes round.
         if (const auto seq = seq_of(row); seq && (local->seq || version == local->version)) {
           TRY(impl_.store.mark(table_.id, row.key, *seq));

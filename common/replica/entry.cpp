@@ -80,7 +80,10 @@ EntryDecision decide_entry(const EntryFacts& facts) {
   if (facts.last == 0) return {facts.may_found ? EntryStep::publish_genesis : EntryStep::wait_for_founder, {}};
   if (facts.first < facts.anew && facts.anew <= facts.last) return {EntryStep::drop_before, {}};
   if (facts.beginning == EntryFacts::Beginning::not_read && facts.first <= facts.last) return {EntryStep::read_genesis, {}};
-  return facts.membership == Membership::none ? without_position(facts) : with_position(facts);
+  if (facts.membership == Membership::none) return without_position(facts);
+  // A stream that was made anew may have come just as far as this file's position.
+  if (facts.beginning != EntryFacts::Beginning::there && !facts.genesis && !facts.asked_name) return {EntryStep::learn_stream, {}};
+  return with_position(facts);
 }
 
 }  // namespace marmot::replica

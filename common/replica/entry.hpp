@@ -5,6 +5,7 @@
 //   the file has a position: another stream, a stream that ends before it, another message under its number
 //   -> history_lost; what comes next is no longer there -> snapshot; else -> follow
 //   no snapshot either, and nobody who could take one -> begin_anew (docs/decisions/0014)
+//   the message that names the stream has aged out -> learn_stream: a snapshot of it has its name too
 #pragma once
 
 #include <cstdint>
@@ -32,7 +33,8 @@ struct EntryFacts {
   };
   std::optional<Genesis> genesis;  // what names the stream: the message it begins with or, where that is gone, a snapshot
   enum class Beginning : uint8_t { not_read, there, gone };
-  Beginning beginning = Beginning::not_read;  // is its first message the one that it begins with?
+  Beginning beginning = Beginning::not_read;  // is its first message the one that it begins with? (first > last: it holds none)
+  bool asked_name = false;         // snapshots were asked for `genesis`
   enum class Look : uint8_t { not_yet, found, deleted };
   Look looked = Look::not_yet;     // for the message at the file's position
   std::string msg_id;              // found: its Nats-Msg-Id
@@ -51,6 +53,7 @@ enum class EntryStep : uint8_t {
   wait_for_founder,
   publish_genesis,   // expecting an empty stream; then ask again with first = last = its sequence, and what read_genesis sets
   read_genesis,      // the stream's first message; ask again with `beginning`, and `genesis` where it is there
+  learn_stream,      // the newest snapshot's stream id; ask again with `asked_name`, and `genesis` where there is a snapshot
   found,             // Replica::found
   join,              // Replica::join; a file that holds rows is compared first
   read_position,     // the message at the file's position; ask again with `looked`

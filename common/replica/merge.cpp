@@ -217,6 +217,12 @@ Status Replica::merge_begin(const std::string& path) {
   TRY_ASSIGN(const auto floor_seq, merge->store.meta_integer(meta::kFloorSeq));
   TRY_ASSIGN(const auto floor_hlc, merge->store.meta_integer(meta::kFloorHlc));
   merge->floor = Floor{static_cast<StreamSeq>(floor_seq.value_or(0)), Hlc{static_cast<uint64_t>(floor_hlc.value_or(0))}};
+  TRY_ASSIGN(const auto units, merge->store.units_of(impl.self));
+  TRY_ASSIGN(const auto own_units, impl.store.units_of(impl.self));
+  if (units < own_units) {
+    return make_error(Errc::stale, "the stream lost units of this agent, and retention what would have told it: those that follow"
+                                   " would wait for them everywhere");
+  }
   TRY_ASSIGN(const int64_t here, impl.db.query_integer("SELECT count(*) FROM __marmot_version"));
   merge->total = info.rows * 2 + here;  // ours are looked at when theirs are in
   impl.merging = std::move(merge);

@@ -94,6 +94,12 @@ Result<Store::OriginRow> Store::origin(const Origin& origin) {
   return row;
 }
 
+Result<uint64_t> Store::units_of(const Origin& origin) {
+  TRY(load_origins());
+  const auto found = origins_.find(origin);
+  return found == origins_.end() ? 0 : found->second.unit;
+}
+
 Result<Origin> Store::origin_of(int64_t id) {
   if (id == 0) return Origin{};
   TRY(load_origins());

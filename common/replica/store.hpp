@@ -78,6 +78,7 @@ class Store {
     uint64_t unit = 0;  // the last one applied
   };
   Result<OriginRow> origin(const Origin& origin);  // makes the row when it is missing
+  Result<uint64_t> units_of(const Origin& origin);  // OriginRow::unit; 0: there is no row
   Result<Origin> origin_of(int64_t id);
   Status set_unit(const Origin& origin, uint64_t unit);
   void forget();

@@ -25,6 +25,7 @@ EntryFacts severed() {
   facts.first = 5;
   facts.last = 8;
   facts.beginning = EntryFacts::Beginning::gone;
+  facts.asked_name = true;
   return facts;
 }
 
@@ -68,6 +69,42 @@ TEST_CASE("entry: a genesis that was met in the stream voids what is before it")
   CHECK(replica::before_beginning(facts) == 7);
   CHECK_FALSE(require(replica::read_beginning(8, "anything")).has_value());
   CHECK_FALSE(replica::read_beginning(1, "anything"));
+}
+
+TEST_CASE("entry: a stream whose messages have all aged out is named by a snapshot before its numbers are believed") {
+  EntryFacts facts;
+  facts.node = NodeId{1};
+  facts.membership = replica::Membership::member;
+  facts.position = replica::Position{77, 8, "1.1.8"};
+  facts.first = 9;
+  facts.last = 8;
+  CHECK(step(facts) == EntryStep::learn_stream);
+  facts.asked_name = true;  // no snapshot: nobody can tell that it is another one
+  CHECK(step(facts) == EntryStep::follow);
+  facts.genesis = EntryFacts::Genesis{77, {}};
+  CHECK(step(facts) == EntryStep::follow);
+  facts.position.seq = 7;
+  CHECK(step(facts) == EntryStep::snapshot);
+  facts.position.seq = 8;
+  facts.genesis->stream_id = 78;  // made anew, and just as long
+  CHECK(step(facts) == EntryStep::history_lost);
+  CHECK(replica::before_beginning(facts) == 0);
+  facts.membership = replica::Membership::none;  // it has no place there that could be wrong
+  facts.genesis.reset();
+  facts.asked_name = false;
+  CHECK(step(facts) == EntryStep::snapshot);
+}
+
+TEST_CASE("entry: a stream that lost its beginning is named by a snapshot too, once") {
+  EntryFacts facts = severed();
+  facts.asked_name = false;
+  facts.position.seq = 6;
+  facts.beginning = EntryFacts::Beginning::not_read;
+  CHECK(step(facts) == EntryStep::read_genesis);
+  facts.beginning = EntryFacts::Beginning::gone;
+  CHECK(step(facts) == EntryStep::learn_stream);
+  facts.asked_name = true;
+  CHECK(step(facts) == EntryStep::read_position);
 }
 
 TEST_CASE("engine: a genesis of another stream is not passed over; behind it each node publishes what it holds") {

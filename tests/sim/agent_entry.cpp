@@ -93,6 +93,7 @@ void Agent::proceed() {
     case EntryStep::wait_for_founder: return leave(State::waiting, 200);
     case EntryStep::publish_genesis: return publish_genesis();
     case EntryStep::read_genesis: return read_genesis();
+    case EntryStep::learn_stream: return learn_stream();
     case EntryStep::found: return found();
     case EntryStep::join: return compare_and_join();
     case EntryStep::read_position: return read_position();
@@ -165,7 +166,6 @@ void Agent::read_genesis() {
         }
         facts_.genesis = *genesis;
         facts_.beginning = *genesis ? EntryFacts::Beginning::there : EntryFacts::Beginning::gone;
-        if (!*genesis) learn_stream();
         proceed();
       }));
 }

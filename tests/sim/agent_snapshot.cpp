@@ -59,8 +59,9 @@ Status Agent::adopt_snapshot() {
 
 // The stream's first messages are gone: a snapshot of it has its id too.
 void Agent::learn_stream() {
-  if (facts_.membership == Membership::none) return;
+  facts_.asked_name = true;
   if (const KeptSnapshot* const kept = world_.choose_snapshot(0)) facts_.genesis = replica::EntryFacts::Genesis{kept->info.stream_id, {}};
+  proceed();
 }
 
 // Who else is there, as far as the network lets it be known.

@@ -157,9 +157,11 @@ void World::trim() {
   // Never more than what the newest snapshot stands for: that is what the agents' schedule is for.
   const KeptSnapshot* const newest = choose_snapshot(0);
   if (profile.trim_beyond && newest == nullptr) return;
-  const StreamSeq first = profile.trim_beyond ? newest->info.seq + 1 - random.below(std::min<uint64_t>(newest->info.seq, 3)) : seen;
+  const StreamSeq some = profile.trim_beyond ? newest->info.seq + 1 - random.below(std::min<uint64_t>(newest->info.seq, 3)) : seen;
+  const StreamSeq first = profile.trim_all ? (profile.trim_beyond ? newest->info.seq : seen) + 1 : some;
   if (first <= stream.first()) return;
   stream.trim(first);
+  if (first > stream.last()) count("trimmed whole");
   say(0, "the stream begins at " + std::to_string(stream.first()));
   count("trimmed");
 }

@@ -15,6 +15,16 @@ int64_t rarely(Random& random, int64_t least) {
   const int64_t drawn = least + random.between(0, 3 * least);
   return never ? 0 : drawn;
 }
+// Tables whose schema changes.
+void draw_moving(Random& random, Profile& out) {
+  out.moving = 100 + random.below(400);
+  const uint64_t shares[] = {50, 150, 400};
+  out.ddl = random.pick(shares);
+  out.migrate_at_start = random.per_mille(400);
+  out.transactions += out.transactions * static_cast<int>(out.moving) / 1000;
+  if (random.per_mille(300) && out.away_ms == 0) out.away_ms = 1500;
+  out.restore_ms = 0;  // schema changes and old copies of files together are open: docs/testing.md
+}
 }  // namespace
 
 Profile Profile::draw(Random& random) {
@@ -70,14 +80,8 @@ Profile Profile::draw(Random& random) {
   const bool damaged = random.per_mille(300);
   out.damage_ms = damaged && out.repair_ms != 0 ? random.between(100, 1000) : 0;
   // Drawn last, and added to what there is: the other seeds do what they did.
-  if (random.per_mille(600)) return out;
-  out.moving = 100 + random.below(400);
-  const uint64_t shares[] = {50, 150, 400};
-  out.ddl = random.pick(shares);
-  out.migrate_at_start = random.per_mille(400);
-  out.transactions += out.transactions * static_cast<int>(out.moving) / 1000;
-  if (random.per_mille(300) && out.away_ms == 0) out.away_ms = 1500;
-  out.restore_ms = 0;  // schema changes and old copies of files together are open: docs/testing.md
+  if (!random.per_mille(600)) draw_moving(random, out);
+  out.trim_all = random.per_mille(400);
   return out;
 }
 
@@ -119,6 +123,7 @@ std::string Profile::print() const {
   add("floor_ms", floor_ms);
   add("snapshot_ms", snapshot_ms);
   add("trim_beyond", trim_beyond ? 1 : 0);
+  add("trim_all", trim_all ? 1 : 0);
   add_u("lost_acks", lost_acks);
   add_u("redelivered", redelivered);
   add("drift_ppm", drift_ppm);

@@ -47,6 +47,7 @@ struct Profile {
   bool scrub = true;               // rows are compared with their versions
   bool keep_losers = false;        // unique_losers = "keep"
   bool trim_beyond = false;        // retention takes messages that some node has not seen
+  bool trim_all = false;           // and where nothing is in its way, all there are: the next message comes into an empty stream
   int64_t repair_ms = 0;           // between two rounds of anti-entropy; 0: never
   int64_t repair_registers = 2000; // in a range
   int64_t repair_keys = 4000;      // in an answer

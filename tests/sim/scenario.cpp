@@ -25,6 +25,11 @@ class Scenario {
     if (verb == "run") return run(n);
     if (verb == "settle") return settle();
     if (verb == "delete") return world_.stream.destroy();
+    if (verb == "trim") return world_.stream.trim(world_.stream.last() + 1 - static_cast<StreamSeq>(n));
+    if (verb == "snapshot") {
+      world_.snapshot_wanted_at = world_.now();
+      return;
+    }
     if (verb == "tail") {
       world_.stream.lose_tail(world_.stream.last() - static_cast<StreamSeq>(n));
       return world_.disconnect_all();

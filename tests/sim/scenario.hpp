@@ -7,6 +7,8 @@
 //   kill N | power N   its agent, or the machine, ends; the agent comes back by itself
 //   stop N | start N   its agent stays away
 //   tail K | delete    the stream loses its last K messages; is deleted
+//   trim K             retention leaves it its last K
+//   snapshot           some node takes one, soon
 //   query N TEXT       rows into the trace
 //
 // Lines that begin with # are comments; `---` ends the script, the trace follows.
