@@ -124,7 +124,7 @@ Status Replica::Impl::publish_schema(UnitStream& out) {
 
 Status Replica::Impl::apply_schema(const std::vector<SchemaRegister>& incoming, StreamSeq seq) {
   tables_dirty = true;
-  bool changed = false;
+  bool changed = false, echoed = false;
   for (const SchemaRegister& one : incoming) {
     state.clock.observe(one.version.hlc);
     const Registers::Entry* entry = registers.find(one.kind, one.table, one.id);
@@ -142,8 +142,13 @@ Status Replica::Impl::apply_schema(const std::vector<SchemaRegister>& incoming, 
       TRY(registers.put(merged, told ? std::optional(seq) : entry->seq));
       changed = true;
     } else if (one == ours && (!entry->seq || *entry->seq < seq)) {
+      echoed = echoed || entry->seq == Registers::kInFlight;
       TRY(registers.set_seq(one, seq));
     }
+  }
+  if (!changed && echoed) {  // what the application did here: another column's name may be free now
+    TRY_ASSIGN(const bool fit, tables_fit());
+    changed = !fit;
   }
   if (!changed) return ok();
   TRY(Adoption(registers, db).adopt_columns());
