@@ -19,7 +19,7 @@ enum class SchemaKind : uint8_t {
 struct SchemaRegister {
   SchemaKind kind = SchemaKind::object;
   Version table;         // the table's permanent id: the version that created it; zero for an object
-  std::string id;        // column: its id, the name it was created with; object: "index name", folded; else empty
+  std::string id;        // column: its id (replica/column_id.hpp); object: "index name", folded; else empty
   Version version;       // zero: it stood here before this file met a stream, and gives way to whatever the stream says
   bool dropped = false;
   std::string name;      // of the table, the column or the object

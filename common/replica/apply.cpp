@@ -62,7 +62,7 @@ Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, Str
       continue;
     }
     if (table->running()) {
-      const std::vector<int> map = table->map_columns(wanted.columns);
+      const std::vector<SentColumn> map = table->map_columns(wanted.columns);
       Rekeyed made;
       TRY(present_keys(unit, wanted, map, *table, by_table[i], made));
       if (auto done = apply_rows(unit, by_table[i], *table, map, seq, result); !done) {

@@ -23,7 +23,7 @@ struct Winner {
 // The rows of one unit for one table, decided and written.
 class TableApply {
  public:
-  TableApply(Replica::Impl& impl, const Unit& unit, Table& table, std::vector<int> map, StreamSeq seq, ApplyResult& result)
+  TableApply(Replica::Impl& impl, const Unit& unit, Table& table, std::vector<SentColumn> map, StreamSeq seq, ApplyResult& result)
       : impl_(impl), unit_(unit), table_(table), map_(std::move(map)), seq_(seq), result_(result) {}
 
   Status run(const std::vector<const UnitRow*>& rows) {
@@ -48,10 +48,8 @@ class TableApply {
   void values_of(const UnitRow& row, std::vector<ValueView>& out) {
     out.clear();
     for (size_t i = 0; i < map_.size(); ++i) {
-      const int column = map_[i];
-      const bool unfilled = column < 0 && mutated(Mutation::default_not_filled);
-      const ValueView value = unfilled ? ValueView() : table_.value_for(i, column < 0 ? nullptr : &unit_.values[row.first_value + static_cast<size_t>(column)]);
-      out.push_back(impl_.coercer.stored_if_changed(table_.info.columns[static_cast<size_t>(table_.stored()[i])].affinity, value, coerced_));
+      const bool unfilled = map_[i].at < 0 && mutated(Mutation::default_not_filled);
+      out.push_back(unfilled ? ValueView() : table_.value_for(i, map_[i], &unit_.values[row.first_value], impl_.coercer, coerced_));
     }
   }
 
@@ -239,7 +237,7 @@ class TableApply {
   Replica::Impl& impl_;
   const Unit& unit_;
   Table& table_;
-  std::vector<int> map_;
+  std::vector<SentColumn> map_;
   StreamSeq seq_;
   ApplyResult& result_;
   std::vector<Winner> winners_;
@@ -269,7 +267,7 @@ Result<std::string> Replica::Impl::take_brought_along(const Table& table, uint64
 }
 
 Status Replica::Impl::apply_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, Table& table,
-                                 std::vector<int> map, StreamSeq seq, ApplyResult& result) {
+                                 std::vector<SentColumn> map, StreamSeq seq, ApplyResult& result) {
   return TableApply(*this, unit, table, std::move(map), seq, result).run(rows);
 }
 

@@ -105,7 +105,7 @@ Result<RawColumns> read_columns(sqlite::Database& db, TableInfo& table) {
     if (!more) break;
     Column column;
     column.name = rows.text(0);
-    column.id = fold(column.name);
+    column.id = column.spelled_id = fold(column.name);
     column.seed = column_seed(column.id);
     column.not_null = rows.integer(2) != 0 && rows.integer(4) == 0;
     column.generated = rows.integer(5) >= 2;  // 2 virtual, 3 stored

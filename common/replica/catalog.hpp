@@ -23,14 +23,15 @@ enum class KeyKind : uint8_t {
 
 struct Column {
   std::string name;
-  std::string id;               // what it is called in messages: the name it was created with, folded, unless that was taken
+  std::string id;               // which column it is: column_base() of spelled_id
+  std::string spelled_id;       // what it is called in messages: column_id.hpp
   uint64_t seed = 0;            // core column_seed(id)
   bool generated = false;       // never captured, sent or written
   Affinity affinity = Affinity::blob;
   bool not_null = false;        // outside the primary key
   std::string default_sql;      // empty: NULL
-  // What a row has that was made without the column: a constant default as the column would store it; else NULL, or where
-  // that is forbidden 0, '' or x'', by affinity.
+  // What a row has that was made without the column: its fill (column_id.hpp), before it has one a constant default, as the
+  // column would store it; else NULL, or where that is forbidden 0, '' or x'', by affinity.
   ValueView default_value;
   std::shared_ptr<const std::string> default_bytes;  // default_value borrows from it; shared: copies stay valid
 };

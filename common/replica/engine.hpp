@@ -219,7 +219,7 @@ struct Replica::Impl {
     std::deque<UnitRow> rows;
     std::deque<std::string> bytes;
   };
-  Status present_keys(const Unit& unit, const UnitTable& sent, const std::vector<int>& map, Table& table,
+  Status present_keys(const Unit& unit, const UnitTable& sent, const std::vector<SentColumn>& map, Table& table,
                       std::vector<const UnitRow*>& rows, Rekeyed& made);
   void untold(const UnitTable& sent, const UnitRow& row, std::string_view why) const;
   Status rekey(const TableInfo& before, Table& table, TouchedKeys* touched);
@@ -232,6 +232,7 @@ struct Replica::Impl {
   Status keep_late_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, const UnitTable& table);
   // schema_migrate.cpp: the file becomes what the registers say.
   Status migrate();
+  Result<bool> tables_fit();                                // what is here of them is what the registers say
   // schema_message.cpp
   Status publish_schema(UnitStream& out);                   // what is not in the stream
   Status apply_schema(const std::vector<SchemaRegister>& incoming, StreamSeq seq);
@@ -284,7 +285,7 @@ struct Replica::Impl {
   Status apply_waiting(Table& table);
   Status forget_waiting();
   // The rows of one table, whose columns `map` puts in our order (apply_rows.cpp).
-  Status apply_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, Table& table, std::vector<int> map,
+  Status apply_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, Table& table, std::vector<SentColumn> map,
                     StreamSeq seq, ApplyResult& result);
   Status quarantine(const Incoming& message, const std::string& reason);
   // Keyless rows that a joining file brought along and no message has claimed, by content; each is given out once. The key

@@ -1,6 +1,8 @@
 #include "common/replica/local_schema.hpp"
 
 #include "common/core/row_hash.hpp"
+#include "common/replica/coerce.hpp"
+#include "common/replica/column_id.hpp"
 #include "sql.hpp"
 
 namespace marmot::replica {
@@ -72,11 +74,23 @@ Result<std::string> table_sql(sqlite::Database& db, std::string_view name) {
 }
 
 void name_columns(TableInfo& info, const std::map<std::string, std::string>& column_ids) {
+  Coercer coercer;
   for (Column& column : info.columns) {
     const auto known = column_ids.find(fold_text(column.name, Collation::nocase));
     if (known == column_ids.end()) continue;
-    column.id = known->second;
+    column.id = column_base(known->second);
+    column.spelled_id = known->second;
     column.seed = column_seed(column.id);
+    const std::string fill = parse_column_id(known->second).fill();
+    if (fill.empty()) {
+      if (!column.not_null) column.default_value = {};
+      continue;
+    }
+    std::string bytes;
+    std::deque<std::string> storage;
+    column.default_value = coercer.stored_if_changed(column.affinity, fill_value(fill, bytes), storage);
+    column.default_bytes = std::make_shared<const std::string>(column.default_value.bytes);
+    column.default_value.bytes = *column.default_bytes;
   }
 }
 

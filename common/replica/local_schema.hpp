@@ -34,7 +34,7 @@ Result<std::string> table_sql(sqlite::Database& db, std::string_view name);
 
 // What SQLite would make of a table, from its SQL alone; columns carry their ids.
 Result<TableInfo> describe_table(const LocalTable& table);
-// Puts the ids of `column_ids` into the columns.
+// Puts the ids of `column_ids` into the columns, and what rows have by them that were made without the column.
 void name_columns(TableInfo& info, const std::map<std::string, std::string>& column_ids);
 
 }  // namespace marmot::replica

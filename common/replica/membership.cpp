@@ -174,10 +174,11 @@ Status Replica::compare(const Incoming& message) {
     remote.hash = 0;
     Table* const table = impl.table_by_name(wanted.name);
     if (!remote.live || table == nullptr) continue;
-    const std::vector<int> map = table->map_columns(wanted.columns);
+    const std::vector<SentColumn> map = table->map_columns(wanted.columns);
+    std::deque<std::string> storage;
     values.clear();
     for (size_t i = 0; i < map.size(); ++i) {
-      values.push_back(table->value_for(i, map[i] < 0 ? nullptr : &decoded->unit.values[row.first_value + static_cast<size_t>(map[i])]));
+      values.push_back(table->value_for(i, map[i], &decoded->unit.values[row.first_value], impl.coercer, storage));
     }
     remote.hash = table->hash(values);
   }

@@ -14,7 +14,7 @@ namespace marmot::replica {
 struct MergePair {
   std::unique_ptr<Table> there;
   int64_t here = 0;      // Table::id
-  std::vector<int> map;  // our stored columns among theirs
+  std::vector<SentColumn> map;  // our stored columns among theirs
 };
 
 struct Merge {

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "common/core/key.hpp"
+#include "common/replica/column_id.hpp"
 #include "sql.hpp"
 
 namespace marmot::replica {
@@ -28,6 +29,20 @@ Version unspell(std::string_view text) {
     else if (at < 3) numbers[at] = numbers[at] * 16 + static_cast<uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
   }
   return Version{Hlc{numbers[0]}, Origin{NodeId{numbers[1]}, Incarnation{numbers[2]}}};
+}
+
+// Each column has a name of its own, and none is left out for it: what stands in it would be gone on some nodes.
+void share_names(std::vector<ColumnSpec>& columns) {
+  std::set<std::string> wanted, taken;
+  for (const ColumnSpec& column : columns) wanted.insert(fold(column.name));
+  for (ColumnSpec& column : columns) {
+    if (taken.insert(fold(column.name)).second) continue;
+    const std::string name = column.name + '_';
+    for (int number = 2;; ++number) {
+      column.name = name + std::to_string(number);
+      if (wanted.count(fold(column.name)) == 0 && taken.insert(fold(column.name)).second) break;
+    }
+  }
 }
 
 }  // namespace
@@ -126,12 +141,16 @@ bool Registers::is_dropped(const Version& table) const {
 }
 
 const Registers::Entry* Registers::column(const TableSpec& table, std::string_view id) const {
+  const std::string base(column_base(id));
   const Entry* newest = nullptr;
   for (const Version& one : table.ids) {
-    const Entry* const entry = find(SchemaKind::column, one, id);
-    if (entry == nullptr) continue;
-    if (entry->value.dropped) return entry;
-    if (newest == nullptr || entry->value.version > newest->value.version) newest = entry;
+    for (auto at = entries_.lower_bound(Key{SchemaKind::column, one, base}); at != entries_.end(); ++at) {
+      const auto& [kind, of, spelled] = at->first;
+      if (kind != SchemaKind::column || of != one || spelled.compare(0, base.size(), base) != 0) break;
+      if (column_base(spelled) != base) continue;
+      if (at->second.value.dropped) return &at->second;
+      if (newest == nullptr || at->second.value.version > newest->value.version) newest = &at->second;
+    }
   }
   return newest;
 }
@@ -142,7 +161,7 @@ TableSpec Registers::spec_of(const Version& root, const std::vector<const Entry*
   if (std::any_of(members.begin(), members.end(), [](const Entry* member) { return member->value.dropped; })) return out;
   const Entry* newest = nullptr;
   const Entry* text = nullptr;
-  std::set<std::string> ids;
+  std::map<std::string, ColumnId> columns;  // by base
   for (const Entry* const member : members) {
     out.ids.push_back(member->value.table);
     if (newest == nullptr || member->value.version > newest->value.version) newest = member;
@@ -150,26 +169,22 @@ TableSpec Registers::spec_of(const Version& root, const std::vector<const Entry*
     if (its != nullptr && (text == nullptr || its->value.version > text->value.version)) text = its;
     for (auto at = entries_.lower_bound(Key{SchemaKind::column, member->value.table, {}});
          at != entries_.end() && std::get<0>(at->first) == SchemaKind::column && std::get<1>(at->first) == member->value.table; ++at) {
-      ids.insert(std::get<2>(at->first));
+      ColumnId id = parse_column_id(std::get<2>(at->first));
+      columns.try_emplace(id.base, id).first->second.fills.merge(id.fills);
     }
   }
   if (newest == nullptr) return out;
   out.name = newest->value.name;
   out.tail = newest->value.body;
   if (text != nullptr) out.text = text->value.body;
-  std::map<std::string, const Entry*> by_name;
-  for (const std::string& id : ids) {
-    const Entry* const entry = column(out, id);
-    if (entry->value.dropped) continue;
-    const Entry*& taken = by_name[fold(entry->value.name)];  // two columns of one name: the newer one is it
-    if (taken == nullptr || taken->value.version < entry->value.version) taken = entry;
-  }
-  for (const auto& [name, entry] : by_name) {
-    out.columns.push_back({entry->value.id, entry->value.name, entry->value.body, entry->value.position});
+  for (const auto& [base, id] : columns) {
+    const SchemaRegister& value = column(out, base)->value;
+    if (!value.dropped) out.columns.push_back({spell_column_id(id), value.name, value.body, value.position});
   }
   std::sort(out.columns.begin(), out.columns.end(), [](const ColumnSpec& a, const ColumnSpec& b) {
     return std::tie(a.position, a.id) < std::tie(b.position, b.id);
   });
+  share_names(out.columns);
   return out;
 }
 

@@ -16,8 +16,8 @@
 namespace marmot::replica {
 
 struct ColumnSpec {
-  std::string id;
-  std::string name;
+  std::string id;    // with all its fills (column_id.hpp)
+  std::string name;  // where several columns want one name, the first has it and the others get another
   std::string definition;
   int64_t position = 0;
 };
@@ -62,7 +62,8 @@ class Registers {
   // Every table that has a register, dropped ones too, lowest root first.
   std::vector<TableSpec> tables() const;
   TableSpec table(const Version& root) const;
-  // The register of a column that counts: of those under the table's live ids the newest, or one that is dropped. Null: none.
+  // The register of a column that counts: of those of its base under the table's live ids the newest, or one that is dropped.
+  // Null: none.
   const Entry* column(const TableSpec& table, std::string_view id) const;
 
   std::vector<const Entry*> objects() const;

@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include "common/replica/column_id.hpp"
+#include "common/replica/local_schema.hpp"
 #include "common/replica/probe.hpp"
 #include "common/replica/shelf.hpp"
 
@@ -75,8 +77,19 @@ Status add_shelf(sqlite::Database& db, std::vector<LostRow>& out) {
     all.push_back(std::move(shelved));
   }
   Store store(db);
+  TRY_ASSIGN(const std::vector<LocalTable> tables, read_local_tables(db));
   for (Shelved& shelved : all) {
-    TRY_ASSIGN(const auto columns, decode_row(shelved.row));
+    TRY_ASSIGN(auto columns, decode_row(shelved.row));
+    for (RowColumn& column : columns) {
+      for (const LocalTable& table : tables) {
+        if (table.id != shelved.table) continue;
+        for (const auto& [name, id] : table.column_ids) {
+          if (!same_column_id(id, column.name)) continue;
+          column.name = name;
+          break;
+        }
+      }
+    }
     shelved.lost.loser_row = row_json(columns);
     TRY(find_winner(db, store, shelved));
     out.push_back(std::move(shelved.lost));

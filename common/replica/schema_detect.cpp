@@ -12,6 +12,7 @@
 
 #include "common/core/row_hash.hpp"
 #include "common/replica/capture.hpp"
+#include "common/replica/column_id.hpp"
 #include "common/replica/engine.hpp"
 #include "common/replica/local_schema.hpp"
 #include "sql.hpp"
@@ -177,12 +178,12 @@ class Notice {
     TRY_ASSIGN(const std::string sql, table_sql(impl_.db, name));
     if (sql.empty()) return drop(table);
     ours_.insert(fold_name(name));
-    if (table.sql.empty()) return first_sight(table, name, sql);  // the extension watched it
     const bool rebuilt = in_place != 3;
     if (!rebuilt && sql == table.sql && name == table.name) return ok();
     auto info = read_table(impl_.db, name);
     if (!info && info.error().code == Errc::schema) return ok();  // load_tables() stops it
     TRY(info);
+    if (table.sql.empty()) return first_sight(table, *info, sql);  // the extension watched it
     if (rebuilt) {
       auto before = describe_table(table);
       if (!before) return std::move(before).error().in("table " + table.name + " as it was");
@@ -213,11 +214,12 @@ class Notice {
     for (size_t i = 0; i < after.columns.size(); ++i) {
       ColumnSpec column;
       if (from[i] >= 0) column.id = table.column_ids[fold_name(before.columns[static_cast<size_t>(from[i])].name)];
-      else column.id = new_column_id(spec, table, after.columns[i].name, default_of(info, after.columns[i].name));
+      else column.id = new_column_id(spec, table, after.columns[i].name, fill_of(info, after.columns[i].name));
       column.name = after.columns[i].name;
       column.definition = after.columns[i].definition;
+      if (from[i] >= 0) keep_unchanged(column, before.columns[static_cast<size_t>(from[i])], spec);
       kept.insert(column.id);
-      ids[fold_name(column.name)] = column.id;
+      ids[fold_name(after.columns[i].name)] = column.id;
       columns.push_back(std::move(column));
     }
     TRY(put_columns(spec, columns));
@@ -249,28 +251,35 @@ class Notice {
     return ok();
   }
 
-  // What the rows that are here already have in a column that was added: part of its id, so that two nodes which add one of the
-  // same name with different values have not made the same column.
-  static std::string default_of(const TableInfo& info, const std::string& name) {
-    for (const Column& column : info.columns) {
-      if (fold_name(column.name) != fold_name(name) || column.default_value.type == ValueType::null) continue;
-      const ValueView& value = column.default_value;
-      const std::string number = value.type == ValueType::integer ? std::to_string(value.integer) : to_hex(value_hash(0, value));
-      return "=" + number;
-    }
-    return {};
+  // What the application left as it was, the registers may have otherwise: the file could not follow them, or another column
+  // of that name made it take another one.
+  void keep_unchanged(ColumnSpec& column, const ColumnSql& before, const TableSpec& spec) const {
+    const Registers::Entry* const entry = registers_.column(spec, column.id);
+    if (entry == nullptr || entry->value.dropped) return;
+    if (column.name == before.name) column.name = entry->value.name;
+    if (column.definition == before.definition) column.definition = entry->value.body;
   }
 
-  // A column keeps its id for ever, and a dropped column's id is not used again: rows in flight may still name it.
-  std::string new_column_id(const TableSpec& spec, const LocalTable& table, const std::string& name, const std::string& suffix = {}) const {
-    const std::string base = fold_name(name) + suffix;
-    std::string id = base;
-    for (int generation = 2;; ++generation) {
-      const Registers::Entry* const entry = registers_.column(spec, id);
-      const bool waits = entry != nullptr && !entry->value.dropped && fold_name(entry->value.name) == fold_name(name) &&
-                         std::none_of(table.column_ids.begin(), table.column_ids.end(), [&](const auto& known) { return known.second == id; });
-      if (entry == nullptr || waits) return id;
-      id = base + '#' + std::to_string(generation);
+  // What rows have that were made without the column.
+  static std::string fill_of(const TableInfo& info, const std::string& name) {
+    const auto column = std::find_if(info.columns.begin(), info.columns.end(), [&](const Column& one) { return fold_name(one.name) == fold_name(name); });
+    return column == info.columns.end() ? std::string() : spell_fill(column->default_value);
+  }
+
+  // A column keeps its id for ever, and a dropped column's is not used again: rows in flight may still name it.
+  std::string new_column_id(const TableSpec& spec, const LocalTable& table, const std::string& name, std::string fill) const {
+    for (int generation = 1;; ++generation) {
+      ColumnId id{spell_base(fold_name(name), generation), {}};
+      const Registers::Entry* const entry = registers_.column(spec, id.base);
+      if (entry == nullptr) {
+        id.fills.insert(std::move(fill));
+        return spell_column_id(id);
+      }
+      const auto is_it = [&](const std::string& other) { return same_column_id(other, id.base); };
+      const bool waits = !entry->value.dropped && fold_name(entry->value.name) == fold_name(name) &&
+                         std::none_of(table.column_ids.begin(), table.column_ids.end(), [&](const auto& known) { return is_it(known.second); });
+      if (!waits) continue;
+      return std::find_if(spec.columns.begin(), spec.columns.end(), [&](const ColumnSpec& one) { return is_it(one.id); })->id;
     }
   }
 
@@ -292,7 +301,8 @@ class Notice {
           simple(entry->value.body) == simple(column.definition)) {
         continue;
       }
-      TRY(put({SchemaKind::column, spec.ids.front(), column.id, {}, false, column.name, column.definition, column.position, {}}));
+      const std::string& id = entry == nullptr ? column.id : entry->value.id;
+      TRY(put({SchemaKind::column, spec.ids.front(), id, {}, false, column.name, column.definition, column.position, {}}));
     }
     return ok();
   }
@@ -314,12 +324,12 @@ class Notice {
     table.id = watched.id;
     if (impl_.opened) impl_.log(LogLevel::info, "table " + name + " is new: watching it");
     found_.push_back(table.id);
-    return first_sight(table, info->name, sql);
+    return first_sight(table, *info, sql);
   }
 
-  Status first_sight(LocalTable& table, const std::string& name, const std::string& sql) {
+  Status first_sight(LocalTable& table, const TableInfo& info, const std::string& sql) {
     TRY_ASSIGN(const CreateTable parsed, parse_create_table(sql));
-    table.name = name;
+    const std::string& name = table.name = info.name;
     table.sql = sql;
     std::optional<TableSpec> awaited = awaited_table(name);
     if (!awaited) {
@@ -341,7 +351,7 @@ class Notice {
     for (const ColumnSql& column : parsed.columns) {
       const auto same = std::find_if(awaited->columns.begin(), awaited->columns.end(),
                                      [&](const ColumnSpec& one) { return fold_name(one.name) == fold_name(column.name); });
-      const std::string id = same != awaited->columns.end() ? same->id : new_column_id(*awaited, table, column.name);
+      const std::string id = same != awaited->columns.end() ? same->id : new_column_id(*awaited, table, column.name, fill_of(info, column.name));
       table.column_ids[fold_name(column.name)] = id;
       if (same == awaited->columns.end()) news.push_back({id, column.name, column.definition, 0});
     }

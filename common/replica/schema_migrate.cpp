@@ -189,13 +189,15 @@ class Migrate {
   Status adjust_rows(const TableInfo& before, const LocalTable& local, TableInfo info, const std::vector<RefusedRow>& refused) {
     name_columns(info, local.column_ids);
     const bool same_key = impl_.key_shape(before) == impl_.key_shape(info);
-    bool other_hash = false;
+    bool other_hash = false, refilled = false;
     for (const Column& was : before.columns) {
       const auto is_it = [&](const Column& now) { return now.id == was.id && now.generated == was.generated; };
       const auto now = std::find_if(info.columns.begin(), info.columns.end(), is_it);
       other_hash = other_hash || (!was.generated && (now == info.columns.end() || now->affinity != was.affinity || now->not_null != was.not_null ||
-                                                     !same_value(now->default_value, was.default_value)));
+                                                     now->spelled_id != was.spelled_id || !same_value(now->default_value, was.default_value)));
+      refilled = refilled || (now != info.columns.end() && now->spelled_id != was.spelled_id);
     }
+    if (refilled) TRY(impl_.db.exec("UPDATE __marmot_table SET uniques = '' WHERE id = " + std::to_string(local.id)));  // other values: made anew
     if (same_key && !other_hash && refused.empty() && impl_.state.shelved == 0) return ok();
     Table table(impl_.db, impl_.store, impl_.self.node, local.id, std::move(info));
     table.permanent_id = local.permanent_id;
@@ -353,6 +355,18 @@ class Migrate {
 };
 
 }  // namespace
+
+Result<bool> Replica::Impl::tables_fit() {
+  TRY_ASSIGN(const std::vector<LocalTable> locals, read_local_tables(db));
+  for (const LocalTable& local : locals) {
+    if (!local.permanent_id || local.sql.empty()) continue;
+    const TableSpec spec = registers.table(registers.root_of(*local.permanent_id));
+    if (spec.dropped()) continue;
+    TRY_ASSIGN(const CreateTable actual, parse_create_table(local.sql));
+    if (!fits(actual, local, spec)) return false;
+  }
+  return true;
+}
 
 Status Replica::Impl::migrate() {
   for (const auto& table : tables) table->release();  // a table that is being read cannot be dropped

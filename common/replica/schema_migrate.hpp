@@ -43,6 +43,8 @@ class TableMigration {
   // False: SQLite refuses, nothing is changed.
   Result<bool> try_alter(const std::string& sql);
   const ColumnSpec* wanted(const std::string& id) const;
+  std::map<std::string, std::string>::iterator local_column(const std::string& id);  // name and id here
+  Result<bool> filled_as_wanted(const ColumnSpec& column);
 
   sqlite::Database& db_;
   LocalTable& local_;

@@ -4,6 +4,7 @@
 #include "common/base/mutation.hpp"
 #include "common/core/row.hpp"
 #include "common/core/row_hash.hpp"
+#include "common/replica/column_id.hpp"
 #include "common/replica/engine.hpp"
 #include "sql.hpp"
 
@@ -26,9 +27,10 @@ class FormerHash {
       }
       parts_.push_back(part);
     }
-    const std::vector<std::string> ids = table.stored_ids();
     for (const Column& was : before.columns) {
-      lost_ = lost_ || (!was.generated && std::find(ids.begin(), ids.end(), was.id) == ids.end());
+      lost_ = lost_ || (!was.generated && std::none_of(table.stored().begin(), table.stored().end(), [&](int column) {
+        return table.info.columns[static_cast<size_t>(column)].id == was.id;
+      }));
     }
   }
 
@@ -72,7 +74,7 @@ class FormerKey {
   FormerKey(const std::vector<std::string>& columns, const std::vector<UnitKeyColumn>& key, const Table& table) {
     const std::vector<std::string> ids = table.stored_ids();
     for (const UnitKeyColumn& part : key) {
-      const auto at = std::find(ids.begin(), ids.end(), columns[part.column]);
+      const auto at = std::find_if(ids.begin(), ids.end(), [&](const std::string& id) { return same_column_id(id, columns[part.column]); });
       if (at == ids.end()) return;
       const auto place = static_cast<size_t>(at - ids.begin());
       parts_.push_back({place, part.collation, table.info.columns[static_cast<size_t>(table.stored()[place])].affinity});
@@ -313,7 +315,7 @@ Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* 
   return ok();
 }
 
-Status Replica::Impl::present_keys(const Unit& unit, const UnitTable& sent, const std::vector<int>& map, Table& table,
+Status Replica::Impl::present_keys(const Unit& unit, const UnitTable& sent, const std::vector<SentColumn>& map, Table& table,
                                    std::vector<const UnitRow*>& rows, Rekeyed& made) {
   if (table.same_key(sent)) return ok();
   const FormerKey former(sent.columns, sent.key, table);
@@ -341,8 +343,7 @@ Status Replica::Impl::present_keys(const Unit& unit, const UnitTable& sent, cons
     }
     values.clear();
     for (size_t i = 0; i < map.size(); ++i) {
-      const ValueView value = table.value_for(i, map[i] < 0 ? nullptr : &unit.values[row->first_value + static_cast<size_t>(map[i])]);
-      values.push_back(coercer.stored_if_changed(table.info.columns[static_cast<size_t>(table.stored()[i])].affinity, value, made.bytes));
+      values.push_back(table.value_for(i, map[i], &unit.values[row->first_value], coercer, made.bytes));
     }
     if (table.key_of_values(values, key)) under(*row, key);
     else out.push_back(row);
@@ -430,7 +431,7 @@ Status Replica::Impl::merge_local_table(Table& from, Table& into) {
   from.release();
   std::vector<const UnitRow*> rows;
   for (const UnitRow& row : unit.rows) rows.push_back(&row);
-  const std::vector<int> map = into.map_columns(unit.tables[0].columns);
+  const std::vector<SentColumn> map = into.map_columns(unit.tables[0].columns);
   Rekeyed made;
   TRY(present_keys(unit, unit.tables[0], map, into, rows, made));
   ApplyResult ignored;
@@ -469,7 +470,7 @@ Status Replica::Impl::keep_late_rows(const Unit& unit, const std::vector<const U
   for (const UnitRow* const row : rows) {
     if (row->op == Op::remove) continue;
     std::vector<RowColumn> columns;
-    for (size_t i = 0; i < table.columns.size(); ++i) columns.push_back({table.columns[i], unit.values[row->first_value + i]});
+    for (size_t i = 0; i < table.columns.size(); ++i) columns.push_back({column_base(table.columns[i]), unit.values[row->first_value + i]});
     TRY(keep_conflict({"dropped-table", table.name, row->key, unit.versions[row->version], marmot::row_json(columns), std::nullopt, "",
                        "its table was dropped before it arrived"}));
   }

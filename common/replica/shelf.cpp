@@ -21,21 +21,28 @@ bool is_collision(const Error& error) { return error.detail == SQLITE_CONSTRAINT
 std::string encode(const Table& table, const std::vector<ValueView>& values) {
   std::string out;
   for (size_t i = 0; i < values.size(); ++i) {
-    append_row_column(out, table.info.columns[static_cast<size_t>(table.stored()[i])].id, values[i]);
+    append_row_column(out, table.info.columns[static_cast<size_t>(table.stored()[i])].spelled_id, values[i]);
   }
   return out;
 }
 
-// In the order of the stored columns as they are now: a column that the row does not know has its default.
-Result<std::vector<ValueView>> decode(const Table& table, std::string_view row) {
+// In the order of the stored columns as they are now: a column that the row does not know has its fill. Views into `row`,
+// which becomes the row as it would be put on the shelf now.
+Result<std::vector<ValueView>> decode(const Table& table, std::string& row) {
   TRY_ASSIGN(const std::vector<RowColumn> columns, decode_row(row));
-  std::map<std::string_view, const ValueView*> by_id;
-  for (const RowColumn& column : columns) by_id[column.name] = &column.value;
-  std::vector<ValueView> out;
-  for (size_t i = 0; i < table.stored().size(); ++i) {
-    const auto found = by_id.find(table.info.columns[static_cast<size_t>(table.stored()[i])].id);
-    out.push_back(table.value_for(i, found != by_id.end() ? found->second : nullptr));
+  Coercer coercer;
+  std::deque<std::string> storage;
+  std::vector<std::string> ids;
+  std::vector<ValueView> sent, out;
+  for (const RowColumn& column : columns) {
+    ids.emplace_back(column.name);
+    sent.push_back(column.value);
   }
+  const std::vector<SentColumn> map = table.map_columns(ids);
+  for (size_t i = 0; i < map.size(); ++i) out.push_back(table.value_for(i, map[i], sent.data(), coercer, storage));
+  row = encode(table, out);
+  TRY_ASSIGN(const std::vector<RowColumn> now, decode_row(row));
+  for (size_t i = 0; i < out.size(); ++i) out[i] = now[i].value;
   return out;
 }
 

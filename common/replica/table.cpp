@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/core/row_hash.hpp"
+#include "common/replica/column_id.hpp"
 #include "common/replica/probe.hpp"
 #include "sql.hpp"
 
@@ -81,7 +82,7 @@ std::vector<std::string> Table::stored_names() const {
 
 std::vector<std::string> Table::stored_ids() const {
   std::vector<std::string> ids;
-  for (const int column : stored_) ids.push_back(info.columns[static_cast<size_t>(column)].id);
+  for (const int column : stored_) ids.push_back(info.columns[static_cast<size_t>(column)].spelled_id);
   return ids;
 }
 
@@ -99,7 +100,7 @@ bool Table::same_key(const UnitTable& sent) const {
   for (size_t i = 0; i < info.key.size(); ++i) {
     const Column& column = info.columns[static_cast<size_t>(info.key[i].column)];
     const UnitKeyColumn& part = sent.key[i];
-    if (sent.columns[part.column] != column.id || part.collation != info.key[i].collation || part.affinity != column.affinity ||
+    if (column_base(sent.columns[part.column]) != column.id || part.collation != info.key[i].collation || part.affinity != column.affinity ||
         part.nullable != info.nullable_key) {
       return false;
     }
@@ -107,13 +108,29 @@ bool Table::same_key(const UnitTable& sent) const {
   return true;
 }
 
-std::vector<int> Table::map_columns(const std::vector<std::string>& ids) const {
-  std::vector<int> map;
-  for (const int column : stored_) {
-    const auto at = std::find(ids.begin(), ids.end(), info.columns[static_cast<size_t>(column)].id);
-    map.push_back(at == ids.end() ? -1 : static_cast<int>(at - ids.begin()));
+std::vector<SentColumn> Table::map_columns(const std::vector<std::string>& ids) const {
+  std::vector<SentColumn> map;
+  for (const int stored : stored_) {
+    const Column& column = info.columns[static_cast<size_t>(stored)];
+    SentColumn& from = map.emplace_back();
+    const auto at = std::find_if(ids.begin(), ids.end(), [&](const std::string& sent) { return column_base(sent) == column.id; });
+    if (at == ids.end()) continue;
+    from.at = static_cast<int>(at - ids.begin());
+    if (*at != column.spelled_id) from.given_up = given_up(parse_column_id(*at), parse_column_id(column.spelled_id));
   }
   return map;
+}
+
+ValueView Table::value_for(size_t at, const SentColumn& from, const ValueView* sent, Coercer& coercer, std::deque<std::string>& storage) const {
+  const Column& column = info.columns[static_cast<size_t>(stored_[at])];
+  if (from.at < 0) return column.default_value;
+  const ValueView value = coercer.stored_if_changed(column.affinity, sent[from.at], storage);
+  if (column.not_null && value.type == ValueType::null) return column.default_value;
+  for (const std::string& fill : from.given_up) {
+    std::string bytes;
+    if (same_value(value, coercer.stored_if_changed(column.affinity, fill_value(fill, bytes), storage))) return column.default_value;
+  }
+  return value;
 }
 
 std::string Table::key_where(int first) const {

@@ -2,6 +2,7 @@
 // canonical key. Decides nothing about versions.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -12,11 +13,19 @@
 
 #include "common/core/unit.hpp"
 #include "common/replica/catalog.hpp"
+#include "common/replica/coerce.hpp"
 #include "common/replica/store.hpp"
 
 namespace marmot::replica {
 
 class Probe;
+
+// Where a stored column of ours stands among the columns of a message; -1: the row was sent before the column was made. And
+// the values that stand for that too, for the sender did not know all of the column's fills (column_id.hpp).
+struct SentColumn {
+  int at = -1;
+  std::vector<std::string> given_up;  // fills
+};
 
 // __marmot_log.op: what the trigger saw.
 enum class LogOp : int64_t { insert = 1, update = 2, remove = 3 };
@@ -46,18 +55,16 @@ class Table {
   // Indexes into info.columns of what is captured, sent and written.
   const std::vector<int>& stored() const { return stored_; }
   std::vector<std::string> stored_names() const;
-  std::vector<std::string> stored_ids() const;
+  std::vector<std::string> stored_ids() const;  // as messages spell them
   // The table as messages of this node describe it.
   UnitTable unit_table() const;
   // Are the keys that came with `sent` made as those of this table are?
   bool same_key(const UnitTable& sent) const;
-  // Where each stored column of ours stands among the columns of a message; -1: it was sent before the column was made.
-  std::vector<int> map_columns(const std::vector<std::string>& ids) const;
-  // What goes into stored column `at`: what was sent, or what a row has that was written before the column was there.
-  ValueView value_for(size_t at, const ValueView* sent) const {
-    const Column& column = info.columns[static_cast<size_t>(stored_[at])];
-    return sent == nullptr || (column.not_null && sent->type == ValueType::null) ? column.default_value : *sent;
-  }
+  // For each stored column of ours.
+  std::vector<SentColumn> map_columns(const std::vector<std::string>& ids) const;
+  // What goes into stored column `at`: of the values that were sent its own, brought to its affinity, or what a row has that was
+  // written before the column was there. Bytes live in `storage`, or with what was sent.
+  ValueView value_for(size_t at, const SentColumn& from, const ValueView* sent, Coercer& coercer, std::deque<std::string>& storage) const;
 
   // Key from a row's stored values; false: none is declared, or there is a NULL in it.
   bool key_of_values(const std::vector<ValueView>& values, std::string& key) const;

@@ -1,7 +1,10 @@
 #include <algorithm>
+#include <deque>
 #include <set>
 
 #include "common/core/key.hpp"
+#include "common/replica/coerce.hpp"
+#include "common/replica/column_id.hpp"
 #include "common/replica/schema_migrate.hpp"
 #include "sql.hpp"
 
@@ -86,8 +89,12 @@ Status TableMigration::reread() {
 }
 
 const ColumnSpec* TableMigration::wanted(const std::string& id) const {
-  const auto at = std::find_if(spec_.columns.begin(), spec_.columns.end(), [&](const ColumnSpec& column) { return column.id == id; });
+  const auto at = std::find_if(spec_.columns.begin(), spec_.columns.end(), [&](const ColumnSpec& column) { return same_column_id(column.id, id); });
   return at == spec_.columns.end() ? nullptr : &*at;
+}
+
+std::map<std::string, std::string>::iterator TableMigration::local_column(const std::string& id) {
+  return std::find_if(local_.column_ids.begin(), local_.column_ids.end(), [&](const auto& one) { return same_column_id(one.second, id); });
 }
 
 Result<bool> TableMigration::try_alter(const std::string& sql) {
@@ -122,16 +129,19 @@ Status TableMigration::rename_table() {
 
 Status TableMigration::rename_columns() {
   const std::string head = "ALTER TABLE main." + quote_identifier(local_.name) + " RENAME COLUMN ";
-  for (const ColumnSpec& column : spec_.columns) {
-    const auto known = std::find_if(local_.column_ids.begin(), local_.column_ids.end(), [&](const auto& one) { return one.second == column.id; });
+  // From the last one: where one gives a name to another, that is the one behind it.
+  for (auto at = spec_.columns.rbegin(); at != spec_.columns.rend(); ++at) {
+    const ColumnSpec& column = *at;
+    const auto known = local_column(column.id);
     if (known == local_.column_ids.end()) continue;
     const auto here = std::find_if(actual_.columns.begin(), actual_.columns.end(), [&](const ColumnSql& one) { return fold(one.name) == known->first; });
     if (here == actual_.columns.end() || here->name == column.name) continue;
     if (fold(column.name) != known->first && local_.column_ids.count(fold(column.name)) != 0) continue;  // the name is taken: rebuild()
     TRY_ASSIGN(const bool done, try_alter(head + quote_identifier(here->name) + " TO " + spelled(column.name)));
     if (!done) continue;
+    std::string id = known->second;
     local_.column_ids.erase(known);
-    local_.column_ids[fold(column.name)] = column.id;
+    local_.column_ids[fold(column.name)] = std::move(id);
     TRY(reread());
   }
   return ok();
@@ -150,13 +160,25 @@ Status TableMigration::drop_columns() {
   return reread();
 }
 
+// ADD COLUMN gave the rows the default of the definition, which may be another than the column was made with.
+Result<bool> TableMigration::filled_as_wanted(const ColumnSpec& column) {
+  TRY_ASSIGN(TableInfo info, read_table(db_, local_.name));
+  const ValueView filled = info.columns.back().default_value;
+  const auto bytes = info.columns.back().default_bytes;  // `filled` borrows them
+  name_columns(info, {{fold(column.name), column.id}});
+  return same_value(filled, info.columns.back().default_value);
+}
+
 Status TableMigration::add_columns() {
-  std::set<std::string> ids;
-  for (const auto& [name, id] : local_.column_ids) ids.insert(id);
   for (const ColumnSpec& column : spec_.columns) {
-    if (ids.count(column.id) != 0) continue;
-    TRY_ASSIGN(const bool done, try_alter("ALTER TABLE main." + quote_identifier(local_.name) + " ADD COLUMN " +
-                                          spelled(column.name) + " " + column.definition));
+    if (local_column(column.id) != local_.column_ids.end()) continue;
+    TRY(db_.exec("SAVEPOINT __marmot_add"));
+    TRY_ASSIGN(bool done, try_alter("ALTER TABLE main." + quote_identifier(local_.name) + " ADD COLUMN " +
+                                    spelled(column.name) + " " + column.definition));
+    if (done) {
+      TRY_ASSIGN(done, filled_as_wanted(column));
+    }
+    TRY(db_.exec(done ? "RELEASE __marmot_add" : "ROLLBACK TO __marmot_add; RELEASE __marmot_add"));
     if (!done) continue;
     local_.column_ids[fold(column.name)] = column.id;
     TRY(reread());
@@ -203,6 +225,8 @@ Status TableMigration::rebuild() {
 
   std::string into, from;
   std::vector<ValueView> parameters;
+  Coercer coercer;
+  std::deque<std::string> bytes;
   const auto add = [&](const std::string& column, const std::string& value) {
     into += (into.empty() ? "" : ", ") + column;
     from += (from.empty() ? "" : ", ") + value;
@@ -217,10 +241,18 @@ Status TableMigration::rebuild() {
   if (with_rowid) add(after.rowid_name, before.rowid_name);
   for (const Column& column : after.columns) {
     if (column.generated) continue;
-    const auto known = std::find_if(local_.column_ids.begin(), local_.column_ids.end(), [&](const auto& one) { return one.second == column.id; });
-    const bool was_here = known != local_.column_ids.end() &&
-                          std::any_of(before.columns.begin(), before.columns.end(), [&](const Column& one) { return fold(one.name) == known->first; });
-    const std::string value = was_here ? quote_identifier(known->first) : number(column.default_value);
+    const auto known = local_column(column.spelled_id);
+    const auto was = known == local_.column_ids.end() ? before.columns.end()
+                                                      : std::find_if(before.columns.begin(), before.columns.end(), [&](const Column& one) { return fold(one.name) == known->first; });
+    const bool was_here = was != before.columns.end();
+    std::string value = was_here ? quote_identifier(known->first) : number(column.default_value);
+    if (was_here && known->second != column.spelled_id) {
+      for (const std::string& fill : given_up(parse_column_id(known->second), parse_column_id(column.spelled_id))) {
+        const std::string here = quote_identifier(known->first);
+        const std::string other = number(coercer.stored_if_changed(was->affinity, fill_value(fill, bytes.emplace_back()), bytes));
+        value = "iif(" + here + " IS " + other + " COLLATE BINARY AND typeof(" + here + ") = typeof(" + other + "), " + number(column.default_value) + ", " + value + ")";
+      }
+    }
     add(quote_identifier(column.name), was_here && column.not_null ? "coalesce(" + value + ", " + number(column.default_value) + ")" : value);
   }
   const auto copy_all = [&]() -> Status {

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "common/codec/message.hpp"
+#include "common/replica/column_id.hpp"
 
 namespace marmot::sim {
 
@@ -74,7 +75,7 @@ std::string Ledger::published(int node, const replica::OutUnit& out) {
     const Place place{wire.name, std::string(row.key)};
     Register value;
     for (size_t i = 0; i < wire.columns.size() && row.op != Op::remove; ++i) {
-      value.row[wire.columns[i]] = Cell::of(unit.values[row.first_value + i]);
+      value.row[std::string(replica::column_base(wire.columns[i]))] = Cell::of(unit.values[row.first_value + i]);
     }
     const auto decoded_key = decode_key(row.key);
     if (!decoded_key) return "a key that does not decode in " + wire.name;

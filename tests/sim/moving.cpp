@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/replica/column_id.hpp"
 #include "common/replica/local_schema.hpp"
 #include "tests/sim/ledger.hpp"
 
@@ -81,7 +82,7 @@ void Moving::published_row(const std::string& msg_id, const UnitTable& table, co
   for (size_t i = 0; i < table.columns.size() && row.op != Op::remove; ++i) {
     const ValueView& cell = unit.values[row.first_value + i];
     if (table.columns[i] == "w") value.write = cell.integer;
-    if (cell.type == ValueType::text) value.texts[table.columns[i]] = std::string(cell.bytes);
+    if (cell.type == ValueType::text) value.texts[std::string(replica::column_base(table.columns[i]))] = std::string(cell.bytes);
   }
   const Key key{table.id, std::string(row.key)};
   const Version& version = unit.versions[row.version];
@@ -278,7 +279,7 @@ std::string Moving::check(const std::vector<sqlite::Database*>& files, const Mig
       if (!local.permanent_id || std::find(names.begin(), names.end(), local.name) == names.end()) continue;
       End::Table& table = end.tables[root_of(*local.permanent_id)];
       table.name = local.name;
-      for (const auto& [name, id] : local.column_ids) table.column_ids[id] = name;
+      for (const auto& [name, id] : local.column_ids) table.column_ids[std::string(replica::column_base(id))] = name;
       TRY_ASSIGN(auto select, db.prepare("SELECT * FROM " + sqlite::quote_identifier(local.name)));
       for (;;) {
         TRY_ASSIGN(const bool more, select.step());
@@ -290,7 +291,7 @@ std::string Moving::check(const std::vector<sqlite::Database*>& files, const Mig
           if (name == "id") key = key_of(select.integer(i));
           if (name == "w") row.first = select.integer(i);
           const auto id = local.column_ids.find(name);
-          if (id != local.column_ids.end() && select.value(i).type == ValueType::text) row.second[id->second] = std::string(select.text(i));
+          if (id != local.column_ids.end() && select.value(i).type == ValueType::text) row.second[std::string(replica::column_base(id->second))] = std::string(select.text(i));
         }
         end.visible.insert(row.first);
         table.rows.emplace(key, std::move(row));

@@ -1,0 +1,203 @@
+// Which column is which, where several nodes make, rename and rebuild them at the same time (docs/decisions/0015-columns.md).
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+
+#include "common/replica/column_id.hpp"
+#include "tests/replica/cluster.hpp"
+
+using namespace marmot;
+using namespace marmot::replica;
+using namespace marmot::test;
+
+namespace {
+
+const char* const kTable = "CREATE TABLE t(id INTEGER PRIMARY KEY, p, q); INSERT INTO t VALUES(1, 'p1', 'q1'), (2, 'p2', 'q2')";
+const char* const kColumns = "SELECT group_concat(name) FROM pragma_table_info('t')";
+
+// Nothing waits, and each row's hash is its version's.
+void at_rest(Three& t) {
+  t.settle();
+  for (Node* const node : {&t.a, &t.b, &t.c}) {
+    for (const auto& stopped : node->engine().stopped()) FAIL_CHECK((stopped.name + ": " + stopped.reason));
+    CHECK(require(node->engine().drain(false)).units.empty());
+    CHECK(require(node->engine().counters()).outbox_rows == 0);
+    CHECK(node->query("PRAGMA integrity_check") == "ok");
+  }
+  const auto digest = [](Node& node) {
+    std::map<std::string, std::vector<TableDigest::Bucket>> out;
+    for (auto& one : require(node.engine().digests())) out[one.table] = one.buckets;
+    return out;
+  };
+  CHECK(digest(t.b) == digest(t.a));
+  CHECK(digest(t.c) == digest(t.a));
+}
+
+}  // namespace
+
+TEST_CASE("column ids: what is spelled is read again") {
+  std::string storage;
+  for (const ValueView& value : {ValueView::of_null(), ValueView::of_integer(-5), ValueView::of_real(0.1), ValueView::of_text(""), ValueView::of_text("a=b%c"),
+                                 ValueView::of_blob(std::string_view("\0=", 2)), ValueView::of_integer(INT64_MIN)}) {
+    const std::string fill = spell_fill(value);
+    CHECK(same_value(fill_value(fill, storage), value));
+    const ColumnId id{spell_base("a=%b", 2), {fill, spell_fill(ValueView::of_integer(7))}};
+    const ColumnId read = parse_column_id(spell_column_id(id));
+    CHECK(read.base == id.base);
+    CHECK(read.fills == id.fills);
+  }
+  CHECK(spell_column_id(parse_column_id("s")) == "s");
+  CHECK(spell_column_id(parse_column_id("s=5")) == "s=5");
+  CHECK(same_column_id("s=5", "s"));
+  CHECK(!same_column_id("s=5", "s#2=5"));
+}
+
+// What decision 0015 rests on: it does not matter in which steps a file learns of a column's fills.
+TEST_CASE("column ids: a row has the same value by whatever steps the fills became known") {
+  std::mt19937 random(1);
+  const auto step = [](int value, const ColumnId& then, const ColumnId& now) {
+    const auto up = given_up(then, now);
+    return std::find(up.begin(), up.end(), std::to_string(value)) == up.end() ? value : std::stoi(now.fill());
+  };
+  for (int round = 0; round < 20000; ++round) {
+    const auto with = [&](ColumnId id) {
+      for (auto n = random() % 3; n > 0; --n) id.fills.insert(std::to_string(random() % 6));
+      return id;
+    };
+    const ColumnId first = with({"s", {std::to_string(random() % 6)}}), second = with(first), third = with(second);
+    for (int value = 0; value < 7; ++value) CHECK(step(step(value, first, second), second, third) == step(value, first, third));
+    CHECK(step(std::stoi(first.fill()), first, third) == std::stoi(third.fill()));
+  }
+}
+
+TEST_CASE("columns: one made with its table and one added later, with the same default, are one column") {
+  Three t("CREATE TABLE other(id INTEGER PRIMARY KEY)");
+  t.a.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, s TEXT DEFAULT 'five'); INSERT INTO t VALUES(1, 'of a')");
+  t.b.sql("CREATE TABLE t(id INTEGER PRIMARY KEY); INSERT INTO t VALUES(2)");
+  const auto in_flight = t.b.drain();
+  t.b.sql("ALTER TABLE t ADD COLUMN s TEXT DEFAULT 'five'; INSERT INTO t VALUES(3, 'of b')");
+  t.a.publish(t.stream);
+  for (const auto& unit : in_flight) t.stream.append(unit);
+  at_rest(t);
+  t.same(kColumns, "id,s");
+  t.same("SELECT * FROM t", "1|of a\n2|five\n3|of b");
+}
+
+TEST_CASE("columns: two defaults given at the same time: one column, one of them, and what was written stays") {
+  Three t(kTable);
+  t.b.sql("INSERT INTO t VALUES(3, 'p3', 'q3')");
+  const auto in_flight = t.b.drain();
+  t.a.sql("ALTER TABLE t ADD COLUMN s DEFAULT 5; UPDATE t SET s = 'of a' WHERE id = 1");
+  t.b.sql("ALTER TABLE t ADD COLUMN s DEFAULT 7; INSERT INTO t VALUES(4, 'p4', 'q4', 'of b')");
+  t.c.sql("ALTER TABLE t ADD COLUMN s; INSERT INTO t VALUES(5, 'p5', 'q5', NULL), (6, 'p6', 'q6', 'of c')");
+  t.c.publish(t.stream);
+  t.a.publish(t.stream);
+  t.c.apply(t.stream);
+  t.c.sql("INSERT INTO t(id) VALUES(8); UPDATE t SET q = 'c knows of 5' WHERE id = 2");
+  t.c.publish(t.stream);
+  for (const auto& unit : in_flight) t.stream.append(unit);
+  at_rest(t);
+  t.same(kColumns, "id,p,q,s");
+  t.same("SELECT id, s FROM t WHERE id <> 8", "1|of a\n2|7\n3|7\n4|of b\n5|7\n6|of c");
+  t.a.sql("UPDATE t SET s = 5 WHERE id = 2; UPDATE t SET s = NULL WHERE id = 3");  // from now on that is said
+  at_rest(t);
+  t.same("SELECT id, s FROM t WHERE id < 4", "1|of a\n2|5\n3|");
+}
+
+TEST_CASE("columns: a row that waits on the shelf gets the column's fill as the others do") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, u UNIQUE)", [] { Settings s; s.retire_losers = false; return s; }());
+  t.a.sql("INSERT INTO t VALUES(1, 'same')");
+  t.b.now += 1000;
+  t.b.sql("INSERT INTO t VALUES(2, 'same')");
+  t.settle();
+  t.a.sql("ALTER TABLE t ADD COLUMN s DEFAULT 5");
+  t.b.sql("ALTER TABLE t ADD COLUMN s DEFAULT 7");
+  at_rest(t);
+  t.same("SELECT * FROM t", "2|same|7");
+  t.c.sql("UPDATE t SET u = 'other'");
+  at_rest(t);
+  t.same("SELECT * FROM t", "1|same|7\n2|other|7");
+}
+
+TEST_CASE("columns: rows that a unique index keeps apart, and that get one fill, go by the rule of unique values") {
+  Three t(kTable);
+  t.a.sql("ALTER TABLE t ADD COLUMN s; CREATE UNIQUE INDEX u ON t(s)");
+  t.b.sql("ALTER TABLE t ADD COLUMN s DEFAULT 7");
+  at_rest(t);
+  t.same("SELECT count(*) FROM t WHERE s = 7", "1");
+  t.same("SELECT (SELECT count(*) FROM t) + (SELECT count(*) FROM __marmot_shelf) + (SELECT count(*) > 0 FROM __marmot_conflict)", "2");
+}
+
+TEST_CASE("columns: another default later is for rows to come: one in flight from before the column has the first") {
+  Three t(kTable);
+  t.b.sql("INSERT INTO t VALUES(3, 'p3', 'q3')");
+  const auto in_flight = t.b.drain();
+  t.a.sql("ALTER TABLE t ADD COLUMN s DEFAULT 5");
+  t.a.publish(t.stream);
+  t.c.apply(t.stream);
+  t.a.sql("CREATE TABLE n(id INTEGER PRIMARY KEY, p, q, s DEFAULT 6); INSERT INTO n SELECT * FROM t; DROP TABLE t; ALTER TABLE n RENAME TO t; INSERT INTO t(id) VALUES(9)");
+  for (const auto& unit : in_flight) t.stream.append(unit);
+  t.c.apply(t.stream);
+  t.a.publish(t.stream);
+  at_rest(t);
+  t.same("SELECT id, s FROM t", "1|5\n2|5\n3|5\n9|6");
+  t.same("SELECT dflt_value FROM pragma_table_info('t') WHERE name = 's'", "6");
+}
+
+TEST_CASE("columns: two that are renamed to one name both stay, with what is in them") {
+  Three t(kTable);
+  t.a.sql("ALTER TABLE t RENAME COLUMN p TO x");
+  t.b.sql("ALTER TABLE t RENAME COLUMN q TO x; CREATE INDEX i ON t(x)");
+  t.c.sql("ALTER TABLE t ADD COLUMN x; UPDATE t SET x = 'c' || id");
+  at_rest(t);
+  t.same(kColumns, "id,x,x_2,x_3");
+  t.same("SELECT * FROM t", "1|p1|q1|c1\n2|p2|q2|c2");
+  // What the application does to the table besides does not make them the columns' own.
+  t.b.sql("ALTER TABLE t ADD COLUMN y");
+  t.a.sql("UPDATE t SET x_2 = 'of a' WHERE id = 1");
+  at_rest(t);
+  t.same("SELECT * FROM t", "1|p1|of a|c1|\n2|p2|q2|c2|");
+  t.c.sql("DROP INDEX i; ALTER TABLE t DROP COLUMN x");
+  at_rest(t);
+  t.same(kColumns, "id,x,x_2,y");
+  t.same("SELECT * FROM t", "1|of a|c1|\n2|q2|c2|");
+  t.c.sql("ALTER TABLE t RENAME COLUMN x_2 TO z");
+  at_rest(t);
+  t.same(kColumns, "id,x,z,y");
+}
+
+TEST_CASE("columns: a file that joins with another default for a column has the stream's column, renamed as it is there") {
+  TempDir dir;
+  Stream stream;
+  Node a(dir.path, 1), b(dir.path, 2);
+  a.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, s DEFAULT 5); INSERT INTO t VALUES(1, 'of a')");
+  a.found(stream);
+  a.publish(stream);
+  a.sql("ALTER TABLE t RENAME COLUMN s TO x");
+  a.publish(stream);
+  b.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, s DEFAULT 7); INSERT INTO t VALUES(1, 'of a')");
+  b.join(stream);
+  settle(stream, {&a, &b});
+  for (Node* const node : {&a, &b}) {
+    CHECK(node->query(kColumns) == "id,x");
+    CHECK(node->query("SELECT * FROM t ORDER BY id") == "1|of a");
+    CHECK(require(node->engine().drain(false)).units.empty());
+  }
+}
+
+TEST_CASE("columns: a name that was given away while a row was on its way") {
+  Three t(kTable);
+  t.c.sql("UPDATE t SET p = 'in flight' WHERE id = 1");
+  const auto in_flight = t.c.drain();
+  t.a.sql("ALTER TABLE t RENAME COLUMN p TO s");
+  t.a.publish(t.stream);
+  t.a.sql("ALTER TABLE t ADD COLUMN p DEFAULT 'new'");
+  t.b.sql("ALTER TABLE t ADD COLUMN s DEFAULT 5");
+  t.b.publish(t.stream);
+  t.a.publish(t.stream);
+  for (const auto& unit : in_flight) t.stream.append(unit);
+  at_rest(t);
+  t.same("SELECT s, p, s_2 FROM t", "in flight|new|5\np2|new|5");
+}
