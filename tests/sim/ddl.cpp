@@ -9,10 +9,15 @@ namespace marmot::sim {
 namespace {
 
 const char* const kColumns[] = {"p", "q", "r", "s", "u"};
-// One default a name, and columns with a default are added, not created with their table; two columns are not given one name by
-// renaming. Else two columns of one name, or two defaults of one column, contend, and nodes keep different values: docs/testing.md, Open.
-std::string definition_of(const std::string& column) {
-  return column == "q" ? "TEXT" : column == "r" ? "TEXT NOT NULL DEFAULT 'd'" : column == "s" ? "INT DEFAULT 5" : "";
+// Nodes give one name two defaults, so that they contend. A column has one or it never does: what NULL becomes where it is
+// forbidden later is the default of that time.
+std::string default_of(const std::string& column, bool other) {
+  if (column == "r") return other ? "DEFAULT 'e'" : "DEFAULT 'd'";
+  if (column == "s") return other ? "DEFAULT 7" : "DEFAULT 5";
+  return {};
+}
+std::string definition_of(const std::string& column, bool other) {
+  return column == "q" ? "TEXT" : column == "r" ? "TEXT NOT NULL " + default_of(column, other) : column == "s" ? "INT " + default_of(column, other) : "";
 }
 const char* const kShared[] = {"'a'", "'b'", "'c'"};
 
@@ -86,9 +91,9 @@ std::string Migrations::row_change(const std::string& table, const std::vector<C
 std::string Migrations::create_table(const std::string& name) {
   std::string sql = "CREATE TABLE " + name + "(id INTEGER PRIMARY KEY, w INT";
   for (const char* const column : kColumns) {
-    const bool wanted = random_.per_mille(400);
-    const std::string definition = definition_of(column);
-    if (wanted && definition.find("DEFAULT") == std::string::npos) sql += ", " + std::string(column) + (definition.empty() ? "" : " ") + definition;
+    const bool wanted = random_.per_mille(400), other = random_.per_mille(300);
+    const std::string definition = definition_of(column, other);
+    if (wanted) sql += ", " + std::string(column) + (definition.empty() ? "" : " ") + definition;
   }
   return sql + ")";
 }
@@ -109,7 +114,8 @@ Migration Migrations::at_start() {
 
 Migration Migrations::change_columns(const std::string& table, const std::vector<Column>& columns, uint64_t what) {
   Migration out;
-  const std::string name = random_.pick(kColumns), definition = definition_of(name);
+  const std::string name = random_.pick(kColumns);
+  const std::string definition = definition_of(name, random_.per_mille(300));
   const bool taken = std::any_of(columns.begin(), columns.end(), [&](const Column& one) { return one.name == name; });
   const std::string alter = "ALTER TABLE " + table;
   if (what == 0 && !taken) {
@@ -122,8 +128,9 @@ Migration Migrations::change_columns(const std::string& table, const std::vector
     out.statements = {alter + " DROP COLUMN " + random_.pick(columns).name};
   } else if (what == 2 && !columns.empty()) {
     const std::string from = random_.pick(columns).name;
-    if (from.size() > 3) return out;
-    out.statements = {alter + " RENAME COLUMN " + from + " TO " + from + "n"};
+    const bool to_known = random_.per_mille(400) && !taken;  // perhaps as another node does with another column
+    if (!to_known && from.size() > 3) return out;
+    out.statements = {alter + " RENAME COLUMN " + from + " TO " + (to_known ? name : from + "n")};
   }
   return out;
 }
@@ -162,17 +169,21 @@ Migration Migrations::rebuild(sqlite::Database& db, const std::string& table, st
   std::string kept = "id, w";
   for (size_t i = 0; i < columns.size(); ++i) kept += i == lost ? "" : ", " + columns[i].name;
   if (lost < columns.size()) columns.erase(columns.begin() + static_cast<std::ptrdiff_t>(lost));
-  const std::string name = random_.pick(kColumns), definition = definition_of(name);
+  const std::string name = random_.pick(kColumns);
+  const std::string definition = definition_of(name, random_.per_mille(300));
   if (what == 1 && std::none_of(columns.begin(), columns.end(), [&](const Column& one) { return one.name == name; })) {
     const size_t at = random_.below(columns.size() + 1);
     columns.insert(columns.begin() + static_cast<std::ptrdiff_t>(at), {name, definition});
   }
   if (what == 2 && !columns.empty()) {
-    // Another type, and NOT NULL where there is something to fill in; tools do that first. Never another default.
+    // Another type or default, and NOT NULL where there is something to fill in; tools do that first.
     const size_t at = random_.below(columns.size());
     const std::string& other = columns[at].name;
     const size_t from = columns[at].definition.find("DEFAULT");
-    const std::string kept_default = from == std::string::npos ? "" : columns[at].definition.substr(from);
+    std::string kept_default = from == std::string::npos ? "" : columns[at].definition.substr(from);
+    const bool another = random_.per_mille(300);
+    if (another && !kept_default.empty()) kept_default = kept_default.find('\'') != std::string::npos ? default_of("r", kept_default == default_of("r", false))
+                                                                                                     : default_of("s", kept_default == default_of("s", false));
     const bool strict = !kept_default.empty() && random_.per_mille(400);
     const char* const new_types[] = {"", "TEXT ", "INT "};
     columns[at].definition = random_.pick(new_types) + std::string(strict ? "NOT NULL " : "") + kept_default;
