@@ -19,7 +19,7 @@ enum class SchemaKind : uint8_t {
 struct SchemaRegister {
   SchemaKind kind = SchemaKind::object;
   Version table;         // the table's permanent id: the version that created it; zero for an object
-  // column: its id, the name it was created with; object: "index name", folded. table: the name that it was created with,
+  // column: its id (replica/column_id.hpp); object: "index name", folded. table: the name that it was created with,
   // folded, and '#2' where its maker knew of another of that name; tables with equal ones are one table. Empty: nobody has been
   // told of it yet. text: empty
   std::string id;

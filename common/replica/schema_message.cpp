@@ -1,6 +1,7 @@
 // Schema messages: registers out, registers in.
 #include <algorithm>
 
+#include "common/replica/column_id.hpp"
 #include "common/replica/engine.hpp"
 #include "common/replica/local_schema.hpp"
 #include "sql.hpp"
@@ -31,14 +32,15 @@ class Adoption {
     return ok();
   }
 
-  // Likewise a column of ours that nobody knows yet is the one of that name in the stream, with the values it has here.
+  // Likewise a column of ours that nobody knows yet is the one that was made under that name in the stream, or has it now, with
+  // the values it has here.
   Status adopt_columns() {
     TRY_ASSIGN(std::vector<LocalTable> tables, read_local_tables(db_));
     for (const SchemaRegister& ours : registers_.all()) {
       if (ours.kind != SchemaKind::column || ours.version != Version{} || ours.dropped) continue;
       const auto same = [&](const SchemaRegister& one) {
         return one.kind == SchemaKind::column && one.version != Version{} && !one.dropped && one.id != ours.id &&
-               fold_name(one.name) == fold_name(ours.name) && registers_.root_of(one.table) == registers_.root_of(ours.table);
+               (same_column_id(one.id, ours.id) || fold_name(one.name) == fold_name(ours.name)) && registers_.root_of(one.table) == registers_.root_of(ours.table);
       };
       const std::vector<SchemaRegister> all = registers_.all();
       const auto known = std::find_if(all.begin(), all.end(), same);

@@ -168,6 +168,25 @@ TEST_CASE("columns: two that are renamed to one name both stay, with what is in 
   t.same(kColumns, "id,x,z,y");
 }
 
+TEST_CASE("columns: a file that joins with another default for a column has the stream's column, renamed as it is there") {
+  TempDir dir;
+  Stream stream;
+  Node a(dir.path, 1), b(dir.path, 2);
+  a.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, s DEFAULT 5); INSERT INTO t VALUES(1, 'of a')");
+  a.found(stream);
+  a.publish(stream);
+  a.sql("ALTER TABLE t RENAME COLUMN s TO x");
+  a.publish(stream);
+  b.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, s DEFAULT 7); INSERT INTO t VALUES(1, 'of a')");
+  b.join(stream);
+  settle(stream, {&a, &b});
+  for (Node* const node : {&a, &b}) {
+    CHECK(node->query(kColumns) == "id,x");
+    CHECK(node->query("SELECT * FROM t ORDER BY id") == "1|of a");
+    CHECK(require(node->engine().drain(false)).units.empty());
+  }
+}
+
 TEST_CASE("columns: a name that was given away while a row was on its way") {
   Three t(kTable);
   t.c.sql("UPDATE t SET p = 'in flight' WHERE id = 1");
