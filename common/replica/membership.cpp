@@ -74,6 +74,7 @@ bool Replica::empty_file() const {
 
 Status Replica::Impl::become_member() {
   TRY(drop_pruned_meanwhile());
+  forget_brought_along();
   state.membership = Membership::member;
   state.start_outbox();
   TRY(store.set_meta(meta::kMembership, static_cast<int64_t>(state.membership)));
