@@ -103,8 +103,9 @@ class TableApply {
     append_rowid_part(own, impl_.self.node, key.rowid.rowid);
     TRY_ASSIGN(auto baseline, impl_.store.find(table_.id, own));
     const auto is_twin = [&] { return baseline && baseline->live() && baseline->origin_id == 0 && baseline->hash == hash; };
-    if (!is_twin() && impl_.state.membership != Membership::member) {
+    while (!is_twin() && impl_.state.membership != Membership::member) {
       TRY_ASSIGN(own, impl_.take_brought_along(table_, hash));
+      if (own.empty()) return ok();
       TRY_ASSIGN(baseline, impl_.store.find(table_.id, own));
     }
     if (!is_twin()) return ok();
@@ -247,20 +248,29 @@ class TableApply {
 
 }  // namespace
 
+void Replica::Impl::forget_brought_along() {
+  brought_along.clear();
+  given_out.clear();
+}
+
 Result<std::string> Replica::Impl::take_brought_along(const Table& table, uint64_t hash) {
   const auto [rows, made] = brought_along.try_emplace(table.id);
   if (made) {
+    brought_along_made = true;
     TRY_ASSIGN(Statement* const select, store.statement(sql::kBroughtAlong));
     select->bind(1, table.id);
     for (;;) {
       TRY_ASSIGN(const bool more, select->step());
       if (!more) break;
-      rows->second.emplace(static_cast<uint64_t>(select->integer(1)), select->blob(0));
+      TRY_ASSIGN(const DecodedKey key, decode_key(select->blob(0)));
+      if (key.is_rowid) rows->second.emplace(static_cast<uint64_t>(select->integer(1)), key.rowid.rowid);
     }
   }
   const auto found = rows->second.find(hash);
   if (found == rows->second.end()) return std::string();
-  std::string key = found->second;
+  std::string key;
+  append_rowid_part(key, self.node, found->second);
+  given_out.emplace_back(table.id, *found);
   rows->second.erase(found);
   return key;
 }

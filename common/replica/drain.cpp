@@ -299,6 +299,7 @@ Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>
   UnitStream out(self, state.position.seq, &state.next_unit, settings);
   if (publishes) TRY_IN("publish schema", publish_schema(out));
   TRY_IN("drain", drain_touched(touched, publishes ? &out : nullptr, changes));
+  if (state.outbox_passed && touched.size() > 0) state.rewind_outbox();
   if (!*more) TRY_IN("hash again", rehash_due());
   TRY_IN("prune", prune_tombstones());
   if (publishes && !*more) TRY_IN("retire", retire_losers(out, changes));

@@ -110,13 +110,18 @@ struct Replica::Impl {
     bool outbox_due = false;  // publish_outbox has something to look at
     bool outbox_again = false;  // ... and had not when it was last called, or when the file was opened
     Hlc outbox_until;         // own versions above it were published by drains
+    bool outbox_passed = false;  // it passed over rows that had changed: a drain may find that they have changed back
     int64_t outbox_table = 0; // where publish_outbox stands
     std::string outbox_key;
     // From its beginning: everything unacknowledged up to now.
     void start_outbox() {
+      outbox_until = clock.last();
+      rewind_outbox();
+    }
+    void rewind_outbox() {
       outbox_again = outbox_again || !outbox_due;
       outbox_due = true;
-      outbox_until = clock.last();
+      outbox_passed = false;
       outbox_table = 0;
       outbox_key.clear();
       reread_until.reset();
@@ -141,6 +146,7 @@ struct Replica::Impl {
   // One write transaction around `body`. `polite` as in drain(). On any error file and memory are as before.
   template <class Body>
   Status write(bool polite, int64_t* held_us, Body&& body) {
+    TRY(trusted());
     const State saved = state;
     tables_dirty = false;
     auto transaction = sqlite::Transaction::begin(db, sqlite::Transaction::Kind::immediate);
@@ -148,7 +154,8 @@ struct Replica::Impl {
     const int64_t began = env.monotonic_us();
     yields = polite;
     freed.clear();
-    brought_along.clear();
+    given_out.clear();
+    brought_along_made = false;
     Status done = give_way();
     if (done) done = check_file();
     if (done) done = body();
@@ -164,8 +171,11 @@ struct Replica::Impl {
       transaction->rollback();
       roll_back_memory(saved);
       // FTS5 remembers a piece of its index that an I/O error cut short, and what it writes next breaks the index, without a
-      // word: only a new connection reads it again.
-      if (done.error().code == Errc::io && virtual_tables) done = make_error(Errc::stale, done.error().message + ": its virtual tables");
+      // word: only a new connection reads it again. Whoever is told may not be the one who can open it anew: all are.
+      if (done.error().code == Errc::io && virtual_tables) {
+        in_doubt = done.error().message + ": its virtual tables are in doubt";
+        done = trusted();
+      }
     }
     if (held_us != nullptr) *held_us += env.monotonic_us() - began;
     return done;
@@ -173,7 +183,9 @@ struct Replica::Impl {
   // An application that began to read while we hold the write lock fails when it comes to write: the sooner we let go, the
   // better. Asked between pieces of work.
   bool yields = false;
-  bool virtual_tables = false;  // the file has some
+  bool virtual_tables = false;          // the file has some
+  std::optional<std::string> in_doubt;  // why this connection must not be written through any more
+  Status trusted() const { return in_doubt ? Status(make_error(Errc::stale, *in_doubt)) : ok(); }
   Status give_way() const {
     if (yields && env.others_reading && env.others_reading()) return make_error(Errc::busy, "another process holds a snapshot");
     return ok();
@@ -297,8 +309,13 @@ struct Replica::Impl {
                     StreamSeq seq, ApplyResult& result);
   Status quarantine(const Incoming& message, const std::string& reason);
   // Keyless rows that a joining file brought along and no message has claimed, by content; each is given out once. The key
-  // of one with that hash; empty: there is none.
-  std::unordered_map<int64_t, std::unordered_multimap<uint64_t, std::string>> brought_along;  // by table; while one transaction lasts
+  // of one with that hash, which may have changed or gone since the table was looked through; empty: there is none. Kept from
+  // the first row that asks until the file is a member (some 60 bytes a row), for each message asks for each of its rows.
+  using BroughtAlong = std::unordered_multimap<uint64_t, int64_t>;  // hash -> rowid
+  std::unordered_map<int64_t, BroughtAlong> brought_along;          // by table
+  std::vector<std::pair<int64_t, BroughtAlong::value_type>> given_out;  // in this transaction: back with a rollback
+  bool brought_along_made = false;                                  // of some table, in this transaction
+  void forget_brought_along();
   Result<std::string> take_brought_along(const Table& table, uint64_t hash);
 
   // floor.cpp

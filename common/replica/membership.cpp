@@ -78,6 +78,7 @@ Status Replica::Impl::become_member() {
   if (state.floor_seen > state.floor.hlc) TRY(drop_pruned_meanwhile(state.floor_seen));
   state.floor.hlc = std::max(state.floor.hlc, state.floor_seen);
   state.floor_due = state.floor.hlc > state.floor_seen;
+  forget_brought_along();
   state.membership = Membership::member;
   state.start_outbox();
   TRY(store.set_meta(meta::kMembership, static_cast<int64_t>(state.membership)));

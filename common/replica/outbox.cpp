@@ -87,7 +87,10 @@ Result<DrainResult> Replica::publish_outbox(bool polite) {
           if (item.state != RowState::dead) {
             TRY_ASSIGN(const bool there, impl.read_row(*table, item.key, now, values, storage));
             // Another content than the version names: only the next drain may give it a version.
-            if (!there || table->hash(values) != item.hash) continue;
+            if (!there || table->hash(values) != item.hash) {
+              state.outbox_passed = true;
+              continue;
+            }
           }
           if (item.origin_id == 0) {
             if (!baseline_version) baseline_version = Version{state.clock.tick(impl.env.now(), impl.env.now()), impl.self};

@@ -155,8 +155,8 @@ Result<DrainResult> Replica::repair(const std::string& name, const std::vector<R
   Impl& impl = *impl_;
   DrainResult result;
   *done = 0;
+  int64_t acted = 0;
   TRY(impl.write(polite, &result.held_us, [&]() -> Status {
-    *done = 0;
     // What the log holds comes first, as before every apply: a register that it changes is no longer what the plan saw.
     for (bool more = true; more;) {
       more = false;
@@ -169,7 +169,7 @@ Result<DrainResult> Replica::repair(const std::string& name, const std::vector<R
     for (const RepairAction& action : actions) {
       TRY_ASSIGN(const auto held, impl.store.find(table->id, action.key));
       if (!held || held->version != action.version || !held->seq) continue;
-      ++*done;
+      ++acted;
       if (mutated(Mutation::repair_not_published)) continue;
       TRY(impl.note_spoken_of(*table, action.key));
       if (action.op == RepairOp::republish) {
@@ -193,9 +193,10 @@ Result<DrainResult> Replica::repair(const std::string& name, const std::vector<R
     }
     if (!raised.empty()) TRY(settle.run());
     TRY(impl.settle_freed());
-    if (*done > 0) impl.state.start_outbox();
+    if (acted > 0) impl.state.start_outbox();
     return ok();
   }));
+  *done = acted;
   return result;
 }
 

@@ -103,6 +103,8 @@ Status Replica::Impl::save_state(const State& before) {
 void Replica::Impl::roll_back_memory(const State& saved) {
   state = saved;
   store.forget();
+  if (brought_along_made) forget_brought_along();
+  for (const auto& [table, row] : given_out) brought_along[table].insert(row);
   if (!tables_dirty) return;
   // Read again from the file as it is now; if even that fails, the next transaction does it.
   tables_dirty = false;
@@ -166,6 +168,7 @@ Result<int64_t> Replica::undrained() {
 
 Result<bool> Replica::has_work() {
   Impl& impl = *impl_;
+  TRY(impl.trusted());
   if (impl.may_retire()) return true;
   TRY_ASSIGN(const int64_t data_version, this->data_version());
   if (impl.state.prune_due && impl.state.membership == Membership::member) return true;

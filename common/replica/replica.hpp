@@ -5,7 +5,7 @@
 // come in through apply() and go out as OutUnits. No thread, no clock, no socket. One thread owns a Replica and its
 // connection. Every function that writes runs one short write transaction; when it returns an error nothing was changed,
 // in the file or in memory, and it may be called again - but after Errc::stale: the file was rolled back or replaced, or an I/O
-// error left its virtual tables in doubt; it must be opened again, under a new incarnation.
+// error left its virtual tables in doubt, which every later one says too. Then it must be opened again, under a new incarnation.
 //
 //   open -> baseline until done -> [found | compare*, join] -> then, in any order: drain, publish_outbox, apply
 #pragma once
@@ -245,7 +245,8 @@ class Replica {
   // write transaction that drains first. The position moves to the snapshot's with the last slice, so an interrupted
   // merge is begun again. A row that is absent from the snapshot: an insert that was never acknowledged, or a version at
   // or above the snapshot's floor, is kept and published again; else it is deleted (a pending update is kept among the
-  // conflicts). Also how a file that never met the stream joins when the stream lost its beginning.
+  // conflicts). Also how a file that never met the stream joins when the stream lost its beginning. Errc::stale: the snapshot
+  // lacks units of this incarnation that had come round; what follows them has to come from another one.
   Status merge_begin(const std::string& path);
   struct MergeResult {
     std::vector<OutUnit> units;  // what the drain before the slice found

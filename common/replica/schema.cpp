@@ -80,6 +80,7 @@ Result<std::unique_ptr<Table>> Replica::Impl::load_table(const LocalTable& local
 
 Status Replica::Impl::load_tables() {
   tables.clear();
+  forget_brought_along();
   TRY_ASSIGN(const std::vector<LocalTable> known, read_local_tables(db));
   for (const LocalTable& local : known) {
     TRY_ASSIGN(auto table, load_table(local));

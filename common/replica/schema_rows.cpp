@@ -257,6 +257,7 @@ Status Replica::Impl::match_keyless_rows(Table& table, const std::function<std::
 
 Status Replica::Impl::set_hash(Table& table, std::string_view key, uint64_t from, uint64_t to) {
   if (from == to) return ok();
+  forget_brought_along();  // it knows rows by their hashes
   TRY_ASSIGN(Statement* const write, store.statement(sql::kSetHash));
   write->bind(1, table.id).bind_blob(2, key).bind(3, static_cast<int64_t>(to));
   return write->run();

@@ -179,8 +179,8 @@ TEST_CASE("snapshot: rows on the shelf come along, and wait where it is merged")
 
 TEST_CASE("snapshot: what a node knows from an end that the stream lost, and retention hides, is sent again") {
   // The stream loses its end while c is away, grows past c's position, and is trimmed beyond it: no message is left that would
-  // tell c of the loss. What c took for acknowledged stayed with those who had seen it (simulator, seed 558 at the commit "Entry:
-  // the engine's decision": a row differed between nodes).
+  // tell c of the loss. What c took for acknowledged stayed with those who had seen it (simulator, seed 558 as soon as it trimmed
+  // whole streams: a row differed between nodes).
   Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
   t.a.sql("INSERT INTO t VALUES(1,'a'),(2,'b'),(3,'c')");
   t.settle();
