@@ -1,0 +1,71 @@
+// The state of one connection that MySQL's functions read: session variables, the clock, what the last statement did.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace marmot::mysql {
+
+class Session;
+class TimeZone;  // time_zone.hpp
+
+// What functions need of the outside. Given by whoever owns the connection; lives as long as its sessions. Called on their threads.
+class Environment {
+ public:
+  virtual ~Environment() = default;
+  virtual int64_t now_us() = 0;                                   // Unix time in microseconds
+  virtual void random(void* bytes, size_t size) = 0;              // fit for keys
+  virtual bool sleep_us(int64_t us) = 0;                          // false: interrupted
+  // Named locks (manual 14.14), shared by all sessions of the environment, held by one session any number of times.
+  virtual bool lock(const std::string& name, const Session& owner, int64_t timeout_us) = 0;  // timeout_us < 0: for ever
+  virtual int unlock(const std::string& name, const Session& owner) = 0;  // 1: released once; 0: somebody else's; -1: nobody's
+  virtual int64_t unlock_all(const Session& owner) = 0;                   // how many times it had locked
+  virtual int64_t lock_holder(const std::string& name) = 0;               // a connection's id; 0: nobody
+};
+
+struct Warning {
+  int code = 0;
+  std::string message;
+};
+
+class Session {
+ public:
+  explicit Session(Environment& outside) : environment(outside) {}
+  ~Session() { environment.unlock_all(*this); }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  Environment& environment;
+
+  // Session variables (manual 7.1.8), with MySQL 8.0's defaults.
+  uint64_t max_allowed_packet = 64 << 20;
+  uint64_t group_concat_max_len = 1024;
+  int default_week_format = 0;
+  int div_precision_increment = 4;
+  std::string lc_time_names = "en_US";
+  std::string block_encryption_mode = "aes-128-ecb";
+  bool no_zero_date = true, no_zero_in_date = true;  // of sql_mode
+  std::shared_ptr<const TimeZone> time_zone;         // nullptr: the system's
+  std::string time_zone_name = "SYSTEM";
+  int64_t timestamp_us = 0;  // SET timestamp: the time that NOW() tells; 0: the clock's
+
+  // What the information functions tell (manual 14.15).
+  std::string database = "main", user = "root@localhost", version = "8.0.40-marmot";
+  int64_t connection_id = 1;
+  int64_t last_insert_id = 0, row_count = -1, found_rows = 0;
+
+  // The last kMostWarnings (manual 7.1.8, max_error_count). SHOW WARNINGS reads them; the statement's beginning clears them.
+  static constexpr size_t kMostWarnings = 1024;
+  void warn(int code, std::string_view message) {
+    if (warnings.size() < kMostWarnings) warnings.push_back({code, std::string(message)});
+    ++warning_count;
+  }
+  std::deque<Warning> warnings;
+  uint64_t warning_count = 0;
+};
+
+}  // namespace marmot::mysql
