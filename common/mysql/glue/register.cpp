@@ -33,6 +33,7 @@ struct Binding {
 // What one connection's registrations share: each holds one reference.
 struct Installed {
   std::shared_ptr<Session> session;
+  bool all = false;  // the connection has been given Names::all
   std::vector<std::unique_ptr<Binding>> bindings;
   size_t references = 0;
 };
@@ -231,31 +232,38 @@ int create(sqlite3* db, const std::string& name, Binding* bound) {
                                                  aggregate_inverse, let_go);
 }
 
-// How session_of() finds the session: this function puts it where the pointer it is given points to.
-constexpr const char* kSessionFunction = "marmot_mysql_session";
-constexpr const char* kSessionPointer = "marmot_mysql_session";
+// How the first registration of a connection is found again: this function puts it where the pointer it is given points to.
+constexpr const char* kFindFunction = "marmot_mysql_session";
+constexpr const char* kFindPointer = "marmot_mysql_session";
 
-extern "C" void call_session(sqlite3_context* context, int, sqlite3_value** values) {
-  auto* out = static_cast<std::shared_ptr<Session>*>(sqlite3_value_pointer(values[0], kSessionPointer));
-  if (out != nullptr) *out = static_cast<const Binding*>(sqlite3_user_data(context))->installed->session;
+extern "C" void call_find(sqlite3_context* context, int, sqlite3_value** values) {
+  auto* out = static_cast<Installed**>(sqlite3_value_pointer(values[0], kFindPointer));
+  if (out != nullptr) *out = static_cast<const Binding*>(sqlite3_user_data(context))->installed;
 }
 
-}  // namespace
-
-std::shared_ptr<Session> session_of(sqlite3* db) {
-  std::shared_ptr<Session> out;
+// Lives as long as the connection.
+Installed* find_installed(sqlite3* db) {
+  Installed* out = nullptr;
   sqlite3_stmt* statement = nullptr;
   if (sqlite3_prepare_v2(db, "SELECT marmot_mysql_session(?1)", -1, &statement, nullptr) != SQLITE_OK) return nullptr;
-  sqlite3_bind_pointer(statement, 1, &out, kSessionPointer, nullptr);
+  sqlite3_bind_pointer(statement, 1, &out, kFindPointer, nullptr);
   sqlite3_step(statement);
   sqlite3_finalize(statement);
   return out;
 }
 
+}  // namespace
+
+std::shared_ptr<Session> session_of(sqlite3* db) {
+  const Installed* const there = find_installed(db);
+  return there != nullptr ? there->session : nullptr;
+}
+
 Status register_functions(sqlite3* db, Names names, std::shared_ptr<Session> session) {
+  Installed* const first = find_installed(db);
+  if (first != nullptr && (first->all || names == Names::absent)) return ok();
   TRY_ASSIGN(const std::set<std::string> there, names_there(db));
-  if (const auto present = session_of(db)) session = present;
-  auto* installed = new Installed{std::move(session), {}, 1};
+  auto* installed = new Installed{first != nullptr ? first->session : std::move(session), names == Names::all, {}, 1};
   struct Release {
     Installed* installed;
     ~Release() {
@@ -266,10 +274,16 @@ Status register_functions(sqlite3* db, Names names, std::shared_ptr<Session> ses
   const auto create_once = [&](const std::string& name, Binding* bound, bool wanted) {
     if (!done || !wanted) return;
     const int rc = create(db, name, bound);
-    if (rc != SQLITE_OK) done = sqlite::error_of(db, rc).in(name);
+    if (rc == SQLITE_OK) return;
+    Error error = sqlite::error_of(db, rc).in(name);
+    if (rc == SQLITE_BUSY) error.message += "; load it with no statement running: .load, or your driver's load_extension(), not SELECT load_extension()";
+    done = std::move(error);
+  };
+  const auto bind = [&](const Function* function, const AggregateFunction* aggregate) {
+    return installed->bindings.emplace_back(std::make_unique<Binding>(Binding{installed, function, aggregate})).get();
   };
   const auto add = [&](const Function* function, const AggregateFunction* aggregate, std::string_view manual_name) {
-    Binding* bound = installed->bindings.emplace_back(std::make_unique<Binding>(Binding{installed, function, aggregate})).get();
+    Binding* bound = bind(function, aggregate);
     const std::string name = lower(manual_name);
     const bool ours = name.rfind("marmot_", 0) == 0;  // not MySQL's at all
     create_once("mysql_" + name, bound, !ours && there.count("mysql_" + name) == 0);
@@ -281,11 +295,14 @@ Status register_functions(sqlite3* db, Names names, std::shared_ptr<Session> ses
   for (const auto& chapter : aggregate_chapters()) {
     for (const AggregateFunction& function : chapter) add(nullptr, &function, function.name);
   }
-  if (!done || there.count(kSessionFunction) != 0) return done;
-  Binding* bound = installed->bindings.emplace_back(std::make_unique<Binding>(Binding{installed, nullptr, nullptr})).get();
+  TRY(done);
+  if (first != nullptr) {
+    first->all = true;
+    return ok();
+  }
   ++installed->references;
-  const int rc = sqlite3_create_function_v2(db, kSessionFunction, 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, bound, call_session, nullptr, nullptr, let_go);
-  return rc == SQLITE_OK ? done : Status(sqlite::error_of(db, rc).in(kSessionFunction));
+  const int rc = sqlite3_create_function_v2(db, kFindFunction, 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, bind(nullptr, nullptr), call_find, nullptr, nullptr, let_go);
+  return rc == SQLITE_OK ? ok() : Status(sqlite::error_of(db, rc).in(kFindFunction));
 }
 
 }  // namespace marmot::mysql
