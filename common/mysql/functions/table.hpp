@@ -16,6 +16,7 @@ std::span<const Function> comparison_functions(); // 14.4, 14.5, 14.10, 14.12: c
 std::span<const Function> crypto_functions();     // 14.13
 std::span<const Function> json_functions();       // 14.17
 std::span<const Function> information_functions();// 14.14, 14.15, 14.23: information, locking, UUID, network
+std::span<const Function> variable_functions();   // setting the session's variables
 std::span<const AggregateFunction> aggregate_functions();       // 14.19
 std::span<const AggregateFunction> json_aggregate_functions();  // 14.19
 

@@ -1,0 +1,83 @@
+#include "common/mysql/functions/time_zone.hpp"
+
+#include <cctz/time_zone.h>
+
+#include <string>
+
+#include "common/mysql/functions/session.hpp"
+
+namespace marmot::mysql {
+
+namespace {
+
+class Fixed final : public TimeZone {
+ public:
+  explicit Fixed(int64_t east) : east_(east) {}
+  int64_t local(int64_t unix_seconds) const override { return unix_seconds + east_; }
+  int64_t unix(int64_t local_seconds) const override { return local_seconds - east_; }
+
+ private:
+  int64_t east_;
+};
+
+class Named final : public TimeZone {
+ public:
+  explicit Named(cctz::time_zone zone) : zone_(std::move(zone)) {}
+  int64_t local(int64_t unix_seconds) const override { return unix_seconds + zone_.lookup(at(unix_seconds)).offset; }
+  int64_t unix(int64_t local_seconds) const override {
+    const cctz::civil_second shown = cctz::civil_second() + local_seconds;  // civil_second() is 1970-01-01 00:00:00
+    const auto found = zone_.lookup(shown);
+    const auto when = found.kind == cctz::time_zone::civil_lookup::SKIPPED ? found.trans : found.pre;
+    return (when - at(0)).count();
+  }
+
+ private:
+  static cctz::time_point<cctz::seconds> at(int64_t unix_seconds) { return cctz::time_point<cctz::seconds>(cctz::seconds(unix_seconds)); }
+  cctz::time_zone zone_;
+};
+
+bool digit(char c) { return c >= '0' && c <= '9'; }
+
+// "+5:30", "-13:59"; nullptr: not of that form, or too far.
+std::shared_ptr<const TimeZone> offset(std::string_view name) {
+  const bool west = name.front() == '-';
+  name.remove_prefix(1);
+  const size_t colon = name.find(':');
+  if (colon == 0 || colon > 2 || name.size() != colon + 3) return nullptr;
+  for (const char c : name) {
+    if (!digit(c) && c != ':') return nullptr;
+  }
+  int hours = 0;
+  for (size_t i = 0; i < colon; ++i) hours = hours * 10 + (name[i] - '0');
+  const int minutes = (name[colon + 1] - '0') * 10 + (name[colon + 2] - '0');
+  if (minutes > 59 || hours * 60 + minutes > (west ? 13 * 60 + 59 : 14 * 60)) return nullptr;
+  const int64_t seconds = hours * 3600 + minutes * 60;
+  return std::make_shared<Fixed>(west ? -seconds : seconds);
+}
+
+}  // namespace
+
+std::shared_ptr<const TimeZone> TimeZone::find(std::string_view name) {
+  if (name.empty()) return nullptr;
+  if (name.front() == '+' || name.front() == '-') return offset(name);
+  const auto is_system = [&] {
+    constexpr std::string_view kSystem = "SYSTEM";
+    for (size_t i = 0; i < name.size(); ++i) {
+      if (i >= kSystem.size() || (name[i] & ~0x20) != kSystem[i]) return false;
+    }
+    return name.size() == kSystem.size();
+  };
+  if (is_system()) return std::make_shared<Named>(cctz::local_time_zone());
+  // A path, or cctz's own fixed zones, are no names of MySQL's.
+  if (name.front() == '/' || name.find("..") != std::string_view::npos || name.rfind("Fixed/", 0) == 0) return nullptr;
+  cctz::time_zone zone;
+  if (!cctz::load_time_zone(std::string(name), &zone)) return nullptr;
+  return std::make_shared<Named>(zone);
+}
+
+const TimeZone& zone_of(Session& session) {
+  if (session.time_zone == nullptr) session.time_zone = TimeZone::find("SYSTEM");
+  return *session.time_zone;
+}
+
+}  // namespace marmot::mysql
