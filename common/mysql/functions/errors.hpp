@@ -14,6 +14,7 @@ enum ErrorNumber : int {
   kErDatetimeFunctionOverflow = 1441,    // ER_DATETIME_FUNCTION_OVERFLOW: a warning
   kErWrongParametersToNativeFct = 1583,  // ER_WRONG_PARAMETERS_TO_NATIVE_FCT
   kErDataOutOfRange = 1690,              // ER_DATA_OUT_OF_RANGE
+  kErInvalidArgumentForLogarithm = 3020, // ER_INVALID_ARGUMENT_FOR_LOGARITHM: a warning
 };
 
 }  // namespace marmot::mysql

@@ -5,8 +5,11 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+
+#include "common/mysql/functions/random.hpp"
 
 namespace marmot::mysql {
 
@@ -64,8 +67,21 @@ class Session {
     if (warnings.size() < kMostWarnings) warnings.push_back({code, std::string(message)});
     ++warning_count;
   }
+  // RAND()'s, seeded by the environment when first asked for.
+  Random& random() {
+    if (!random_) {
+      uint32_t seeds[2] = {};
+      environment.random(seeds, sizeof seeds);
+      random_.emplace(seeds[0], seeds[1]);
+    }
+    return *random_;
+  }
+
   std::deque<Warning> warnings;
   uint64_t warning_count = 0;
+
+ private:
+  std::optional<Random> random_;
 };
 
 }  // namespace marmot::mysql
