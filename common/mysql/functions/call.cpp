@@ -7,6 +7,10 @@
 
 namespace marmot::mysql {
 
+namespace {
+constexpr std::string_view kBlanks = " \t\n\v\f\r";
+}
+
 std::string_view Call::text(int i) {
   const ValueView& v = value(i);
   if (v.type == ValueType::text || v.type == ValueType::blob) return v.bytes;
@@ -14,7 +18,7 @@ std::string_view Call::text(int i) {
   for (const auto& [argument, text] : printed_) {
     if (argument == i) return text;
   }
-  return printed_.emplace_back(i, v.type == ValueType::integer ? std::to_string(v.integer) : print_real(v.real)).second;
+  return printed_.emplace_front(i, v.type == ValueType::integer ? std::to_string(v.integer) : print_real(v.real)).second;
 }
 
 double Call::real(int i) {
@@ -36,7 +40,16 @@ int64_t Call::integer(int i) {
   const ValueView& v = value(i);
   if (v.type == ValueType::null) return 0;
   if (v.type == ValueType::integer) return v.integer;
-  return decimal(i).integer();
+  if (v.type == ValueType::real) return Decimal::of_real(v.real).integer();
+  size_t end = v.bytes.find_first_not_of(kBlanks);
+  if (end == std::string_view::npos) end = v.bytes.size();
+  const size_t begin = end;
+  if (end < v.bytes.size() && (v.bytes[end] == '-' || v.bytes[end] == '+')) ++end;
+  while (end < v.bytes.size() && v.bytes[end] >= '0' && v.bytes[end] <= '9') ++end;
+  if (end == begin || v.bytes.find_first_not_of(kBlanks, end) != std::string_view::npos) {
+    warn(kErTruncatedWrongValue, "Truncated incorrect INTEGER value: '" + std::string(v.bytes.substr(0, 128)) + "'");
+  }
+  return Decimal::parse(v.bytes.substr(begin, end - begin)).integer();
 }
 
 Decimal Call::decimal(int i) {
@@ -50,7 +63,7 @@ Decimal Call::decimal(int i) {
   }
   std::string_view rest;
   const Decimal out = Decimal::parse(v.bytes, &rest);
-  if (rest.find_first_not_of(" \t\n\v\f\r") != std::string_view::npos || rest.size() == v.bytes.size()) {
+  if (rest.find_first_not_of(kBlanks) != std::string_view::npos || rest.size() == v.bytes.size()) {
     warn(kErTruncatedWrongValue, "Truncated incorrect DECIMAL value: '" + std::string(v.bytes.substr(0, 128)) + "'");
   }
   return out;

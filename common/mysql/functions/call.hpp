@@ -11,7 +11,7 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
+#include <forward_list>
 #include <memory>
 #include <span>
 #include <string>
@@ -100,7 +100,8 @@ class Call {
   bool is_json(int i) const { return i < 64 && (json_ >> i & 1) != 0; }
 
   // An argument as MySQL takes it in a string or number context; NULL: "", 0. Text that is no number is its numeric beginning, with
-  // a warning (1292 ER_TRUNCATED_WRONG_VALUE). integer(): rounded half away from zero, at most what 64 bits hold.
+  // a warning (1292 ER_TRUNCATED_WRONG_VALUE). integer(): a number rounded half away from zero, the digits that text begins with
+  // ('1.9' is 1, '1e3' is 1); at most what 64 bits hold.
   std::string_view text(int i);
   int64_t integer(int i);
   double real(int i);
@@ -148,7 +149,7 @@ class Call {
   Session& session_;
   Keeper& keeper_;
   Answer& answer_;
-  std::deque<std::pair<int, std::string>> printed_;  // numbers that text(i) was asked for
+  std::forward_list<std::pair<int, std::string>> printed_;  // numbers that text(i) was asked for; allocates nothing until one is
 };
 
 }  // namespace marmot::mysql
