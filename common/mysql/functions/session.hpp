@@ -49,6 +49,8 @@ class Session {
   uint64_t group_concat_max_len = 1024;
   int default_week_format = 0;
   int div_precision_increment = 4;
+  int regexp_time_limit = 32;           // of a match, in steps of ICU's
+  int regexp_stack_limit = 8'000'000;  // of a match, in bytes
   std::string lc_time_names = "en_US";
   std::string block_encryption_mode = "aes-128-ecb";
   bool no_zero_date = true, no_zero_in_date = true;  // of sql_mode

@@ -10,6 +10,9 @@ namespace marmot::mysql {
 
 std::span<const Function> time_functions();       // 14.7
 std::span<const Function> string_functions();     // 14.8
+std::span<const Function> string_search_functions();
+std::span<const Function> string_code_functions();
+std::span<const Function> string_format_functions();
 std::span<const Function> regexp_functions();     // 14.8.2
 std::span<const Function> numeric_functions();    // 14.6
 std::span<const Function> comparison_functions(); // 14.4, 14.5, 14.10, 14.12: control flow, comparison, cast, bits

@@ -52,6 +52,8 @@ constexpr std::array kVariables = {
     Variable{"group_concat_max_len", [](Call& call, int i) { return in_range(call, i, 4, INT64_MAX) && (call.session().group_concat_max_len = static_cast<uint64_t>(call.integer(i)), true); }, "4 or more"},
     Variable{"lc_time_names", [](Call& call, int i) { return call.session().lc_time_names = std::string(call.text(i)), true; }, "a locale's name"},
     Variable{"max_allowed_packet", [](Call& call, int i) { return in_range(call, i, 1024, 1 << 30) && (call.session().max_allowed_packet = static_cast<uint64_t>(call.integer(i)), true); }, "1024 to 1073741824"},
+    Variable{"regexp_stack_limit", [](Call& call, int i) { return in_range(call, i, 1, INT32_MAX) && (call.session().regexp_stack_limit = static_cast<int>(call.integer(i)), true); }, "1 to 2147483647"},
+    Variable{"regexp_time_limit", [](Call& call, int i) { return in_range(call, i, 1, INT32_MAX) && (call.session().regexp_time_limit = static_cast<int>(call.integer(i)), true); }, "1 to 2147483647"},
     Variable{"time_zone", set_time_zone, "SYSTEM, an offset such as +02:00 (-13:59 to +14:00), or a name such as Europe/Berlin"},
     Variable{"timestamp",
              [](Call& call, int i) {

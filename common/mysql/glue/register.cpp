@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/mysql/functions/collation.hpp"
 #include "common/mysql/functions/table.hpp"
 #include "common/sqlite/database.hpp"
 #include "common/sqlite/guarded.hpp"
@@ -232,6 +233,36 @@ int create(sqlite3* db, const std::string& name, Binding* bound) {
                                                  aggregate_inverse, let_go);
 }
 
+extern "C" int call_collation(void* bound, int left_size, const void* left, int right_size, const void* right) {
+  // Out of memory in a comparison has no way to be told: the strings' bytes decide then, as they do for SQLite's own BINARY.
+  const std::string_view a(static_cast<const char*>(left), static_cast<size_t>(left_size));
+  const std::string_view b(static_cast<const char*>(right), static_cast<size_t>(right_size));
+  try {
+    return static_cast<const Collation*>(bound)->compare(a, b);
+  } catch (const std::exception&) {
+    return a.compare(b);
+  }
+}
+
+// The collations that the connection lacks; one of the host's keeps its meaning, whichever names are asked for.
+Status add_collations(sqlite3* db) {
+  sqlite::Database here = sqlite::Database::borrow(db);
+  TRY_ASSIGN(sqlite::Statement row, here.prepare("SELECT name FROM pragma_collation_list"));
+  std::set<std::string> there;
+  for (;;) {
+    TRY_ASSIGN(const bool more, row.step());
+    if (!more) break;
+    there.insert(lower(row.text(0)));
+  }
+  for (const Collation& collation : collations()) {
+    const std::string name(collation.name);
+    if (there.count(name) != 0) continue;
+    const int rc = sqlite3_create_collation_v2(db, name.c_str(), SQLITE_UTF8, const_cast<Collation*>(&collation), call_collation, nullptr);
+    if (rc != SQLITE_OK) return sqlite::error_of(db, rc).in(name);
+  }
+  return ok();
+}
+
 // How the first registration of a connection is found again: this function puts it where the pointer it is given points to.
 constexpr const char* kFindFunction = "marmot_mysql_session";
 constexpr const char* kFindPointer = "marmot_mysql_session";
@@ -296,6 +327,7 @@ Status register_functions(sqlite3* db, Names names, std::shared_ptr<Session> ses
     for (const AggregateFunction& function : chapter) add(nullptr, &function, function.name);
   }
   TRY(done);
+  TRY(add_collations(db));
   if (first != nullptr) {
     first->all = true;
     return ok();
