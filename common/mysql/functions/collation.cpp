@@ -266,6 +266,7 @@ bool equal_strings(std::string_view a, std::string_view b, bool binary) {
 
 bool equal_characters(uint32_t a, uint32_t b) {
   if (a == b) return true;
+  if (a < 127 && b < 127 && a >= ' ' && b >= ' ') return fold(static_cast<char>(a)) == fold(static_cast<char>(b));
   if (a >= kNoCharacter || b >= kNoCharacter) return false;
   std::string left, right;
   append_character(left, a);

@@ -15,6 +15,7 @@ enum ErrorNumber : int {
   kErWrongParametersToNativeFct = 1583,  // ER_WRONG_PARAMETERS_TO_NATIVE_FCT
   kErDataOutOfRange = 1690,              // ER_DATA_OUT_OF_RANGE
   kErInvalidArgumentForLogarithm = 3020, // ER_INVALID_ARGUMENT_FOR_LOGARITHM: a warning
+  kErRegexpTimeOut = 3699,               // ER_REGEXP_TIME_OUT
 };
 
 }  // namespace marmot::mysql

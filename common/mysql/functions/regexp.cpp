@@ -3,7 +3,7 @@
 //
 // Match types: c with case, i without (the last of them counts), m ^ and $ at every line, n the point matches line ends, u only
 // newline ends a line. Errors are MySQL's (3685 to 3700, 3887), binary strings are refused (3995), and what takes more than the
-// session's regexp_time_limit or regexp_stack_limit ends with 3699 or 3698.
+// session's regexp_time_limit or regexp_stack_limit ends with 3699 or 3698. A pattern of more than 32,768 units is too big (3700).
 #include <unicode/uregex.h>
 #include <unicode/ustring.h>
 #include <unicode/utf16.h>
@@ -22,6 +22,7 @@ namespace {
 
 constexpr int kErCharacterSetMismatch = 3995;  // ER_CHARACTER_SET_MISMATCH
 constexpr int kErIndexOutOfBounds = 3686;      // ER_REGEXP_INDEX_OUTOFBOUNDS_ERROR
+constexpr size_t kLongestPattern = 32'768;      // UTF-16 units: ICU takes time with the square of it, a second for the worst of this length
 constexpr int kErInternal = 3687;              // ER_REGEXP_INTERNAL_ERROR
 
 struct RegexpError {
@@ -43,7 +44,7 @@ constexpr std::array kErrors = {
     RegexpError{U_REGEX_MISSING_CLOSE_BRACKET, 3696, "The regular expression contains an unclosed bracket expression."},
     RegexpError{U_REGEX_INVALID_RANGE, 3697, "The regular expression contains an [x-y] character range where x comes after y."},
     RegexpError{U_REGEX_STACK_OVERFLOW, 3698, "Overflow in the regular expression backtrack stack."},
-    RegexpError{U_REGEX_TIME_OUT, 3699, "Timeout exceeded in regular expression match."},
+    RegexpError{U_REGEX_TIME_OUT, kErRegexpTimeOut, "Timeout exceeded in regular expression match."},
     RegexpError{U_REGEX_PATTERN_TOO_BIG, 3700, "The regular expression pattern exceeds limits on size or complexity."},
     RegexpError{U_REGEX_INVALID_CAPTURE_GROUP_NAME, 3887, "A capture group has an invalid name."},
     RegexpError{U_REGEX_INVALID_FLAG, 3900, "Invalid match mode flag in regular expression."},
@@ -63,7 +64,7 @@ bool failed(Call& call, UErrorCode status, const UParseError* where = nullptr) {
   return true;
 }
 
-// nullopt-like: false when it does not fit ICU's lengths.
+// False: it does not fit ICU's lengths.
 bool to_wide(std::string_view text, std::u16string& out) {
   out.resize(text.size());
   int32_t size = 0;
@@ -96,7 +97,7 @@ class Pattern final : public Kept {
     std::u16string wide;
     UErrorCode status = U_ZERO_ERROR;
     UParseError where{};
-    if (!to_wide(text_, wide)) return failed(call, U_REGEX_PATTERN_TOO_BIG), false;
+    if (!to_wide(text_, wide) || wide.size() > kLongestPattern) return failed(call, U_REGEX_PATTERN_TOO_BIG), false;
     regex_ = uregex_open(wide.data(), static_cast<int32_t>(wide.size()), flags_, &where, &status);
     if (!failed(call, status, &where)) uregex_setTimeLimit(regex_, call.session().regexp_time_limit, &status);
     if (!failed(call, status)) uregex_setStackLimit(regex_, call.session().regexp_stack_limit, &status);

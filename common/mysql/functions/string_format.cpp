@@ -86,6 +86,7 @@ void format(Call& call) {
   if (call.is_null(0) || call.is_null(1)) return;
   const auto decimals = static_cast<int>(std::clamp<int64_t>(call.integer(1), 0, kMostDecimals));
   const Style& style = call.count() > 2 ? style_of(call, 2) : kStyles.front();
+  if (call.value(0).type == ValueType::real && !std::isfinite(call.real(0))) return call.fail(kErDataOutOfRange, "DOUBLE value is out of range");
   const std::string number = digits_of(call, decimals);
   std::string_view digits = number;
   std::string& out = call.buffer();

@@ -92,15 +92,22 @@ Step step_of(std::string_view pattern, uint32_t escape, bool binary) {
   return {Step::kCharacter, first.code, first.size};
 }
 
-bool matches(std::string_view text, std::string_view pattern, uint32_t escape, bool binary) {
+// A hostile pattern takes the product of both lengths. Seconds of it are enough: no honest one comes near.
+constexpr int64_t kMostSteps = 100'000'000;  // besides some for each byte of the text
+constexpr int kFarSteps = 32;  // what a comparison beyond ASCII costs
+
+enum class Match { no, yes, too_long };
+
+Match matches(std::string_view text, std::string_view pattern, uint32_t escape, bool binary) {
   std::string_view text_then, pattern_then;  // where to go on after one more character for the last %
   bool many = false;
-  for (;;) {
+  const int64_t most_steps = kMostSteps + 4 * static_cast<int64_t>(text.size());
+  for (int64_t steps = 0; steps < most_steps; ++steps) {
     if (!pattern.empty()) {
       const Step step = step_of(pattern, escape, binary);
       if (step.kind == Step::kMany) {
         pattern.remove_prefix(step.size);
-        if (pattern.empty()) return true;
+        if (pattern.empty()) return Match::yes;
         many = true;
         text_then = text;
         pattern_then = pattern;
@@ -108,20 +115,23 @@ bool matches(std::string_view text, std::string_view pattern, uint32_t escape, b
       }
       if (!text.empty()) {
         const Character character = next_of(text, binary);
-        if (step.kind == Step::kOne || character.code == step.code || (!binary && equal_characters(character.code, step.code))) {
+        const bool same = step.kind == Step::kOne || character.code == step.code;
+        if (!same && (character.code | step.code) > 127) steps += kFarSteps;
+        if (same || (!binary && equal_characters(character.code, step.code))) {
           text.remove_prefix(character.size);
           pattern.remove_prefix(step.size);
           continue;
         }
       }
     } else if (text.empty()) {
-      return true;
+      return Match::yes;
     }
-    if (!many || text_then.empty()) return false;
+    if (!many || text_then.empty()) return Match::no;
     text_then.remove_prefix(next_of(text_then, binary).size);
     text = text_then;
     pattern = pattern_then;
   }
+  return Match::too_long;
 }
 
 // LIKE(pattern, expr [, escape]), as SQLite calls it for expr LIKE pattern ESCAPE escape (14.8.1). The escape character is \ where
@@ -136,7 +146,9 @@ void like(Call& call) {
     if (!one) return call.fail(kErWrongArguments, "Incorrect arguments to ESCAPE");
     escape = given.empty() ? kNoEscape : next_of(given, binary).code;
   }
-  call.integer_is(matches(call.text(1), call.text(0), escape, binary) ? 1 : 0);
+  const Match match = matches(call.text(1), call.text(0), escape, binary);
+  if (match == Match::too_long) return call.fail(kErRegexpTimeOut, "the pattern takes too long to match");
+  call.integer_is(match == Match::yes ? 1 : 0);
 }
 
 constexpr std::array kFunctions = {

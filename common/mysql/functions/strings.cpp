@@ -246,6 +246,9 @@ void rpad(Call& call) { padded(call, kTrailing); }
 
 // --- changing ----------------------------------------------------------------------------------------------------------
 
+// Georgian got upper case in Unicode 11, MySQL's tables are those of 9.
+bool is_georgian(uint32_t code) { return (code >= 0x10D0 && code < 0x1100) || (code >= 0x1C90 && code < 0x1CC0); }
+
 // Character by character (Unicode's simple mappings), as MySQL's: 'ß' stays. Binary strings have no case.
 void cased(Call& call, int32_t (*map)(int32_t), char first, char last) {
   std::string_view text = call.text(0);
@@ -260,7 +263,8 @@ void cased(Call& call, int32_t (*map)(int32_t), char first, char last) {
       continue;
     }
     const Character character = first_character(text);
-    append_character(out, character.code >= kNoCharacter ? character.code : static_cast<uint32_t>(map(static_cast<int32_t>(character.code))));
+    const bool uncased = character.code >= kNoCharacter || is_georgian(character.code);
+    append_character(out, uncased ? character.code : static_cast<uint32_t>(map(static_cast<int32_t>(character.code))));
     text.remove_prefix(character.size);
   }
   call.text_done();
