@@ -51,7 +51,7 @@ void extreme(Call& call, int wanted) {
   int best = 0;
   for (int i = 1; i < call.count(); ++i) {
     const int order = text ? call.compare_texts(i, best) : compare(call, i, best);
-    if (order == wanted) best = i;
+    if (order * wanted > 0) best = i;
   }
   if (text && call.is_number(best)) return call.text_is(call.text(best));
   call.same_as(best);
