@@ -197,44 +197,75 @@ uint32_t swedish_weight(uint32_t code) {
 
 int compare_swedish_ci(std::string_view a, std::string_view b) { return compare_padded(a, b, swedish_weight); }
 
-void append_primary(std::vector<uint32_t>& out, std::string_view text, PrimaryWeights& known) {
-  while (!text.empty()) {
-    const Character character = first_character(text);
-    const auto& its = known.of(character.code >= 0x10000 ? 0xFFFD : character.code);
-    out.insert(out.end(), its.begin(), its.end());
-    text.remove_prefix(character.size);
-  }
+// Unicode 4's letters that later versions made accented ones of (or, of two, a pair): what utf8mb4_unicode_ci knows as letters.
+constexpr std::u16string_view kUnicode4 =
+    u"&a<æ<<<Æ &d<đ<<<Đ<ð<<<Ð &h<ħ<<<Ħ &l<ł<<<Ł &o<ø<<<Ø"
+    u"&а<ӑ<<<Ӑ<ӓ<<<Ӓ &ә<ӛ<<<Ӛ &ђ<ѓ<<<Ѓ &е<ӗ<<<Ӗ &ж<ӝ<<<Ӝ &з<ӟ<<<Ӟ &и<ӥ<<<Ӥ &і<ї<<<Ї &о<ӧ<<<Ӧ &ө<ӫ<<<Ӫ &ћ<ќ<<<Ќ"
+    u"&у<ў<<<Ў<ӱ<<<Ӱ<ӳ<<<Ӳ &ч<ӵ<<<Ӵ &ы<ӹ<<<Ӹ &э<ӭ<<<Ӭ &ѵ<ѷ<<<Ѷ";
+
+const UCollator* unicode_4() {
+  static const UCollator* const collator = [] {
+    UErrorCode status = U_ZERO_ERROR;
+    const auto size = static_cast<int32_t>(kUnicode4.size());
+    return ucol_openRules(kUnicode4.data(), size, UCOL_DEFAULT, UCOL_PRIMARY, nullptr, &status);
+  }();
+  return collator;
 }
 
-int compare_weights(std::string_view a, std::string_view b) {
-  PrimaryWeights known;
-  std::vector<uint32_t> left, right;
-  append_primary(left, a, known);
-  append_primary(right, b, known);
-  const auto& blank = known.of(' ');
-  const size_t size = std::max(left.size(), right.size());
-  left.resize(size, blank.empty() ? 0 : blank.front());
-  right.resize(size, blank.empty() ? 0 : blank.front());
-  return left < right ? -1 : (right < left ? 1 : 0);
+bool is_blank(uint32_t code) {
+  return code == ' ' || code == 0xA0 || (code >= 0x2000 && code <= 0x200A) || code == 0x202F || code == 0x205F || code == 0x3000;
 }
 
-// Neither a supplementary character nor anything that sorts up to a blank: padding then only cuts blanks off.
-bool pads_simply(std::string_view text) {
+std::string_view last_character(std::string_view text) {
+  size_t at = text.size() - 1;
+  while (at > 0 && text.size() - at < 4 && (text[at] & 0xC0) == 0x80) --at;
+  return text.substr(at + character_size(text.substr(at)) == text.size() ? at : text.size() - 1);
+}
+
+// Without the blanks at its end, and what has no weight among and after them.
+std::string_view without_padding(std::string_view text) {
+  std::unique_ptr<PrimaryWeights> known;
+  std::string_view rest = text;
+  while (!rest.empty() && !(rest.back() > ' ' && rest.back() < 127)) {
+    const std::string_view last = last_character(rest);
+    const uint32_t code = first_character(last).code;
+    if (!is_blank(code)) {
+      if (known == nullptr) known = std::make_unique<PrimaryWeights>();
+      if (!known->of(code).empty()) return text;
+    }
+    rest.remove_suffix(last.size());
+    if (is_blank(code)) text = rest;
+  }
+  return text;
+}
+
+// True: it has characters that sort before a blank, so that where it is longer it may still be the lesser one.
+bool has_line_ends(std::string_view text) {
+  return text.find_first_of("\t\n\v\f\r") != npos || text.find("\xC2\x85") != npos || text.find("\xE2\x80\xA8") != npos || text.find("\xE2\x80\xA9") != npos;
+}
+
+// Supplementary characters all weigh as U+FFFD; `blanks` are put behind.
+std::string in_basic_plane(std::string_view text, size_t blanks) {
+  std::string out;
   while (!text.empty()) {
     const Character character = first_character(text);
-    const uint32_t code = character.code;
-    const bool simple = (code >= ' ' && code < 0x7F) || (code > 0xA0 && code < 0x1680) || (code > 0x1680 && code < 0x2000) || (code > 0x205F && code < 0x3000) ||
-                        (code > 0x3000 && code < 0xFF00);
-    if (!simple) return false;
+    append_character(out, character.code >= 0x10000 && character.code < kNoCharacter ? 0xFFFD : character.code);
     text.remove_prefix(character.size);
   }
-  return true;
+  return out.append(blanks, ' ');
 }
 
 int compare_unicode_ci(std::string_view a, std::string_view b) {
-  a = a.substr(0, a.find_last_not_of(' ') + 1);
-  b = b.substr(0, b.find_last_not_of(' ') + 1);
-  return pads_simply(a) && pads_simply(b) ? compare_icu(primary(), a, b) : compare_weights(a, b);
+  constexpr size_t kWeightsOfByte = 6;  // at most: U+FDFA is three bytes and eighteen characters
+  a = without_padding(a);
+  b = without_padding(b);
+  const auto supplementary = [](std::string_view text) {
+    return std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0xF0; });
+  };
+  const bool padded = has_line_ends(a) || has_line_ends(b);
+  if (!padded && !supplementary(a) && !supplementary(b)) return compare_icu(unicode_4(), a, b);
+  const size_t blanks = padded ? kWeightsOfByte * std::max(a.size(), b.size()) : 0;
+  return compare_icu(unicode_4(), in_basic_plane(a, blanks), in_basic_plane(b, blanks));
 }
 
 constexpr std::array kCollations = {

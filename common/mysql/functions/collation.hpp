@@ -7,8 +7,9 @@
 //   utf8mb4_bin          by code point; padded
 //   latin1_swedish_ci    Windows-1252 in Swedish order; padded. What it lacks follows it by code point
 //
-// ICU does the work for the first three, with the tables of its own Unicode version rather than MySQL's 9.0 and 4.0: characters that
-// are newer than those have places of their own here (manual 10.10.1).
+// ICU does the work for the first three, with the tables of its own Unicode version rather than MySQL's 9.0 and 4.0 (manual 10.10.1):
+// characters newer than those have places of their own here. Of what was otherwise in 4.0, utf8mb4_unicode_ci knows the Latin and
+// Cyrillic letters (its 'ø' is not 'o'); Hangul is before kana and not behind Han.
 #pragma once
 
 #include <cstddef>
