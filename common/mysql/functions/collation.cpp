@@ -54,7 +54,7 @@ const UCollator* tertiary() {
 
 int compare_icu(const UCollator* collator, std::string_view a, std::string_view b) {
   UErrorCode status = U_ZERO_ERROR;
-  if (collator == nullptr) return compare_bytes(a, b);
+  if (collator == nullptr || std::max(a.size(), b.size()) > INT32_MAX) return compare_bytes(a, b);
   const auto order = ucol_strcollUTF8(collator, a.data(), static_cast<int32_t>(a.size()), b.data(), static_cast<int32_t>(b.size()), &status);
   return U_FAILURE(status) != 0 ? compare_bytes(a, b) : static_cast<int>(order);
 }

@@ -70,8 +70,8 @@ FUNCTIONS = {
 }
 
 
-ORDERED = COMPARED + ["' a'", "'a!'", "'ab'", "'é '", "'e'", "'ö'", "'o'", "'ü'", "'y'", "'Å'", "'Ä'", "'þ'", "'ð'", "'d'", "'œ'", "'oe'", "'ŝ'", "'s'", "'ǆ'", "'Σ'", "'ς'", "'σ'", "'й'", "'и'",
-                      "'中'", "'国'", "'한'", "'글'", "'€'", "'$'", "'¿'", "'1a'", "'2'", "'😁'"]
+ORDERED = COMPARED + ["' a'", "'a!'", "'ab'", "'é '", "'e'", "'ö'", "'o'", "'ü'", "'y'", "'Å'", "'Ä'", "'þ'", "'ð'", "'ø'", "'ł'", "'Đ'", "'Ї'", "'ї'", "'Ў'", "'у'", "'d'", "'œ'", "'oe'", "'ŝ'", "'s'", "'ǆ'", "'Σ'", "'ς'", "'σ'", "'й'", "'и'",
+                      "'中'", "'国'", "'€'", "'$'", "'¿'", "'1a'", "'2'", "'😁'"]
 LATIN = [text for text in ORDERED if all(ord(c) < 256 for c in text)] + ["'€'", "'œ'"]
 
 
@@ -113,10 +113,8 @@ for operator in ("=", "<"):
                          ("utf8mb4_0900_as_cs", "utf8mb4_uca1400_nopad_as_cs")):
         FORMS[f"{ours} {operator}"] = in_collation(ours, theirs, operator)
     FORMS[f"latin1_swedish_ci {operator}"] = in_swedish(operator)
-# utf8mb4_unicode_ci is of Unicode 4, where these were elsewhere than they are now, and in ICU.
-OLD = [text for text in ORDERED if text not in ("'ð'", "'한'", "'글'")]
 FUNCTIONS["collations"] = {name: [pool, pool] for name in FORMS if "_c" in name or "_bin" in name
-                           for pool in [LATIN if name.startswith("latin1") else OLD if "unicode" in name else ORDERED]}
+                           for pool in [LATIN if name.startswith("latin1") else ORDERED]}
 
 MOST = 40  # cases a function
 
