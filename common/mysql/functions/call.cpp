@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "common/mysql/functions/collation.hpp"
 #include "common/mysql/functions/numbers.hpp"
 #include "common/mysql/functions/session.hpp"
 
@@ -75,7 +76,7 @@ uint64_t Call::bits(int i) {
   return number.negative() ? static_cast<uint64_t>(number.integer()) : number.unsigned_integer();
 }
 
-int Call::compare_texts(int a, int b) { return text(a).compare(text(b)); }
+int Call::compare_texts(int a, int b) { return compare_strings(text(a), text(b), is_blob(a) || is_blob(b)); }
 
 void Call::integer_is(int64_t value) {
   answer_.type = ValueType::integer;

@@ -81,7 +81,7 @@ void hex(Call& call) {
   if (value.type == ValueType::real) {
     const Decimal number = call.decimal(0).rounded(0, true);
     const bool fits = number.negative() ? number.compare(Decimal(INT64_MIN)) > 0 : number.compare(Decimal::of_unsigned(UINT64_MAX)) < 0;
-    return print_in_base(call, fits ? bits_of(call, 0) : UINT64_MAX, 16);
+    return print_in_base(call, fits ? call.bits(0) : UINT64_MAX, 16);
   }
   if (!call.fits(value.bytes.size() * 2)) return;
   std::string& out = call.buffer();

@@ -11,7 +11,7 @@ namespace marmot::mysql {
 namespace {
 
 // STRCMP(expr1, expr2) -> -1, 0 or 1
-void strcmp(Call& call) { call.integer_is(compare_strings(call.text(0), call.text(1), any_binary(call, 0, 1))); }
+void strcmp(Call& call) { call.integer_is(call.compare_texts(0, 1)); }
 
 // FIELD(str, str1, ...) -> which of them it is, 0 for none. Compared as strings if all are strings, as exact numbers if all are
 // numbers, as doubles otherwise.

@@ -67,7 +67,7 @@ void elt(Call& call) {
 // MAKE_SET(bits, str, ...) -> those whose bit is set, with commas between; NULLs are left out
 void make_set(Call& call) {
   if (call.is_null(0)) return;
-  const uint64_t bits = bits_of(call, 0);
+  const uint64_t bits = call.bits(0);
   std::string& out = call.buffer();
   bool first = true;
   for (int i = 1; i < call.count() && i <= 64; ++i) {
@@ -82,7 +82,7 @@ void make_set(Call& call) {
 
 // EXPORT_SET(bits, on, off [, separator [, number_of_bits]]), the lowest bit first; 64 bits where it is not 0 to 64
 void export_set(Call& call) {
-  const uint64_t bits = bits_of(call, 0);
+  const uint64_t bits = call.bits(0);
   const std::string_view separator = call.count() > 3 ? call.text(3) : ",";
   const int64_t asked = call.count() > 4 ? call.integer(4) : 64;
   const int number = asked < 0 || asked > 64 ? 64 : static_cast<int>(asked);

@@ -66,17 +66,4 @@ void text_or_blob_is(Call& call, std::string_view value, bool binary) { binary ?
 
 void text_or_blob_done(Call& call, bool binary) { binary ? call.blob_done() : call.text_done(); }
 
-uint64_t bits_of(Call& call, int i) {
-  const ValueView& value = call.value(i);
-  if (value.type == ValueType::integer) return static_cast<uint64_t>(value.integer);
-  if (value.type == ValueType::real) {
-    const Decimal number = call.decimal(i);
-    return number.negative() ? static_cast<uint64_t>(number.integer()) : number.unsigned_integer();
-  }
-  const int64_t number = call.integer(i);
-  if (number != INT64_MAX) return static_cast<uint64_t>(number);
-  const std::string_view digits = value.bytes.substr(std::min(value.bytes.find_first_of("0123456789"), value.bytes.size()));
-  return Decimal::parse(digits.substr(0, digits.find_first_not_of("0123456789"))).unsigned_integer();
-}
-
 }  // namespace marmot::mysql

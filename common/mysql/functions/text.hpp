@@ -37,7 +37,4 @@ bool any_binary(const Call& call, int first, int last);
 void text_or_blob_is(Call& call, std::string_view value, bool binary);
 void text_or_blob_done(Call& call, bool binary);
 
-// An argument as 64 bits: a negative number in two's complement, text above 2^63-1 as the unsigned number it is.
-uint64_t bits_of(Call& call, int i);
-
 }  // namespace marmot::mysql
