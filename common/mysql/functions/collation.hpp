@@ -9,7 +9,8 @@
 //
 // ICU does the work for the first three, with the tables of its own Unicode version rather than MySQL's 9.0 and 4.0 (manual 10.10.1):
 // characters newer than those have places of their own here. Of what was otherwise in 4.0, utf8mb4_unicode_ci knows the Latin and
-// Cyrillic letters (its 'ø' is not 'o'); Hangul is before kana and not behind Han.
+// Cyrillic letters (its 'ø' is not 'o'); Hangul is before kana and not behind Han. An index in one of the three is of the
+// ICU that it was made with: another version may order some characters otherwise (REINDEX mends it).
 #pragma once
 
 #include <cstddef>

@@ -50,7 +50,8 @@ void print_in_base(Call& call, uint64_t value, int base) {
   call.text_is({digits.data(), static_cast<size_t>(end - digits.data())});
 }
 
-// CONV(N, 10, base): the integer that N's text begins with, a negative one in two's complement; too large: all bits. NULL for ''.
+// CONV(N, 10, base): the integer that N's text begins with, a negative one in two's complement; what 64 bits do
+// not hold: all of them, and 0 where it is negative. NULL for ''.
 void converted(Call& call, int base) {
   std::string_view text = call.text(0);
   if (text.empty()) return;
@@ -59,8 +60,8 @@ void converted(Call& call, int base) {
   if (!text.empty() && (minus || text.front() == '+')) text.remove_prefix(1);
   uint64_t value = 0;
   const auto read = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (read.ec == std::errc::result_out_of_range || (minus && value > uint64_t{1} << 63)) {
-    value = minus ? uint64_t{1} << 63 : UINT64_MAX;
+  if (read.ec == std::errc::result_out_of_range) {
+    value = minus ? 0 : UINT64_MAX;
   } else if (minus) {
     value = 0 - value;
   }

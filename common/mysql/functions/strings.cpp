@@ -224,9 +224,12 @@ void padded(Call& call, Side side) {
   if (wanted < 0) return;
   const auto there = static_cast<int64_t>(count_characters(text, binary));
   if (wanted <= there) return text_or_blob_is(call, text.substr(0, offset_of(text, wanted, binary)), binary);
-  if (pad.empty()) return;
-  const auto pad_characters = static_cast<int64_t>(count_characters(pad, binary));
   const int64_t missing = wanted - there;
+  if (pad.empty()) {
+    if (repeated_fits(call, static_cast<uint64_t>(missing), 1, text.size())) text_or_blob_is(call, "", binary);
+    return;
+  }
+  const auto pad_characters = static_cast<int64_t>(count_characters(pad, binary));
   const std::string_view part = pad.substr(0, offset_of(pad, missing % pad_characters, binary));
   const auto times = static_cast<uint64_t>(missing / pad_characters);
   if (!repeated_fits(call, times, pad.size(), text.size() + part.size())) return;
@@ -239,7 +242,7 @@ void padded(Call& call, Side side) {
   text_or_blob_done(call, binary);
 }
 
-// LPAD(str, len, padstr); NULL where len is negative, or padstr empty and needed
+// LPAD(str, len, padstr); NULL where len is negative; '' where padstr is empty and needed
 void lpad(Call& call) { padded(call, kLeading); }
 // RPAD(str, len, padstr)
 void rpad(Call& call) { padded(call, kTrailing); }
