@@ -118,10 +118,11 @@ class Call {
   void blob_is(std::string_view value);
   void json_is(std::string_view document);
   void same_as(int i);  // argument i, unchanged
-  // For building in place: give buffer() its content, then call text_done() or blob_done().
+  // For building in place: give buffer() its content, then call text_done(), blob_done() or json_done().
   std::string& buffer() { return answer_.bytes; }
   void text_done() { checked(ValueType::text); }
   void blob_done() { checked(ValueType::blob); }
+  void json_done();
   // True: a result of `bytes` is within max_allowed_packet; false: it is NULL, and the session is warned.
   bool fits(uint64_t bytes);
 

@@ -14,6 +14,22 @@ enum ErrorNumber : int {
   kErDatetimeFunctionOverflow = 1441,    // ER_DATETIME_FUNCTION_OVERFLOW: a warning
   kErWrongParametersToNativeFct = 1583,  // ER_WRONG_PARAMETERS_TO_NATIVE_FCT
   kErDataOutOfRange = 1690,              // ER_DATA_OUT_OF_RANGE
+  kErInvalidCharacterString = 1300,      // ER_INVALID_CHARACTER_STRING
+  kErWrongParamCount = 1582,             // ER_WRONG_PARAMCOUNT_TO_NATIVE_FCT
+  kErIncorrectType = 3064,               // ER_INCORRECT_TYPE
+  kErInvalidJsonText = 3140,             // ER_INVALID_JSON_TEXT
+  kErInvalidJsonTextInParam = 3141,      // ER_INVALID_JSON_TEXT_IN_PARAM
+  kErInvalidJsonPath = 3143,             // ER_INVALID_JSON_PATH
+  kErInvalidJsonCharset = 3144,          // ER_INVALID_JSON_CHARSET
+  kErInvalidTypeForJson = 3146,          // ER_INVALID_TYPE_FOR_JSON
+  kErInvalidJsonPathWildcard = 3149,     // ER_INVALID_JSON_PATH_WILDCARD
+  kErJsonValueTooBig = 3150,             // ER_JSON_VALUE_TOO_BIG
+  kErJsonVacuousPath = 3153,             // ER_JSON_VACUOUS_PATH
+  kErJsonBadOneOrAllArg = 3154,          // ER_JSON_BAD_ONE_OR_ALL_ARG
+  kErJsonDocumentTooDeep = 3157,         // ER_JSON_DOCUMENT_TOO_DEEP
+  kErJsonDocumentNullKey = 3158,         // ER_JSON_DOCUMENT_NULL_KEY
+  kErInvalidJsonPathArrayCell = 3165,    // ER_INVALID_JSON_PATH_ARRAY_CELL
+  kErMultipleJsonValues = 3966,          // ER_MULTIPLE_JSON_VALUES
 };
 
 }  // namespace marmot::mysql
