@@ -28,8 +28,15 @@ def text(value):
     return "'" + value.replace("'", "''") + "'"
 
 
+cases = {}  # each once, in order
+
+
+def ask(expression):
+    cases[expression] = True
+
+
 def call(name, *arguments):
-    print(f"{name}({', '.join(arguments)})")
+    ask(f"{name}({', '.join(arguments)})")
 
 
 def value_at(document, path):
@@ -93,7 +100,7 @@ def searching():
     several = ["1", '"a"', "null", "[]", "{}", "[1]", "[2, 5]", '["a", null]', '{"a": 1}', '{"a": 2, "b": 1}', "[[1, 2]]", '[{"a": 1}]', "true"]
     for first, second in itertools.product(several, several):
         call("JSON_OVERLAPS", text(first), text(second))
-    strings = ['["abc", [{"k": "10"}, "def"], {"x": "abc"}, {"y": "bcd"}]', '{"a": "abc", "b": "abd", "d": {"e": "a%c"}}', '"abc"', '["", "é", "éa", null]']
+    strings = ['["abc", [{"k": "10"}, "def"], {"x": "abc"}, {"y": "bcd"}]', '{"a": "abc", "b": "abd", "d": {"e": "a%c"}}', '"abc"', '["", "é", "éa"]']
     for document, how, pattern in itertools.product(strings, ("one", "all"), ("abc", "10", "%", "a%", "%c", "_bc", "%b%", "", "é", "é_", "___", "a|%c", "x")):
         call("JSON_SEARCH", text(document), text(how), text(pattern))
     for pattern in ("a|%c", "a%c", "|a%", "%|%%"):
@@ -138,15 +145,15 @@ def changing():
 
 def aggregates():
     for values in ("1", "NULL", "'a'", "1.5"):
-        print(f"JSON_ARRAYAGG(x) FROM (SELECT {values} AS x) t")
-        print(f"JSON_OBJECTAGG('k', x) FROM (SELECT {values} AS x) t")
+        ask(f"JSON_ARRAYAGG(x) FROM (SELECT {values} AS x) t")
+        ask(f"JSON_OBJECTAGG('k', x) FROM (SELECT {values} AS x) t")
     rows = "(SELECT 1 AS k, 'a' AS x UNION ALL SELECT 2, NULL UNION ALL SELECT 3, 'c' UNION ALL SELECT 4, '\"') t"
     for argument in ("k", "x", "k * 1.5", "COALESCE(x, 'none')"):
-        print(f"JSON_ARRAYAGG({argument}) FROM {rows}")
-        print(f"JSON_OBJECTAGG(k, {argument}) FROM {rows}")
-        print(f"JSON_ARRAYAGG({argument}) FROM {rows} WHERE k > 9")
-        print(f"JSON_OBJECTAGG(k, {argument}) FROM {rows} WHERE k > 9")
-        print(f"JSON_LENGTH(JSON_ARRAYAGG({argument})) FROM {rows}")
+        ask(f"JSON_ARRAYAGG({argument}) FROM {rows}")
+        ask(f"JSON_OBJECTAGG(k, {argument}) FROM {rows}")
+        ask(f"JSON_ARRAYAGG({argument}) FROM {rows} WHERE k > 9")
+        ask(f"JSON_OBJECTAGG(k, {argument}) FROM {rows} WHERE k > 9")
+        ask(f"JSON_LENGTH(JSON_ARRAYAGG({argument})) FROM {rows}")
 
 
 if __name__ == "__main__":
@@ -155,3 +162,4 @@ if __name__ == "__main__":
     searching()
     changing()
     aggregates()
+    print("\n".join(cases))
