@@ -3,7 +3,7 @@
 #include <openssl/evp.h>
 #include <unicode/utf8.h>
 
-#include <algorithm>
+#include <cmath>
 
 #include "common/mysql/functions/session.hpp"
 
@@ -87,7 +87,10 @@ std::optional<Json> json_value(Call& call, int i) {
   switch (value.type) {
     case ValueType::null: return Json();
     case ValueType::integer: return Json(value.integer);
-    case ValueType::real: return Json(value.real);
+    case ValueType::real:
+      if (std::isfinite(value.real)) return Json(value.real);
+      call.fail(kErDataOutOfRange, "DOUBLE value is out of range in " + in_argument(call, i));
+      return std::nullopt;
     case ValueType::blob: return Json(opaque(value.bytes));
     case ValueType::text: break;
   }
