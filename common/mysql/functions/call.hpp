@@ -10,6 +10,7 @@
 //   JSON              TEXT with subtype 'J', as SQLite's own JSON functions mark it
 #pragma once
 
+#include <bitset>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -35,6 +36,8 @@ enum Flag : uint32_t {
 };
 
 inline constexpr int kMany = 127;  // as many arguments as SQLite takes
+
+using ArgumentSet = std::bitset<kMany + 1>;
 
 struct Function {
   std::string_view name;  // as the manual writes it
@@ -86,7 +89,7 @@ struct Answer {
 class Call {
  public:
   // `json`: bit i is set when argument i is a JSON document (SQLite's subtype 'J').
-  Call(std::string_view name, std::span<const ValueView> arguments, uint64_t json, Session& session, Keeper& keeper, Answer& answer)
+  Call(std::string_view name, std::span<const ValueView> arguments, const ArgumentSet& json, Session& session, Keeper& keeper, Answer& answer)
       : name_(name), arguments_(arguments), json_(json), session_(session), keeper_(keeper), answer_(answer) {}
 
   std::string_view name() const { return name_; }
@@ -99,7 +102,7 @@ class Call {
   bool is_blob(int i) const { return value(i).type == ValueType::blob; }
   // Two texts, in the order of the collation of text without one; BLOBs by their bytes. Below 0, 0, above 0.
   int compare_texts(int a, int b);
-  bool is_json(int i) const { return i < 64 && (json_ >> i & 1) != 0; }
+  bool is_json(int i) const { return json_[static_cast<size_t>(i)]; }
 
   // An argument as MySQL takes it in a string or number context; NULL: "", 0. Text that is no number is its numeric beginning, with
   // a warning (1292 ER_TRUNCATED_WRONG_VALUE). integer(): rounded half away from zero, at most what 64 bits hold.
@@ -150,7 +153,7 @@ class Call {
 
   std::string_view name_;
   std::span<const ValueView> arguments_;
-  uint64_t json_;
+  ArgumentSet json_;
   Session& session_;
   Keeper& keeper_;
   Answer& answer_;

@@ -44,6 +44,8 @@ std::string opaque(std::string_view bytes) {
   return out;
 }
 
+void fail_binary(Call& call) { call.fail(kErInvalidJsonCharset, "Cannot create a JSON value from a string with CHARACTER SET 'binary'."); }
+
 void fail_text(Call& call, int i, const JsonFault& fault) {
   if (fault.code != kErInvalidJsonText) return call.fail(fault.code, fault.message);
   call.fail(kErInvalidJsonTextInParam,
@@ -61,7 +63,7 @@ std::optional<std::string> checked_text(Call& call, int i) {
 
 std::optional<Json> json_document(Call& call, int i) {
   if (call.is_blob(i)) {
-    call.fail(kErInvalidJsonCharset, "Cannot create a JSON value from a string with CHARACTER SET 'binary'.");
+    fail_binary(call);
     return std::nullopt;
   }
   if (call.is_number(i)) {
@@ -105,13 +107,17 @@ std::optional<std::string> json_key(Call& call, int i) {
     return std::nullopt;
   }
   if (call.is_blob(i)) {
-    call.fail(kErInvalidJsonCharset, "Cannot create a JSON value from a string with CHARACTER SET 'binary'.");
+    fail_binary(call);
     return std::nullopt;
   }
   return checked_text(call, i);
 }
 
 std::shared_ptr<const KeptJsonPath> json_path(Call& call, int i, bool one_only) {
+  if (call.is_blob(i)) {
+    fail_binary(call);
+    return nullptr;
+  }
   std::shared_ptr<const KeptJsonPath> out = call.kept<KeptJsonPath>(i, [&]() -> std::shared_ptr<KeptJsonPath> {
     size_t at = 0;
     std::optional<JsonPath> path = JsonPath::parse(call.text(i), &at);

@@ -13,7 +13,7 @@ namespace marmot::mysql {
 namespace {
 
 // What one call may compare before it gives up: containment of one array of arrays in another is quadratic.
-constexpr uint64_t kMostComparisons = uint64_t{1} << 28;
+constexpr uint64_t kMostComparisons = uint64_t{1} << 27;
 
 using Sorted = std::vector<const Json*>;
 
