@@ -17,8 +17,10 @@ std::string function_name(Call& call) {
   return out;
 }
 
+// As MySQL's messages have it.
 std::string in_argument(Call& call, int i) { return "argument " + std::to_string(i + 1) + " to function " + function_name(call); }
 
+// SQLite's text may be any bytes; a document is UTF-8.
 bool is_utf8(std::string_view text) {
   const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
   const auto size = static_cast<int32_t>(text.size());

@@ -75,7 +75,9 @@ void integer_of(Call& call, const Json& value, bool is_signed) {
 
 void decimal_of(Call& call, const Json& value, const Returning& returning) {
   const int64_t digits = returning.first < 0 ? 10 : returning.first, scale = returning.second < 0 ? 0 : returning.second;
-  if (digits > Decimal::kMostDigits || scale > Decimal::kMostScale || scale > digits) return call.fail(kErWrongArguments, "JSON_VALUE: that DECIMAL is too long");
+  if (digits > Decimal::kMostDigits || scale > Decimal::kMostScale || scale > digits) {
+    return call.fail(kErWrongArguments, "JSON_VALUE: a DECIMAL has up to 65 digits, 30 of them behind the point");
+  }
   const std::optional<Decimal> number = number_of(value);
   if (!number) return;
   const Decimal rounded = number->rounded(static_cast<int>(scale), true);
@@ -97,7 +99,8 @@ void returned(Call& call, const Json& value, const Returning& as) {
   if (as.word == "SIGNED" || as.word == "UNSIGNED") return integer_of(call, value, as.word == "SIGNED");
   if (as.word == "DECIMAL") return decimal_of(call, value, as);
   if (as.word == "DOUBLE" || as.word == "REAL" || as.word == "FLOAT") return real_of(call, value, as.word == "FLOAT");
-  call.fail(kErWrongArguments, "JSON_VALUE returns CHAR, SIGNED, UNSIGNED, DECIMAL, FLOAT, DOUBLE or JSON, not '" + as.word + "'; use MYSQL_CAST on its text");
+  call.fail(kErWrongArguments, "JSON_VALUE returns CHAR, SIGNED, UNSIGNED, DECIMAL, FLOAT, DOUBLE or JSON, not '" + as.word +
+                                   "': cast its text");
 }
 
 }  // namespace
