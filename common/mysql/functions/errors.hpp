@@ -16,6 +16,7 @@ enum ErrorNumber : int {
   kErDatetimeFunctionOverflow = 1441,    // ER_DATETIME_FUNCTION_OVERFLOW: a warning
   kErWrongParametersToNativeFct = 1583,  // ER_WRONG_PARAMETERS_TO_NATIVE_FCT
   kErDataOutOfRange = 1690,              // ER_DATA_OUT_OF_RANGE
+  kErWarnDeprecatedSyntax = 1287,        // ER_WARN_DEPRECATED_SYNTAX: a warning
   kErInvalidCharacterString = 1300,      // ER_INVALID_CHARACTER_STRING
   kErWrongParamCount = 1582,             // ER_WRONG_PARAMCOUNT_TO_NATIVE_FCT
   kErIncorrectType = 3064,               // ER_INCORRECT_TYPE

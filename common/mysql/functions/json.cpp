@@ -39,11 +39,16 @@ void json_object(Call& call) {
   json_answer(call, Json(JsonObject(std::move(members))));
 }
 
-void fail_type(Call& call) { call.fail(kErIncorrectType, "Incorrect type for argument 1 in function " + std::string(call.name()) + "."); }
+// True: argument 0 is a character string. A number is error 3064, a binary string 3144.
+bool is_string(Call& call) {
+  if (call.is_number(0)) call.fail(kErIncorrectType, "Incorrect type for argument 1 in function " + std::string(call.name()) + ".");
+  if (call.is_blob(0)) json_document(call, 0);
+  return !call.failed();
+}
 
 // JSON_QUOTE(string) -> text, not JSON
 void json_quote(Call& call) {
-  if (call.is_number(0) || call.is_blob(0)) return fail_type(call);
+  if (!is_string(call)) return;
   const std::string_view text = call.text(0);
   if (!call.fits(text.size())) return;
   call.buffer().reserve(text.size() + 2);
@@ -53,11 +58,18 @@ void json_quote(Call& call) {
 
 // JSON_UNQUOTE(json_val): a quoted string without its quotes and escapes; any other text as it is
 void json_unquote(Call& call) {
-  if (call.is_number(0) || call.is_blob(0)) return fail_type(call);
+  if (!is_string(call)) return;
   const std::string_view text = call.text(0);
   if (text.size() < 2 || text.front() != '"' || text.back() != '"') return call.text_is(text);
   const std::optional<Json> parsed = json_document(call, 0);
   if (parsed) call.text_is(parsed->string());
+}
+
+// JSON_MERGE(json_doc, json_doc[, json_doc] ...): 14.17.4, JSON_MERGE_PRESERVE by its deprecated name
+void json_merge(Call& call) {
+  call.warn(kErWarnDeprecatedSyntax,
+            "'JSON_MERGE' is deprecated and will be removed in a future release. Please use JSON_MERGE_PRESERVE/JSON_MERGE_PATCH instead");
+  json_merge_preserve(call);
 }
 
 // --- 14.17.5, attributes -----------------------------------------------------------------------------------------------
@@ -182,7 +194,7 @@ constexpr std::array kFunctions = {
     Function{"JSON_INSERT", 3, kMany, kPure, json_insert},
     Function{"JSON_KEYS", 1, 2, kPure | kStrict, json_keys},
     Function{"JSON_LENGTH", 1, 2, kPure | kStrict, json_length},
-    Function{"JSON_MERGE", 2, kMany, kPure, json_merge_preserve},
+    Function{"JSON_MERGE", 2, kMany, kPure, json_merge},
     Function{"JSON_MERGE_PATCH", 2, kMany, kPure, json_merge_patch},
     Function{"JSON_MERGE_PRESERVE", 2, kMany, kPure, json_merge_preserve},
     Function{"JSON_OBJECT", 0, kMany, kPure, json_object},

@@ -192,7 +192,7 @@ void json_remove(Call& call) {
   json_answer(call, *document);
 }
 
-// JSON_MERGE_PRESERVE(json_doc, json_doc[, json_doc] ...), JSON_MERGE: arrays are joined, of equal keys both values kept
+// JSON_MERGE_PRESERVE(json_doc, json_doc[, json_doc] ...): arrays are joined, of equal keys both values kept
 void json_merge_preserve(Call& call) {
   std::optional<Json> out;
   for (int i = 0; i < call.count(); ++i) {
