@@ -114,7 +114,12 @@ void Call::blob_is(std::string_view value) {
 }
 
 void Call::json_is(std::string_view document) {
-  text_is(document);
+  answer_.bytes.assign(document);
+  json_done();
+}
+
+void Call::json_done() {
+  text_done();
   answer_.json = answer_.type == ValueType::text;
 }
 

@@ -10,6 +10,7 @@
 //   JSON              TEXT with subtype 'J', as SQLite's own JSON functions mark it
 #pragma once
 
+#include <bitset>
 #include <cstdint>
 #include <forward_list>
 #include <memory>
@@ -35,6 +36,8 @@ enum Flag : uint32_t {
 };
 
 inline constexpr int kMany = 127;  // as many arguments as SQLite takes
+
+using ArgumentSet = std::bitset<kMany + 1>;
 
 struct Function {
   std::string_view name;  // as the manual writes it
@@ -86,7 +89,7 @@ struct Answer {
 class Call {
  public:
   // `json`: bit i is set when argument i is a JSON document (SQLite's subtype 'J').
-  Call(std::string_view name, std::span<const ValueView> arguments, uint64_t json, Session& session, Keeper& keeper, Answer& answer)
+  Call(std::string_view name, std::span<const ValueView> arguments, const ArgumentSet& json, Session& session, Keeper& keeper, Answer& answer)
       : name_(name), arguments_(arguments), json_(json), session_(session), keeper_(keeper), answer_(answer) {}
 
   std::string_view name() const { return name_; }
@@ -99,7 +102,7 @@ class Call {
   bool is_blob(int i) const { return value(i).type == ValueType::blob; }
   // Two texts, in the order of the collation of text without one; BLOBs by their bytes. Below 0, 0, above 0.
   int compare_texts(int a, int b);
-  bool is_json(int i) const { return i < 64 && (json_ >> i & 1) != 0; }
+  bool is_json(int i) const { return json_[static_cast<size_t>(i)]; }
 
   // An argument as MySQL takes it in a string or number context; NULL: "", 0. Text that is no number is its numeric beginning, with
   // a warning (1292 ER_TRUNCATED_WRONG_VALUE). integer(): a number rounded half away from zero, the digits that text begins with
@@ -124,10 +127,11 @@ class Call {
   void json_is(std::string_view document);
   void same_as(int i);  // argument i, unchanged
   Answer& answer() { return answer_; }
-  // For building in place: give buffer() its content, then call text_done() or blob_done().
+  // For building in place: give buffer() its content, then call text_done(), blob_done() or json_done().
   std::string& buffer() { return answer_.bytes; }
   void text_done() { checked(ValueType::text); }
   void blob_done() { checked(ValueType::blob); }
+  void json_done();
   // True: a result of `bytes` is within max_allowed_packet; false: it is NULL, and the session is warned.
   bool fits(uint64_t bytes);
 
@@ -150,7 +154,7 @@ class Call {
 
   std::string_view name_;
   std::span<const ValueView> arguments_;
-  uint64_t json_;
+  ArgumentSet json_;
   Session& session_;
   Keeper& keeper_;
   Answer& answer_;

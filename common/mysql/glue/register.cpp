@@ -88,16 +88,16 @@ class Arguments {
     for (size_t i = 0; i < count_; ++i) {
       out[i] = view_of(values[i]);
       any_null_ |= out[i].type == ValueType::null;
-      if (i < 64 && out[i].type == ValueType::text && sqlite3_value_subtype(values[i]) == kJsonSubtype) json_ |= uint64_t{1} << i;
+      if (i < json_.size() && out[i].type == ValueType::text && sqlite3_value_subtype(values[i]) == kJsonSubtype) json_.set(i);
     }
   }
   std::span<const ValueView> values() const { return {count_ > few_.size() ? many_.data() : few_.data(), count_}; }
-  uint64_t json() const { return json_; }
+  const ArgumentSet& json() const { return json_; }
   bool any_null() const { return any_null_; }
 
  private:
   size_t count_;
-  uint64_t json_ = 0;
+  ArgumentSet json_;
   bool any_null_ = false;
   std::array<ValueView, 8> few_;
   std::vector<ValueView> many_;

@@ -17,6 +17,9 @@ import sys
 from fractions import Fraction
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "oracle"))
+import json_text  # noqa: E402
+
 SUITE = "/usr/share/mysql/mysql-test/main"
 PASSING = os.path.join(HERE, "passing.txt")
 CHOSEN = re.compile(r"^(func_.*|type_.*|cast|json.*)\.test$")
@@ -91,6 +94,8 @@ def number(text):
 def same(ours, theirs):
     if ours == theirs:
         return True
+    if theirs[:1] in ("[", "{"):  # MariaDB prints JSON with other blanks and its members in another order
+        return json_text.agrees(ours, theirs)
     a, b = number(ours), number(theirs)
     return a is not None and b is not None and (a == b or abs(a - b) <= abs(b) / 10**15)
 

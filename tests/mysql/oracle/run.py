@@ -21,10 +21,14 @@ import sqlite3
 import sys
 from fractions import Fraction
 
+import json_text
 import server
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NUMBERS = {"INTEGER", "DECIMAL", "DOUBLE", "YEAR"}
+# Whose text is JSON: compared as MySQL prints it, since MariaDB prints it otherwise (json_text.py).
+JSON = {"JSON_ARRAY", "JSON_ARRAYAGG", "JSON_ARRAY_APPEND", "JSON_ARRAY_INSERT", "JSON_EXTRACT", "JSON_INSERT", "JSON_KEYS", "JSON_MERGE",
+        "JSON_MERGE_PATCH", "JSON_MERGE_PRESERVE", "JSON_OBJECT", "JSON_OBJECTAGG", "JSON_PRETTY", "JSON_REMOVE", "JSON_REPLACE", "JSON_SEARCH", "JSON_SET"}
 
 
 class Case:
@@ -52,6 +56,10 @@ def corpus(chapter):
 
 def chapters():
     return sorted(name[:-4] for name in os.listdir(HERE) if name.endswith(".txt"))
+
+
+def unescape(text):
+    return re.sub(r"\\(.)", lambda match: {"t": "\t", "n": "\n", "r": "\r", "0": "\0"}.get(match[1], match[1]), text)
 
 
 def escape(text):
@@ -95,7 +103,9 @@ def record(names):
             cases, lines = corpus(chapter), []
             connection = live.connect()
             for case in cases:
-                lines.append("\t".join((case.ours, *ask_server(connection, case.theirs))))
+                kind, value = ask_server(connection, case.theirs)
+                kind = "JSON" if kind == "TEXT" and case.function in JSON else kind
+                lines.append("\t".join((case.ours, kind, value)))
             connection.close()
             with open(os.path.join(HERE, chapter + ".golden"), "w", encoding="utf-8") as file:
                 file.write("\n".join(lines) + "\n")
@@ -146,6 +156,8 @@ def agrees(answer, kind, value):
         return False
     if kind == "BINARY":
         return answer.hex() == value
+    if kind == "JSON":
+        return json_text.agrees(answer.decode("utf-8", "replace"), unescape(value))
     return escape(answer.decode("utf-8", "replace")) == value
 
 
