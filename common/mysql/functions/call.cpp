@@ -96,6 +96,11 @@ void Call::json_is(std::string_view document) {
   answer_.json = answer_.type == ValueType::text;
 }
 
+void Call::temporal_is(Temporal type, std::string_view value) {
+  text_is(value);
+  answer_.temporal = type;
+}
+
 void Call::same_as(int i) {
   const ValueView& v = value(i);
   answer_.type = v.type;
@@ -103,6 +108,7 @@ void Call::same_as(int i) {
   answer_.real = v.real;
   answer_.bytes.assign(v.bytes);
   answer_.json = is_json(i);
+  answer_.temporal = temporal(i);
 }
 
 bool Call::fits(uint64_t bytes) {

@@ -20,6 +20,14 @@ namespace marmot::mysql {
 namespace {
 
 constexpr unsigned kJsonSubtype = 'J';
+constexpr std::array<unsigned, 4> kTemporalSubtypes = {0, 'D', 'T', 'S'};  // by Temporal
+
+Temporal temporal_of(unsigned subtype) {
+  for (size_t i = 1; i < kTemporalSubtypes.size(); ++i) {
+    if (kTemporalSubtypes[i] == subtype) return static_cast<Temporal>(i);
+  }
+  return Temporal::none;
+}
 constexpr int kStatementSlot = -20261121;  // auxiliary data with a negative number belongs to the whole statement (vdbeapi.c)
 
 struct Installed;
@@ -87,17 +95,22 @@ class Arguments {
     for (size_t i = 0; i < count_; ++i) {
       out[i] = view_of(values[i]);
       any_null_ |= out[i].type == ValueType::null;
-      if (i < 64 && out[i].type == ValueType::text && sqlite3_value_subtype(values[i]) == kJsonSubtype) json_ |= uint64_t{1} << i;
+      if (i >= 64 || out[i].type != ValueType::text) continue;
+      const unsigned subtype = sqlite3_value_subtype(values[i]);
+      if (subtype == kJsonSubtype) json_ |= uint64_t{1} << i;
+      if (i < temporals_.size()) temporals_[i] = temporal_of(subtype);
     }
   }
   std::span<const ValueView> values() const { return {count_ > few_.size() ? many_.data() : few_.data(), count_}; }
   uint64_t json() const { return json_; }
+  std::span<const Temporal> temporals() const { return temporals_; }
   bool any_null() const { return any_null_; }
 
  private:
   size_t count_;
   uint64_t json_ = 0;
   bool any_null_ = false;
+  std::array<Temporal, 8> temporals_{};
   std::array<ValueView, 8> few_;
   std::vector<ValueView> many_;
 };
@@ -114,6 +127,7 @@ void give(sqlite3_context* context, std::string_view name, const Answer& answer)
     case ValueType::text:
       sqlite3_result_text64(context, answer.bytes.data(), answer.bytes.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
       if (answer.json) sqlite3_result_subtype(context, kJsonSubtype);
+      if (answer.temporal != Temporal::none) sqlite3_result_subtype(context, kTemporalSubtypes[static_cast<size_t>(answer.temporal)]);
       return;
     case ValueType::blob: return sqlite3_result_blob64(context, answer.bytes.data(), answer.bytes.size(), SQLITE_TRANSIENT);
   }
@@ -149,7 +163,7 @@ extern "C" void call_scalar(sqlite3_context* context, int count, sqlite3_value**
     const Arguments arguments(count, values);
     if ((function.flags & kStrict) != 0 && arguments.any_null()) return;
     SqliteKeeper keeper(context);
-    Call call(function.name, arguments.values(), arguments.json(), *bound.installed->session, keeper, answer);
+    Call call(function.name, arguments.values(), arguments.json(), *bound.installed->session, keeper, answer, arguments.temporals());
     function.fn(call);
   });
 }
@@ -175,7 +189,7 @@ void with_state(sqlite3_context* context, int count, sqlite3_value** values, voi
         if (*state == nullptr) *state = function.make().release();
         const Arguments arguments(count, values);
         SqliteKeeper keeper(context);
-        Call call(function.name, arguments.values(), arguments.json(), *bound.installed->session, keeper, answer);
+        Call call(function.name, arguments.values(), arguments.json(), *bound.installed->session, keeper, answer, arguments.temporals());
         ((**state).*method)(call);
         if (answers || answer.error != 0) give(context, function.name, answer);
         return ok();
