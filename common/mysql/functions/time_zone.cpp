@@ -1,7 +1,11 @@
 #include "common/mysql/functions/time_zone.hpp"
 
 #include <cctz/time_zone.h>
+#include <unicode/strenum.h>
+#include <unicode/timezone.h>
+#include <unicode/uchar.h>
 
+#include <memory>
 #include <string>
 
 #include "common/mysql/functions/session.hpp"
@@ -55,6 +59,29 @@ std::shared_ptr<const TimeZone> offset(std::string_view name) {
   return std::make_shared<Fixed>(west ? -seconds : seconds);
 }
 
+// The name as the tz database writes it, upper and lower case being the same to MySQL; empty: it has none such. ICU knows the names, and keeps
+// cctz, which remembers for ever what it was asked for, from being asked for anything else.
+std::string proper_name(std::string_view name) {
+  constexpr size_t kLongest = 64;
+  if (name.size() > kLongest) return {};
+  const icu::UnicodeString wanted = icu::UnicodeString::fromUTF8(icu::StringPiece(name.data(), static_cast<int32_t>(name.size())));
+  icu::UnicodeString canonical;
+  UBool system = 0;
+  UErrorCode status = U_ZERO_ERROR;
+  icu::TimeZone::getCanonicalID(wanted, canonical, system, status);
+  if (U_SUCCESS(status) && system) return std::string(name);
+  status = U_ZERO_ERROR;
+  const std::unique_ptr<icu::StringEnumeration> all(icu::TimeZone::createEnumeration(status));
+  while (all != nullptr && U_SUCCESS(status)) {
+    const icu::UnicodeString* one = all->snext(status);
+    if (one == nullptr || U_FAILURE(status)) break;
+    if (one->caseCompare(wanted, U_FOLD_CASE_DEFAULT) != 0) continue;
+    std::string out;
+    return one->toUTF8String(out);
+  }
+  return {};
+}
+
 }  // namespace
 
 std::shared_ptr<const TimeZone> TimeZone::find(std::string_view name) {
@@ -68,10 +95,9 @@ std::shared_ptr<const TimeZone> TimeZone::find(std::string_view name) {
     return name.size() == kSystem.size();
   };
   if (is_system()) return std::make_shared<Named>(cctz::local_time_zone());
-  // A path, or cctz's own fixed zones, are no names of MySQL's.
-  if (name.front() == '/' || name.find("..") != std::string_view::npos || name.rfind("Fixed/", 0) == 0) return nullptr;
+  const std::string proper = proper_name(name);
   cctz::time_zone zone;
-  if (!cctz::load_time_zone(std::string(name), &zone)) return nullptr;
+  if (proper.empty() || !cctz::load_time_zone(proper, &zone)) return nullptr;
   return std::make_shared<Named>(zone);
 }
 
