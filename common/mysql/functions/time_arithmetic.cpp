@@ -25,7 +25,7 @@ std::optional<Interval> interval_argument(Call& call, int i, Unit unit, int& dig
   digits = counts_microseconds(unit) ? 6 : 0;
   std::optional<Interval> out;
   if (unit == Unit::second) {
-    const auto seconds = decimal_microseconds(call, i);
+    const auto seconds = decimal_microseconds(call, i, false);
     if (seconds) {
       digits = seconds->digits;
       out = interval_of(Unit::microsecond, seconds->count);

@@ -12,10 +12,10 @@
 
 namespace marmot::mysql {
 
-std::optional<Seconds> decimal_microseconds(Call& call, int i) {
+std::optional<Seconds> decimal_microseconds(Call& call, int i, bool round) {
   if (call.is_null(i)) return std::nullopt;
   const Decimal seconds = call.decimal(i);
-  const Decimal rounded = seconds.rounded(6, true);
+  const Decimal rounded = seconds.rounded(6, round);
   Seconds out;
   out.digits = !call.is_number(i) ? 6 : seconds.scale() < 6 ? seconds.scale() : 6;
   // integer() gives the nearest end where this does not fit.

@@ -134,6 +134,7 @@ ReadMoment read_datetime(std::string_view text) {
     count = delimited_parts(in, parts);
   }
   if (count < 3) return out;
+  out.parts = count;
   for (size_t i = 0; i < parts.size(); ++i) {
     if (parts[i] > (i == 0 ? 9999 : 99)) return out;
   }
@@ -189,11 +190,11 @@ bool read_clock(Reader& in, int64_t& hours, int64_t& minutes, int64_t& seconds) 
   return true;
 }
 
-// hours may be beyond the range, minutes and seconds must not.
-void make_time(ReadMoment& out, int64_t hours, int64_t minutes, int64_t seconds) {
+// hours may be beyond the range, minutes and seconds must not. `up`: a microsecond more.
+void make_time(ReadMoment& out, int64_t hours, int64_t minutes, int64_t seconds, bool up) {
   if (minutes > 59 || seconds > 59) return;
   out.valid = true;
-  const int64_t fraction = out.moment.microsecond;
+  const int64_t fraction = out.moment.microsecond + (up ? 1 : 0);
   const int64_t most = kMostHours + 1;
   const int64_t length = (((hours > most ? most : hours) * 60 + minutes) * 60 + seconds) * kMicro + fraction;
   const bool negative = out.moment.negative;
@@ -207,10 +208,12 @@ ReadMoment read_time(std::string_view text) {
   ReadMoment out;
   Reader in(text);
   in.skip_blanks();
-  // Long enough to be a datetime, it is read as one first.
+  // Long enough to be a datetime, and not begun by an hour, it is read as one first.
   if (in.rest().size() >= 12) {
-    ReadMoment whole = read_datetime(in.rest());
-    if (whole.moment.kind == TimeKind::datetime && whole.moment.year + whole.moment.month + whole.moment.day + time_of_day(whole.moment) > 0) return whole;
+    size_t run = 0;
+    while (digit(in.peek(run))) ++run;
+    ReadMoment whole = in.peek(run) == ':' ? ReadMoment{} : read_datetime(in.rest());
+    if (whole.parts > 3) return whole;
   }
   out.moment.kind = TimeKind::time;
   if (in.peek() == '-' || in.peek() == '+') {
@@ -228,8 +231,7 @@ ReadMoment read_time(std::string_view text) {
   }
   // 1e5 is a number that a time cannot be read from.
   if ((in.peek() | 32) == 'e' && (digit(in.peek(1)) || ((in.peek(1) == '-' || in.peek(1) == '+') && digit(in.peek(2))))) return out;
-  make_time(out, hours, minutes, seconds);
-  if (out.valid && up) out.truncated |= !add_microsecond(out.moment);
+  make_time(out, hours, minutes, seconds, up);
   in.skip_blanks();
   out.truncated |= !in.done();
   return out;
@@ -301,11 +303,11 @@ ReadMoment read_time(const Decimal& number) {
   }
   if (value < 0 || value > 8'395'959) {
     const int digits = out.moment.digits;
-    make_time(out, kMostHours + 1, 0, 0);
+    make_time(out, kMostHours + 1, 0, 0, false);
     out.moment.digits = digits;
     return out;
   }
-  make_time(out, value / 10'000, value / 100 % 100, value % 100);
+  make_time(out, value / 10'000, value / 100 % 100, value % 100, false);
   return out;
 }
 

@@ -13,6 +13,7 @@ struct ReadMoment {
   bool truncated = false;  // something was left over, or a time was cut at its end: a warning
   bool has_offset = false; // "+05:30" stood behind it (manual 11.1.3, since 8.0.19)
   int offset_seconds = 0;  // east
+  int parts = 0;           // numbers that a datetime's text had, valid or not: 3 to 6; fewer: it was no datetime at all
   Moment moment;
 };
 
