@@ -48,7 +48,7 @@ void add_interval(Call& call, int date, int count, Unit unit, bool subtract) {
   if (!interval) return;
   if (subtract) interval->count = -interval->count;
   const bool stays_date = moment->kind == TimeKind::date && (by_month(unit) || by_day(unit));
-  if (!add(*moment, *interval)) return warn_overflow(call, time ? "time" : "datetime");
+  if ((time && unit == Unit::week) || !add(*moment, *interval)) return warn_overflow(call, time ? "time" : "datetime");
   if (!time) moment->kind = stays_date ? TimeKind::date : TimeKind::datetime;
   moment->digits = std::max(moment->digits, digits);
   call.temporal(date) == Temporal::none ? answer_plain(call, *moment) : answer(call, *moment);
@@ -79,7 +79,7 @@ void add_time(Call& call, int64_t sign) {
     return warn_overflow(call, "datetime");
   }
   if (call.temporal(0) != Temporal::none) return answer(call, *moment);
-  moment->digits = moment->microsecond != 0 ? 6 : 0;
+  if (!call.is_number(0)) moment->digits = moment->microsecond != 0 ? 6 : 0;
   answer_plain(call, *moment);
 }
 
@@ -107,7 +107,7 @@ void subtime(Call& call) { add_time(call, -1); }
 
 void timediff(Call& call) {
   const auto first = moment_of(call, 0), second = moment_of(call, 1);
-  if (!first || !second || (first->kind == TimeKind::time) != (second->kind == TimeKind::time)) return;
+  if (!first || !second || first->kind != second->kind) return;
   Moment out;
   if (!set_time(out, microseconds(*first) - microseconds(*second))) warn_overflow(call, "time");
   out.digits = std::max(first->digits, second->digits);

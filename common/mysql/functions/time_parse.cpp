@@ -84,7 +84,7 @@ int compact_parts(Reader& in, size_t run, std::array<int64_t, 6>& parts) {
 }
 
 // Six parts with delimiters between them: one of any punctuation; between day and hour a T or blanks as well.
-int delimited_parts(Reader& in, std::array<int64_t, 6>& parts) {
+int delimited_parts(Reader& in, std::array<int64_t, 6>& parts, bool& spaced) {
   int count = 0;
   while (count < 6 && in.at_digit()) {
     const size_t before = in.rest().size();
@@ -98,6 +98,7 @@ int delimited_parts(Reader& in, std::array<int64_t, 6>& parts) {
         if (in.peek() == 'T') in.skip();
         break;
       }
+      spaced = true;
     } else if (punctuation(in.peek())) {
       if (count >= 3 && in.peek() == '+' && in.rest().size() == 6 && in.peek(3) == ':') break;
       next.skip();
@@ -131,7 +132,7 @@ ReadMoment read_datetime(std::string_view text) {
     if (blank(in.peek(run)) && !after.done()) return out;
     count = compact_parts(in, run, parts);
   } else {
-    count = delimited_parts(in, parts);
+    count = delimited_parts(in, parts, out.spaced);
   }
   if (count < 3) return out;
   out.parts = count;
@@ -168,7 +169,7 @@ bool read_clock(Reader& in, int64_t& hours, int64_t& minutes, int64_t& seconds) 
   if (first >= Reader::kTooLarge) return false;
   Reader next = in;
   next.skip_blanks();
-  const bool days = blank(in.peek()) && next.at_digit();
+  const bool days = blank(in.peek()) && next.at_digit() && next.rest().size() > 1;  // '1 2' is no day and hour
   if (days) {
     in = next;
     hours = in.number(Reader::kAll);
@@ -208,12 +209,12 @@ ReadMoment read_time(std::string_view text) {
   ReadMoment out;
   Reader in(text);
   in.skip_blanks();
-  // Long enough to be a datetime, and not begun by an hour, it is read as one first.
+  // Long enough to be a datetime it is read as one first; '100:11:12.25' is none, '2000:01:01 00:00' is.
   if (in.rest().size() >= 12) {
     size_t run = 0;
     while (digit(in.peek(run))) ++run;
-    ReadMoment whole = in.peek(run) == ':' ? ReadMoment{} : read_datetime(in.rest());
-    if (whole.parts > 3) return whole;
+    ReadMoment whole = read_datetime(in.rest());
+    if (whole.parts > 3 && (whole.spaced || in.peek(run) != ':')) return whole;
   }
   out.moment.kind = TimeKind::time;
   if (in.peek() == '-' || in.peek() == '+') {

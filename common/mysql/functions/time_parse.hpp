@@ -1,4 +1,4 @@
-// Text and numbers read as dates and times (manual 11.1.3 "Date and Time Literals", 13.2.9 "What Calendar Are Two-Digit Years").
+// Text and numbers read as dates and times (manual 11.1.3 "Date and Time Literals", 13.2.9 "2-Digit Years in Dates").
 #pragma once
 
 #include <string_view>
@@ -14,6 +14,7 @@ struct ReadMoment {
   bool has_offset = false; // "+05:30" stood behind it (manual 11.1.3, since 8.0.19)
   int offset_seconds = 0;  // east
   int parts = 0;           // numbers that a datetime's text had, valid or not: 3 to 6; fewer: it was no datetime at all
+  bool spaced = false;     // a blank or T stood between day and hour
   Moment moment;
 };
 

@@ -95,6 +95,8 @@ std::shared_ptr<const TimeZone> TimeZone::find(std::string_view name) {
     return name.size() == kSystem.size();
   };
   if (is_system()) return std::make_shared<Named>(cctz::local_time_zone());
+  constexpr std::string_view kPosix = "posix/";  // the same zones once more; those of "right/" count leap seconds, which Unix time has not
+  if (name.substr(0, kPosix.size()) == kPosix) name.remove_prefix(kPosix.size());
   const std::string proper = proper_name(name);
   cctz::time_zone zone;
   if (proper.empty() || !cctz::load_time_zone(proper, &zone)) return nullptr;
