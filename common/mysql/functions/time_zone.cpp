@@ -63,7 +63,7 @@ std::shared_ptr<const TimeZone> offset(std::string_view name) {
 // cctz, which remembers for ever what it was asked for, from being asked for anything else.
 std::string proper_name(std::string_view name) {
   constexpr size_t kLongest = 64;
-  if (name.size() > kLongest) return {};
+  if (name.size() > kLongest || name.find('\0') != std::string_view::npos) return {};
   const icu::UnicodeString wanted = icu::UnicodeString::fromUTF8(icu::StringPiece(name.data(), static_cast<int32_t>(name.size())));
   icu::UnicodeString canonical;
   UBool system = 0;
