@@ -269,7 +269,7 @@ Decimal Decimal::operator*(const Decimal& other) const {
 
 // Schoolbook, a decimal digit at a time within a limb by binary search: numbers are short, and this is hardly ever called.
 void Decimal::divide_digits(const Decimal& by, Decimal* remainder) {
-  Decimal rest, quotient;
+  Decimal rest;
   for (size_t i = static_cast<size_t>(size_); i-- > 0;) {
     rest.multiply_small(kBase, limbs_[i]);
     uint32_t low = 0, high = kBase - 1;
