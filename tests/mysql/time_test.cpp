@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/mysql/functions/session.hpp"
 #include "common/mysql/functions/table.hpp"
@@ -71,6 +72,12 @@ class Statement final : public Keeper {
   std::map<int, std::shared_ptr<Kept>> kept_;
 };
 
+// What `answer` holds, for a failure's message and for comparison.
+std::string told(const Answer& answer) {
+  if (answer.error != 0) return "error " + std::to_string(answer.error);
+  return answer.type == ValueType::integer ? std::to_string(answer.integer) : answer.type == ValueType::text ? answer.bytes : "NULL";
+}
+
 std::string ask(Session& session, Keeper& statement, std::string_view name, std::span<const ValueView> arguments = {}) {
   for (const Function& function : time_functions()) {
     const int count = static_cast<int>(arguments.size());
@@ -78,7 +85,7 @@ std::string ask(Session& session, Keeper& statement, std::string_view name, std:
     Answer answer;
     Call call(name, arguments, 0, session, statement, answer);
     function.fn(call);
-    return answer.type == ValueType::integer ? std::to_string(answer.integer) : answer.type == ValueType::text ? answer.bytes : "NULL";
+    return told(answer);
   }
   return "no such function";
 }
@@ -262,7 +269,7 @@ TEST_CASE("mysql formats: what DATE_FORMAT prints, STR_TO_DATE reads") {
     moment.digits = 6;
     for (const std::string_view format : {"%Y-%m-%d %H:%i:%s.%f", "%W %D %M %Y %r %f", "%j %Y %T %f", "%x %v %a %k %i %s %f", "%X %V %w %h %p %i %S %f"}) {
       std::string text;
-      REQUIRE(format_moment(text, moment, format, time_names_table().front()));
+      REQUIRE(format_moment(text, moment, format, time_names_table().front(), 1000));
       std::string_view rest;
       const auto back = scan_moment(text, format, rest);
       CAPTURE(text);
@@ -361,4 +368,60 @@ TEST_CASE("mysql dates: an incomplete date follows sql_mode in STR_TO_DATE") {
   CHECK(ask(session, statement, "STR_TO_DATE", zero) == "NULL");
   session.no_zero_date = false;
   CHECK(ask(session, statement, "STR_TO_DATE", zero) == "0000-00-00");
+}
+
+TEST_CASE("mysql time functions: every one takes whatever it is given, and answers within its bounds") {
+  Clock clock;
+  Session session(clock);
+  session.time_zone = TimeZone::find("Europe/Berlin");
+  session.max_allowed_packet = 1 << 20;
+  const std::string digits(5000, '9'), percents(5000, '%'), nul("2020-01-01\0 10:11:12", 20), wrong("2020-01-01 \xff\xfe\xc0 %Y\x80");
+  std::vector<ValueView> values = {ValueView::of_null(), ValueView::of_text(""), ValueView::of_text(digits), ValueView::of_text(percents), ValueView::of_text(nul),
+                                   ValueView::of_text(wrong), ValueView::of_blob(wrong), ValueView::of_text("-838:59:59.999999"), ValueView::of_text("9999-12-31 23:59:59.9999999"),
+                                   ValueView::of_text("0000-00-00"), ValueView::of_text("2008-00-00"), ValueView::of_text("0000-00-01"), ValueView::of_text("0000-01-00"),
+                                   ValueView::of_text("2020-01-01 10:11:12+14:00"), ValueView::of_text("10:11:12"), ValueView::of_text("DAY_MICROSECOND"), ValueView::of_text("YEAR"),
+                                   ValueView::of_text("SQL_TSI_WEEK"), ValueView::of_text("-9223372036854775808 99999999:1:1"), ValueView::of_text("1e308"), ValueView::of_text("EUR"),
+                                   ValueView::of_text("%W%M%D%r%X%x%V%v%j%f"), ValueView::of_text("Europe/Berlin"), ValueView::of_text("UTC")};
+  for (const int64_t number : {INT64_MIN, INT64_MAX, int64_t{0}, int64_t{-1}, int64_t{1}, int64_t{7}, int64_t{20200229}, int64_t{99991231235959}, int64_t{8385959}, int64_t{32536771200}}) {
+    values.push_back(ValueView::of_integer(number));
+  }
+  for (const double number : {1e308, -1e308, 5e-324, 0.0, -0.5, 32536771199.9999999, 9.2e18, 59.9999999}) values.push_back({ValueType::real, 0, number, {}});
+  std::mt19937_64 random(14'7);
+  for (const Function& function : time_functions()) {
+    if ((function.flags & kSession) != 0) CHECK((function.flags & kEffect) == 0);
+    for (int i = 0; i < 4000; ++i) {
+      std::vector<ValueView> arguments;
+      std::vector<Temporal> temporals;
+      const size_t count = static_cast<size_t>(function.min) + random() % static_cast<size_t>(function.max - function.min + 1);
+      bool null = false;
+      for (size_t k = 0; k < count; ++k) {
+        arguments.push_back(values[random() % values.size()]);
+        null |= arguments.back().type == ValueType::null;
+        temporals.push_back(arguments.back().type == ValueType::text ? static_cast<Temporal>(random() % 4) : Temporal::none);
+      }
+      if (null && (function.flags & kStrict) != 0) continue;
+      Statement statement;
+      Answer answer;
+      Call call(function.name, arguments, 0, session, statement, answer, temporals);
+      function.fn(call);
+      session.warnings.clear();
+      CAPTURE(function.name);
+      REQUIRE(answer.bytes.size() <= session.max_allowed_packet);
+      const ReadMoment read = read_datetime(answer.bytes);
+      if (answer.temporal == Temporal::date || answer.temporal == Temporal::datetime) REQUIRE_MESSAGE((read.valid && !read.truncated), answer.bytes);
+      if (answer.temporal == Temporal::time) REQUIRE_MESSAGE(read_time(answer.bytes).valid, answer.bytes);
+    }
+  }
+}
+
+TEST_CASE("mysql time functions: a format that grows beyond max_allowed_packet is NULL, soon") {
+  Clock clock;
+  Session session(clock);
+  session.max_allowed_packet = 1 << 16;
+  std::string format;
+  for (int i = 0; i < 1 << 15; ++i) format += "%r";
+  Statement statement;
+  const std::array arguments = {ValueView::of_text("2020-01-01"), ValueView::of_text(format)};
+  CHECK(ask(session, statement, "DATE_FORMAT", arguments) == "NULL");
+  CHECK(session.warning_count == 1);
 }

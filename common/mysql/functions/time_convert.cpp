@@ -33,9 +33,9 @@ const TimeNames& names_of(Call& call) {
 void answer_format(Call& call, const Moment& moment, int i) {
   if (call.is_null(i)) return;
   const std::string_view format = call.text(i);
-  if (format.empty() || !call.fits(format.size() / 2)) return;
+  if (format.empty()) return;
   std::string& out = call.buffer();
-  if (format_moment(out, moment, format, names_of(call))) call.text_done();
+  if (format_moment(out, moment, format, names_of(call), call.session().max_allowed_packet)) call.text_done();
 }
 
 namespace time {

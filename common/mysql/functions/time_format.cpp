@@ -90,10 +90,10 @@ class Formatter {
 
 }  // namespace
 
-bool format_moment(std::string& out, const Moment& moment, std::string_view format, const TimeNames& names) {
+bool format_moment(std::string& out, const Moment& moment, std::string_view format, const TimeNames& names, size_t most) {
   Formatter formatter(out, moment, names);
   if (moment.negative) out += '-';
-  for (size_t i = 0; i < format.size(); ++i) {
+  for (size_t i = 0; i < format.size() && out.size() <= most; ++i) {
     if (format[i] != '%' || i + 1 == format.size()) {
       out += format[i];
     } else if (!formatter.add(format[++i])) {

@@ -11,9 +11,8 @@
 namespace marmot::mysql {
 
 // Appends `moment` as `format` has it. False, for a NULL: the format asks for what the moment has not (a date of a TIME, the name of month 0).
-// A specifier makes at most kMostName bytes of two.
-inline constexpr size_t kMostName = 64;
-bool format_moment(std::string& out, const Moment& moment, std::string_view format, const TimeNames& names);
+// It stops soon after `most` bytes.
+bool format_moment(std::string& out, const Moment& moment, std::string_view format, const TimeNames& names, size_t most);
 
 // What is shown by `text` in that format; its kind is what the format's specifiers make of it, with six digits for %f. The date may be zero or
 // incomplete. nullopt: it does not fit, or is no moment. `rest`: what is left of the text.
