@@ -44,6 +44,7 @@ struct Installed {
   bool all = false;  // the connection has been given Names::all
   std::vector<std::unique_ptr<Binding>> bindings;
   size_t references = 0;
+  std::weak_ptr<Kept> of_statement = {};  // what was kept last by a whole statement; its auxiliary data own it
 };
 
 void let_go(void* bound) {
@@ -58,14 +59,27 @@ class SqliteKeeper final : public Keeper {
   explicit SqliteKeeper(sqlite3_context* context) : context_(context) {}
   std::shared_ptr<Kept> kept(int argument) override {
     auto* there = static_cast<std::shared_ptr<Kept>*>(sqlite3_get_auxdata(context_, slot(argument)));
-    return there != nullptr ? *there : nullptr;
+    if (there != nullptr || argument != kStatement) return there != nullptr ? *there : nullptr;
+    // A trigger's program has auxiliary data of its own. Where one statement runs alone, what is still owned is that statement's.
+    std::shared_ptr<Kept> outer = installed().of_statement.lock();
+    if (outer != nullptr && !runs_alone()) outer.reset();
+    if (outer != nullptr) keep(argument, outer);
+    return outer;
   }
   void keep(int argument, std::shared_ptr<Kept> what) override {
+    if (argument == kStatement) installed().of_statement = what;
     sqlite3_set_auxdata(context_, slot(argument), new std::shared_ptr<Kept>(std::move(what)),
                         [](void* kept) { delete static_cast<std::shared_ptr<Kept>*>(kept); });
   }
 
  private:
+  Installed& installed() const { return *static_cast<const Binding*>(sqlite3_user_data(context_))->installed; }
+  bool runs_alone() const {
+    sqlite3* const db = sqlite3_context_db_handle(context_);
+    int busy = 0;
+    for (sqlite3_stmt* one = sqlite3_next_stmt(db, nullptr); one != nullptr && busy < 2; one = sqlite3_next_stmt(db, one)) busy += sqlite3_stmt_busy(one) != 0 ? 1 : 0;
+    return busy == 1;
+  }
   static int slot(int argument) { return argument == kStatement ? kStatementSlot : argument; }
   sqlite3_context* context_;
 };
