@@ -38,7 +38,10 @@ marmot::Status load(sqlite3* db, marmot::mysql::Names names) {
     TRY(marmot::extension::register_functions(db));
     TRY(marmot::extension::register_tables(db));
   }
-  return marmot::mysql::register_functions(db, names, std::make_shared<marmot::mysql::Session>(marmot::mysql::system_environment()));
+  auto session = std::make_shared<marmot::mysql::Session>(marmot::mysql::system_environment());
+  session->inserted_rowid = [db] { return int64_t{sqlite3_last_insert_rowid(db)}; };
+  session->changed_rows = [db] { return int64_t{sqlite3_changes(db)}; };
+  return marmot::mysql::register_functions(db, names, std::move(session));
 }
 
 int enter(sqlite3* db, char** error, const sqlite3_api_routines* api, marmot::mysql::Names names) {

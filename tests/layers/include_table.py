@@ -41,6 +41,7 @@ THIRD_PARTY = {
     r"(spdlog|fmt)/.*": "agent",
     r"nlohmann/.*": ("agent", "common/mysql"),
     r"openssl/.*": ("agent", "common/mysql"),
+    r"arpa/inet\.h": ("agent", "common/mysql"),  # inet_pton, inet_ntop: pure
     r"unicode/.*": "common/mysql",
     r"zlib\.h": "common/mysql",
     r"cctz/.*": "common/mysql",

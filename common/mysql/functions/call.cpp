@@ -56,6 +56,14 @@ Decimal Call::decimal(int i) {
   return out;
 }
 
+uint64_t Call::bits(int i) {
+  if (value(i).type == ValueType::integer) return static_cast<uint64_t>(value(i).integer);
+  const Decimal number = decimal(i);
+  return number.negative() ? static_cast<uint64_t>(number.integer()) : number.unsigned_integer();
+}
+
+int Call::compare_texts(int a, int b) { return text(a).compare(text(b)); }
+
 void Call::integer_is(int64_t value) {
   answer_.type = ValueType::integer;
   answer_.integer = value;

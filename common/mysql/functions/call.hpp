@@ -103,6 +103,8 @@ class Call {
   bool is_null(int i) const { return value(i).type == ValueType::null; }
   bool is_number(int i) const { return value(i).type == ValueType::integer || value(i).type == ValueType::real; }
   bool is_blob(int i) const { return value(i).type == ValueType::blob; }
+  // Two texts, in the order of the collation of text without one; BLOBs by their bytes. Below 0, 0, above 0.
+  int compare_texts(int a, int b);
   bool is_json(int i) const { return i < 64 && (json_ >> i & 1) != 0; }
 
   Temporal temporal(int i) const { return static_cast<size_t>(i) < temporals_.size() ? temporals_[static_cast<size_t>(i)] : Temporal::none; }
@@ -114,6 +116,8 @@ class Call {
   double real(int i);
   Decimal decimal(int i);
   bool truth(int i) { return real(i) != 0; }
+  // As BIGINT UNSIGNED: negative numbers in two's complement, larger ones all ones (manual 14.12).
+  uint64_t bits(int i);
 
   // Answers. A text longer than the session's max_allowed_packet is NULL with a warning (1301). real(): what is not finite is
   // error 1690 ER_DATA_OUT_OF_RANGE.
@@ -127,6 +131,7 @@ class Call {
   void json_is(std::string_view document);
   void temporal_is(Temporal type, std::string_view value);  // a text that says what it is
   void same_as(int i);  // argument i, unchanged
+  Answer& answer() { return answer_; }
   // For building in place: give buffer() its content, then call text_done() or blob_done().
   std::string& buffer() { return answer_.bytes; }
   void text_done() { checked(ValueType::text); }

@@ -4,16 +4,24 @@
 namespace marmot::mysql {
 
 enum ErrorNumber : int {
-  kErWrongArguments = 1210,              // ER_WRONG_ARGUMENTS
   kErUnknownCharacterSet = 1115,         // ER_UNKNOWN_CHARACTER_SET
-  kErUnknownTimeZone = 1298,             // ER_UNKNOWN_TIME_ZONE
+  kErWrongArguments = 1210,              // ER_WRONG_ARGUMENTS
+  kErZlibData = 1259,                    // ER_ZLIB_Z_DATA_ERROR: a warning
+  kErGroupConcatCut = 1260,              // ER_CUT_VALUE_GROUP_CONCAT: a warning
   kErTruncatedWrongValue = 1292,         // ER_TRUNCATED_WRONG_VALUE: a warning
+  kErUnknownTimeZone = 1298,             // ER_UNKNOWN_TIME_ZONE
   kErAllowedPacketOverflowed = 1301,     // ER_WARN_ALLOWED_PACKET_OVERFLOWED: a warning
   kErDivisionByZero = 1365,              // ER_DIVISION_BY_ZERO: a warning
   kErWrongValueForType = 1411,           // ER_WRONG_VALUE_FOR_TYPE: a warning
   kErDatetimeFunctionOverflow = 1441,    // ER_DATETIME_FUNCTION_OVERFLOW: a warning
   kErWrongParametersToNativeFct = 1583,  // ER_WRONG_PARAMETERS_TO_NATIVE_FCT
   kErDataOutOfRange = 1690,              // ER_DATA_OUT_OF_RANGE
+  kErAesInvalidIv = 1882,                // ER_AES_INVALID_IV
+  kErInvalidArgumentForLogarithm = 3020, // ER_INVALID_ARGUMENT_FOR_LOGARITHM: a warning
+  kErUserLockWrongName = 3057,           // ER_USER_LOCK_WRONG_NAME
+  kErUserLockDeadlock = 3058,            // ER_USER_LOCK_DEADLOCK
+  kErBitwiseOperandsSize = 3513,         // ER_INVALID_BITWISE_OPERANDS_SIZE
+  kErAesInvalidKdf = 4084,               // ER_AES_INVALID_KDF_NAME and its like
 };
 
 }  // namespace marmot::mysql

@@ -15,7 +15,8 @@ std::span<const Function> numeric_functions();    // 14.6
 std::span<const Function> comparison_functions(); // 14.4, 14.5, 14.10, 14.12: control flow, comparison, cast, bits
 std::span<const Function> crypto_functions();     // 14.13
 std::span<const Function> json_functions();       // 14.17
-std::span<const Function> information_functions();// 14.14, 14.15, 14.23: information, locking, UUID, network
+std::span<const Function> information_functions();// 14.14, 14.15: information, locking
+std::span<const Function> address_functions();    // 14.23: UUIDs, network
 std::span<const Function> variable_functions();   // setting the session's variables
 std::span<const AggregateFunction> aggregate_functions();       // 14.19
 std::span<const AggregateFunction> json_aggregate_functions();  // 14.19

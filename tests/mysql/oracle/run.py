@@ -140,7 +140,7 @@ def agrees(answer, kind, value):
         if ours is None or theirs is None:
             return False
         if kind == "DOUBLE":
-            return isinstance(answer, float) and (ours == theirs or abs(ours - theirs) <= abs(theirs) / 10**15)
+            return not isinstance(answer, bytes) and (ours == theirs or abs(ours - theirs) <= abs(theirs) / 10**15)
         return ours == theirs and not (kind == "INTEGER" and isinstance(answer, float))
     if not isinstance(answer, bytes):
         return False
