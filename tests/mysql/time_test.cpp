@@ -54,7 +54,8 @@ class Clock final : public Environment {
   int64_t now_us() override { return now_ += kMicro; }
   void random(void*, size_t) override {}
   bool sleep_us(int64_t) override { return true; }
-  bool lock(const std::string&, const Session&, int64_t) override { return true; }
+  uint64_t short_uuid() override { return 1; }
+  Lock lock(const std::string&, const Session&, int64_t) override { return Lock::taken; }
   int unlock(const std::string&, const Session&) override { return 1; }
   int64_t unlock_all(const Session&) override { return 0; }
   int64_t lock_holder(const std::string&) override { return 0; }
