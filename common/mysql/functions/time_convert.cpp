@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "common/mysql/functions/ascii.hpp"
 #include "common/mysql/functions/session.hpp"
 #include "common/mysql/functions/time_format.hpp"
 #include "common/mysql/functions/time_functions.hpp"
@@ -79,21 +80,15 @@ constexpr std::array kFormats = {
     Format{"INTERNAL", "%Y%m%d", "%Y%m%d%H%i%s", "%H%i%s"},
 };
 
-std::string upper(std::string_view text) {
-  std::string out(text.substr(0, 16));
-  for (char& c : out) c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
-  return out;
-}
-
 }  // namespace
 
 void get_format(Call& call) {
-  const std::string type = upper(call.text(0)), name = upper(call.text(1));
+  const std::string_view type = call.text(0), name = call.text(1);
   for (const Format& format : kFormats) {
-    if (format.name != name) continue;
-    if (type == "DATE") return call.text_is(format.date);
-    if (type == "DATETIME" || type == "TIMESTAMP") return call.text_is(format.datetime);
-    if (type == "TIME") return call.text_is(format.time);
+    if (!same_word(format.name, name)) continue;
+    if (same_word(type, "DATE")) return call.text_is(format.date);
+    if (same_word(type, "DATETIME") || same_word(type, "TIMESTAMP")) return call.text_is(format.datetime);
+    if (same_word(type, "TIME")) return call.text_is(format.time);
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "common/mysql/functions/ascii.hpp"
+
 namespace marmot::mysql {
 
 namespace {
@@ -33,14 +35,6 @@ constexpr std::array kUnits = {
     UnitName{"DAY_HOUR", Unit::day_hour},
     UnitName{"YEAR_MONTH", Unit::year_month},
 };
-
-bool same(std::string_view name, std::string_view upper) {
-  if (name.size() != upper.size()) return false;
-  for (size_t i = 0; i < name.size(); ++i) {
-    if ((name[i] >= 'a' && name[i] <= 'z' ? name[i] - 32 : name[i]) != upper[i]) return false;
-  }
-  return true;
-}
 
 // The parts of a compound unit that add by time, each in microseconds.
 constexpr int64_t kMinute = 60 * kMicro, kHour = 60 * kMinute, kDay = 24 * kHour;
@@ -74,19 +68,17 @@ std::optional<int64_t> product(int64_t count, int64_t size, int64_t most) {
   return count * size;
 }
 
-bool digit(char c) { return c >= '0' && c <= '9'; }
-
 // Reads the numbers of `text`: how many there were, at most `most`; -1: more, or one was too large. `last_digits`: how long the last was.
 int read_numbers(std::string_view text, int most, std::array<int64_t, 5>& out, int& last_digits) {
   int count = 0;
   size_t i = 0;
   for (;;) {
-    while (i < text.size() && !digit(text[i])) ++i;
+    while (i < text.size() && !is_digit(text[i])) ++i;
     if (i == text.size()) return count;
     if (count == most) return -1;
     int64_t value = 0;
     last_digits = 0;
-    for (; i < text.size() && digit(text[i]); ++i, ++last_digits) {
+    for (; i < text.size() && is_digit(text[i]); ++i, ++last_digits) {
       if (value > (INT64_MAX - 9) / 10) return -1;
       value = value * 10 + (text[i] - '0');
     }
@@ -98,12 +90,12 @@ int read_numbers(std::string_view text, int most, std::array<int64_t, 5>& out, i
 
 std::optional<Unit> find_unit(std::string_view name, bool plain) {
   constexpr std::string_view kPrefix = "SQL_TSI_";
-  if (plain && name.size() > kPrefix.size() && same(name.substr(0, kPrefix.size()), kPrefix)) {
+  if (plain && name.size() > kPrefix.size() && same_word(name.substr(0, kPrefix.size()), kPrefix)) {
     name.remove_prefix(kPrefix.size());
-    if (same(name, "MICROSECOND")) return std::nullopt;
+    if (same_word(name, "MICROSECOND")) return std::nullopt;
   }
   for (const UnitName& known : kUnits) {
-    if (same(name, known.name)) return plain && !single(known.unit) ? std::nullopt : std::optional(known.unit);
+    if (same_word(name, known.name)) return plain && !single(known.unit) ? std::nullopt : std::optional(known.unit);
   }
   return std::nullopt;
 }
@@ -139,7 +131,7 @@ std::optional<Interval> interval_of(Unit unit, int64_t count) {
 
 std::optional<Interval> read_interval(Unit unit, std::string_view text) {
   size_t at = 0;
-  while (at < text.size() && (text[at] == ' ' || (text[at] >= '\t' && text[at] <= '\r'))) ++at;
+  while (at < text.size() && is_blank(text[at])) ++at;
   const bool negative = at < text.size() && text[at] == '-';
   const Parts parts = parts_of(unit);
   std::array<int64_t, 5> numbers{};

@@ -1,20 +1,8 @@
 #include "common/mysql/functions/time_names.hpp"
 
+#include "common/mysql/functions/ascii.hpp"
+
 namespace marmot::mysql {
-
-namespace {
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 32) : c; }
-
-bool same(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (lower(a[i]) != lower(b[i])) return false;
-  }
-  return true;
-}
-
-}  // namespace
 
 const TimeNames* find_time_names(std::string_view locale) {
   const auto table = time_names_table();
@@ -22,7 +10,7 @@ const TimeNames* find_time_names(std::string_view locale) {
   if (locale.size() != 5) return nullptr;
   for (const TimeNames& names : table) {
     for (size_t at = 0; at < names.locales.size(); at += 6) {
-      if (same(names.locales.substr(at, 5), locale)) return &names;
+      if (same_word(names.locales.substr(at, 5), locale)) return &names;
     }
   }
   return nullptr;
@@ -39,7 +27,7 @@ std::string_view name_at(std::string_view list, int i) {
 
 int take_name(std::string_view list, std::string_view& text) {
   size_t letters = 0;
-  while (letters < text.size() && lower(text[letters]) >= 'a' && lower(text[letters]) <= 'z') ++letters;
+  while (letters < text.size() && is_letter(text[letters])) ++letters;
   if (letters == 0) return -1;
   const std::string_view word = text.substr(0, letters);
   int found = -1;
@@ -47,7 +35,7 @@ int take_name(std::string_view list, std::string_view& text) {
   for (int i = 0;; ++i) {
     const std::string_view name = name_at(list, i);
     if (name.empty()) break;
-    if (letters > name.size() || !same(name.substr(0, letters), word)) continue;
+    if (letters > name.size() || !same_word(name.substr(0, letters), word)) continue;
     several = found >= 0 && letters < name.size();
     found = i;
     if (letters == name.size()) break;

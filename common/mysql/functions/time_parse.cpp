@@ -2,13 +2,11 @@
 
 #include <array>
 
+#include "common/mysql/functions/ascii.hpp"
+
 namespace marmot::mysql {
 
 namespace {
-
-bool digit(char c) { return c >= '0' && c <= '9'; }
-bool blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-bool punctuation(char c) { return c > ' ' && c < 127 && !digit(c) && !((c | 32) >= 'a' && (c | 32) <= 'z'); }
 
 // A cursor over the text; at the end it shows NUL, which is none of what it is asked for.
 class Reader {
@@ -18,10 +16,10 @@ class Reader {
   char peek(size_t ahead = 0) const { return ahead < static_cast<size_t>(end_ - at_) ? at_[ahead] : '\0'; }
   void skip() { ++at_; }
   void skip_blanks() {
-    while (!done() && blank(*at_)) ++at_;
+    while (!done() && is_blank(*at_)) ++at_;
   }
   std::string_view rest() const { return {at_, static_cast<size_t>(end_ - at_)}; }
-  bool at_digit() const { return !done() && digit(*at_); }
+  bool at_digit() const { return !done() && is_digit(*at_); }
   // The number of up to `most` digits; more than kTooLarge stays there.
   static constexpr int64_t kTooLarge = 1'000'000'000'000'000;
   int64_t number(int most) {
@@ -61,7 +59,7 @@ bool read_offset(Reader& in, ReadMoment& out) {
   const std::string_view rest = in.rest();
   if (rest.size() != 6 || (rest[0] != '+' && rest[0] != '-') || rest[3] != ':') return false;
   for (const size_t i : {1U, 2U, 4U, 5U}) {
-    if (!digit(rest[i])) return false;
+    if (!is_digit(rest[i])) return false;
   }
   const int minutes = ((rest[1] - '0') * 10 + rest[2] - '0') * 60 + (rest[4] - '0') * 10 + rest[5] - '0';
   const bool west = rest[0] == '-';
@@ -77,7 +75,7 @@ int compact_parts(Reader& in, size_t run, std::array<int64_t, 6>& parts) {
   int count = 0;
   while (count < 6 && in.at_digit()) {
     parts[static_cast<size_t>(count)] = in.number(count == 0 && four ? 4 : 2);
-    if (++count == 3 && in.peek() == 'T' && digit(in.peek(1))) in.skip();
+    if (++count == 3 && in.peek() == 'T' && is_digit(in.peek(1))) in.skip();
   }
   if (count > 0 && !four) parts[0] = full_year(static_cast<int>(parts[0]));
   return count;
@@ -92,14 +90,14 @@ int delimited_parts(Reader& in, std::array<int64_t, 6>& parts, bool& spaced) {
     if (count == 0 && before - in.rest().size() == 2) parts[0] = full_year(static_cast<int>(parts[0]));
     if (++count == 6) break;
     Reader next = in;
-    if (count == 3 && (in.peek() == 'T' || blank(in.peek()))) {
+    if (count == 3 && (in.peek() == 'T' || is_blank(in.peek()))) {
       in.peek() == 'T' ? next.skip() : next.skip_blanks();
       if (!next.at_digit()) {
         if (in.peek() == 'T') in.skip();
         break;
       }
       spaced = true;
-    } else if (punctuation(in.peek())) {
+    } else if (is_punctuation(in.peek())) {
       if (count >= 3 && in.peek() == '+' && in.rest().size() == 6 && in.peek(3) == ':') break;
       next.skip();
       // A delimiter at the end of an hour or minute is nothing.
@@ -121,15 +119,15 @@ ReadMoment read_datetime(std::string_view text) {
   if (in.peek() == '+') in.skip();
   if (!in.at_digit()) return out;
   size_t run = 0;
-  while (digit(in.peek(run)) || (in.peek(run) == 'T' && run == 8)) ++run;
-  const bool compact = run == in.rest().size() || (in.peek(run) == '.' && run >= 12) || blank(in.peek(run));
+  while (is_digit(in.peek(run)) || (in.peek(run) == 'T' && run == 8)) ++run;
+  const bool compact = run == in.rest().size() || (in.peek(run) == '.' && run >= 12) || is_blank(in.peek(run));
   std::array<int64_t, 6> parts{};
   Reader after = in;
   int count = 0;
   if (compact) {
     after.number(Reader::kAll);
     after.skip_blanks();
-    if (blank(in.peek(run)) && !after.done()) return out;
+    if (is_blank(in.peek(run)) && !after.done()) return out;
     count = compact_parts(in, run, parts);
   } else {
     count = delimited_parts(in, parts, out.spaced);
@@ -148,7 +146,7 @@ ReadMoment read_datetime(std::string_view text) {
   m.minute = static_cast<int>(parts[4]);
   m.second = static_cast<int>(parts[5]);
   // 00-00-00 is the zero date, not the year 2000.
-  if (m.year == 2000 && m.month == 0 && m.day == 0 && digit(text.front()) && text.substr(0, 4) != "2000") m.year = 0;
+  if (m.year == 2000 && m.month == 0 && m.day == 0 && is_digit(text.front()) && text.substr(0, 4) != "2000") m.year = 0;
   bool up = false;
   if (count == 6 && in.peek() == '.') {
     in.skip();
@@ -169,13 +167,13 @@ bool read_clock(Reader& in, int64_t& hours, int64_t& minutes, int64_t& seconds) 
   if (first >= Reader::kTooLarge) return false;
   Reader next = in;
   next.skip_blanks();
-  const bool days = blank(in.peek()) && next.at_digit() && next.rest().size() > 1;  // '1 2' is no day and hour
+  const bool days = is_blank(in.peek()) && next.at_digit() && next.rest().size() > 1;  // '1 2' is no day and hour
   if (days) {
     in = next;
     hours = in.number(Reader::kAll);
     if (hours >= Reader::kTooLarge) return false;
     hours = hours + first * 24;
-  } else if (in.peek() == ':' && digit(in.peek(1))) {
+  } else if (in.peek() == ':' && is_digit(in.peek(1))) {
     hours = first;
   } else {
     hours = first / 10'000;
@@ -184,7 +182,7 @@ bool read_clock(Reader& in, int64_t& hours, int64_t& minutes, int64_t& seconds) 
     return true;
   }
   for (int64_t* part : {&minutes, &seconds}) {
-    if (in.peek() != ':' || !digit(in.peek(1))) break;
+    if (in.peek() != ':' || !is_digit(in.peek(1))) break;
     in.skip();
     *part = in.number(Reader::kAll);
   }
@@ -212,7 +210,7 @@ ReadMoment read_time(std::string_view text) {
   // Long enough to be a datetime it is read as one first; '100:11:12.25' is none, '2000:01:01 00:00' is.
   if (in.rest().size() >= 12) {
     size_t run = 0;
-    while (digit(in.peek(run))) ++run;
+    while (is_digit(in.peek(run))) ++run;
     ReadMoment whole = read_datetime(in.rest());
     if (whole.parts > 3 && (whole.spaced || in.peek(run) != ':')) return whole;
   }
@@ -231,7 +229,7 @@ ReadMoment read_time(std::string_view text) {
     read_fraction(in, out, up);
   }
   // 1e5 is a number that a time cannot be read from.
-  if ((in.peek() | 32) == 'e' && (digit(in.peek(1)) || ((in.peek(1) == '-' || in.peek(1) == '+') && digit(in.peek(2))))) return out;
+  if ((in.peek() | 32) == 'e' && (is_digit(in.peek(1)) || ((in.peek(1) == '-' || in.peek(1) == '+') && is_digit(in.peek(2))))) return out;
   make_time(out, hours, minutes, seconds, up);
   in.skip_blanks();
   out.truncated |= !in.done();

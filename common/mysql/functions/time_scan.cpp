@@ -1,14 +1,11 @@
 #include "common/mysql/functions/time_format.hpp"
 
+#include "common/mysql/functions/ascii.hpp"
 #include "common/mysql/functions/time_parse.hpp"
 
 namespace marmot::mysql {
 
 namespace {
-
-bool digit(char c) { return c >= '0' && c <= '9'; }
-bool blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-bool letter(char c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; }
 
 class Scanner {
  public:
@@ -17,11 +14,11 @@ class Scanner {
   // Blanks of the format mean nothing, those of the text are skipped. What the format has beyond the text's end is 0.
   bool follow(std::string_view format) {
     for (size_t i = 0; i < format.size(); ++i) {
-      skip(blank);
+      skip(is_blank);
       if (text_.empty()) return true;
       if (format[i] == '%' && i + 1 < format.size()) {
         if (!take(format[++i])) return false;
-      } else if (!blank(format[i])) {
+      } else if (!is_blank(format[i])) {
         if (text_.front() != format[i]) return false;
         text_.remove_prefix(1);
       }
@@ -66,9 +63,9 @@ class Scanner {
       case 'U': case 'u': case 'V': case 'v': return take_week(specifier);
       case 'X':
       case 'x': week_year_of_ = specifier == 'X' ? 'V' : 'v'; return take_number(week_year_, 4);
-      case '.': skip([](char c) { return c > ' ' && c < 127 && !digit(c) && !letter(c); }); return true;
-      case '@': skip(letter); return true;
-      case '#': skip(digit); return true;
+      case '.': skip(is_punctuation); return true;
+      case '@': skip(is_letter); return true;
+      case '#': skip(is_digit); return true;
       default: return take_time(specifier);
     }
   }
@@ -101,7 +98,7 @@ class Scanner {
       text_.remove_prefix(1);
       --most;
     }
-    for (; digits < most && !text_.empty() && digit(text_.front()); ++digits, text_.remove_prefix(1)) value = value * 10 + (text_.front() - '0');
+    for (; digits < most && !text_.empty() && is_digit(text_.front()); ++digits, text_.remove_prefix(1)) value = value * 10 + (text_.front() - '0');
     out = value;
     if (taken != nullptr) *taken = digits;
     return digits > 0;

@@ -1,5 +1,6 @@
 #include "common/mysql/functions/time_values.hpp"
 
+#include "common/mysql/functions/ascii.hpp"
 #include "common/mysql/functions/session.hpp"
 #include "common/mysql/functions/time_clock.hpp"
 #include "common/mysql/functions/time_parse.hpp"
@@ -93,7 +94,7 @@ int64_t whole_of(Call& call, int i) {
   const size_t first = at;
   uint64_t value = 0;
   constexpr uint64_t kMost = INT64_MAX;
-  for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at) {
+  for (; at < text.size() && is_digit(text[at]); ++at) {
     const auto digit = static_cast<uint64_t>(text[at] - '0');
     value = value > (kMost - digit) / 10 ? kMost : value * 10 + digit;
   }

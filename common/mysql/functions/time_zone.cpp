@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "common/mysql/functions/ascii.hpp"
 #include "common/mysql/functions/session.hpp"
 
 namespace marmot::mysql {
@@ -40,8 +41,6 @@ class Named final : public TimeZone {
   cctz::time_zone zone_;
 };
 
-bool digit(char c) { return c >= '0' && c <= '9'; }
-
 // "+5:30", "-13:59"; nullptr: not of that form, or too far.
 std::shared_ptr<const TimeZone> offset(std::string_view name) {
   const bool west = name.front() == '-';
@@ -49,7 +48,7 @@ std::shared_ptr<const TimeZone> offset(std::string_view name) {
   const size_t colon = name.find(':');
   if (colon == 0 || colon > 2 || name.size() != colon + 3) return nullptr;
   for (const char c : name) {
-    if (!digit(c) && c != ':') return nullptr;
+    if (!is_digit(c) && c != ':') return nullptr;
   }
   int hours = 0;
   for (size_t i = 0; i < colon; ++i) hours = hours * 10 + (name[i] - '0');
@@ -87,14 +86,7 @@ std::string proper_name(std::string_view name) {
 std::shared_ptr<const TimeZone> TimeZone::find(std::string_view name) {
   if (name.empty()) return nullptr;
   if (name.front() == '+' || name.front() == '-') return offset(name);
-  const auto is_system = [&] {
-    constexpr std::string_view kSystem = "SYSTEM";
-    for (size_t i = 0; i < name.size(); ++i) {
-      if (i >= kSystem.size() || (name[i] & ~0x20) != kSystem[i]) return false;
-    }
-    return name.size() == kSystem.size();
-  };
-  if (is_system()) return std::make_shared<Named>(cctz::local_time_zone());
+  if (same_word(name, "SYSTEM")) return std::make_shared<Named>(cctz::local_time_zone());
   constexpr std::string_view kPosix = "posix/";  // the same zones once more; those of "right/" count leap seconds, which Unix time has not
   if (name.substr(0, kPosix.size()) == kPosix) name.remove_prefix(kPosix.size());
   const std::string proper = proper_name(name);
