@@ -123,6 +123,11 @@ void Call::json_done() {
   answer_.json = answer_.type == ValueType::text;
 }
 
+void Call::temporal_is(Temporal type, std::string_view value) {
+  text_is(value);
+  answer_.temporal = type;
+}
+
 void Call::same_as(int i) {
   const ValueView& v = value(i);
   answer_.type = v.type;
@@ -130,6 +135,7 @@ void Call::same_as(int i) {
   answer_.real = v.real;
   answer_.bytes.assign(v.bytes);
   answer_.json = is_json(i);
+  answer_.temporal = temporal(i);
 }
 
 bool Call::fits(uint64_t bytes) {

@@ -8,6 +8,7 @@
 //   CHAR, VARCHAR ... TEXT; BINARY, BLOB: BLOB
 //   DATE, TIME, DATETIME, TIMESTAMP, YEAR: TEXT as MySQL prints it, YEAR: INTEGER
 //   JSON              TEXT with subtype 'J', as SQLite's own JSON functions mark it
+// A DATE, TIME or DATETIME carries its type to the function around it, as a subtype: TIME(DATE(d)) is midnight, TIME('2020-01-01') 00:20:20.
 #pragma once
 
 #include <bitset>
@@ -76,21 +77,26 @@ class Keeper {
   virtual void keep(int argument, std::shared_ptr<Kept> what) = 0;
 };
 
+// What a function said its text is; text of any other origin is plain.
+enum class Temporal : uint8_t { none, date, time, datetime };
+
 struct Answer {
   ValueType type = ValueType::null;
   int64_t integer = 0;
   double real = 0;
   std::string bytes;
   bool json = false;  // text that is a JSON document
+  Temporal temporal = Temporal::none;
   int error = 0;      // MySQL's number, and `bytes` its message; 0: none
 };
 
 // One call. Arguments count from 0 and are borrowed for its length; the answer is NULL until given. One thread.
 class Call {
  public:
-  // `json`: bit i is set when argument i is a JSON document (SQLite's subtype 'J').
-  Call(std::string_view name, std::span<const ValueView> arguments, const ArgumentSet& json, Session& session, Keeper& keeper, Answer& answer)
-      : name_(name), arguments_(arguments), json_(json), session_(session), keeper_(keeper), answer_(answer) {}
+  // `json`: bit i is set when argument i is a JSON document (SQLite's subtype 'J'). `temporals`: the first arguments', as far as known.
+  Call(std::string_view name, std::span<const ValueView> arguments, const ArgumentSet& json, Session& session, Keeper& keeper, Answer& answer,
+       std::span<const Temporal> temporals = {})
+      : name_(name), arguments_(arguments), json_(json), session_(session), keeper_(keeper), answer_(answer), temporals_(temporals) {}
 
   std::string_view name() const { return name_; }
   Session& session() { return session_; }
@@ -103,6 +109,8 @@ class Call {
   // Two texts, in the order of the collation of text without one; BLOBs by their bytes. Below 0, 0, above 0.
   int compare_texts(int a, int b);
   bool is_json(int i) const { return json_[static_cast<size_t>(i)]; }
+
+  Temporal temporal(int i) const { return static_cast<size_t>(i) < temporals_.size() ? temporals_[static_cast<size_t>(i)] : Temporal::none; }
 
   // An argument as MySQL takes it in a string or number context; NULL: "", 0. Text that is no number is its numeric beginning, with
   // a warning (1292 ER_TRUNCATED_WRONG_VALUE). integer(): a number rounded half away from zero, the digits that text begins with
@@ -125,6 +133,7 @@ class Call {
   void text_is(std::string_view value);
   void blob_is(std::string_view value);
   void json_is(std::string_view document);
+  void temporal_is(Temporal type, std::string_view value);  // a text that says what it is
   void same_as(int i);  // argument i, unchanged
   Answer& answer() { return answer_; }
   // For building in place: give buffer() its content, then call text_done(), blob_done() or json_done().
@@ -158,6 +167,7 @@ class Call {
   Session& session_;
   Keeper& keeper_;
   Answer& answer_;
+  std::span<const Temporal> temporals_;
   std::forward_list<std::pair<int, std::string>> printed_;  // numbers that text(i) was asked for; allocates nothing until one is
 };
 

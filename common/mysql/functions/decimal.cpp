@@ -5,14 +5,14 @@
 #include <cmath>
 #include <limits>
 
+#include "common/mysql/functions/ascii.hpp"
+
 namespace marmot::mysql {
 
 namespace {
 
 constexpr int kBufferDigits = 81;  // 9 words of 9 digits
 constexpr uint32_t kPowers[] = {1, 10, 100, 1000, 10'000, 100'000, 1'000'000, 10'000'000, 100'000'000, 1'000'000'000};
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 int digits_of(uint32_t limb) {
   int n = 0;

@@ -4,12 +4,12 @@
 #include <cmath>
 #include <limits>
 
+#include "common/mysql/functions/ascii.hpp"
+
 namespace marmot::mysql {
 
 namespace {
 constexpr int kPointedDigits = 15;  // DBL_DIG: numbers with the point this far from their first digit are printed without exponent
-
-bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 }  // namespace
 
 std::string print_real(double value) {

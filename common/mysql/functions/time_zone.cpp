@@ -1,9 +1,14 @@
 #include "common/mysql/functions/time_zone.hpp"
 
 #include <cctz/time_zone.h>
+#include <unicode/strenum.h>
+#include <unicode/timezone.h>
+#include <unicode/uchar.h>
 
+#include <memory>
 #include <string>
 
+#include "common/mysql/functions/ascii.hpp"
 #include "common/mysql/functions/session.hpp"
 
 namespace marmot::mysql {
@@ -36,8 +41,6 @@ class Named final : public TimeZone {
   cctz::time_zone zone_;
 };
 
-bool digit(char c) { return c >= '0' && c <= '9'; }
-
 // "+5:30", "-13:59"; nullptr: not of that form, or too far.
 std::shared_ptr<const TimeZone> offset(std::string_view name) {
   const bool west = name.front() == '-';
@@ -45,7 +48,7 @@ std::shared_ptr<const TimeZone> offset(std::string_view name) {
   const size_t colon = name.find(':');
   if (colon == 0 || colon > 2 || name.size() != colon + 3) return nullptr;
   for (const char c : name) {
-    if (!digit(c) && c != ':') return nullptr;
+    if (!is_digit(c) && c != ':') return nullptr;
   }
   int hours = 0;
   for (size_t i = 0; i < colon; ++i) hours = hours * 10 + (name[i] - '0');
@@ -55,23 +58,40 @@ std::shared_ptr<const TimeZone> offset(std::string_view name) {
   return std::make_shared<Fixed>(west ? -seconds : seconds);
 }
 
+// The name as the tz database writes it, upper and lower case being the same to MySQL; empty: it has none such. ICU knows the names, and keeps
+// cctz, which remembers for ever what it was asked for, from being asked for anything else.
+std::string proper_name(std::string_view name) {
+  constexpr size_t kLongest = 64;
+  if (name.size() > kLongest || name.find('\0') != std::string_view::npos) return {};
+  const icu::UnicodeString wanted = icu::UnicodeString::fromUTF8(icu::StringPiece(name.data(), static_cast<int32_t>(name.size())));
+  icu::UnicodeString canonical;
+  UBool system = 0;
+  UErrorCode status = U_ZERO_ERROR;
+  icu::TimeZone::getCanonicalID(wanted, canonical, system, status);
+  if (U_SUCCESS(status) && system) return std::string(name);
+  status = U_ZERO_ERROR;
+  const std::unique_ptr<icu::StringEnumeration> all(icu::TimeZone::createEnumeration(status));
+  while (all != nullptr && U_SUCCESS(status)) {
+    const icu::UnicodeString* one = all->snext(status);
+    if (one == nullptr || U_FAILURE(status)) break;
+    if (one->caseCompare(wanted, U_FOLD_CASE_DEFAULT) != 0) continue;
+    std::string out;
+    return one->toUTF8String(out);
+  }
+  return {};
+}
+
 }  // namespace
 
 std::shared_ptr<const TimeZone> TimeZone::find(std::string_view name) {
   if (name.empty()) return nullptr;
   if (name.front() == '+' || name.front() == '-') return offset(name);
-  const auto is_system = [&] {
-    constexpr std::string_view kSystem = "SYSTEM";
-    for (size_t i = 0; i < name.size(); ++i) {
-      if (i >= kSystem.size() || (name[i] & ~0x20) != kSystem[i]) return false;
-    }
-    return name.size() == kSystem.size();
-  };
-  if (is_system()) return std::make_shared<Named>(cctz::local_time_zone());
-  // A path, or cctz's own fixed zones, are no names of MySQL's.
-  if (name.front() == '/' || name.find("..") != std::string_view::npos || name.rfind("Fixed/", 0) == 0) return nullptr;
+  if (same_word(name, "SYSTEM")) return std::make_shared<Named>(cctz::local_time_zone());
+  constexpr std::string_view kPosix = "posix/";  // the same zones once more; those of "right/" count leap seconds, which Unix time has not
+  if (name.substr(0, kPosix.size()) == kPosix) name.remove_prefix(kPosix.size());
+  const std::string proper = proper_name(name);
   cctz::time_zone zone;
-  if (!cctz::load_time_zone(std::string(name), &zone)) return nullptr;
+  if (proper.empty() || !cctz::load_time_zone(proper, &zone)) return nullptr;
   return std::make_shared<Named>(zone);
 }
 

@@ -1,4 +1,5 @@
-// Time zones of a session (manual 7.1.15): 'SYSTEM', '+HH:MM' from -13:59 to +14:00, or a name of the system's tz database.
+// Time zones of a session (manual 7.1.15): 'SYSTEM', '+HH:MM' from -13:59 to +14:00, or a name of the system's tz database (in
+// upper or lower case, as MySQL's tables are read).
 #pragma once
 
 #include <cstdint>

@@ -5,6 +5,7 @@
 
 #include "common/mysql/functions/session.hpp"
 #include "common/mysql/functions/table.hpp"
+#include "common/mysql/functions/time_names.hpp"
 #include "common/mysql/functions/time_zone.hpp"
 
 namespace marmot::mysql {
@@ -50,7 +51,9 @@ constexpr std::array kVariables = {
     Variable{"default_week_format", [](Call& call, int i) { return in_range(call, i, 0, 7) && (call.session().default_week_format = static_cast<int>(call.integer(i)), true); }, "0 to 7"},
     Variable{"div_precision_increment", [](Call& call, int i) { return in_range(call, i, 0, 30) && (call.session().div_precision_increment = static_cast<int>(call.integer(i)), true); }, "0 to 30"},
     Variable{"group_concat_max_len", [](Call& call, int i) { return in_range(call, i, 4, INT64_MAX) && (call.session().group_concat_max_len = static_cast<uint64_t>(call.integer(i)), true); }, "4 or more"},
-    Variable{"lc_time_names", [](Call& call, int i) { return call.session().lc_time_names = std::string(call.text(i)), true; }, "a locale's name"},
+    Variable{"lc_time_names",
+             [](Call& call, int i) { return find_time_names(call.text(i)) != nullptr && (call.session().lc_time_names = std::string(call.text(i)), true); },
+             "a locale of the manual's section 12.16, such as de_DE"},
     Variable{"max_allowed_packet", [](Call& call, int i) { return in_range(call, i, 1024, 1 << 30) && (call.session().max_allowed_packet = static_cast<uint64_t>(call.integer(i)), true); }, "1024 to 1073741824"},
     Variable{"regexp_stack_limit", [](Call& call, int i) { return in_range(call, i, 1, INT32_MAX) && (call.session().regexp_stack_limit = static_cast<int>(call.integer(i)), true); }, "1 to 2147483647"},
     Variable{"regexp_time_limit", [](Call& call, int i) { return in_range(call, i, 1, INT32_MAX) && (call.session().regexp_time_limit = static_cast<int>(call.integer(i)), true); }, "1 to 2147483647"},

@@ -21,6 +21,14 @@ namespace marmot::mysql {
 namespace {
 
 constexpr unsigned kJsonSubtype = 'J';
+constexpr std::array<unsigned, 4> kTemporalSubtypes = {0, 'D', 'T', 'S'};  // by Temporal
+
+Temporal temporal_of(unsigned subtype) {
+  for (size_t i = 1; i < kTemporalSubtypes.size(); ++i) {
+    if (kTemporalSubtypes[i] == subtype) return static_cast<Temporal>(i);
+  }
+  return Temporal::none;
+}
 constexpr int kStatementSlot = -20261121;  // auxiliary data with a negative number belongs to the whole statement (vdbeapi.c)
 
 struct Installed;
@@ -37,6 +45,7 @@ struct Installed {
   bool all = false;  // the connection has been given Names::all
   std::vector<std::unique_ptr<Binding>> bindings;
   size_t references = 0;
+  std::weak_ptr<Kept> of_statement = {};  // what was kept last by a whole statement; its auxiliary data own it
 };
 
 void let_go(void* bound) {
@@ -51,14 +60,27 @@ class SqliteKeeper final : public Keeper {
   explicit SqliteKeeper(sqlite3_context* context) : context_(context) {}
   std::shared_ptr<Kept> kept(int argument) override {
     auto* there = static_cast<std::shared_ptr<Kept>*>(sqlite3_get_auxdata(context_, slot(argument)));
-    return there != nullptr ? *there : nullptr;
+    if (there != nullptr || argument != kStatement) return there != nullptr ? *there : nullptr;
+    // A trigger's program has auxiliary data of its own. Where one statement runs alone, what is still owned is that statement's.
+    std::shared_ptr<Kept> outer = installed().of_statement.lock();
+    if (outer != nullptr && !runs_alone()) outer.reset();
+    if (outer != nullptr) keep(argument, outer);
+    return outer;
   }
   void keep(int argument, std::shared_ptr<Kept> what) override {
+    if (argument == kStatement) installed().of_statement = what;
     sqlite3_set_auxdata(context_, slot(argument), new std::shared_ptr<Kept>(std::move(what)),
                         [](void* kept) { delete static_cast<std::shared_ptr<Kept>*>(kept); });
   }
 
  private:
+  Installed& installed() const { return *static_cast<const Binding*>(sqlite3_user_data(context_))->installed; }
+  bool runs_alone() const {
+    sqlite3* const db = sqlite3_context_db_handle(context_);
+    int busy = 0;
+    for (sqlite3_stmt* one = sqlite3_next_stmt(db, nullptr); one != nullptr && busy < 2; one = sqlite3_next_stmt(db, one)) busy += sqlite3_stmt_busy(one) != 0 ? 1 : 0;
+    return busy == 1;
+  }
   static int slot(int argument) { return argument == kStatement ? kStatementSlot : argument; }
   sqlite3_context* context_;
 };
@@ -88,17 +110,22 @@ class Arguments {
     for (size_t i = 0; i < count_; ++i) {
       out[i] = view_of(values[i]);
       any_null_ |= out[i].type == ValueType::null;
-      if (i < json_.size() && out[i].type == ValueType::text && sqlite3_value_subtype(values[i]) == kJsonSubtype) json_.set(i);
+      if (i >= json_.size() || out[i].type != ValueType::text) continue;
+      const unsigned subtype = sqlite3_value_subtype(values[i]);
+      if (subtype == kJsonSubtype) json_.set(i);
+      if (i < temporals_.size()) temporals_[i] = temporal_of(subtype);
     }
   }
   std::span<const ValueView> values() const { return {count_ > few_.size() ? many_.data() : few_.data(), count_}; }
   const ArgumentSet& json() const { return json_; }
+  std::span<const Temporal> temporals() const { return temporals_; }
   bool any_null() const { return any_null_; }
 
  private:
   size_t count_;
   ArgumentSet json_;
   bool any_null_ = false;
+  std::array<Temporal, 8> temporals_{};
   std::array<ValueView, 8> few_;
   std::vector<ValueView> many_;
 };
@@ -115,6 +142,7 @@ void give(sqlite3_context* context, std::string_view name, const Answer& answer)
     case ValueType::text:
       sqlite3_result_text64(context, answer.bytes.data(), answer.bytes.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
       if (answer.json) sqlite3_result_subtype(context, kJsonSubtype);
+      if (answer.temporal != Temporal::none) sqlite3_result_subtype(context, kTemporalSubtypes[static_cast<size_t>(answer.temporal)]);
       return;
     case ValueType::blob: return sqlite3_result_blob64(context, answer.bytes.data(), answer.bytes.size(), SQLITE_TRANSIENT);
   }
@@ -150,7 +178,7 @@ extern "C" void call_scalar(sqlite3_context* context, int count, sqlite3_value**
     const Arguments arguments(count, values);
     if ((function.flags & kStrict) != 0 && arguments.any_null()) return;
     SqliteKeeper keeper(context);
-    Call call(function.name, arguments.values(), arguments.json(), *bound.installed->session, keeper, answer);
+    Call call(function.name, arguments.values(), arguments.json(), *bound.installed->session, keeper, answer, arguments.temporals());
     function.fn(call);
   });
 }
@@ -176,7 +204,7 @@ void with_state(sqlite3_context* context, int count, sqlite3_value** values, voi
         if (*state == nullptr) *state = function.make().release();
         const Arguments arguments(count, values);
         SqliteKeeper keeper(context);
-        Call call(function.name, arguments.values(), arguments.json(), *bound.installed->session, keeper, answer);
+        Call call(function.name, arguments.values(), arguments.json(), *bound.installed->session, keeper, answer, arguments.temporals());
         ((**state).*method)(call);
         if (answers || answer.error != 0) give(context, function.name, answer);
         return ok();
