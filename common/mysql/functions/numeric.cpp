@@ -73,7 +73,7 @@ void mod(Call& call) {
 
 // What MySQL does to a DOUBLE: half to even, in binary (my_double_round).
 double round_double(double value, int64_t digits, bool half_up) {
-  const double scale = std::pow(10.0, static_cast<double>(digits < 0 ? -digits : digits));
+  const double scale = std::pow(10.0, std::fabs(static_cast<double>(digits)));
   const auto cut = [&](double x) { return half_up ? std::rint(x) : std::trunc(x); };
   if (digits < 0) return std::isinf(scale) ? 0 : cut(value / scale) * scale;
   const double scaled = value * scale;
