@@ -8,7 +8,7 @@
 #include "common/core/hlc.hpp"
 #include "common/replica/capture.hpp"
 #include "common/replica/scope.hpp"
-#include "extension/guarded.hpp"
+#include "common/sqlite/guarded.hpp"
 #include "extension/new_id.hpp"
 
 namespace marmot::extension {
@@ -276,7 +276,7 @@ constexpr std::array<Function, 11> kFunctions{{{"marmot_watch", 1, kChanges, mar
 
 extern "C" void call_function(sqlite3_context* context, int count, sqlite3_value** values) {
   const auto* function = static_cast<const Function*>(sqlite3_user_data(context));
-  guarded(
+  sqlite::guarded(
       [&] {
         Call call(context, count, values);
         return function->body(call);

@@ -7,7 +7,7 @@
 #include "common/core/key.hpp"
 #include "common/core/row.hpp"
 #include "common/sqlite/database.hpp"
-#include "extension/guarded.hpp"
+#include "common/sqlite/guarded.hpp"
 
 namespace marmot::extension {
 
@@ -97,7 +97,7 @@ struct Cursor : sqlite3_vtab_cursor {
 
 template <class Body>
 int guarded_by(VirtualTable& table, Body&& body) noexcept {
-  return guarded(std::forward<Body>(body), [&](int, const char* text) {
+  return sqlite::guarded(std::forward<Body>(body), [&](int, const char* text) {
     sqlite3_free(table.zErrMsg);
     table.zErrMsg = sqlite3_mprintf("%s: %s", table.table.name, text);
   });
@@ -107,7 +107,7 @@ VirtualTable& table_of(sqlite3_vtab_cursor* cursor) { return *static_cast<Virtua
 
 extern "C" int table_connect(sqlite3* db, void* table, int, const char* const*, sqlite3_vtab** out, char** error) {
   const auto& which = *static_cast<const Table*>(table);
-  return guarded(
+  return sqlite::guarded(
       [&]() -> Status {
         const int rc = sqlite3_declare_vtab(db, which.declaration);
         if (rc != SQLITE_OK) return sqlite::error_of(db, rc);

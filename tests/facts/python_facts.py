@@ -340,3 +340,31 @@ def readers_and_checkpoints(setting):
     other = connect(setting)
     other.execute("INSERT INTO t VALUES(1)")
     assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+
+
+@fact
+def one_now_a_statement(setting):
+    """NOW() is one time for a statement and its triggers, another for the next; functions of dates alone may be indexed, those of the clock not"""
+    db = connect(setting, load=True)
+    db.executescript("CREATE TABLE t(v, at); CREATE TABLE log(at);"
+                     "CREATE TRIGGER told AFTER INSERT ON t BEGIN INSERT INTO log VALUES(NOW(6)); END")
+    times = set()
+    for _ in range(20):
+        db.executescript("DELETE FROM t; DELETE FROM log; INSERT INTO t SELECT value, NOW(6) FROM json_each('[1, 2, 3]')")
+        told = column(db, "SELECT at FROM t UNION ALL SELECT at FROM log")
+        assert len(told) == 6 and len(set(told)) == 1, told
+        times.update(told)
+    assert len(times) == 20, times
+    cursor = db.execute("SELECT NOW(6) FROM json_each('[1, 2, 3]')")
+    first = cursor.fetchone()
+    time.sleep(0.001)
+    assert db.execute("SELECT NOW(6)").fetchone() > first
+    assert cursor.fetchall() == [first, first]
+    db.execute("CREATE INDEX years ON t(YEAR(at), WEEK(at, 3), DATE_ADD(at, 1, 'DAY'))")
+    for clock in ("NOW()", "DATE_FORMAT(at, '%W')", "WEEK(at)", "UNIX_TIMESTAMP(at)"):
+        try:
+            db.execute(f"CREATE INDEX wrong ON t({clock})")
+        except sqlite3.OperationalError as error:
+            assert "non-deterministic" in str(error)
+        else:
+            raise AssertionError(clock)

@@ -1,4 +1,4 @@
-// The C boundary. The extension is a guest in another program: whatever goes wrong here becomes an SQL error that names
+// The C boundary. What SQLite calls is a guest in another program: whatever goes wrong here becomes an SQL error that names
 // the function, never an exception in C code and never abort().
 #pragma once
 
@@ -10,7 +10,7 @@
 #include "common/base/result.hpp"
 #include "common/sqlite/api.hpp"
 
-namespace marmot::extension {
+namespace marmot::sqlite {
 
 // Runs `body` (a Status()); hands a failure to `report(rc, text)`. Returns an SQLite result code.
 template <class Body, class Report>
@@ -33,4 +33,4 @@ int guarded(Body&& body, Report&& report) noexcept {
   }
 }
 
-}  // namespace marmot::extension
+}  // namespace marmot::sqlite
