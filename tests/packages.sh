@@ -13,6 +13,7 @@ packages_build=(
   g++ meson ninja-build pkg-config
   libsqlite3-dev libuv1-dev libnats-dev libssl-dev libzstd-dev libxxhash-dev
   libmsgpack-cxx-dev libtoml11-dev libcli11-dev libspdlog-dev nlohmann-json3-dev
+  libicu-dev zlib1g-dev libcctz-dev
 )
 packages_runtime=(
   nats-server sqlite3 python3
@@ -20,6 +21,7 @@ packages_runtime=(
 packages_test=(
   doctest-dev clang-14 libclang-rt-14-dev llvm-14
   python3-django python3-alembic python3-sqlalchemy ruby-activerecord ruby-sqlite3 iproute2
+  mariadb-test-data php-cli php-sqlite3
 )
 
 group() {

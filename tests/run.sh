@@ -16,7 +16,7 @@ work=${MARMOT_TEST_DIR:-$root/build-tests}
 logs=$work/logs
 gcc_build=$work/gcc asan_build=$work/clang-asan tsan_build=$work/gcc-tsan
 data=${MARMOT_TEST_DATA:-$root/../shared/data}
-all_stages=(gcc unit sim mutations cluster orm readme quickstart bench asan unit-asan sim-asan fuzz cluster-asan tsan agent-tsan)
+all_stages=(gcc unit sim mutations mysql cluster orm readme quickstart bench asan unit-asan sim-asan fuzz cluster-asan tsan agent-tsan)
 
 long=no
 stages=()
@@ -123,11 +123,18 @@ fi
 
 # ---- build 1: gcc -O2
 
-if needed gcc unit sim mutations sim-asan cluster orm readme quickstart bench &&
+if needed gcc unit sim mutations mysql sim-asan cluster orm readme quickstart bench &&
    CXX=${MARMOT_GXX:-g++} build gcc "$gcc_build" "" -- -Dbuildtype=debugoptimized; then
   if wanted unit; then meson_suite unit 600 "$gcc_build"; fi
   if wanted sim; then suite sim "$sim_limit" "$gcc_build"/tests/sim/run --seeds "$seeds" --keep-going; fi
   if wanted mutations; then suite mutations 600 "$gcc_build"/tests/sim/run_mutated --mutations; fi
+  if wanted mysql; then
+    suite mysql-oracle 300 /usr/bin/python3 -B tests/mysql/oracle/run.py "$gcc_build"/extension/libmarmotmysql.so
+    suite mysql-mtr 300 /usr/bin/python3 -B tests/mysql/mtr/run.py "$gcc_build"/extension/libmarmotmysql.so
+    # shellcheck disable=SC2046  # several versions
+    suite mysql-matrix 900 /usr/bin/python3 -B tests/mysql/matrix/run.py "$gcc_build"/extension "$work"/sqlite $([ "$long" = yes ] || echo 3.40 3.53)
+    suite mysql-examples 600 tests/mysql/examples.sh "$gcc_build" "$work"/node
+  fi
   if wanted cluster; then suite cluster "$cluster_limit" tests/cluster/run.py --build "$gcc_build" "${long_flag[@]}"; fi
   if wanted orm; then suite orm 400 tests/orm/run.py --build "$gcc_build"; fi
   if wanted readme; then suite readme 900 tests/readme/run.py --build "$gcc_build" $([ "$long" = yes ] && echo --source-build); fi
@@ -137,6 +144,7 @@ if needed gcc unit sim mutations sim-asan cluster orm readme quickstart bench &&
   fi
   if wanted bench && [ -x tests/bench/run.sh ]; then
     suite bench-smoke 300 tests/bench/run.sh --build "$gcc_build" --smoke
+    suite bench-functions 60 /usr/bin/python3 -B tests/bench/functions.py "$gcc_build"/extension/libmarmot.so --smoke
   fi
 fi
 

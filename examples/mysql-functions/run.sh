@@ -26,14 +26,15 @@ skip() {
   skipped=$((skipped + 1))
 }
 
-host shell bash -c "cd '$build/extension' && sqlite3 -batch -init /dev/null :memory: <'$here/functions.sql'"
+# Where it is not installed, .load finds it by the loader's path.
+host shell env LD_LIBRARY_PATH="$build/extension" bash -c "sqlite3 -batch -init /dev/null :memory: <'$here/functions.sql'"
 host python /usr/bin/python3 "$here/functions.py"
 if command -v php >/dev/null && php -m | grep -qi sqlite3; then
   host php php -d sqlite3.extension_dir="$build/extension" "$here/functions.php"
 else
   skip php "php-cli and php-sqlite3 are not there"
 fi
-modules=${MARMOT_NODE_MODULES:-$here/node_modules}
+modules=$(realpath -m "${MARMOT_NODE_MODULES:-$here/node_modules}")
 if command -v node >/dev/null && [ -d "$modules/better-sqlite3" ]; then
   # A module's imports are looked for beside it.
   copy=$(mktemp -d)

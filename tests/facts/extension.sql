@@ -5,7 +5,7 @@ CREATE TEMP TABLE f AS SELECT name, narg, type, builtin FROM pragma_function_lis
 SELECT count(*), sum(name LIKE 'marmot\_%' ESCAPE '\') FROM f WHERE NOT builtin AND name LIKE 'marmot%';
 SELECT name FROM pragma_module_list WHERE name LIKE 'marmot%' ORDER BY 1;
 -- =>
--- 11|11
+-- 14|14
 -- marmot_changes
 -- marmot_conflicts
 -- marmot_members

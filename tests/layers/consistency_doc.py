@@ -13,6 +13,7 @@ for path in (root / "tests" / "cluster").glob("test_*.py"):
     known.update(re.findall(r"^@case\(.*?\)\ndef (\w+)\(t\):", path.read_text(), re.MULTILINE | re.DOTALL))
 for path in (root / "tests").glob("*/*.cpp"):
     known.update(re.findall(r'TEST_CASE\("(.*?)"\)', path.read_text()))
+known.update(path.relative_to(root).as_posix() for path in (root / "tests" / "scenarios").glob("*.txt"))
 
 wrong = []
 statements = 0

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """The corpus of MySQL expressions: asked of libmarmotmysql in SQLite, compared with what a real server answered.
 
-usage: run.py LIBMARMOTMYSQL [CHAPTER...] [--failures N]     compare with the golden files
+usage: run.py LIBMARMOTMYSQL [CHAPTER...] [--failures N]     compare with the golden files, and with the table in docs/mysql-functions.md
+       run.py LIBMARMOTMYSQL --document                      write that table anew
        run.py --live [CHAPTER...]                            ask a live MariaDB, rewrite the golden files
 
 CHAPTER.txt is the corpus, a line a case:
@@ -190,9 +191,49 @@ def compare(library, names, most):
     return table, wrong
 
 
+# --- the table in the documentation --------------------------------------------------------------------------------------
+
+DOCUMENT = os.path.join(HERE, "..", "..", "..", "docs", "mysql-functions.md")
+BEGIN, END = "<!-- made by tests/mysql/oracle/run.py --document -->\n", "<!-- until here -->\n"
+
+
+def documented(table, reasons):
+    """The table's lines: a function, its cases, how many agree with MariaDB, how many with the manual alone, and why."""
+    rows = {}
+    for (_, function), counts in table.items():
+        row = rows.setdefault(function, [0, 0, 0])
+        for i in range(3):
+            row[i] += counts[i]
+    lines = ["| function | cases | as MariaDB | as MySQL's manual alone | why |", "|---|---|---|---|---|"]
+    for function in sorted(rows):
+        why = "; ".join(dict.fromkeys(reasons.get(function, [])))
+        lines.append(f"| {function} | {rows[function][0]} | {rows[function][1]} | {rows[function][2] or ''} | {why.replace('|', chr(92) + '|')} |")
+    total = [sum(row[i] for row in rows.values()) for i in range(3)]
+    lines.append(f"| all {len(rows)} | {total[0]} | {total[1]} | {total[2]} ({100 * total[2] / max(total[0], 1):.1f} %) | |")
+    return BEGIN + "\n".join(lines) + "\n" + END
+
+
+def document(table, write):
+    reasons = {}
+    for chapter in chapters():
+        for case in corpus(chapter):
+            if case.citation:
+                reasons.setdefault(case.function, []).append(case.citation)
+    with open(DOCUMENT, encoding="utf-8") as file:
+        text = file.read()
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    made = before + documented(table, reasons) + after
+    if write:
+        with open(DOCUMENT, "w", encoding="utf-8") as file:
+            file.write(made)
+    return made == text or write
+
+
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--live", action="store_true")
+    parser.add_argument("--document", action="store_true")
     parser.add_argument("--failures", type=int, default=40)
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
@@ -202,6 +243,9 @@ def main():
         parser.error("LIBMARMOTMYSQL is missing")
     library, *names = options.names
     table, wrong = compare(library, names or chapters(), options.failures)
+    if not names and not wrong and not document(table, options.document):
+        wrong.append("docs/mysql-functions.md")
+        print("the table in docs/mysql-functions.md is not what the cases say: run.py LIBMARMOTMYSQL --document")
     cases, agreeing, cited = (sum(row[i] for row in table.values()) for i in range(3))
     print(f"{cases} cases: {agreeing} as MariaDB, {cited} as the manual says ({100 * cited / max(cases, 1):.1f} %), {len(wrong)} wrong")
     print(f"{agreeing + cited} passed, {len(wrong)} failed, 0 skipped")
