@@ -154,7 +154,7 @@ int digit_value(char c) {
   return lower >= 'a' && lower <= 'z' ? lower - 'a' + 10 : 99;
 }
 
-// The digits at the beginning of `text`, as 64 bits; more than they hold: all ones, or the ends of the signed range.
+// The digits at the beginning of `text`, as 64 bits; more than they hold: all ones, or 0 where it is negative; the ends of the signed range.
 uint64_t read_digits(std::string_view text, int base, bool is_signed) {
   size_t i = 0;
   while (i < text.size() && (text[i] == ' ' || (text[i] >= '\t' && text[i] <= '\r'))) ++i;
@@ -166,7 +166,7 @@ uint64_t read_digits(std::string_view text, int base, bool is_signed) {
     over |= __builtin_mul_overflow(value, static_cast<uint64_t>(base), &value);
     over |= __builtin_add_overflow(value, static_cast<uint64_t>(digit_value(text[i])), &value);
   }
-  if (!is_signed) return over ? UINT64_MAX : minus ? 0 - value : value;
+  if (!is_signed) return over ? (minus ? 0 : UINT64_MAX) : minus ? 0 - value : value;
   const uint64_t most = minus ? uint64_t{1} << 63 : uint64_t{INT64_MAX};
   if (over || value > most) value = most;
   return minus ? 0 - value : value;
