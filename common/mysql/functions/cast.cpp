@@ -137,7 +137,7 @@ void to_character(Call& call, const CastType& type) {
   std::string& out = call.buffer();
   if (call.is_blob(0)) {
     if (!append_decoded(out, text, *charset)) {
-      return call.warn(kErInvalidCharacterString, "Invalid " + std::string(charset->name) + " character string: " + quoted(text));
+      return call.warn(kErInvalidCharacterString, "Invalid " + std::string(charset->name) + " character string");
     }
   } else if (charset->has == in_unicode || is_ascii(text)) {
     out.assign(text);

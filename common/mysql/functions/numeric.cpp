@@ -18,8 +18,9 @@ namespace marmot::mysql {
 namespace {
 
 bool is_integer(Call& call, int i) { return call.value(i).type == ValueType::integer; }
-// Neither an integer nor text: a DECIMAL, unless it is so large or small that only a DOUBLE can be meant.
+// Neither an integer nor text: a DECIMAL, unless it is so large or small that only a DOUBLE can be meant. So are dates and times.
 bool is_decimal(Call& call, int i) {
+  if (call.temporal(i) != Temporal::none) return true;
   if (call.value(i).type != ValueType::real) return false;
   const double magnitude = std::fabs(call.value(i).real);
   return magnitude == 0 || (magnitude < 1e31 && magnitude > 1e-31);
@@ -49,7 +50,7 @@ void sign(Call& call) {
 void whole(Call& call, double (*toward)(double)) {
   if (is_integer(call, 0)) return call.integer_is(call.integer(0));
   const double value = toward(call.real(0));
-  if (call.is_number(0) && std::fabs(value) < 9e18) return call.integer_is(static_cast<int64_t>(value));
+  if ((call.is_number(0) || is_decimal(call, 0)) && std::fabs(value) < 9e18) return call.integer_is(static_cast<int64_t>(value));
   call.real_is(value + 0.0);  // -0 is 0
 }
 

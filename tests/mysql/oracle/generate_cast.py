@@ -11,11 +11,24 @@ TYPES = ["SIGNED", "UNSIGNED INTEGER", "DECIMAL", "DECIMAL(5,2)", "DECIMAL(30,10
 TEMPORALS = [("DATE('2001-02-03')", "DATE('2001-02-03')"), ("TIMESTAMP('2001-02-03 10:11:12.5')", "TIMESTAMP('2001-02-03 10:11:12.5')"), ("TIME('10:11:12')", "TIME('10:11:12')")]
 
 
+# What MySQL 8.0 answers otherwise than MariaDB, by value and type.
+CITED = {
+    ("TIMESTAMP('2001-02-03 10:11:12.5')", "SIGNED"): "INTEGER 20010203101113 -- manual 13.2.8: DATETIME(N) is a DECIMAL with N digits, which rounds; MariaDB cuts",
+    ("TIMESTAMP('2001-02-03 10:11:12.5')", "UNSIGNED INTEGER"): "INTEGER 20010203101113 -- manual 13.2.8: DATETIME(N) is a DECIMAL with N digits, which rounds; MariaDB cuts",
+    ("-1.5", "UNSIGNED INTEGER"): "INTEGER 18446744073709551614 -- Item_typecast_unsigned (item_func.cc): a negative DECIMAL in two's complement; MariaDB gives 0",
+    ("-1e18", "UNSIGNED INTEGER"): "INTEGER 17446744073709551616 -- Item_typecast_unsigned (item_func.cc): a negative number in two's complement; MariaDB gives 0",
+    ("'ä€😀z'", "BINARY(3)"): "BINARY c3a4e2 -- manual 14.10, BINARY(N): no more than N bytes; MariaDB takes 3 characters",
+    **{(value, "TIME(6)"): f"TIME {sign}838:59:59.000000 -- manual 13.2.1: TIME ends at 838:59:59.000000"
+       for value, sign in (("1e18", ""), ("-1e18", "-"), ("9223372036854775807", ""), ("-9223372036854775808", "-"), ("'900:00:00'", ""))},
+}
+
+
 def main():
     lines = ["# Written by generate_cast.py."]
 
     def say(value, kind, server=None):
-        lines.append(f"\"CAST\"({value}, '{kind.lower()}') => CAST({server or value} AS {kind})")
+        cited = CITED.get((value, kind))
+        lines.append(f"\"CAST\"({value}, '{kind.lower()}') => CAST({server or value} AS {kind})" + (f" == {cited}" if cited else ""))
 
     for kind in TYPES:
         for value in ["NULL"] + NUMBERS + [f"'{text}'" for text in TEXTS] + BINARIES:
