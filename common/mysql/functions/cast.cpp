@@ -244,6 +244,7 @@ void to_time(Call& call, const CastType& type) {
   auto moment = time_of(call, 0);
   if (!moment) return;
   round_fraction(*moment, static_cast<int>(type.length.value_or(0)));
+  if (time_of_day(*moment) == 0) moment->negative = false;
   answer(call, *moment);
 }
 
