@@ -54,6 +54,7 @@ RULES = [
     ("division", "/ is SQLite's own: of integers, an integer", has(r"/(?!\*)|(?i:\bdiv\b)")),
     ("modulo", "% is SQLite's own: of integers", has(r"%")),
     ("comparison of literals", "= < IN and so on are SQLite's own: texts by bytes, a text is no number", text_is_compared),
+    ("comparison of JSON", "= takes a document's text, a JSON true is no 1", has(r"(?i)\bjson_(?:extract|value)\s*\([^()]*\)\s*=")),
     ("arithmetic of dates", "+ - * take a date's text as its year", has(rf"(?i)\b{TEMPORAL}\s*\((?:[^()]|\([^()]*\))*\)\s*[-+*]|[-+*]\s*{TEMPORAL}\s*\(")),
     ("arithmetic of DECIMAL", "SQLite has no DECIMAL: + - * of fractions are DOUBLE", has(r"\.\d+\)?\s*[-+*]\s*\(?-?\d*\.\d")),
     ("exact numbers", "a literal beyond 2^63-1, or with a fraction, is DOUBLE in SQLite, and this one is rounded", beyond_double),
@@ -79,6 +80,8 @@ RULES = [
     ("PCRE", "MySQL 8.0's regular expressions are ICU's (manual 14.8.2): other syntax, other matches after a replacement",
      lambda case: any(re.search(r"\(\*[A-Z]+\)|\(\?R\)|\(\?P|\(\?<", s) for s in case.strings)),
 ]
+
+NOT_FOLLOWED = ("SET", "SET gave a variable a value that is no constant")
 
 
 def reason(case):

@@ -27,7 +27,7 @@ import suite  # noqa: E402
 PASSING = os.path.join(HERE, "passing.txt")
 CHOSEN = re.compile(r"^(func_.*|type_.*|cast|json.*)\.test$")
 # What SQLite's parser says of what it cannot read; a function or a column that is missing is ours to answer for.
-GRAMMAR = re.compile(r"syntax error|unrecognized token|incomplete input|no such column|DISTINCT|row value misused|near ")
+GRAMMAR = re.compile(r"syntax error|unrecognized token|incomplete input|no such column|DISTINCT|row value misused|near |HAVING clause")
 
 
 def shown(value):
@@ -111,9 +111,8 @@ def judge(session, case):
     if error and GRAMMAR.search(error):
         return None, None, printed
     agrees = len(printed) == len(case.row) and all(map(same, printed, case.row))
-    if not followed:
-        return agrees, ("SET", "SET gave a variable a value that is no constant"), printed
-    return agrees, reasons.reason(case) or (error and reasons.documented_error(case, error)) or None, printed
+    why = reasons.reason(case) or (error and reasons.documented_error(case, error)) or None
+    return agrees, why if why or followed else reasons.NOT_FOLLOWED, printed
 
 
 def main():
