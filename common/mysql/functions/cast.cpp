@@ -2,6 +2,7 @@
 // CONVERT(x, 'CHAR(3)'). CONVERT(x USING charset) is no function: the MySQL port has it. What the types are in SQLite: call.hpp.
 #include "common/mysql/functions/cast_type.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -248,29 +249,35 @@ void to_time(Call& call, const CastType& type) {
   answer(call, *moment);
 }
 
-// YEAR: 1901 to 2155; of 1 to 99 the century is found; a number's 0 is 0, a text's 2000
-void to_year(Call& call, const CastType&) {
-  const Temporal temporal = call.temporal(0);
-  int64_t year = 0;
-  if (temporal == Temporal::date || temporal == Temporal::datetime) {
+// The digits that a text begins with, behind blanks and a sign; nullopt: none.
+std::optional<int64_t> year_of_text(Call& call) {
+  std::string_view text = call.text(0);
+  text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
+  const bool sign = !text.empty() && (text.front() == '-' || text.front() == '+');
+  const size_t end = std::min(text.find_first_not_of("0123456789", sign ? 1 : 0), text.size());
+  if (end == (sign ? 1U : 0U)) return std::nullopt;
+  if (end < text.size()) call.warn(kErTruncatedWrongValue, "Truncated incorrect YEAR value: " + quoted(text));
+  return Decimal::parse(text.substr(0, end)).integer();
+}
+
+// What YEAR takes: a date's year (a TIME has no date here, as in to_date()), a number, a text's digits. Of 1 to 99 the century is
+// found; a text's 0 is 2000.
+std::optional<int64_t> year_of(Call& call) {
+  if (call.temporal(0) != Temporal::none) {
     const auto moment = datetime_of(call, 0, Dates::any);
-    if (!moment) return;
-    return call.integer_is(moment->year);
+    return moment ? std::optional<int64_t>(moment->year) : std::nullopt;
   }
-  if (call.is_number(0)) {
-    year = call.integer(0);
-    if (year == 0) return call.integer_is(0);
-  } else {
-    const std::string_view text = call.text(0);
-    const size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
-    if (digits == 0) return call.warn(kErTruncatedWrongValue, "Incorrect YEAR value: " + quoted(text));
-    if (digits < text.size()) call.warn(kErTruncatedWrongValue, "Truncated incorrect YEAR value: " + quoted(text));
-    year = Decimal::parse(text.substr(0, digits)).integer();
-    if (year == 0) return call.integer_is(2000);
-  }
-  if (year >= 1 && year <= 99) year += year < 70 ? 2000 : 1900;
-  if (year < 1901 || year > 2155) return call.warn(kErTruncatedWrongValue, "Incorrect YEAR value: " + quoted(call.text(0)));
-  call.integer_is(year);
+  std::optional<int64_t> year = call.is_number(0) ? call.integer(0) : year_of_text(call);
+  if (year && *year == 0 && !call.is_number(0)) return 2000;
+  if (year && *year >= 1 && *year <= 99) *year += *year < 70 ? 2000 : 1900;
+  return year;
+}
+
+// YEAR: 0, 1901 to 2155
+void to_year(Call& call, const CastType&) {
+  const auto year = year_of(call);
+  if (year && (*year == 0 || (*year >= 1901 && *year <= 2155))) return call.integer_is(*year);
+  call.warn(kErTruncatedWrongValue, "Incorrect YEAR value: " + quoted(call.text(0)));
 }
 
 // --- JSON --------------------------------------------------------------------------------------------------------------
