@@ -114,13 +114,13 @@ class Call {
 
   // An argument as MySQL takes it in a string or number context; NULL: "", 0. Text that is no number is its numeric beginning, with
   // a warning (1292 ER_TRUNCATED_WRONG_VALUE). integer(): a number rounded half away from zero, the digits that text begins with
-  // ('1.9' is 1, '1e3' is 1); at most what 64 bits hold.
+  // ('1.9' is 1, '1e3' is 1); at most what 64 bits hold. A DATE, TIME or DATETIME is the number of its digits: 20010203101112.5.
   std::string_view text(int i);
   int64_t integer(int i);
   double real(int i);
   Decimal decimal(int i);
   bool truth(int i) { return real(i) != 0; }
-  // As BIGINT UNSIGNED: negative numbers in two's complement, larger ones all ones (manual 14.12).
+  // As BIGINT UNSIGNED: integer()'s number; negative ones in two's complement, larger ones all ones (manual 14.12).
   uint64_t bits(int i);
 
   // Answers. A text longer than the session's max_allowed_packet is NULL with a warning (1301). real(): what is not finite is
@@ -160,6 +160,7 @@ class Call {
 
  private:
   void checked(ValueType type);
+  Decimal integer_text(int i);  // of text or a BLOB, as integer() reads it
 
   std::string_view name_;
   std::span<const ValueView> arguments_;

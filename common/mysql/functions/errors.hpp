@@ -8,10 +8,14 @@ enum ErrorNumber : int {
   kErWrongArguments = 1210,              // ER_WRONG_ARGUMENTS
   kErZlibData = 1259,                    // ER_ZLIB_Z_DATA_ERROR: a warning
   kErGroupConcatCut = 1260,              // ER_CUT_VALUE_GROUP_CONCAT: a warning
+  kErWarnDataOutOfRange = 1264,          // ER_WARN_DATA_OUT_OF_RANGE: a warning
   kErTruncatedWrongValue = 1292,         // ER_TRUNCATED_WRONG_VALUE: a warning
   kErUnknownTimeZone = 1298,             // ER_UNKNOWN_TIME_ZONE
   kErAllowedPacketOverflowed = 1301,     // ER_WARN_ALLOWED_PACKET_OVERFLOWED: a warning
   kErDivisionByZero = 1365,              // ER_DIVISION_BY_ZERO: a warning
+  kErTooBigScale = 1425,                 // ER_TOO_BIG_SCALE
+  kErTooBigPrecision = 1426,             // ER_TOO_BIG_PRECISION
+  kErMBiggerThanD = 1427,                // ER_M_BIGGER_THAN_D
   kErWrongValueForType = 1411,           // ER_WRONG_VALUE_FOR_TYPE: a warning
   kErDatetimeFunctionOverflow = 1441,    // ER_DATETIME_FUNCTION_OVERFLOW: a warning
   kErWrongParametersToNativeFct = 1583,  // ER_WRONG_PARAMETERS_TO_NATIVE_FCT
@@ -29,6 +33,7 @@ enum ErrorNumber : int {
   kErJsonValueTooBig = 3150,             // ER_JSON_VALUE_TOO_BIG
   kErJsonVacuousPath = 3153,             // ER_JSON_VACUOUS_PATH
   kErJsonBadOneOrAllArg = 3154,          // ER_JSON_BAD_ONE_OR_ALL_ARG
+  kErInvalidJsonValueForCast = 3156,     // ER_INVALID_JSON_VALUE_FOR_CAST: a warning
   kErJsonDocumentTooDeep = 3157,         // ER_JSON_DOCUMENT_TOO_DEEP
   kErJsonDocumentNullKey = 3158,         // ER_JSON_DOCUMENT_NULL_KEY
   kErInvalidJsonPathArrayCell = 3165,    // ER_INVALID_JSON_PATH_ARRAY_CELL

@@ -46,6 +46,19 @@ std::string opaque(std::string_view bytes) {
   return out;
 }
 
+// A TIME or DATETIME in a document has all six digits of its fraction (manual 13.5, "Normalization").
+std::string with_microseconds(std::string_view printed) {
+  constexpr size_t kDigits = 6;
+  std::string out(printed);
+  size_t point = out.find('.');
+  if (point == std::string::npos) {
+    point = out.size();
+    out += '.';
+  }
+  out.resize(point + 1 + kDigits, '0');
+  return out;
+}
+
 void fail_binary(Call& call) { call.fail(kErInvalidJsonCharset, "Cannot create a JSON value from a string with CHARACTER SET 'binary'."); }
 
 void fail_text(Call& call, int i, const JsonFault& fault) {
@@ -98,6 +111,7 @@ std::optional<Json> json_value(Call& call, int i) {
     case ValueType::blob: return Json(opaque(value.bytes));
     case ValueType::text: break;
   }
+  if (call.temporal(i) == Temporal::time || call.temporal(i) == Temporal::datetime) return Json(with_microseconds(value.bytes));
   std::optional<std::string> text = checked_text(call, i);
   if (!text) return std::nullopt;
   return Json(std::move(*text));

@@ -26,7 +26,7 @@ std::optional<Json> json_document(Call& call, int i);
 std::shared_ptr<const KeptJson> kept_json(Call& call, int i);
 
 // Argument i as a value in a document: JSON as it is, text as a string, NULL as null; binary as MySQL prints its opaque values,
-// "base64:type15:...".
+// "base64:type15:..."; a TIME or DATETIME as text with six digits of its fraction.
 std::optional<Json> json_value(Call& call, int i);
 // Argument i as a member's name; NULL: error 3158.
 std::optional<std::string> json_key(Call& call, int i);

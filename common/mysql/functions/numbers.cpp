@@ -13,6 +13,7 @@ constexpr int kPointedDigits = 15;  // DBL_DIG: numbers with the point this far 
 }  // namespace
 
 std::string print_real(double value) {
+  if (!std::isfinite(value)) return "0";
   char text[32];
   const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr;
   std::string_view shortest(text, static_cast<size_t>(end - text));

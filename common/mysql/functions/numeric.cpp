@@ -18,8 +18,9 @@ namespace marmot::mysql {
 namespace {
 
 bool is_integer(Call& call, int i) { return call.value(i).type == ValueType::integer; }
-// Neither an integer nor text: a DECIMAL, unless it is so large or small that only a DOUBLE can be meant.
+// Neither an integer nor text: a DECIMAL, unless it is so large or small that only a DOUBLE can be meant. So are dates and times.
 bool is_decimal(Call& call, int i) {
+  if (call.temporal(i) != Temporal::none) return true;
   if (call.value(i).type != ValueType::real) return false;
   const double magnitude = std::fabs(call.value(i).real);
   return magnitude == 0 || (magnitude < 1e31 && magnitude > 1e-31);
@@ -49,7 +50,7 @@ void sign(Call& call) {
 void whole(Call& call, double (*toward)(double)) {
   if (is_integer(call, 0)) return call.integer_is(call.integer(0));
   const double value = toward(call.real(0));
-  if (call.is_number(0) && std::fabs(value) < 9e18) return call.integer_is(static_cast<int64_t>(value));
+  if ((call.is_number(0) || is_decimal(call, 0)) && std::fabs(value) < 9e18) return call.integer_is(static_cast<int64_t>(value));
   call.real_is(value + 0.0);  // -0 is 0
 }
 
@@ -154,7 +155,7 @@ int digit_value(char c) {
   return lower >= 'a' && lower <= 'z' ? lower - 'a' + 10 : 99;
 }
 
-// The digits at the beginning of `text`, as 64 bits; more than they hold: all ones, or the ends of the signed range.
+// The digits at the beginning of `text`, as 64 bits; more than they hold: all ones, or 0 where it is negative; the ends of the signed range.
 uint64_t read_digits(std::string_view text, int base, bool is_signed) {
   size_t i = 0;
   while (i < text.size() && (text[i] == ' ' || (text[i] >= '\t' && text[i] <= '\r'))) ++i;
@@ -166,7 +167,7 @@ uint64_t read_digits(std::string_view text, int base, bool is_signed) {
     over |= __builtin_mul_overflow(value, static_cast<uint64_t>(base), &value);
     over |= __builtin_add_overflow(value, static_cast<uint64_t>(digit_value(text[i])), &value);
   }
-  if (!is_signed) return over ? UINT64_MAX : minus ? 0 - value : value;
+  if (!is_signed) return over ? (minus ? 0 : UINT64_MAX) : minus ? 0 - value : value;
   const uint64_t most = minus ? uint64_t{1} << 63 : uint64_t{INT64_MAX};
   if (over || value > most) value = most;
   return minus ? 0 - value : value;

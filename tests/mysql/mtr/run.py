@@ -5,8 +5,10 @@ usage: run.py LIBMARMOTMYSQL [FILE...] [--show N] [--accept]
 
 Debian's mariadb-test-data has main/func_*.test, type_*.test, cast.test, json*.test, and what each statement printed beside them in
 .result. A statement is one case: its rows must be the same; numbers as numbers, for SQLite keeps no trailing zeros of a DECIMAL.
-What SQLite's grammar cannot parse is counted apart. passing.txt lists the cases that pass, by file and a digest of the statement:
-it only grows. A listed case that fails is a failure; --accept adds those that pass now.
+What SQLite's grammar cannot parse is counted apart; what cannot mean the same there is counted by class, with the reason (reasons.py):
+the share that agrees is told of all, and of those without a reason. Settings that the file makes by SET are made here. passing.txt
+lists the cases that pass, by file and a digest of the statement, with a reason or without: it only grows. A listed case that fails is
+a failure; --accept adds those that pass now.
 """
 import argparse
 import hashlib
@@ -19,61 +21,13 @@ from fractions import Fraction
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "oracle"))
 import json_text  # noqa: E402
+import reasons  # noqa: E402
+import suite  # noqa: E402
 
-SUITE = "/usr/share/mysql/mysql-test/main"
 PASSING = os.path.join(HERE, "passing.txt")
 CHOSEN = re.compile(r"^(func_.*|type_.*|cast|json.*)\.test$")
 # What SQLite's parser says of what it cannot read; a function or a column that is missing is ours to answer for.
-GRAMMAR = re.compile(r"syntax error|unrecognized token|incomplete input|no such column|DISTINCT|row value misused|near ")
-
-
-def statements(path):
-    """(the lines of each SELECT without FROM, as .result echoes them)"""
-    with open(path, encoding="latin-1") as file:
-        lines = file.read().split("\n")
-    current, delimiter = [], ";"
-    for line in lines:
-        bare = line.strip()
-        if not current:
-            if not bare or bare.startswith("#") or bare.startswith("--"):
-                continue
-            changed = re.match(r"(?i)delimiter\s+(\S+?);*$", bare)
-            if changed:
-                delimiter = changed.group(1).rstrip(";") or ";"
-                continue
-        current.append(line.rstrip() if not current else line.rstrip("\r"))
-        if bare.endswith(delimiter) and delimiter == ";":
-            yield [current[0].lstrip()] + current[1:]
-            current = []
-        elif bare.endswith(delimiter):
-            current = []  # the body of a procedure
-    return
-
-
-def is_select_without_from(text):
-    plain = re.sub(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"", "''", text)
-    return re.match(r"(?i)\s*select\b", plain) and not re.search(r"(?i)\b(from|into|procedure|for update)\b|@|;.*\S", plain.rstrip().rstrip(";"))
-
-
-def cases(name):
-    """(statement, its rows) for each case whose output the .result shows plainly."""
-    path = os.path.join(SUITE, name)
-    result = path[:-5] + ".result"
-    if not os.path.exists(result):
-        return
-    with open(result, encoding="latin-1") as file:
-        printed = file.read().split("\n")
-    at = 0
-    for lines in statements(path):
-        try:
-            found = next(i for i in range(at, len(printed)) if printed[i:i + len(lines)] == lines)
-        except StopIteration:
-            continue
-        at = found + len(lines)
-        text = "\n".join(lines)
-        if not is_select_without_from(text) or at >= len(printed) or printed[at].startswith("ERROR"):
-            continue
-        yield text.rstrip().rstrip(";"), (printed[at + 1] if at + 1 < len(printed) else "").split("\t")
+GRAMMAR = re.compile(r"syntax error|unrecognized token|incomplete input|no such column|DISTINCT|row value misused|near |HAVING clause")
 
 
 def shown(value):
@@ -100,8 +54,65 @@ def same(ours, theirs):
     return a is not None and b is not None and (a == b or abs(a - b) <= abs(b) / 10**15)
 
 
-def key(name, text):
-    return f"{name} {hashlib.sha1(text.encode()).hexdigest()[:12]}"
+class Keys:
+    """Cases by file, a digest of the statement, and how often the file has had it before: settings may differ."""
+
+    def __init__(self):
+        self.seen = {}
+
+    def of(self, case):
+        digest = f"{case.name} {hashlib.sha1(case.text.encode()).hexdigest()[:12]}"
+        self.seen[digest] = self.seen.get(digest, 0) + 1
+        return digest if self.seen[digest] == 1 else f"{digest}.{self.seen[digest]}"
+
+
+def connect(library):
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.text_factory = bytes
+    connection.enable_load_extension(True)
+    connection.load_extension(library[:-3] if library.endswith(".so") else library)
+    return connection
+
+
+class Session:
+    """The connection with the settings that the test file has made so far."""
+
+    def __init__(self, library):
+        self.connection, self.values = connect(library), {}
+
+    def settle(self, values):
+        """False: SET gave a value that is no constant of SQLite's."""
+        for name, value in values.items():
+            if self.values.get(name) == value:
+                continue
+            try:
+                constant = value if not isinstance(value, str) or not re.search(r"[(\"']", value) else self.connection.execute(f"SELECT {value}").fetchone()[0]
+                constant = constant.decode() if isinstance(constant, bytes) else constant
+                constant = float(constant) if name == "timestamp" else int(constant) if str(constant).isdigit() else constant
+                self.connection.execute("SELECT marmot_set_variable(?, ?)", (name, constant))
+            except (sqlite3.Error, ValueError):
+                return False
+            self.values[name] = value
+        return True
+
+    def ask(self, case):
+        """(what is printed, the error)"""
+        try:
+            row = self.connection.execute(case.text.encode("latin-1").decode("utf-8", "replace")).fetchone()
+            return [] if row is None else [shown(value) for value in row], None
+        except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+            return [str(error)], str(error)
+
+
+def judge(session, case):
+    """Whether it agrees, None: SQLite cannot parse it; why it is not judged, or None; what was printed."""
+    followed = session.settle(case.values)
+    printed, error = session.ask(case)
+    if error and GRAMMAR.search(error):
+        return None, None, printed
+    agrees = len(printed) == len(case.row) and all(map(same, printed, case.row))
+    why = reasons.reason(case) or (error and reasons.documented_error(case, error)) or None
+    return agrees, why if why or followed else reasons.NOT_FOLLOWED, printed
 
 
 def main():
@@ -111,40 +122,45 @@ def main():
     parser.add_argument("--show", type=int, default=0)
     parser.add_argument("--accept", action="store_true")
     options = parser.parse_args()
-    if not os.path.isdir(SUITE):
-        print(f"{SUITE} is not there: apt-get install mariadb-test-data\n0 passed, 0 failed, 1 skipped")
+    if not os.path.isdir(suite.SUITE):
+        print(f"{suite.SUITE} is not there: apt-get install mariadb-test-data\n0 passed, 0 failed, 1 skipped")
         return 0
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.text_factory = bytes
-    connection.enable_load_extension(True)
-    connection.load_extension(options.library[:-3] if options.library.endswith(".so") else options.library)
+    session = Session(options.library)
     listed = set(open(PASSING, encoding="utf-8").read().split("\n")) - {""} if os.path.exists(PASSING) else set()
-    passing, unparsed, failed, lost = set(), 0, [], []
-    for name in options.files or sorted(filter(CHOSEN.match, os.listdir(SUITE))):
-        for text, expected in cases(name):
-            try:
-                row = connection.execute(text.encode("latin-1").decode("utf-8", "replace")).fetchone()
-                printed = [] if row is None else [shown(value) for value in row]
-            except sqlite3.Error as error:
-                if GRAMMAR.search(str(error)):
-                    unparsed += 1
-                    continue
-                printed = [str(error)]
-            except (ValueError, sqlite3.Warning) as error:
-                printed = [str(error)]
-            if len(printed) == len(expected) and all(map(same, printed, expected)):
-                passing.add(key(name, text))
+    passing, unparsed, failed, lost, apart = set(), 0, [], [], {}
+    all_agreeing = agreeing = judged = 0
+    keys = Keys()
+    for name in options.files or sorted(filter(CHOSEN.match, os.listdir(suite.SUITE))):
+        for case in suite.cases(name):
+            case_key = keys.of(case)
+            agrees, why, printed = judge(session, case)
+            if agrees is None:
+                unparsed += 1
                 continue
-            failed.append(f"{name}: {text}\n    {printed}\n    {expected}")
-            if key(name, text) in listed:
-                lost.append(failed[-1])
+            all_agreeing += agrees
+            if why:
+                apart.setdefault(why, []).append(agrees)
+            else:
+                judged += 1
+                agreeing += agrees
+            if agrees:
+                passing.add(case_key)
+                continue
+            shown_case = f"{name}: {case.text}\n    {printed}\n    {case.row}"
+            if case_key in listed:
+                lost.append(shown_case)
+            if not why:
+                failed.append(shown_case)
     for line in lost + failed[:options.show]:
         print(line)
     if options.accept:
         with open(PASSING, "w", encoding="utf-8") as file:
             file.write("\n".join(sorted(listed | passing)) + "\n")
-    parsed = len(passing) + len(failed)
-    print(f"{parsed} that SQLite can parse, of which {len(passing)} agree ({100 * len(passing) / max(parsed, 1):.1f} %); {unparsed} that it cannot")
+    parsed, excused = judged + sum(map(len, apart.values())), sum(map(len, apart.values()))
+    for (name, why), those in sorted(apart.items(), key=lambda item: -len(item[1])):
+        print(f"{len(those):5} {name} ({sum(those)} agree): {why}")
+    print(f"{parsed} that SQLite can parse, of which {all_agreeing} agree ({100 * all_agreeing / max(parsed, 1):.1f} %); {unparsed} that it cannot parse")
+    print(f"{excused} of them have a reason above to mean something else; of the other {judged}, {agreeing} agree ({100 * agreeing / max(judged, 1):.1f} %)")
     print(f"{len(listed & passing) if listed else len(passing)} passed, {len(lost)} failed, 0 skipped")
     return 1 if lost else 0
 
