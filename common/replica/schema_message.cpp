@@ -149,7 +149,7 @@ Status Replica::Impl::apply_schema(const std::vector<SchemaRegister>& incoming, 
     }
   }
   if (!changed && echoed) {  // what the application did here: another column's name may be free now
-    TRY_ASSIGN(const bool fit, tables_fit());
+    TRY_ASSIGN(const bool fit, schema_fits());
     changed = !fit;
   }
   if (!changed) return ok();
