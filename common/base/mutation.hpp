@@ -32,6 +32,7 @@ enum class Mutation : uint8_t {
   units_out_of_order,     // units of one origin are applied as they come
   compare_without_positions,  // digests are compared although they speak of different messages
   repair_not_published,   // what repair plans is not done
+  schema_version_check,   // a register of the schema of a lower version overwrites a higher one
   default_not_filled,     // a row that was made without a column gets NULL in it
 };
 

@@ -246,7 +246,7 @@ struct Replica::Impl {
   Status keep_late_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, const UnitTable& table);
   // schema_migrate.cpp: the file becomes what the registers say.
   Status migrate();
-  Result<bool> tables_fit();                                // what is here of them is what the registers say
+  Result<bool> schema_fits();                                // what is here of them is what the registers say
   // schema_message.cpp
   Status publish_schema(UnitStream& out);                   // what is not in the stream
   Status apply_schema(const std::vector<SchemaRegister>& incoming, StreamSeq seq);

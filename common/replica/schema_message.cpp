@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "common/replica/column_id.hpp"
+#include "common/base/mutation.hpp"
 #include "common/replica/engine.hpp"
 #include "common/replica/local_schema.hpp"
 #include "sql.hpp"
@@ -91,7 +92,7 @@ class Adoption {
 // The later version wins. But what was dropped stays so, for its rows and values are gone where it was done; nobody uses its
 // id again. A file that was put back may have called one table otherwise in each of its lives.
 SchemaRegister merge_registers(const SchemaRegister& a, const SchemaRegister& b) {
-  SchemaRegister out = b.version > a.version ? b : a;
+  SchemaRegister out = b.version > a.version || mutated(Mutation::schema_version_check) ? b : a;
   if (out.kind == SchemaKind::table || out.kind == SchemaKind::column) out.dropped = a.dropped || b.dropped;
   out.id = a.id.empty() || b.id.empty() ? std::max(a.id, b.id) : std::min(a.id, b.id);
   return out;
@@ -149,7 +150,7 @@ Status Replica::Impl::apply_schema(const std::vector<SchemaRegister>& incoming, 
     }
   }
   if (!changed && echoed) {  // what the application did here: another column's name may be free now
-    TRY_ASSIGN(const bool fit, tables_fit());
+    TRY_ASSIGN(const bool fit, schema_fits());
     changed = !fit;
   }
   if (!changed) return ok();

@@ -335,7 +335,7 @@ class Migrate {
 
 }  // namespace
 
-Result<bool> Replica::Impl::tables_fit() {
+Result<bool> Replica::Impl::schema_fits() {
   TRY_ASSIGN(const std::vector<LocalTable> locals, read_local_tables(db));
   for (const LocalTable& local : locals) {
     if (!local.permanent_id || local.sql.empty()) continue;
@@ -343,6 +343,12 @@ Result<bool> Replica::Impl::tables_fit() {
     if (spec.dropped()) continue;
     TRY_ASSIGN(const CreateTable actual, parse_create_table(local.sql));
     if (!fits(actual, local, spec)) return false;
+  }
+  // An index or trigger that this file lost with its table, and whose register nobody dropped, belongs to a new one of that name too.
+  for (const Registers::Entry* const entry : registers.objects()) {
+    if (entry->value.dropped || entry->here) continue;
+    const auto on = object_table(entry->value.body);
+    if (on && table_by_name(*on) != nullptr) return false;
   }
   return true;
 }

@@ -4,6 +4,7 @@
 
 #include "common/replica/column_id.hpp"
 #include "common/replica/local_schema.hpp"
+#include "common/replica/registers.hpp"
 #include "tests/sim/ledger.hpp"
 
 namespace marmot::sim {
@@ -107,6 +108,8 @@ void Moving::stored(const std::string& msg_id) {
   const auto schema = schemas_.find(msg_id);
   if (schema == schemas_.end()) return;
   for (const SchemaRegister& one : schema->second) {
+    SchemaRegister& newest = newest_[{one.kind, one.table, one.kind == SchemaKind::table ? std::string() : one.id}];
+    if (newest.version < one.version) newest = one;
     if (one.kind != SchemaKind::table) continue;
     if (one.dropped) dropped_.emplace(one.table, order_);
     made_as_[one.id].insert(one.table);
@@ -260,6 +263,17 @@ std::string Moving::check_nothing_lost(const End& end, const std::map<Key, Winne
   return {};
 }
 
+Result<std::string> Moving::check_registers(sqlite::Database& db) const {
+  replica::Registers here(db);
+  TRY(here.load());
+  for (const auto& [key, newest] : newest_) {
+    const auto* const entry = here.find(newest.kind, newest.table, newest.id);
+    if (entry == nullptr || entry->value.version >= newest.version) continue;
+    return "the register of '" + newest.name + newest.id + "' is of " + to_string(entry->value.version.hlc) + ", the stream took one of " + to_string(newest.version.hlc);
+  }
+  return std::string();
+}
+
 std::string Moving::check(const std::vector<sqlite::Database*>& files, const Migrations& migrations, bool history) const {
   End end;
   const auto read = [&]() -> Status {
@@ -312,6 +326,11 @@ std::string Moving::check(const std::vector<sqlite::Database*>& files, const Mig
     }
   }
   if (!history) return {};
+  for (sqlite::Database* const file : files) {
+    const auto older = check_registers(*file);
+    if (!older) return older.error().message;
+    if (!older->empty()) return *older;
+  }
   const auto winning = winners();
   for (const auto& [key, winner] : winning) {  // a shelved row is its key's winner
     const auto table = end.tables.find(key.first);

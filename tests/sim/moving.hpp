@@ -7,6 +7,7 @@
 //     stricter definition keeps out waits on the shelf
 //   every acknowledged write is visible, superseded by a higher version, listed in conflicts, or went with its table: one that
 //     came into the stream before the table's drop. One that came after it stands in conflicts
+//   no register of the schema is older in a file than one that the stream took
 //   a row whose deletion an application saw committed is back only under a higher version than the deletion's
 //
 // Not checked: what numbers and NULLs became under another type or default (only that nodes agree), and which of two concurrent
@@ -17,6 +18,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "common/codec/message.hpp"
@@ -65,6 +67,7 @@ class Moving {
   struct End;                                   // what the files say
   Version root_of(Version table) const;
   std::map<Key, Winner> winners() const;
+  Result<std::string> check_registers(sqlite::Database& db) const;
   std::string check_winners(const End& end, const std::map<Key, Winner>& winners) const;
   std::string check_nothing_lost(const End& end, const std::map<Key, Winner>& winners) const;
   std::string lost(int node, int64_t write, const End& end, const std::map<Key, Winner>& winners) const;
@@ -78,6 +81,7 @@ class Moving {
   std::map<std::string, std::vector<SchemaRegister>> schemas_;
   std::map<std::string, std::set<Version>> made_as_;                                 // tables of one SchemaRegister::id are one
   std::map<Version, std::string> id_of_;
+  std::map<std::tuple<SchemaKind, Version, std::string>, SchemaRegister> newest_;    // of each register of the schema that the stream took
   std::map<Version, uint64_t> dropped_;                                              // when the stream took it
   std::map<std::pair<int, std::string>, std::set<Version>> drained_;                 // node and key: versions of its own changes
   uint64_t order_ = 0;

@@ -119,6 +119,7 @@ const Case kCases[] = {
     {"units_out_of_order", Mutation::units_out_of_order, acks},
     {"compare_without_positions", Mutation::compare_without_positions, compared},
     {"repair_not_published", Mutation::repair_not_published, damaged},
+    {"schema_version_check", Mutation::schema_version_check, schemas},
     {"default_not_filled", Mutation::default_not_filled, schemas},
 };
 
