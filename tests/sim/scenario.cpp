@@ -404,16 +404,28 @@ class Scenario {
   }
   Status release(Words& words) {
     TRY_ASSIGN(Node* const its, node(words));
-    TRY_ASSIGN(const size_t how, words.one_of({"backwards", "nothing"}, true));
-    its->held = false;
+    TRY_ASSIGN(const size_t how, words.one_of({"all", "first", "last", "backwards", "nothing"}, true));
+    const bool one = how == 1 || how == 2;
     auto waiting = std::exchange(its->on_its_way, {});
-    if (how == 0) std::reverse(waiting.begin(), waiting.end());
-    for (const auto& arrive : waiting) arrive(how != 1);
+    if (one && waiting.empty()) return make_error(Errc::refused, "nothing of it is on its way");
+    if (how == 2 || how == 3) std::reverse(waiting.begin(), waiting.end());
+    if (one) {
+      its->on_its_way.assign(waiting.begin() + 1, waiting.end());
+      if (how == 2) std::reverse(its->on_its_way.begin(), its->on_its_way.end());
+      waiting.resize(1);
+    }
+    its->held = one;
+    for (const auto& arrive : waiting) arrive(how != 4);
     return ok();
   }
   Status drain(Words& words) {
     TRY_ASSIGN(Node* const its, node(words));
     its->agent->drain_now();
+    return ok();
+  }
+  Status outbox(Words& words) {
+    TRY_ASSIGN(Node* const its, node(words));
+    its->agent->outbox_now();
     return ok();
   }
   Status repair(Words& words) {
@@ -485,8 +497,9 @@ const std::vector<Scenario::Command>& Scenario::commands() {
       {"cut", "N [in|out]", "nothing reaches it, or leaves it; nobody notices", &Scenario::cut},
       {"heal", "N", "and again it does", &Scenario::heal},
       {"hold", "N", "what it sends stays on its way", &Scenario::hold},
-      {"release", "N [backwards|nothing]", "and arrives, the last first, or never", &Scenario::release},
+      {"release", "N [all|first|last|backwards|nothing]", "and arrives: all, one of them, all with the last first, or never", &Scenario::release},
       {"drain", "N", "its agent drains now", &Scenario::drain},
+      {"outbox", "N", "it looks through its rows for what is not acknowledged", &Scenario::outbox},
       {"repair", "N TABLE", "it repairs as if a comparison of nodes had asked for it", &Scenario::repair},
       {"snapshot", "N", "its agent takes one now", &Scenario::snapshot},
       {"floor", "N", "it announces how far all agents that are up have come", &Scenario::floor},
