@@ -404,18 +404,20 @@ class Scenario {
   }
   Status release(Words& words) {
     TRY_ASSIGN(Node* const its, node(words));
-    TRY_ASSIGN(const size_t how, words.one_of({"all", "first", "last", "backwards", "nothing"}, true));
-    const bool one = how == 1 || how == 2;
+    TRY_ASSIGN(const size_t how, words.one_of({"first", "last", "backwards", "nothing"}, true));
     auto waiting = std::exchange(its->on_its_way, {});
-    if (one && waiting.empty()) return make_error(Errc::refused, "nothing of it is on its way");
-    if (how == 2 || how == 3) std::reverse(waiting.begin(), waiting.end());
-    if (one) {
-      its->on_its_way.assign(waiting.begin() + 1, waiting.end());
-      if (how == 2) std::reverse(its->on_its_way.begin(), its->on_its_way.end());
-      waiting.resize(1);
+    its->held = how < 2;
+    if (its->held) {
+      if (waiting.empty()) return make_error(Errc::refused, "nothing of it is on its way");
+      const auto one = how == 0 ? waiting.begin() : waiting.end() - 1;
+      const auto arrive = *one;
+      waiting.erase(one);
+      its->on_its_way = std::move(waiting);
+      arrive(true);
+      return ok();
     }
-    its->held = one;
-    for (const auto& arrive : waiting) arrive(how != 4);
+    if (how == 2) std::reverse(waiting.begin(), waiting.end());
+    for (const auto& arrive : waiting) arrive(how != 3);
     return ok();
   }
   Status drain(Words& words) {
@@ -497,7 +499,7 @@ const std::vector<Scenario::Command>& Scenario::commands() {
       {"cut", "N [in|out]", "nothing reaches it, or leaves it; nobody notices", &Scenario::cut},
       {"heal", "N", "and again it does", &Scenario::heal},
       {"hold", "N", "what it sends stays on its way", &Scenario::hold},
-      {"release", "N [all|first|last|backwards|nothing]", "and arrives: all, one of them, all with the last first, or never", &Scenario::release},
+      {"release", "N [first|last|backwards|nothing]", "and arrives: all, one message of it, the last first, or never", &Scenario::release},
       {"drain", "N", "its agent drains now", &Scenario::drain},
       {"outbox", "N", "it looks through its rows for what is not acknowledged", &Scenario::outbox},
       {"repair", "N TABLE", "it repairs as if a comparison of nodes had asked for it", &Scenario::repair},
