@@ -85,27 +85,6 @@ TEST_CASE("columns: one made with its table and one added later, with the same d
   t.same("SELECT * FROM t", "1|of a\n2|five\n3|of b");
 }
 
-TEST_CASE("columns: two defaults given at the same time: one column, one of them, and what was written stays") {
-  Three t(kTable);
-  t.b.sql("INSERT INTO t VALUES(3, 'p3', 'q3')");
-  const auto in_flight = t.b.drain();
-  t.a.sql("ALTER TABLE t ADD COLUMN s DEFAULT 5; UPDATE t SET s = 'of a' WHERE id = 1");
-  t.b.sql("ALTER TABLE t ADD COLUMN s DEFAULT 7; INSERT INTO t VALUES(4, 'p4', 'q4', 'of b')");
-  t.c.sql("ALTER TABLE t ADD COLUMN s; INSERT INTO t VALUES(5, 'p5', 'q5', NULL), (6, 'p6', 'q6', 'of c')");
-  t.c.publish(t.stream);
-  t.a.publish(t.stream);
-  t.c.apply(t.stream);
-  t.c.sql("INSERT INTO t(id) VALUES(8); UPDATE t SET q = 'c knows of 5' WHERE id = 2");
-  t.c.publish(t.stream);
-  for (const auto& unit : in_flight) t.stream.append(unit);
-  at_rest(t);
-  t.same(kColumns, "id,p,q,s");
-  t.same("SELECT id, s FROM t WHERE id <> 8", "1|of a\n2|7\n3|7\n4|of b\n5|7\n6|of c");
-  t.a.sql("UPDATE t SET s = 5 WHERE id = 2; UPDATE t SET s = NULL WHERE id = 3");  // from now on that is said
-  at_rest(t);
-  t.same("SELECT id, s FROM t WHERE id < 4", "1|of a\n2|5\n3|");
-}
-
 TEST_CASE("columns: a row that waits on the shelf gets the column's fill as the others do") {
   Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, u UNIQUE)", [] { Settings s; s.retire_losers = false; return s; }());
   t.a.sql("INSERT INTO t VALUES(1, 'same')");
@@ -144,28 +123,6 @@ TEST_CASE("columns: another default later is for rows to come: one in flight fro
   at_rest(t);
   t.same("SELECT id, s FROM t", "1|5\n2|5\n3|5\n9|6");
   t.same("SELECT dflt_value FROM pragma_table_info('t') WHERE name = 's'", "6");
-}
-
-TEST_CASE("columns: two that are renamed to one name both stay, with what is in them") {
-  Three t(kTable);
-  t.a.sql("ALTER TABLE t RENAME COLUMN p TO x");
-  t.b.sql("ALTER TABLE t RENAME COLUMN q TO x; CREATE INDEX i ON t(x)");
-  t.c.sql("ALTER TABLE t ADD COLUMN x; UPDATE t SET x = 'c' || id");
-  at_rest(t);
-  t.same(kColumns, "id,x,x_2,x_3");
-  t.same("SELECT * FROM t", "1|p1|q1|c1\n2|p2|q2|c2");
-  // What the application does to the table besides does not make them the columns' own.
-  t.b.sql("ALTER TABLE t ADD COLUMN y");
-  t.a.sql("UPDATE t SET x_2 = 'of a' WHERE id = 1");
-  at_rest(t);
-  t.same("SELECT * FROM t", "1|p1|of a|c1|\n2|p2|q2|c2|");
-  t.c.sql("DROP INDEX i; ALTER TABLE t DROP COLUMN x");
-  at_rest(t);
-  t.same(kColumns, "id,x,x_2,y");
-  t.same("SELECT * FROM t", "1|of a|c1|\n2|q2|c2|");
-  t.c.sql("ALTER TABLE t RENAME COLUMN x_2 TO z");
-  at_rest(t);
-  t.same(kColumns, "id,x,z,y");
 }
 
 TEST_CASE("columns: a file that joins with another default for a column has the stream's column, renamed as it is there") {

@@ -231,35 +231,6 @@ TEST_CASE("engine: rows of a table that cannot be made here wait until it is the
   CHECK(require(t.b.engine().counters()).waiting_units == 0);
 }
 
-// A backlog was drained in parts; the first one named a keyless row whose rowid another row had got by the end of the log, and
-// sent that one under its name. An update that reached it there, before the delete did, kept it: it stood there twice (seed 2340).
-TEST_CASE("engine: a backlog drained in parts tells a rowid that is used again from what it was before") {
-  for (const char* const definition : {"t(v)", "t(k TEXT PRIMARY KEY, v)"}) {
-    for (const bool known : {true, false}) {
-      for (const char* const goes : {"DELETE FROM t", "UPDATE t SET v = 'changed'; INSERT INTO f(v) VALUES(2); DELETE FROM t"}) {
-        replica::Settings settings;
-        settings.atomic_rows = 2;
-        Three t(std::string("CREATE TABLE f(id INTEGER PRIMARY KEY, v); CREATE TABLE ") + definition, settings);
-        if (known) t.a.sql("INSERT INTO t(v) VALUES('old')");
-        if (known) t.settle();
-        if (!known) t.a.sql("INSERT INTO t(v) VALUES('old')");
-        t.a.sql("INSERT INTO f(v) VALUES(1)");
-        t.a.sql(goes);
-        t.a.sql("INSERT INTO t(v) VALUES('new')");
-        CHECK(t.a.query("SELECT rowid FROM t") == "1");
-        t.b.now += 5000;  // its updates are later than what it has yet to hear of
-        for (const replica::OutUnit& unit : t.a.drain()) {
-          t.stream.append(unit);
-          t.b.apply(t.stream);
-          t.b.sql("UPDATE t SET v = 'newer' WHERE v = 'new'");
-        }
-        t.settle();
-        t.same("SELECT v FROM t", "newer");
-      }
-    }
-  }
-}
-
 TEST_CASE("engine: an identical copy joins without sending a row, and its keyless rows are the same rows") {
   TempDir dir;
   Stream stream;
@@ -396,23 +367,4 @@ TEST_CASE("engine: digests are equal on equal nodes and name the bucket that dif
   }
   REQUIRE(differing >= 0);
   CHECK(require(t.b.engine().bucket_keys("t", differing)).size() == static_cast<size_t>(a[0].buckets[static_cast<size_t>(differing)].rows));
-}
-
-TEST_CASE("engine: a row that had changed while the outbox passed by, and has changed back, is sent") {
-  // The log was not empty (more than atomic_rows), so the row's content was not its version's; the drain that came to it found
-  // it as its version says. Nobody sent it in that life.
-  replica::Settings settings;
-  settings.atomic_rows = 1;
-  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)", settings);
-  t.a.sql("INSERT INTO t VALUES(1,'sent once, and lost')");
-  (void)t.a.drain();
-  t.a.stop();
-  t.a.start();
-  require(t.a.engine().drain(false));
-  t.a.sql("INSERT INTO t VALUES(2,'before it in the log'); UPDATE t SET v = 'for a moment' WHERE id = 1");
-  for (const auto& unit : require(t.a.engine().publish_outbox(false)).units) t.stream.append(unit);
-  t.a.sql("UPDATE t SET v = 'sent once, and lost' WHERE id = 1");
-  t.settle();
-  t.same("SELECT * FROM t ORDER BY id", "1|sent once, and lost\n2|before it in the log");
-  CHECK(require(t.a.engine().counters()).outbox_rows == 0);
 }

@@ -237,16 +237,3 @@ TEST_CASE("rebuild: a keyless table's rows are the same rows, though their rowid
   t.settle();
   t.same("SELECT * FROM t ORDER BY v", "b|20|5\nc|3|5");
 }
-
-// What the rebuild changed got versions while the agent prepared the file, and neither a drain nor the outbox sent them: each
-// took it that the other had (seed 5707).
-TEST_CASE("rebuild: what is done to a table while the agent that knows the stream prepares the file is sent") {
-  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1,'one'),(2,'two')");
-  t.a.stop();
-  t.a.start();
-  t.a.sql("BEGIN; CREATE TABLE n(id INTEGER PRIMARY KEY, v); INSERT INTO n SELECT id, upper(v) FROM t; DROP TABLE t; ALTER TABLE n RENAME TO t; COMMIT");
-  while (!require(t.a.engine().baseline())) {}
-  t.settle();
-  t.same("SELECT * FROM t", "1|ONE\n2|TWO");
-  same_everywhere(t, "t");
-}

@@ -402,20 +402,3 @@ TEST_CASE("conflict: the kept row says exactly what was lost") {
          "1=0.1 2=1.0 3={\"real\":\"inf\"} 4=-9223372036854775808 6={\"text_hex\":\"FF61\"}");
   t.same("SELECT hex(loser_row ->> '$.v') FROM __marmot_conflict WHERE id = 5", "71225C0A");
 }
-
-// A REPLACE victim that was replaced and changed again at once goes by unseen; what its row is known by stayed. Put in again, for
-// another node had changed it later, it stood under another rowid, and no delete found it there (seed 6873).
-TEST_CASE("shelf: a keyless row that went by unseen, and comes again, is known by its new rowid") {
-  Three t("CREATE TABLE t(u UNIQUE, v)");
-  t.a.sql("INSERT INTO t VALUES('x', 1)");
-  t.settle();
-  t.a.sql("INSERT OR REPLACE INTO t VALUES('x', 2); UPDATE t SET u = 'y'");
-  t.a.sql("INSERT INTO t VALUES('w', 3)");
-  t.b.now += 5000;
-  t.b.sql("BEGIN; UPDATE t SET v = 10; INSERT INTO t VALUES('w', 4); COMMIT");
-  t.settle();
-  t.same("SELECT v FROM t ORDER BY v", "2\n4\n10");
-  t.b.sql("DELETE FROM t WHERE v = 10");
-  t.settle();
-  t.same("SELECT v FROM t ORDER BY v", "2\n4");
-}

@@ -176,37 +176,3 @@ TEST_CASE("snapshot: rows on the shelf come along, and wait where it is merged")
   settle(t.stream, {&t.a, &t.b, &t.c, &d});
   for (Node* node : {&t.a, &t.b, &t.c, &d}) CHECK(node->query("SELECT id, v FROM u") == "1|same");
 }
-
-TEST_CASE("snapshot: what a node knows from an end that the stream lost, and retention hides, is sent again") {
-  // The stream loses its end while c is away, grows past c's position, and is trimmed beyond it: no message is left that would
-  // tell c of the loss. What c took for acknowledged stayed with those who had seen it (simulator, seed 558 as soon as it trimmed
-  // whole streams: a row differed between nodes).
-  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
-  t.a.sql("INSERT INTO t VALUES(1,'a'),(2,'b'),(3,'c')");
-  t.settle();
-  const size_t kept = t.stream.messages.size();
-  t.c.now += 1000;
-  t.c.sql("UPDATE t SET v = 'seen by c alone' WHERE id = 1; DELETE FROM t WHERE id = 2; INSERT INTO t VALUES(4,'and this')");
-  settle(t.stream, {&t.c});
-  CHECK(require(t.c.engine().counters()).outbox_rows == 0);
-  t.stream.messages.resize(kept);
-  t.a.sql("UPDATE t SET v = 'of a' WHERE id = 3");
-  settle(t.stream, {&t.a, &t.b});
-  t.a.sql("INSERT INTO t VALUES(5,'of a')");
-  settle(t.stream, {&t.a, &t.b});
-  take(t.b, t.dir.path / "snapshot");
-  SUBCASE("and was started anew since") {
-    t.c.stop();
-    t.c.start();
-  }
-  SUBCASE("and has the same incarnation: units of it that follow would wait for those that were cut off") {
-    const Status begun = t.c.engine().merge_begin(t.dir.path / "snapshot");
-    REQUIRE_FALSE(begun);
-    CHECK(begun.error().code == Errc::stale);
-    t.c.stop();
-    t.c.start();
-  }
-  merge(t.c, t.dir.path / "snapshot");
-  t.settle();
-  t.same("SELECT * FROM t ORDER BY 1", "1|seen by c alone\n3|of a\n4|and this\n5|of a");
-}

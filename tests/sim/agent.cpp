@@ -238,17 +238,6 @@ void Agent::run_one() {
   }
 }
 
-bool Agent::step(const std::string& what) {
-  if (!engine_) return false;
-  if (what == "drain") drain();
-  else if (what == "apply") apply();
-  else if (what == "outbox") outbox();
-  else if (what == "resume") resume();
-  else if (what == "scrub") scrub();
-  else return false;
-  return true;
-}
-
 void Agent::drain() {
   std::optional<Result<replica::DrainResult>> result;
   const bool lives = inside([&] { result = engine_->drain(busy_ < kPoliteTries); });
@@ -344,6 +333,10 @@ void Agent::announce_floor(StreamSeq seen) {
 
 void Agent::drain_now() {
   if (engine_ && state_ != State::opening && state_ != State::preparing) drain();
+}
+
+void Agent::outbox_now() {
+  if (engine_ && state_ != State::opening && state_ != State::preparing) outbox();
 }
 
 void Agent::scrub_again() {

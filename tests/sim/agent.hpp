@@ -44,12 +44,11 @@ class Agent {
   bool stages();            // parts of units that are not whole, or not next
   void announce_floor(StreamSeq seen);
   void drain_now();         // whatever it is doing
+  void outbox_now();        // likewise
   bool snapshot_now();      // false: it cannot take one
   bool repair_now(const std::string& table);  // as another node asks for it that found nothing to repair
   void scrub_again();       // a whole pass must end before this agent is settled
 
-  // For scenarios: one piece of work, chosen by name.
-  bool step(const std::string& what);
   void tick();
 
  private:

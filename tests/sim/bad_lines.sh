@@ -26,6 +26,7 @@ tells 'node 1\nkill 2' 'bad.txt:2: kill 2' 'no node 2; there are: 1'
 tells 'node 1\nnode 1' 'there is a node 1 already'
 tells 'node 1\nkill 1 now' "nothing is expected behind, but there is 'now'; it is: kill N"
 tells 'node 1\ncut 1 sideways' "'sideways' is not one of: in, out"
+tells 'node 1\nhold 1\nrelease 1 first' 'nothing of it is on its way'
 tells 'node 1\nset scrub 0' 'bad.txt:2: set scrub 0' 'stands before everything else'
 tells 'set colour 1' "'colour' is not one of: seed, delay_ms"
 tells 'node 1\nsql 1x SELECT 1' "S is N or N.NAME, not '1x'"

@@ -404,16 +404,30 @@ class Scenario {
   }
   Status release(Words& words) {
     TRY_ASSIGN(Node* const its, node(words));
-    TRY_ASSIGN(const size_t how, words.one_of({"backwards", "nothing"}, true));
-    its->held = false;
+    TRY_ASSIGN(const size_t how, words.one_of({"first", "last", "backwards", "nothing"}, true));
     auto waiting = std::exchange(its->on_its_way, {});
-    if (how == 0) std::reverse(waiting.begin(), waiting.end());
-    for (const auto& arrive : waiting) arrive(how != 1);
+    its->held = how < 2;
+    if (its->held) {
+      if (waiting.empty()) return make_error(Errc::refused, "nothing of it is on its way");
+      const auto one = how == 0 ? waiting.begin() : waiting.end() - 1;
+      const auto arrive = *one;
+      waiting.erase(one);
+      its->on_its_way = std::move(waiting);
+      arrive(true);
+      return ok();
+    }
+    if (how == 2) std::reverse(waiting.begin(), waiting.end());
+    for (const auto& arrive : waiting) arrive(how != 3);
     return ok();
   }
   Status drain(Words& words) {
     TRY_ASSIGN(Node* const its, node(words));
     its->agent->drain_now();
+    return ok();
+  }
+  Status outbox(Words& words) {
+    TRY_ASSIGN(Node* const its, node(words));
+    its->agent->outbox_now();
     return ok();
   }
   Status repair(Words& words) {
@@ -485,8 +499,9 @@ const std::vector<Scenario::Command>& Scenario::commands() {
       {"cut", "N [in|out]", "nothing reaches it, or leaves it; nobody notices", &Scenario::cut},
       {"heal", "N", "and again it does", &Scenario::heal},
       {"hold", "N", "what it sends stays on its way", &Scenario::hold},
-      {"release", "N [backwards|nothing]", "and arrives, the last first, or never", &Scenario::release},
+      {"release", "N [first|last|backwards|nothing]", "and arrives: all, one message of it, the last first, or never", &Scenario::release},
       {"drain", "N", "its agent drains now", &Scenario::drain},
+      {"outbox", "N", "it looks through its rows for what is not acknowledged", &Scenario::outbox},
       {"repair", "N TABLE", "it repairs as if a comparison of nodes had asked for it", &Scenario::repair},
       {"snapshot", "N", "its agent takes one now", &Scenario::snapshot},
       {"floor", "N", "it announces how far all agents that are up have come", &Scenario::floor},
