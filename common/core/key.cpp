@@ -293,6 +293,7 @@ Result<DecodedKey> decode_key(std::string_view bytes) {
 std::string describe_key(std::string_view bytes) {
   auto key = decode_key(bytes);
   if (!key) return "(undecodable key)";
+  if (key->is_rowid && key->rowid.origin == kFormerKey) return "former key " + std::to_string(key->rowid.rowid);
   if (key->is_rowid) {
     return "node " + std::to_string(key->rowid.origin.value) + " rowid " + std::to_string(key->rowid.rowid);
   }

@@ -6,7 +6,7 @@
 //   blob    := 0x01 bytes, 00 written as 00 FF, then 00
 //   text    := 0x02 likewise
 //   real    := 0x21 8 bytes, sign-flipped big-endian   only what is not exactly an int64
-//   rowid   := 0x30 integer(origin node) integer(rowid there)
+//   rowid   := 0x30 integer(origin node) integer(rowid there)      or kFormerKey and a hash
 //   integer := (0x3f - n) n bytes of ~(-value)         value < 0, n = 1 to 8 significant bytes
 //            | 01xxxxxx                                value >= 0: as UTF-8 does, the first byte says how many follow
 //            | 10xxxxxx 1 byte                         below 2^14
@@ -38,6 +38,10 @@ void append_key_part(std::string& out, const ValueView& value, Collation collati
 // Appends the identity of a row without a declared key: the node that inserted it and its rowid there.
 void append_rowid_part(std::string& out, NodeId origin, int64_t rowid);
 
+// In place of the node where a row had a declared key until its table lost it: the number is then a hash of that key, the same
+// on every node (decision 0012), and no rowid.
+inline constexpr NodeId kFormerKey{0};
+
 struct RowidIdentity {
   NodeId origin;
   int64_t rowid = 0;
@@ -59,7 +63,7 @@ struct DecodedKey {
 // Errc::corrupt on anything append_* does not write. Keeps views into `bytes`.
 Result<DecodedKey> decode_key(std::string_view bytes);
 
-// For people: `17`, `'text'`, `(1, 'a')`, `x'0aff'`, `node 3 rowid 7`. Not for machines.
+// For people: `17`, `'text'`, `(1, 'a')`, `x'0aff'`, `node 3 rowid 7`, `former key -5`. Not for machines.
 std::string describe_key(std::string_view bytes);
 
 // The fold that makes text equal under `collation` byte-equal (SQLite 3.40 main.c: nocaseCollatingFunc, rtrimCollFunc).

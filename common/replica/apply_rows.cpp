@@ -121,12 +121,12 @@ class TableApply {
   }
 
   // What was inserted here and never acknowledged, or came as another node's. Ours without a sequence that is no insert has
-  // been in a stream that was lost; and a keyless row's name says which one node inserted it.
+  // been in a stream that was lost; and a keyless row's name says which one node inserted it, unless it is a former key.
   static bool both_inserted(const UnitRow& row, const Version& version, const Register& local, uint64_t hash) {
     if (row.op != Op::insert || !local.live() || local.origin_id == 0 || local.hash == hash) return false;
     if (local.version.origin.node == version.origin.node || (!local.seq && !is_inserted(local.state))) return false;
     const auto key = decode_key(row.key);
-    return key && !key->is_rowid;
+    return key && (!key->is_rowid || key->rowid.origin == kFormerKey);
   }
 
   // Two applications took the same id: the loser is kept in full.

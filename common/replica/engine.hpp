@@ -70,6 +70,7 @@ class UnitStream {
   std::vector<OutUnit> units_;
 };
 
+struct FormerRow;   // schema_migrate.hpp
 struct LocalTable;  // local_schema.hpp
 struct Merge;       // merge.hpp
 struct MergePair;
@@ -238,6 +239,15 @@ struct Replica::Impl {
                       std::vector<const UnitRow*>& rows, Rekeyed& made);
   void untold(const UnitTable& sent, const UnitRow& row, std::string_view why) const;
   Status rekey(const TableInfo& before, Table& table, TouchedKeys* touched);
+  // lost_key.cpp: as rekey(), where it has none now: rows are known by a hash of the key that they had. `rows`: whose is which, where this node
+  // made the change because another one did; else (`touched`) that is told by what the rows hold.
+  Status lose_key(const TableInfo& before, Table& table, const std::vector<FormerRow>& rows, TouchedKeys* touched);
+  using NameOfKey = std::function<std::string(std::string_view key)>;
+  Result<std::set<std::string>> park_logged(int64_t id, const NameOfKey& identity);
+  Status name_by_former_keys(const TableInfo& before, const Table& table, const NameOfKey& identity,
+                             std::map<std::string, std::string>& converted);
+  Status match_former_keys(const TableInfo& before, Table& table, const NameOfKey& identity);
+  Result<std::map<std::string, uint64_t>> live_keys(const Table& table);  // and hashes
   static std::string key_shape(const TableInfo& info);      // how the key is made; columns by id
   Status set_hash(Table& table, std::string_view key, uint64_t from, uint64_t to);
   Status rehash(Table& table);

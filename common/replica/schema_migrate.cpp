@@ -157,7 +157,7 @@ class Migrate {
       TRY(save_local_table(impl_.db, changed));
       TRY_ASSIGN(const TableInfo info, read_table(impl_.db, changed.name));
       TRY(watch(impl_.db, info, WatchMode::keys));
-      return adjust_rows(*before, changed, info, migration.refused);
+      return adjust_rows(*before, changed, info, migration);
     }));
     if (!made) return stop(local.id, unmade_["table " + spec.name]);
     impl_.log(LogLevel::info, "table " + changed.name + " was changed in the cluster: changed");
@@ -165,7 +165,8 @@ class Migrate {
     return ok();
   }
 
-  Status adjust_rows(const TableInfo& before, const LocalTable& local, TableInfo info, const std::vector<RefusedRow>& refused) {
+  Status adjust_rows(const TableInfo& before, const LocalTable& local, TableInfo info, const TableMigration& migration) {
+    const std::vector<RefusedRow>& refused = migration.refused;
     name_columns(info, local.column_ids);
     const bool same_key = impl_.key_shape(before) == impl_.key_shape(info);
     bool other_hash = false, refilled = false;
@@ -186,7 +187,8 @@ class Migrate {
       table.baseline = known->baseline;
       table.stopped = known->stopped;
     }
-    TRY(same_key ? impl_.rehash(table) : impl_.rekey(before, table, nullptr));
+    const bool key_lost = !same_key && table.info.key_kind == KeyKind::rowid;
+    TRY(same_key ? impl_.rehash(table) : key_lost ? impl_.lose_key(before, table, migration.former, nullptr) : impl_.rekey(before, table, nullptr));
     return shelve(table, refused);
   }
 
@@ -197,7 +199,11 @@ class Migrate {
     Settle settle(impl_, table);
     for (const RefusedRow& row : refused) {
       std::string key;
-      if (!table.key_of_values(row.values, key)) return make_error(Errc::constraint, "a row without a key does not fit the new definition");
+      if (!table.key_of_values(row.values, key)) {
+        TRY_ASSIGN(key, table.key_at(row.rowid));
+        if (key.empty()) return make_error(Errc::constraint, "a row without a key does not fit the new definition");
+        TRY(table.forget_rowid(key));
+      }
       TRY_ASSIGN(const auto known, impl_.store.find(table.id, key));
       if (!known || !known->live()) continue;  // changed while this node knew nothing of the change
       const uint64_t hash = table.hash(row.values);

@@ -21,6 +21,12 @@ struct RefusedRow {
   int64_t rowid = 0;
 };
 
+// A row's key before its table lost it (core/key.hpp), and its rowid now.
+struct FormerRow {
+  std::string key;
+  int64_t rowid = 0;
+};
+
 class TableMigration {
  public:
   TableMigration(sqlite::Database& db, LocalTable& local, const TableSpec& spec) : db_(db), local_(local), spec_(spec) {}
@@ -31,6 +37,8 @@ class TableMigration {
   Status run();
   // What a rebuild had to leave out.
   std::vector<RefusedRow> refused;
+  // The keys of a table that has none any more, and where their rows are now.
+  std::vector<FormerRow> former;
 
  private:
   Status rename_table();
@@ -38,6 +46,7 @@ class TableMigration {
   Status drop_columns();
   Status add_columns();
   Status rebuild();
+  Status note_former_keys(const TableInfo& before);
   Status copy_one_by_one(const std::string& into, const std::string& from, const std::vector<ValueView>& parameters, bool with_rowid);
   Status reread();
   // False: SQLite refuses, nothing is changed.

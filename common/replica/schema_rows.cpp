@@ -3,120 +3,14 @@
 
 #include "common/base/mutation.hpp"
 #include "common/core/row.hpp"
-#include "common/core/row_hash.hpp"
-#include "common/replica/column_id.hpp"
 #include "common/replica/engine.hpp"
+#include "common/replica/former_row.hpp"
+#include "common/replica/schema_migrate.hpp"
 #include "sql.hpp"
 
 namespace marmot::replica {
 
 using sqlite::Statement;
-
-namespace {
-
-// Tells whether a row is what its register says it was, though columns have come and gone since.
-class FormerHash {
- public:
-  FormerHash(const TableInfo& before, const Table& table) {
-    for (const int column : table.stored()) {
-      const Column& now = table.info.columns[static_cast<size_t>(column)];
-      Part part{now.seed, value_hash(now.seed, now.default_value), false};
-      for (const Column& was : before.columns) {
-        if (was.generated || was.id != now.id) continue;
-        part = {now.seed, value_hash(now.seed, was.default_value), true};
-      }
-      parts_.push_back(part);
-    }
-    for (const Column& was : before.columns) {
-      lost_ = lost_ || (!was.generated && std::none_of(table.stored().begin(), table.stored().end(), [&](int column) {
-        return table.info.columns[static_cast<size_t>(column)].id == was.id;
-      }));
-    }
-  }
-
-  // A column went, and with it what a row's former hash could be checked by, unless the row had nothing in it.
-  bool lost() const { return lost_; }
-
-  enum class Told : uint8_t { same, changed, unknown };
-  Told compare(const std::vector<ValueView>& values, uint64_t hash) const {
-    const auto was = former(values);
-    if (was && *was == hash) return Told::same;
-    return was && lost_ ? Told::unknown : Told::changed;
-  }
-
-  // The hash that the row had before, but for lost columns. nullopt: a new column was given a value.
-  std::optional<uint64_t> former(const std::vector<ValueView>& values) const {
-    uint64_t sum = 0;
-    for (size_t i = 0; i < parts_.size(); ++i) {
-      const uint64_t one = value_hash(parts_[i].seed, values[i]);
-      if (one == parts_[i].default_hash) continue;
-      if (!parts_[i].was_here) return std::nullopt;
-      sum += one;
-    }
-    return kept_hash(sum);
-  }
-
- private:
-  struct Part {
-    uint64_t seed = 0;
-    uint64_t default_hash = 0;
-    bool was_here = false;
-  };
-  std::vector<Part> parts_;
-  bool lost_ = false;
-};
-
-// The key that rows of a table had before it was given another one, as the columns that made it would have it now: told from
-// a row's values, and from the old key's own bytes.
-class FormerKey {
- public:
-  // `columns`: the stored ones of then, by id.
-  FormerKey(const std::vector<std::string>& columns, const std::vector<UnitKeyColumn>& key, const Table& table) {
-    const std::vector<std::string> ids = table.stored_ids();
-    for (const UnitKeyColumn& part : key) {
-      const auto at = std::find_if(ids.begin(), ids.end(), [&](const std::string& id) { return same_column_id(id, columns[part.column]); });
-      if (at == ids.end()) return;
-      const auto place = static_cast<size_t>(at - ids.begin());
-      parts_.push_back({place, part.collation, table.info.columns[static_cast<size_t>(table.stored()[place])].affinity});
-    }
-    told_ = !key.empty();
-  }
-
-  // All of its columns are still there.
-  bool told() const { return told_; }
-
-  // nullopt: such a row was known by its rowid.
-  std::optional<std::string> of_row(const std::vector<ValueView>& values) const {
-    std::string key;
-    for (const Part& part : parts_) {
-      if (values[part.place].type == ValueType::null) return std::nullopt;
-      append_key_part(key, values[part.place], part.collation);
-    }
-    return key;
-  }
-
-  std::optional<std::string> of_key(std::string_view bytes, Coercer& coercer) const {
-    const auto decoded = decode_key(bytes);
-    if (!decoded || decoded->is_rowid || decoded->parts.size() != parts_.size()) return std::nullopt;
-    std::string key;
-    std::deque<std::string> storage;
-    for (size_t i = 0; i < parts_.size(); ++i) {
-      append_key_part(key, coercer.stored_if_changed(parts_[i].affinity, decoded->parts[i], storage), parts_[i].collation);
-    }
-    return key;
-  }
-
- private:
-  struct Part {
-    size_t place = 0;  // among the stored values
-    Collation collation = Collation::binary;
-    Affinity affinity = Affinity::blob;
-  };
-  std::vector<Part> parts_;
-  bool told_ = false;
-};
-
-}  // namespace
 
 std::string Replica::Impl::key_shape(const TableInfo& info) {
   std::string out = std::to_string(static_cast<int>(info.key_kind)) + (info.nullable_key ? "?" : "");
@@ -130,7 +24,9 @@ std::string Replica::Impl::key_shape(const TableInfo& info) {
 Status Replica::Impl::compare_rows(const Rebuilt& rebuilt, TouchedKeys& touched) {
   Table* const table = table_by_id(rebuilt.id);
   if (table == nullptr || !table->exists || mutated(Mutation::rebuild_not_compared)) return ok();
-  if (key_shape(rebuilt.before) != key_shape(table->info)) return rekey(rebuilt.before, *table, &touched);
+  if (key_shape(rebuilt.before) != key_shape(table->info)) {
+    return table->info.key_kind == KeyKind::rowid ? lose_key(rebuilt.before, *table, {}, &touched) : rekey(rebuilt.before, *table, &touched);
+  }
   const FormerHash former(rebuilt.before, *table);
   if (table->info.key_kind == KeyKind::rowid && !former.lost()) {
     TRY(match_keyless_rows(*table, [&](const std::vector<ValueView>& values) { return former.former(values); }));
@@ -271,6 +167,7 @@ Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* 
   const FormerKey former_key(was.columns, was.key, table);
   TRY(clear_shelf(table, "unique", "its table was given another key while it waited on the shelf"));
   std::unordered_map<std::string, Register> kept;
+  std::unordered_multimap<uint64_t, Register> keyless;  // told by what they hold
   {
     TRY_ASSIGN(Statement live, db.prepare(sql::kLiveKeys));
     live.bind(1, table.id);
@@ -280,6 +177,7 @@ Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* 
       const std::string key(live.blob(0));
       TRY_ASSIGN(const auto found, store.find(table.id, key));
       if (auto now = former_key.of_key(key, coercer)) kept.emplace(*std::move(now), *found);
+      else if (!former.lost()) keyless.emplace(found->hash, *found);
     }
   }
   for (const char* of_rows : {"version", "unique", "rowid", "log", "parked"}) {
@@ -289,16 +187,21 @@ Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* 
   Table::Position position;
   TRY(table.scan(position, INT64_MAX, true, [&](const std::string& key, const std::vector<ValueView>& values) -> Status {
     const auto old = former_key.told() ? former_key.of_row(values) : std::nullopt;
-    const auto known = old ? kept.find(*old) : kept.end();
-    const auto told = known == kept.end() ? FormerHash::Told::changed
-                      : touched == nullptr ? FormerHash::Told::same
-                                           : former.compare(values, known->second.hash);
+    std::optional<Register> known;
+    if (const auto own = old ? kept.find(*old) : kept.end(); own != kept.end()) {
+      known = own->second;
+    } else if (const auto hash = old ? std::nullopt : former.former(values); hash && keyless.count(*hash) != 0) {
+      const auto same = keyless.find(*hash);
+      known = same->second;
+      keyless.erase(same);
+    }
+    const auto told = !known ? FormerHash::Told::changed : touched == nullptr ? FormerHash::Told::same : former.compare(values, known->hash);
     if (told == FormerHash::Told::unknown) {
-      TRY(send_again(table, key, false, known->second, table.hash(values)));
+      TRY(send_again(table, key, false, *known, table.hash(values)));
       return keep_unique(table, key);
     }
     if (told == FormerHash::Told::same) {
-      TRY(store.put(table.id, key, false, known->second.version, known->second.seq, table.hash(values), known->second.state));
+      TRY(store.put(table.id, key, false, known->version, known->seq, table.hash(values), known->state));
       return keep_unique(table, key);
     }
     if (touched != nullptr) {
@@ -316,6 +219,16 @@ Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* 
 Status Replica::Impl::present_keys(const Unit& unit, const UnitTable& sent, const std::vector<SentColumn>& map, Table& table,
                                    std::vector<const UnitRow*>& rows, Rekeyed& made) {
   if (table.same_key(sent)) return ok();
+  if (table.info.key.empty()) {
+    for (const UnitRow*& row : rows) {
+      TRY_ASSIGN(const DecodedKey key, decode_key(row->key));
+      if (key.is_rowid) continue;
+      UnitRow& copy = made.rows.emplace_back(*row);
+      copy.key = made.bytes.emplace_back(former_identity(sent.columns, sent.key, row->key));
+      row = &copy;
+    }
+    return ok();
+  }
   const FormerKey former(sent.columns, sent.key, table);
   struct Removed {
     const UnitRow* row = nullptr;

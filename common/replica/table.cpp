@@ -254,6 +254,13 @@ Status Table::adopt_rowid(std::string_view key, int64_t here) {
   return put->run();
 }
 
+Result<std::string> Table::key_at(int64_t here) {
+  TRY_ASSIGN(const auto identity, identity_of(here, false));
+  std::string key;
+  if (identity) append_rowid_part(key, identity->origin, identity->rowid);
+  return key;
+}
+
 Status Table::forget_rowid(std::string_view key) {
   TRY_ASSIGN(const DecodedKey decoded, decode_key(key));
   if (!decoded.is_rowid) return ok();
@@ -346,7 +353,7 @@ bool Table::takes_key(std::string_view key) const {
 
 Result<std::optional<int64_t>> Table::choose_rowid(std::string_view key, const std::set<int64_t>& held) {
   TRY_ASSIGN(const DecodedKey decoded, decode_key(key));
-  if (decoded.is_rowid) {
+  if (decoded.is_rowid && decoded.rowid.origin != kFormerKey) {
     // Under its number at home where that is free here, so that files look alike; else wherever SQLite puts it.
     TRY_ASSIGN(const bool taken, rowid_taken(decoded.rowid.rowid));
     if (!taken && held.count(decoded.rowid.rowid) == 0) {

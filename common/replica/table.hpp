@@ -98,6 +98,8 @@ class Table {
   Status forget_rowid(std::string_view key);
   // A keyless row (origin, rowid there) of another node is the row `here`.
   Status adopt_rowid(std::string_view key, int64_t here);
+  // Under what name a keyless row is known that is, or was, `here`. Empty: it is not.
+  Result<std::string> key_at(int64_t here);
 
   // Scanning all rows, resumable. `fn` gets key and values; `limit` rows at most. True: the end was reached.
   struct Position {

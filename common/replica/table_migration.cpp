@@ -47,6 +47,15 @@ std::string literal(const ValueView& value) {
   return out + (value.type == ValueType::text ? "' AS TEXT)" : "'");
 }
 
+// One order of the rows of a WITHOUT ROWID table: keys that differ at all differ as bytes.
+std::string key_order(const TableInfo& table) {
+  std::string out;
+  for (const KeyColumn& part : table.key) {
+    out += (out.empty() ? "" : ", ") + quote_identifier(table.columns[static_cast<size_t>(part.column)].name) + " COLLATE BINARY";
+  }
+  return out;
+}
+
 }  // namespace
 
 bool fits(const CreateTable& actual, const LocalTable& local, const TableSpec& spec) {
@@ -237,8 +246,10 @@ Status TableMigration::rebuild() {
     return "?" + std::to_string(parameters.size());
   };
   const bool has_alias = after.key_kind == KeyKind::rowid_alias;
-  const bool with_rowid = !before.rowid_name.empty() && !after.rowid_name.empty() && !has_alias;
-  if (with_rowid) add(after.rowid_name, before.rowid_name);
+  const bool key_lost = after.key_kind == KeyKind::rowid && before.key_kind != KeyKind::rowid;
+  const bool with_rowid = key_lost || (!before.rowid_name.empty() && !after.rowid_name.empty() && !has_alias);
+  if (with_rowid) add(after.rowid_name, before.rowid_name.empty() ? "row_number() OVER (ORDER BY " + key_order(before) + ")" : before.rowid_name);
+  if (key_lost) TRY(note_former_keys(before));
   for (const Column& column : after.columns) {
     if (column.generated) continue;
     const auto known = local_column(column.spelled_id);
@@ -277,6 +288,26 @@ Status TableMigration::rebuild() {
   }
   local_.column_ids = std::move(ids);
   return reread();
+}
+
+// Before the copy, which keeps rowids, or numbers the rows in the order of their keys.
+Status TableMigration::note_former_keys(const TableInfo& before) {
+  std::string columns;
+  for (const KeyColumn& part : before.key) columns += ", " + quote_identifier(before.columns[static_cast<size_t>(part.column)].name);
+  TRY_ASSIGN(Statement rows, db_.prepare("SELECT " + (before.rowid_name.empty() ? "0" : before.rowid_name) + columns + " FROM main.__marmot_former" +
+                                         (before.rowid_name.empty() ? " ORDER BY " + key_order(before) : "")));
+  for (int64_t count = 1;; ++count) {
+    TRY_ASSIGN(const bool more, rows.step());
+    if (!more) return ok();
+    FormerRow row{"", before.rowid_name.empty() ? count : rows.integer(0)};
+    bool keyless = false;
+    for (size_t i = 0; i < before.key.size() && !keyless; ++i) {
+      const ValueView value = rows.value(static_cast<int>(i) + 1);
+      keyless = value.type == ValueType::null;
+      if (!keyless) append_key_part(row.key, value, before.key[i].collation);
+    }
+    if (!keyless) former.push_back(std::move(row));
+  }
 }
 
 Status TableMigration::copy_one_by_one(const std::string& into, const std::string& from, const std::vector<ValueView>& parameters,
