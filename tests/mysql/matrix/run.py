@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGES = {"3.35": "7.4.0", "3.40": None, "3.43": "8.7.0", "3.53": "12.11.1"}
 # What Debian's build has switched on and the checks or Python's module need.
 OPTIONS = ["-DSQLITE_THREADSAFE=1", "-DSQLITE_ENABLE_COLUMN_METADATA", "-DSQLITE_ENABLE_FTS5", "-DSQLITE_ENABLE_RTREE", "-DSQLITE_ENABLE_JSON1",
-           "-DSQLITE_ENABLE_MATH_FUNCTIONS", "-DSQLITE_ENABLE_UNLOCK_NOTIFY", "-DSQLITE_ENABLE_DBSTAT_VTAB", "-DHAVE_ISNAN"]
+           "-DSQLITE_ENABLE_MATH_FUNCTIONS", "-DSQLITE_ENABLE_UNLOCK_NOTIFY", "-DSQLITE_ENABLE_DBSTAT_VTAB", "-DSQLITE_ENABLE_DESERIALIZE", "-DHAVE_ISNAN"]
 
 
 def amalgamation(package, target):
