@@ -6,6 +6,7 @@
 #include <cstring>
 #include <optional>
 
+#include "common/mysql/functions/ascii.hpp"
 #include "common/mysql/functions/session.hpp"
 #include "common/mysql/functions/table.hpp"
 
@@ -14,12 +15,6 @@ namespace marmot::mysql {
 namespace {
 
 using Uuid = std::array<unsigned char, 16>;
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
 
 // 32 digits, 8-4-4-4-12 digits, or the latter in braces.
 std::optional<Uuid> read_uuid(std::string_view text) {
@@ -33,7 +28,7 @@ std::optional<Uuid> read_uuid(std::string_view text) {
       if (text[i] != '-') return std::nullopt;
       continue;
     }
-    const int value = hex_value(text[i]);
+    const int value = hex_digit(text[i]);
     if (value < 0) return std::nullopt;
     out[digits / 2] = static_cast<unsigned char>(out[digits / 2] << 4 | value);
     ++digits;
@@ -42,11 +37,10 @@ std::optional<Uuid> read_uuid(std::string_view text) {
 }
 
 void append_uuid(std::string& out, const Uuid& uuid) {
-  constexpr char kDigits[] = "0123456789abcdef";
   for (size_t i = 0; i < uuid.size(); ++i) {
     if (i == 4 || i == 6 || i == 8 || i == 10) out += '-';
-    out += kDigits[uuid[i] >> 4];
-    out += kDigits[uuid[i] & 15];
+    out += kHexDigits[uuid[i] >> 4];
+    out += kHexDigits[uuid[i] & 15];
   }
 }
 

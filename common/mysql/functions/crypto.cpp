@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "common/mysql/functions/ascii.hpp"
 #include "common/mysql/functions/session.hpp"
 #include "common/mysql/functions/table.hpp"
 
@@ -22,7 +23,6 @@ const unsigned char* bytes_of(std::string_view text) { return reinterpret_cast<c
 // --- digests -------------------------------------------------------------------------------------------------------------
 
 void digest(Call& call, const EVP_MD* kind) {
-  constexpr char kDigits[] = "0123456789abcdef";
   thread_local const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
   const std::string_view text = call.text(0);
   std::array<unsigned char, EVP_MAX_MD_SIZE> bytes{};
@@ -34,8 +34,8 @@ void digest(Call& call, const EVP_MD* kind) {
   std::string& out = call.buffer();
   out.resize(size * 2);
   for (size_t i = 0; i < size; ++i) {
-    out[2 * i] = kDigits[bytes[i] >> 4];
-    out[2 * i + 1] = kDigits[bytes[i] & 15];
+    out[2 * i] = kHexDigits[bytes[i] >> 4];
+    out[2 * i + 1] = kHexDigits[bytes[i] & 15];
   }
   call.text_done();
 }

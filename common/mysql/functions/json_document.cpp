@@ -1,3 +1,4 @@
+#include "common/mysql/functions/ascii.hpp"
 #include "common/mysql/functions/json_document.hpp"
 
 #include <algorithm>
@@ -156,7 +157,6 @@ void JsonObject::remove(std::string_view key) {
 // --- printing ----------------------------------------------------------------------------------------------------------
 
 void print_json_string(std::string_view text, std::string& out) {
-  constexpr char kDigits[] = "0123456789abcdef";
   out += '"';
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -175,8 +175,8 @@ void print_json_string(std::string_view text, std::string& out) {
       case '\t': out += 't'; break;
       default:
         out += "u00";
-        out += kDigits[byte >> 4];
-        out += kDigits[byte & 15];
+        out += kHexDigits[byte >> 4];
+        out += kHexDigits[byte & 15];
     }
   }
   out += '"';

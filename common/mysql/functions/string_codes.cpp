@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 
+#include "common/mysql/functions/ascii.hpp"
 #include "common/mysql/functions/collation.hpp"
 #include "common/mysql/functions/table.hpp"
 #include "common/mysql/functions/text.hpp"
@@ -73,8 +74,6 @@ void bin(Call& call) { converted(call, 2); }
 // OCT(N)
 void oct(Call& call) { converted(call, 8); }
 
-constexpr char kHexDigits[] = "0123456789ABCDEF";
-
 // HEX(N_or_S): a number in base 16, rounded, or a string's bytes
 void hex(Call& call) {
   const ValueView& value = call.value(0);
@@ -88,16 +87,10 @@ void hex(Call& call) {
   std::string& out = call.buffer();
   out.reserve(value.bytes.size() * 2);
   for (const char byte : value.bytes) {
-    out += kHexDigits[static_cast<unsigned char>(byte) >> 4];
-    out += kHexDigits[byte & 15];
+    out += kUpperHexDigits[static_cast<unsigned char>(byte) >> 4];
+    out += kUpperHexDigits[byte & 15];
   }
   call.text_done();
-}
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
 // UNHEX(str) -> binary; an odd number of digits has a 0 in front; NULL where there is something else
