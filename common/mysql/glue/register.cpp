@@ -153,13 +153,14 @@ std::string wrong_count(std::string_view name, int min, int max) {
          " arguments (MySQL 1582)";
 }
 
+// Runs `body`, and hands its answer over; with `answers` false only its error.
 template <class Body>
-void answered(sqlite3_context* context, std::string_view name, Body&& body) {
+void answered(sqlite3_context* context, std::string_view name, bool answers, Body&& body) {
   Answer answer;
   sqlite::guarded(
       [&] {
         body(answer);
-        give(context, name, answer);
+        if (answers || answer.error != 0) give(context, name, answer);
         return ok();
       },
       [&](int rc, const char* text) {
@@ -174,7 +175,7 @@ extern "C" void call_scalar(sqlite3_context* context, int count, sqlite3_value**
   if (count < function.min || count > function.max) {
     return sqlite3_result_error(context, wrong_count(function.name, function.min, function.max).c_str(), -1);
   }
-  answered(context, function.name, [&](Answer& answer) {
+  answered(context, function.name, true, [&](Answer& answer) {
     const Arguments arguments(count, values);
     if ((function.flags & kStrict) != 0 && arguments.any_null()) return;
     SqliteKeeper keeper(context);
@@ -196,23 +197,15 @@ void with_state(sqlite3_context* context, int count, sqlite3_value** values, voi
   if (values != nullptr && (count < function.min || count > function.max)) {
     return sqlite3_result_error(context, wrong_count(function.name, function.min, function.max).c_str(), -1);
   }
-  Answer answer;
-  sqlite::guarded(
-      [&] {
-        Aggregate** state = state_of(context);
-        if (state == nullptr) throw std::bad_alloc();
-        if (*state == nullptr) *state = function.make().release();
-        const Arguments arguments(count, values);
-        SqliteKeeper keeper(context);
-        Call call(function.name, arguments.values(), arguments.json(), *bound.installed->session, keeper, answer, arguments.temporals());
-        ((**state).*method)(call);
-        if (answers || answer.error != 0) give(context, function.name, answer);
-        return ok();
-      },
-      [&](int rc, const char* text) {
-        if (rc == SQLITE_NOMEM) return sqlite3_result_error_nomem(context);
-        sqlite3_result_error(context, (std::string(function.name) + ": " + text).c_str(), -1);
-      });
+  answered(context, function.name, answers, [&](Answer& answer) {
+    Aggregate** state = state_of(context);
+    if (state == nullptr) throw std::bad_alloc();
+    if (*state == nullptr) *state = function.make().release();
+    const Arguments arguments(count, values);
+    SqliteKeeper keeper(context);
+    Call call(function.name, arguments.values(), arguments.json(), *bound.installed->session, keeper, answer, arguments.temporals());
+    ((**state).*method)(call);
+  });
 }
 
 extern "C" void aggregate_step(sqlite3_context* context, int count, sqlite3_value** values) { with_state(context, count, values, &Aggregate::step, false); }
