@@ -93,4 +93,11 @@ struct Three {
   Node a, b, c;
 };
 
+// How many rows they send.
+inline size_t rows_in(const std::vector<replica::OutUnit>& units) {
+  size_t rows = 0;
+  for (const auto& unit : units) rows += unit.rows;
+  return rows;
+}
+
 }  // namespace marmot::test

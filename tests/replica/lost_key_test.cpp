@@ -13,12 +13,6 @@ using namespace marmot::test;
 
 namespace {
 
-size_t rows_in(const std::vector<replica::OutUnit>& units) {
-  size_t rows = 0;
-  for (const auto& unit : units) rows += unit.rows;
-  return rows;
-}
-
 const char* const kRows = "SELECT * FROM t ORDER BY 1, 2, 3";
 
 void same_everywhere(Three& t, const std::string& expected) {

@@ -10,12 +10,6 @@ using namespace marmot::test;
 
 namespace {
 
-size_t rows_in(const std::vector<replica::OutUnit>& units) {
-  size_t rows = 0;
-  for (const auto& unit : units) rows += unit.rows;
-  return rows;
-}
-
 void same_everywhere(Three& t, const std::string& table) {
   const std::string columns = "SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_info('" + table + "') ORDER BY cid";
   t.same(columns, t.a.query(columns));

@@ -39,12 +39,6 @@ void hashes_are_true(Three& t) {
   for (Node* node : {&t.a, &t.b, &t.c}) CHECK(require(node->engine().drain(false)).units.empty());
 }
 
-size_t rows_in(const std::vector<replica::OutUnit>& units) {
-  size_t rows = 0;
-  for (const auto& unit : units) rows += unit.rows;
-  return rows;
-}
-
 }  // namespace
 
 TEST_CASE("schema: a table made while running, and one dropped, are so everywhere") {
