@@ -126,7 +126,9 @@ void DatabaseThread::add_drained_job(Job job) {
 }
 
 Status DatabaseThread::change(std::function<Status(replica::Replica&)> write, std::function<void(Status)> then) {
-  return add_job([this, write = std::move(write), then = std::move(then)](replica::Replica& engine) {
+  return add_job([this, write = std::move(write), then = std::move(then), since = int64_t{0}](replica::Replica& engine) mutable {
+    if (since == 0) since = monotonic_us();
+    if (monotonic_us() - since < GivingWay::kPatienceUs && shared_->worker->reading()) return false;
     auto outcome = std::make_shared<Status>(write(engine));
     if (!*outcome && outcome->error().code == Errc::busy) return false;
     to_loop([outcome, then] { then(std::move(*outcome)); });
@@ -135,11 +137,10 @@ Status DatabaseThread::change(std::function<Status(replica::Replica&)> write, st
 }
 
 Status DatabaseThread::write(DrainingWrite write, std::function<void(Result<size_t>)> then) {
-  constexpr int64_t kPoliteUs = 1'000'000;
   return add_job([this, write = std::move(write), then = std::move(then), since = int64_t{0}](replica::Replica& engine) mutable {
     const int64_t now = monotonic_us();
     if (since == 0) since = now;
-    auto outcome = write(engine, now - since < kPoliteUs);
+    auto outcome = write(engine, now - since < GivingWay::kPatienceUs);
     if (!outcome && outcome.error().code == Errc::busy) return false;
     Result<size_t> rows = size_t{0};
     if (outcome) {

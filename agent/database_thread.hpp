@@ -3,11 +3,11 @@
 //
 // When it works, and when it stays away (DESIGN.md, promise 5):
 //   - after holding the write lock for t it leaves it alone for max(2t, 5 ms), unless no other process has the file open;
-//   - before BEGIN, and just before COMMIT, it looks whether another process holds a snapshot, and then tries again a
-//     little later, more and more rarely, for at most kMinPoliteUs to kMaxPoliteUs, then without asking, until it got the
-//     lock; where applications fill the log meanwhile, for kMinPoliteUs: the longer it waits, the longer it holds the lock;
-//   - messages that are all its own echoes only mark sequence numbers: they wait kEchoDelayUs for a drain to ride along
-//     with, so that not every commit of the application is followed by one of ours;
+//   - before BEGIN it looks whether another process is inside a transaction that it could make fail, and waits for the gap behind
+//     that one; just before COMMIT it makes sure that none begins (giving_way.hpp says how long it waits, and what for). At the end of
+//     that patience it writes all the same, until it got the lock;
+//   - messages that are all its own echoes only mark sequence numbers: they ride along with the next drain or apply, or wait until
+//     nothing has happened for kEchoQuietUs and nobody reads; where something waits for them, for kEchoDelayUs;
 //   - it drains only while may_publish() says that the publisher has room.
 #pragma once
 
@@ -23,6 +23,7 @@
 #include <thread>
 #include <vector>
 
+#include "agent/giving_way.hpp"
 #include "agent/uv.hpp"
 #include "common/base/log.hpp"
 #include "common/base/result.hpp"
@@ -72,6 +73,7 @@ struct DatabaseProgress {
   size_t waiting = 0;           // messages taken over from the stream, not yet applied
   uint64_t scrub_passes = 0;    // rows compared with their versions, all of them
   uint64_t scrub_found = 0;     // rows found so that capture had not seen
+  GivingWay::Facts giving_way;
   std::vector<replica::StoppedTable> stopped;
   std::string trouble;          // what keeps failing and is tried again; empty: nothing
   int64_t merged = 0, to_merge = 0;  // registers of a snapshot looked at, and all of them; 0, 0: none is merged
@@ -94,12 +96,10 @@ class DatabaseThread {
   static constexpr size_t kMaxQueueBytes = size_t{64} << 20;
   static constexpr size_t kMaxQueueMessages = 16384;
   static constexpr size_t kMaxJobs = 1024;
-  // An application that is always inside a read-then-write transaction fails once in so long, and all the while that the
-  // lock is held then: the longer that was, the longer this is.
-  static constexpr int64_t kMinPoliteUs = 200'000;
-  static constexpr int64_t kMaxPoliteUs = 1'000'000;
-  static constexpr int64_t kPolitePerHeld = 400;
+  static constexpr size_t kMaxEchoes = 10'000;  // so many do not wait for a drain,
+  static constexpr size_t kMaxEchoBytes = size_t{8} << 20;
   static constexpr int64_t kEchoDelayUs = 100'000;
+  static constexpr int64_t kEchoQuietUs = 2'000'000;
 
   // `sender`: the loop's mailbox.
   DatabaseThread(DatabaseSetup setup, DatabaseEvents events, uv::Mailbox::Sender sender);

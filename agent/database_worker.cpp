@@ -1,5 +1,6 @@
 #include "agent/database_worker.hpp"
 
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -23,10 +24,10 @@ namespace {
 constexpr std::array<int64_t, 10> kRechecks{0, 100, 200, 400, 800, 1500, 3000, 6000, 12'000, 25'000};
 
 constexpr int64_t kNap = 1000;
-constexpr int64_t kMaxNap = 64'000;
-constexpr int64_t kQuiet = 200;
 constexpr int64_t kMinAway = 5000;
-constexpr int64_t kLongLog = 1000;            // rows: a drain of more holds the lock for longer than a slice
+constexpr int64_t kShortLog = 256;            // rows: so many are drained while new readers wait
+constexpr size_t kShortBytes = size_t{256} << 10;  // and so many bytes of messages applied
+constexpr int kCheckpointPages = 1000;        // of the WAL, as SQLite's default
 constexpr int64_t kContendedAway = 25'000;    // where applications read and write all the time, commit less often
 constexpr int64_t kMaxBackoff = 1'000'000;
 constexpr int64_t kBusyTold = 5'000'000;      // a lock held by another process for so long is reported
@@ -55,7 +56,10 @@ Result<DatabaseOpened> DatabaseThread::Worker::open() {
   const Hlc water = high_water->value();
 
   const auto environment = [this] {
-    return replica::Environment{wall_now, monotonic_us, [this] { return shm && shm->reading(monotonic_us()); }, setup.log};
+    const auto others_reading = [this](replica::Environment::Moment moment) {
+      return way && way->others_reading(monotonic_us(), moment == replica::Environment::Moment::before_commit, engine->being_copied());
+    };
+    return replica::Environment{wall_now, monotonic_us, others_reading, [this] { transaction_over(); }, setup.log};
   };
   const int64_t start = monotonic_us();
   for (;;) {
@@ -77,9 +81,8 @@ Result<DatabaseOpened> DatabaseThread::Worker::open() {
     if (remembered) break;
     if (remembered.error().code != Errc::busy || shared->stop) return Error(remembered.error()).in(setup.path);
   }
-  auto marks = ShmReaders::open(setup.path + "-shm");
-  if (marks) shm.emplace(*std::move(marks));
-  else setup.log(LogLevel::warn, setup.name + ": cannot see other readers: " + marks.error().message);
+  way.emplace(setup.path, setup.name, setup.log);
+  sqlite3_wal_hook(engine->database().get(), committed, this);
 
   const Origin origin = engine->origin();
   struct stat facts {};
@@ -97,6 +100,7 @@ void DatabaseThread::Worker::run() {
   const bool usable = static_cast<bool>(*opened);
   shared->post([opened](DatabaseEvents& events) { events.opened(std::move(*opened)); });
   if (!usable) return;
+  ::prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);  // of this thread, nanoseconds: the gap between two transactions is short
   scrubbing.next = monotonic_us() + setup.scrub_interval_ms * 1000;
   int64_t until = 0;
   while (take(until)) {
@@ -154,7 +158,7 @@ void DatabaseThread::Worker::take_queue() {
     shared->queued_messages -= tags.size();
     queue.clear();
     tags.clear();
-    foreign = 0;
+    foreign = foreign_bytes = 0;
     progress.compared = 0;
     ++shared->unanswered_jobs;
     jobs.push_back([this, done = *std::move(reset)](replica::Replica& replica) {
@@ -167,13 +171,18 @@ void DatabaseThread::Worker::take_queue() {
     });
   }
   if (shared->inbox.empty()) return;
-  if (queue.empty()) echoes_since = monotonic_us();
+  const int64_t now = monotonic_us();
+  if (queue.empty()) echoes_since = now;
+  moved_us = now;
   const Origin self = engine->origin();  // changes when history was lost
   const std::string own_prefix = to_hex(self.node.value) + "." + to_hex(self.incarnation.value) + ".";
   for (replica::Incoming& message : shared->inbox) {
     const bool own = message.msg_id.starts_with(own_prefix);
-    tags.push_back(Tag{own, message.bytes.size(), message.at});
-    if (!own) ++foreign;
+    tags.push_back(Tag{own, message.bytes.size(), message.at, now});
+    if (!own) {
+      ++foreign;
+      foreign_bytes += message.bytes.size();
+    }
     queue.push_back(std::move(message));
   }
   shared->inbox.clear();
@@ -252,7 +261,7 @@ int64_t DatabaseThread::Worker::step() {
   if (!more && !work) shared->stalled_since = 0;
   else if (shared->stalled_since == 0) shared->stalled_since = now;
   int64_t next = more ? std::max(not_before, int64_t{1}) : std::max(next_look(), not_before);
-  if (!more && mode == Mode::apply && !queue.empty()) next = std::min(next, std::max(not_before, echoes_since + kEchoDelayUs));
+  if (!more && mode == Mode::apply && !queue.empty()) next = std::min(next, std::max({not_before, now + kNap, echoes_since + kEchoDelayUs}));
   if (sync_at != 0) next = std::min(next, sync_at + (work ? kSyncAfter : 0));
   if (!drained_jobs.empty()) next = std::min(next, drained_jobs_at);
   if (!more && scrub_wanted()) next = std::min(next, std::max(not_before, scrubbing.next));
@@ -261,7 +270,17 @@ int64_t DatabaseThread::Worker::step() {
 
 bool DatabaseThread::Worker::apply_due(int64_t now) const {
   if (mode != Mode::apply || queue.empty()) return false;
-  return foreign > 0 || hastened || (work && publishing) || now >= echoes_since + kEchoDelayUs;
+  return foreign > 0 || hastened || (work && publishing) || echoes_due(now);
+}
+
+// Our own messages only mark what they acknowledge: they ride along with the next drain, or wait until nobody has done anything for
+// a while. Where something waits for them, or there are many of them, they do not.
+bool DatabaseThread::Worker::echoes_due(int64_t now) const {
+  if (now < echoes_since + kEchoDelayUs) return false;
+  if (engine->wants_echoes() || queue.size() >= kMaxEchoes) return true;
+  size_t bytes = 0;
+  for (size_t i = 0; i < tags.size() && bytes < kMaxEchoBytes; ++i) bytes += tags[i].bytes;
+  return bytes >= kMaxEchoBytes || now >= std::max(echoes_since, moved_us) + kEchoQuietUs;
 }
 
 // Did somebody commit?
@@ -271,10 +290,16 @@ void DatabaseThread::Worker::look(int64_t now) {
   poll_at = now + setup.poll_interval_ms * 1000;
   if (recheck_due) recheck_at = ++recheck < kRechecks.size() ? now + kRechecks[recheck] : 0;
   looked = true;
+  if (now >= sample_at) {
+    sample_at = now + setup.poll_interval_ms * 1000;
+    way->sample(now, setup.poll_interval_ms);
+    if (progress.giving_way.read_percent != way->facts().read_percent) progress_changed = true;
+  }
   if (work) return;  // a drain takes whatever is there by then
   const auto found = engine->has_work();
   if (!found) failed("look for commits", found.error());
   else if (*found) work = true;
+  if (work) moved_us = now;
 }
 
 int64_t DatabaseThread::Worker::next_look() const {
@@ -349,50 +374,74 @@ void DatabaseThread::Worker::compare() {
 }
 
 template <class F>
-auto DatabaseThread::Worker::politely(F attempt) -> decltype(attempt(true)) {
+auto DatabaseThread::Worker::politely(F attempt, bool may_wait) -> decltype(attempt(true)) {
   if (polite_since == 0) polite_since = monotonic_us();
-  bool first = true;
-  for (int64_t pause = kNap;; first = false) {
-    const bool polite = still_polite();
-    if (!polite || quiet()) {
+  bool waited = false;
+  int64_t patience = GivingWay::kPatienceUs;
+  bool little = false;
+  for (bool now_or_never = false;;) {
+    if (!now_or_never) {  // no question to the file while the marks are held
+      const Backlog waiting = backlog();
+      patience = GivingWay::patience_us(waiting);
+      little = waiting.rows <= kShortLog && waiting.bytes <= kShortBytes && !engine->being_copied();
+    }
+    const int64_t now = monotonic_us();
+    // What may wait waits until a reader that stays for long is known as one.
+    const bool polite = !shared->stop && (may_wait || now - polite_since < patience);
+    if (may_wait && now - polite_since > GivingWay::kPatienceUs + ShmReaders::kIgnoreAfterUs / 4) {
+      polite_since = 0;
+      return make_error(Errc::busy, "others read");
+    }
+    if (!polite && reading()) way->count_forced();
+    if (!polite || now_or_never || way->free(now, little)) {
       auto result = attempt(polite);
+      way->release(sqlite3_txn_state(engine->database().get(), "main") != SQLITE_TXN_NONE);
       const bool busy = !result && result.error().code == Errc::busy;
       if (!busy || !polite) {
-        contended = !polite || (contended && !first);
+        contended = waited;
         // Locked at the end of all patience: the next attempt does not begin with being patient again.
         if (!busy) polite_since = 0;
         return result;
       }
-      // Work done for nothing, while the application found the lock taken.
-      contended = true;
-      pause = std::min(pause * 2, kMaxNap);
     }
+    if (!std::exchange(waited, true)) way->count_gave_way();
+    now_or_never = way->wait_for_gap(monotonic_us() + kNap, little);
     // No transaction is open: questions are answered meanwhile.
-    const int64_t again = monotonic_us() + pause;
-    while (monotonic_us() < again && take(again)) (void)run_jobs();
+    if (!now_or_never && take(0)) (void)run_jobs();
   }
 }
 
-bool DatabaseThread::Worker::still_polite() {
-  const int64_t waited = monotonic_us() - polite_since;
-  if (waited < kMinPoliteUs) return !shared->stop;
-  if (waited >= std::min(held_last * kPolitePerHeld, kMaxPoliteUs) || shared->stop) return false;
+Backlog DatabaseThread::Worker::backlog() {
+  Backlog out;
+  const auto oldest = std::find_if(tags.begin(), tags.end(), [](const Tag& tag) { return !tag.own; });
+  if (oldest != tags.end()) out.oldest_us = std::max<int64_t>(1, monotonic_us() - oldest->came_us);
   const auto rows = engine->undrained();
-  return rows && *rows < kLongLog;
+  out.rows = (rows ? *rows : 0) + static_cast<int64_t>(foreign);
+  out.bytes = foreign_bytes;
+  out.wal_bytes = way->wal_bytes();
+  return out;
 }
 
-// Nobody holds a snapshot. Where that was not true for long lately, it must be true for a little while: an application
-// that runs one transaction right after the other is never without one for as long as an attempt takes.
-bool DatabaseThread::Worker::quiet() {
-  if (!shm) return true;
-  if (shm->reading(monotonic_us())) return false;
-  if (!contended) return true;
-  nap(kQuiet);
-  return !shm->reading(monotonic_us());
+bool DatabaseThread::Worker::reading() { return !way->free(monotonic_us(), false); }
+
+void DatabaseThread::Worker::transaction_over() {
+  if (way && engine) way->release(sqlite3_txn_state(engine->database().get(), "main") != SQLITE_TXN_NONE);
+}
+
+// SQLite checkpoints in here by itself where no hook is set. Readers must not wait for that.
+int DatabaseThread::Worker::committed(void* self, sqlite3* db, const char* schema, int pages) {
+  static_cast<Worker*>(self)->transaction_over();
+  if (pages >= kCheckpointPages) (void)sqlite3_wal_checkpoint_v2(db, schema, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  return SQLITE_OK;
 }
 
 void DatabaseThread::Worker::apply() {
-  auto applied = politely([this](bool polite) { return engine->apply(queue, polite); });
+  const bool echoes_only = foreign == 0 && !hastened && !work && queue.size() < kMaxEchoes;
+  auto applied = politely([this](bool polite) { return engine->apply(queue, polite); }, echoes_only);
+  if (!applied && echoes_only && applied.error().code == Errc::busy) {
+    echoes_since = monotonic_us();
+    return;
+  }
   if (!applied) return failed("apply", applied.error());
   outbox_last = false;
   hastened = false;
@@ -471,7 +520,10 @@ void DatabaseThread::Worker::consumed(size_t messages) {
   size_t bytes = 0;
   for (size_t i = 0; i < messages && !tags.empty(); ++i) {
     bytes += tags.front().bytes;
-    if (!tags.front().own) --foreign;
+    if (!tags.front().own) {
+      --foreign;
+      foreign_bytes -= tags.front().bytes;
+    }
     tags.pop_front();
   }
   if (!queue.empty()) echoes_since = monotonic_us();
@@ -514,9 +566,7 @@ void DatabaseThread::Worker::trace(std::vector<replica::Change> changes) {
 }
 
 void DatabaseThread::Worker::stay_away(int64_t held_us) {
-  held_last = held_us;
-  const bool alone = shm && !shm->others_connected();
-  if (!alone) not_before = monotonic_us() + std::max(2 * held_us, contended ? kContendedAway : kMinAway);
+  if (!way->alone()) not_before = monotonic_us() + std::max(2 * held_us, contended ? kContendedAway : kMinAway);
 }
 
 // After every piece of work that went well.
@@ -579,6 +629,7 @@ void DatabaseThread::Worker::halt(const std::string& why) {
 
 void DatabaseThread::Worker::post_progress() {
   progress_changed = false;
+  progress.giving_way = way->facts();
   shared->post([now = progress](DatabaseEvents& events) { events.progress(now); });
 }
 

@@ -7,7 +7,7 @@
 
 #include "agent/database_thread.hpp"
 #include "agent/high_water.hpp"
-#include "agent/shm_readers.hpp"
+#include "agent/giving_way.hpp"
 
 namespace marmot::agent {
 
@@ -53,6 +53,8 @@ struct DatabaseThread::Worker {
 
   void run();
   void publish(std::vector<replica::OutUnit> units);
+  // Somebody is inside a transaction that a commit of ours could make fail.
+  bool reading();
 
  private:
   Result<DatabaseOpened> open();
@@ -82,11 +84,13 @@ struct DatabaseThread::Worker {
   bool apply_due(int64_t now) const;
   void finish_after_drain();
 
-  // Retries `attempt(polite)` while another process reads, as the header says.
+  // Retries `attempt(polite)` while another process reads, as the header says. What `may_wait` is not forced in the end: Errc::busy.
   template <class F>
-  auto politely(F attempt) -> decltype(attempt(true));
-  bool quiet();
-  bool still_polite();
+  auto politely(F attempt, bool may_wait = false) -> decltype(attempt(true));
+  Backlog backlog();
+  void transaction_over();
+  static int committed(void* self, sqlite3* db, const char* schema, int pages);
+  bool echoes_due(int64_t now) const;
   void consumed(size_t messages);
   void flush_units();
   void trace(std::vector<replica::Change> changes);
@@ -100,7 +104,7 @@ struct DatabaseThread::Worker {
   std::shared_ptr<Shared> shared;
   const DatabaseSetup& setup;
 
-  std::optional<ShmReaders> shm;  // declared before the engine: closed after SQLite closed the file
+  std::optional<GivingWay> way;  // declared before the engine: closed after SQLite closed the file
   std::optional<HighWater> high_water;
   std::optional<replica::Replica> engine;
 
@@ -113,9 +117,11 @@ struct DatabaseThread::Worker {
     bool own = false;
     size_t bytes = 0;
     WallMs at = 0;
+    int64_t came_us = 0;  // monotonic microseconds
   };
-  std::deque<Tag> tags;  // one a message of the queue
-  size_t foreign = 0;    // messages of the queue that are not our own echoes
+  std::deque<Tag> tags;      // one a message of the queue
+  size_t foreign = 0;        // messages of the queue that are not our own echoes
+  size_t foreign_bytes = 0;
   std::deque<Job> jobs;
   std::vector<Job> drained_jobs;
   int64_t drained_jobs_at = 0;
@@ -127,14 +133,15 @@ struct DatabaseThread::Worker {
   bool outbox_due = false;
   bool drained_for_outbox = false;
   bool outbox_last = false;   // the last piece of work was the outbox: the others go first now
-  int64_t held_last = 0;      // how long the write lock was held the last time
-  bool contended = false;     // another process was found reading at the end of an attempt, lately
+  bool contended = false;     // a write had to give way, lately
   int64_t polite_since = 0;   // monotonic microseconds: work has waited since for an application that reads; 0: none does
   int64_t not_before = 0;     // monotonic microseconds: the write lock is left alone until then
   int64_t poll_at = 0;
+  int64_t sample_at = 0;      // of who reads
   int64_t recheck_at = 0;     // 0: none
   size_t recheck = 0;         // index into kRechecks
-  int64_t echoes_since = 0;   // when the oldest message of the queue came
+  int64_t echoes_since = 0;   // when the first message of the queue came, or marking was put off
+  int64_t moved_us = 0;       // when something was last committed here, or a message came
   int64_t resume_at = 0;
   struct Scrub {
     std::vector<std::function<void(ScrubReport)>> asked;  // by whom; answered at the end of the pass that began for them

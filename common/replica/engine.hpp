@@ -135,6 +135,7 @@ struct Replica::Impl {
   int64_t data_version = -1;
   StreamSeq follows_to = 0;    // where the stream ended when it was entered
   Table::Position baseline_at;
+  std::shared_ptr<int> copies = std::make_shared<int>(0);  // every SnapshotCopy holds it too
   bool loaded = false;        // `state` is the file's
   bool opened = false;        // open() is done
   std::set<std::string> told_effects;
@@ -151,7 +152,10 @@ struct Replica::Impl {
     const State saved = state;
     tables_dirty = false;
     auto transaction = sqlite::Transaction::begin(db, sqlite::Transaction::Kind::immediate);
-    if (!transaction) return std::move(transaction).error().in("begin");
+    if (!transaction) {
+      if (env.transaction_over) env.transaction_over();
+      return std::move(transaction).error().in("begin");
+    }
     const int64_t began = env.monotonic_us();
     yields = polite;
     freed.clear();
@@ -164,8 +168,8 @@ struct Replica::Impl {
     for (const auto& table : tables) table->release();
     if (done && polite && env.others_reading) {
       // The pages go to the WAL before the last look: between it and the commit lies one frame then, not all of them.
-      if (!env.others_reading()) (void)sqlite3_db_cacheflush(db.get());  // what it could not write, COMMIT does
-      if (env.others_reading()) done = make_error(Errc::busy, "another process holds a snapshot");
+      if (!env.others_reading(Environment::Moment::between)) (void)sqlite3_db_cacheflush(db.get());  // what it could not write, COMMIT does
+      if (env.others_reading(Environment::Moment::before_commit)) done = make_error(Errc::busy, "another process holds a snapshot");
     }
     if (done) done = transaction->commit();
     if (!done) {
@@ -178,6 +182,7 @@ struct Replica::Impl {
         done = trusted();
       }
     }
+    if (env.transaction_over) env.transaction_over();
     if (held_us != nullptr) *held_us += env.monotonic_us() - began;
     return done;
   }
@@ -188,7 +193,7 @@ struct Replica::Impl {
   std::optional<std::string> in_doubt;  // why this connection must not be written through any more
   Status trusted() const { return in_doubt ? Status(make_error(Errc::stale, *in_doubt)) : ok(); }
   Status give_way() const {
-    if (yields && env.others_reading && env.others_reading()) return make_error(Errc::busy, "another process holds a snapshot");
+    if (yields && env.others_reading && env.others_reading(Environment::Moment::between)) return make_error(Errc::busy, "another process holds a snapshot");
     return ok();
   }
   Status check_file();

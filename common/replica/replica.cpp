@@ -156,6 +156,12 @@ void Replica::trace(bool on) { impl_->tracing = on; }
 void Replica::set_max_message(size_t bytes) { impl_->settings.max_message = bytes; }
 sqlite::Database& Replica::database() { return impl_->db; }
 
+bool Replica::being_copied() const { return impl_->copies.use_count() > 1; }
+bool Replica::wants_echoes() const {
+  const Impl::State& state = impl_->state;
+  return state.shelved > 0 || state.reread || state.membership != Membership::member;
+}
+
 Result<int64_t> Replica::data_version() { return impl_->store.integer("PRAGMA data_version"); }
 
 Result<int64_t> Replica::undrained() {

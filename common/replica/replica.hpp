@@ -42,7 +42,11 @@ struct Settings {
 struct Environment {
   std::function<WallMs()> now;               // wall clock
   std::function<int64_t()> monotonic_us;
-  std::function<bool()> others_reading;      // asked just before COMMIT: does another process hold a snapshot?
+  // Does another process hold a snapshot that it may still write from? Asked inside a polite transaction: between pieces of work
+  // and just before COMMIT, where the answer "no" should hold until the transaction is over.
+  enum class Moment : uint8_t { between, before_commit };
+  std::function<bool(Moment)> others_reading;
+  std::function<void()> transaction_over;    // a write transaction was committed or rolled back; may be empty
   LogSink log;
 };
 
@@ -274,6 +278,13 @@ class Replica {
   // Changes whenever another connection has committed.
   Result<int64_t> data_version();
 
+  // A copy of the file is being taken (SnapshotCopy): another connection of this process reads it.
+  bool being_copied() const;
+
+  // Our own messages, coming round, let something go on here: rows wait on the shelf to be retired, or the file is still to become
+  // a member, or to send again what a stream lost. Else they only mark what they acknowledge, which may wait.
+  bool wants_echoes() const;
+
   // Tries stopped tables again. True: at least one runs again.
   Result<bool> resume_stopped();
 
@@ -309,6 +320,7 @@ class Replica {
   struct Impl;  // engine.hpp
 
  private:
+  friend class SnapshotCopy;
   explicit Replica(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

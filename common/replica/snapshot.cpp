@@ -33,7 +33,8 @@ Result<SnapshotInfo> info_of(sqlite::Database& db) {
 }  // namespace
 
 struct SnapshotCopy::State {
-  State(std::string p, sqlite::Database s, sqlite::Database c) : path(std::move(p)), source(std::move(s)), copy(std::move(c)) {}
+  State(std::string p, std::shared_ptr<int> t, sqlite::Database s, sqlite::Database c)
+      : path(std::move(p)), taken(std::move(t)), source(std::move(s)), copy(std::move(c)) {}
   ~State() {
     if (backup != nullptr) sqlite3_backup_finish(backup);
     copy.reset();
@@ -41,6 +42,7 @@ struct SnapshotCopy::State {
   }
 
   std::string path;
+  std::shared_ptr<int> taken;            // Replica::being_copied(), until `source` is closed
   sqlite::Database source;               // in its read transaction until the end
   std::optional<sqlite::Database> copy;
   sqlite3_backup* backup = nullptr;
@@ -67,7 +69,7 @@ Result<std::unique_ptr<SnapshotCopy>> SnapshotCopy::begin(Replica& replica, cons
   TRY_ASSIGN(SnapshotInfo info, info_of(source));
   TRY_ASSIGN(sqlite::Database copy,
              sqlite::Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX));
-  auto state = std::make_unique<State>(path, std::move(source), std::move(copy));
+  auto state = std::make_unique<State>(path, replica.impl_->copies, std::move(source), std::move(copy));
   TRY(state->copy->exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF"));
   state->backup = sqlite3_backup_init(state->copy->get(), "main", state->source.get(), "main");
   if (state->backup == nullptr) return state->copy->error(sqlite3_errcode(state->copy->get())).in("begin the copy");

@@ -150,7 +150,7 @@ bool Agent::open() {
       replica::Environment environment;
       environment.now = [this] { return world_.wall(node_); };
       environment.monotonic_us = [this] { return monotonic_us_ += world_.random.between(0, 900); };
-      environment.others_reading = [this] { return world_.disks.of(node_.id).others_reading(node_.path, Process::agent); };
+      environment.others_reading = [this](replica::Environment::Moment) { return world_.disks.of(node_.id).others_reading(node_.path, Process::agent); };
       environment.log = [this](LogLevel level, std::string_view text) {
         if (level != LogLevel::debug) world_.say(node_.id, "log: " + std::string(text));
       };
