@@ -42,6 +42,8 @@ std::string database_text(const Json& database) {
   rows.push_back({"  here", shown(database, "pending") + " rows pending, " + shown(database, "published") +
                                 " published, " + shown(database, "applied") + " applied"});
   rows.push_back({"  behind", shown(database, "lag_rows") + " rows, " + shown_ms(database, "lag_ms")});
+  if (number_in(database, "gave_way").value_or(0) != 0) rows.push_back({"  application", shown(database, "gave_way") + " writes gave way to it, " + shown(database, "forced") +
+                                       " were forced; inside a transaction " + shown(database, "read_percent") + " % of the last minute"});
   if (database.contains("snapshots")) rows.push_back({"  snapshots", snapshots_text(database["snapshots"])});
   for (const Json& peer : list_in(database, "peers")) rows.push_back({"  peer", peer_text(peer)});
   std::string running;

@@ -100,6 +100,7 @@ class DatabaseThread {
   static constexpr size_t kMaxEchoBytes = size_t{8} << 20;
   static constexpr int64_t kEchoDelayUs = 100'000;
   static constexpr int64_t kEchoQuietUs = 2'000'000;
+  static constexpr int64_t kEchoLongestUs = 60'000'000;  // then they are written as anything else is
 
   // `sender`: the loop's mailbox.
   DatabaseThread(DatabaseSetup setup, DatabaseEvents events, uv::Mailbox::Sender sender);

@@ -25,8 +25,8 @@ constexpr std::array<int64_t, 10> kRechecks{0, 100, 200, 400, 800, 1500, 3000, 6
 
 constexpr int64_t kNap = 1000;
 constexpr int64_t kMinAway = 5000;
-constexpr int64_t kShortLog = 256;            // rows: so many are drained while new readers wait
-constexpr size_t kShortBytes = size_t{256} << 10;  // and so many bytes of messages applied
+constexpr int64_t kShortLog = 2000;           // rows: so many are drained while new readers wait
+constexpr size_t kShortBytes = size_t{1} << 20;  // and so many bytes of messages applied
 constexpr int kCheckpointPages = 1000;        // of the WAL, as SQLite's default
 constexpr int64_t kContendedAway = 25'000;    // where applications read and write all the time, commit less often
 constexpr int64_t kMaxBackoff = 1'000'000;
@@ -436,7 +436,7 @@ int DatabaseThread::Worker::committed(void* self, sqlite3* db, const char* schem
 }
 
 void DatabaseThread::Worker::apply() {
-  const bool echoes_only = foreign == 0 && !hastened && !work && queue.size() < kMaxEchoes;
+  const bool echoes_only = foreign == 0 && !hastened && !work && queue.size() < kMaxEchoes && monotonic_us() - tags.front().came_us < kEchoLongestUs;
   auto applied = politely([this](bool polite) { return engine->apply(queue, polite); }, echoes_only);
   if (!applied && echoes_only && applied.error().code == Errc::busy) {
     echoes_since = monotonic_us();

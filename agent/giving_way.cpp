@@ -10,7 +10,7 @@ namespace marmot::agent {
 namespace {
 
 // Readers that come while the marks are held wait: for a transaction no longer than this, then it gives up.
-constexpr int64_t kHoldUs = 10'000;
+constexpr int64_t kHoldUs = 50'000;
 // From the first byte in the WAL to the end of the commit; longer where the writer still holds its lock, for it syncs.
 constexpr int64_t kGapUs = 1'000;
 constexpr int64_t kSlowGapUs = 10'000;

@@ -40,6 +40,9 @@ constexpr Metric kDatabase[] = {
     {"marmot_repaired_rows_total", "counter", "Rows that this node published again because another lacked them.", "/repair/repaired"},
     {"marmot_scrub_passes_total", "counter", "Times that all rows were compared with their versions.", "/repair/scrub_passes"},
     {"marmot_scrub_found_rows_total", "counter", "Rows found so that were written without the triggers.", "/repair/scrub_found"},
+    {"marmot_writes_gave_way_total", "counter", "Writes that waited for an application to end its transaction.", "/gave_way"},
+    {"marmot_writes_forced_total", "counter", "Writes done beside a reader all the same, at the end of all patience.", "/forced"},
+    {"marmot_read_percent", "gauge", "Share of the last minute in which an application was inside a transaction.", "/read_percent"},
     {"marmot_wal_bytes", "gauge", "Size of the -wal file.", "/wal_bytes"},
 };
 

@@ -10,6 +10,8 @@
 #include <random>
 #include <utility>
 
+#include "common/codec/message.hpp"
+
 namespace marmot::agent {
 
 namespace {
@@ -87,7 +89,7 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
                   [this] { reenter("the stream was cut back", 0); }}),
       clock_(loop, plan_.stream.name, plan_.stream.subject, config.max_clock_drift_ms, [this] { on_clock(); }),
       alarm_(loop, database.name, database.path + "-wal", log_,
-             [this] { return StallRule::Facts{thread_->stalled_ms(), applied(), stream_end(), 0}; }, [this] { return trouble(); }),
+             [this] { return StallRule::Facts{thread_->stalled_ms(), followed(), stream_end(), 0}; }, [this] { return trouble(); }),
       wal_(loop, [this](std::string_view, int rc) {
         if (rc != 0) wal_watched_ = false;  // the check timer watches it again; polling goes on meanwhile
         thread_->wake();
@@ -366,6 +368,7 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
   progress_ = progress;
   end_ = outcome.end;
   delivered_ = progress.position.seq;
+  delivered_id_ = progress.position.msg_id;
   known_end_ = std::max(outcome.end, progress.position.seq);
   created_.clear();
   checked_seq_ = 0;
@@ -401,8 +404,11 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
 
 void Replicator::on_delivered(nats::Delivered message) {
   delivered_ = message.seq;
+  delivered_id_ = message.msg_id;
   if (const auto sent = publisher_.sent_at(message.msg_id)) clock_.observe(*sent, message.time_ms, wall_now());
-  if (arrivals_.size() < kMaxArrivals) arrivals_.emplace_back(message.seq, message.time_ms);
+  const auto id = codec::parse_message_id(message.msg_id);
+  const bool own = id && id->origin == progress_.origin;
+  if (!own && arrivals_.size() < kMaxArrivals) arrivals_.emplace_back(message.seq, message.time_ms);
   const bool room = thread_->feed(replica::Incoming{message.seq, message.time_ms, std::move(message.msg_id), std::move(message.data)});
   if (!room) subscription_->pause();
 }
@@ -435,8 +441,9 @@ void Replicator::check_stream() {
     return replaced("it was removed or replaced under the running agent");
   }
   if (state_ != State::running || !connected_) return;
-  const StreamSeq position = progress_.position.seq;
-  connection_->stream_state(plan_.stream.name, [this, position, generation = generation_,
+  // Our own messages are marked later than they are delivered: what was delivered counts.
+  const StreamSeq seen = std::max(progress_.position.seq, delivered_);
+  connection_->stream_state(plan_.stream.name, [this, seen, generation = generation_,
                                                 alive = std::weak_ptr<int>(alive_)](Result<nats::StreamState> state) {
     if (alive.expired() || generation != generation_) return;
     if (!state) {
@@ -445,7 +452,7 @@ void Replicator::check_stream() {
     }
     if (created_.empty()) created_ = state->created;
     if (created_ != state->created) return reenter("it was made anew", 0);
-    if (state->last_seq < position) return reenter("it ends before what this file has seen", 0);
+    if (state->last_seq < seen) return reenter("it ends before what this file has seen", 0);
     known_end_ = std::max(known_end_, state->last_seq);
     check_position();
     check_delivery(state->last_seq);
@@ -472,7 +479,11 @@ void Replicator::check_delivery(StreamSeq end) {
 // were seen to differ by a message for ever: whoever reads such a copy lacks it. The stream's leader answers this question,
 // and the entry, where it finds another message, reads the stream anew.
 void Replicator::check_position() {
-  const replica::Position position = progress_.position;
+  replica::Position position = progress_.position;
+  if (delivered_ > position.seq) {
+    position.seq = delivered_;
+    position.msg_id = delivered_id_;
+  }
   if (position.seq == 0 || position.seq == checked_seq_) return;
   connection_->get_message(plan_.stream.name, position.seq, [this, position, generation = generation_,
                                                              alive = std::weak_ptr<int>(alive_)](Result<nats::StoredMessage> message) {
@@ -515,6 +526,13 @@ StreamSeq Replicator::applied() const {
   const StreamSeq position = progress_.position.seq;
   if (state_ != State::running || !subscription_ || in_gap_ || position < delivered_) return position;
   return std::max(position, subscription_->last_seq());
+}
+
+// As applied(), where our own messages that came round count, which only wait to be marked.
+StreamSeq Replicator::followed() const {
+  const StreamSeq here = applied();
+  if (state_ != State::running || in_gap_) return here;
+  return std::max(here, arrivals_.empty() ? delivered_ : arrivals_.front().first - 1);
 }
 
 bool Replicator::outbox_complete() const {

@@ -112,6 +112,7 @@ class Replicator {
   void restore_snapshot(const std::string& id, const std::string& to, bool keep, const Reply& reply);
   bool outbox_complete() const;
   StreamSeq applied() const;
+  StreamSeq followed() const;
   StreamSeq stream_end() const;
   std::string state_name() const;
   std::string trouble() const;
@@ -164,9 +165,10 @@ class Replicator {
   bool ready_ = false;
   std::string created_;         // the stream's creation time, as it was entered
   StreamSeq delivered_ = 0, known_end_ = 0;
+  std::string delivered_id_;    // Nats-Msg-Id of message `delivered_`
   StreamSeq checked_seq_ = 0;   // the stream's leader holds the message that was applied here
   std::optional<StreamSeq> stuck_at_;  // the last message delivered when the stream was looked at, and had more
-  std::deque<std::pair<StreamSeq, WallMs>> arrivals_;  // delivered, not applied yet
+  std::deque<std::pair<StreamSeq, WallMs>> arrivals_;  // of other nodes: delivered, not applied yet
 
   std::vector<Pending> pending_;
   bool poking_ = false;

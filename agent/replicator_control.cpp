@@ -191,10 +191,13 @@ Json Replicator::status_json(const std::optional<replica::Counters>& counters) c
   const StreamSeq end = stream_end();
   const StreamSeq position = applied();
   if (state_ == State::running || state_ == State::behind) {
-    json["lag_rows"] = end > position ? end - position : 0;
+    json["lag_rows"] = end > followed() ? end - followed() : 0;
     json["lag_ms"] = arrivals_.empty() ? int64_t{0} : std::max<int64_t>(0, wall_now() - arrivals_.front().second);
   }
   json["position"] = position;
+  json["gave_way"] = progress_.giving_way.gave_way;
+  json["forced"] = progress_.giving_way.forced;
+  json["read_percent"] = progress_.giving_way.read_percent;
   json["alarm"] = alarm_.text();
   json["wal_bytes"] = alarm_.wal_bytes();
   const Repair::Status& repair = repair_->status();

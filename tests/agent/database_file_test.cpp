@@ -1,17 +1,12 @@
 // What the agent does to a database file before and beside replication: opening it, knowing whose it is, the clock's
-// high-water mark, and who else reads.
+// high-water mark.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <chrono>
-#include <cstdio>
-#include <thread>
-
 #include "agent/file_identity.hpp"
 #include "agent/high_water.hpp"
 #include "agent/open_database.hpp"
-#include "agent/shm_readers.hpp"
 #include "common/replica/capture.hpp"
 #include "tests/agent/support.hpp"
 
@@ -35,37 +30,6 @@ std::string refusal(const OpenOptions& options) {
 }
 
 bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-int64_t now_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-// Another process: the stock shell, fed line by line.
-class Shell {
- public:
-  explicit Shell(const std::string& path) : pipe_(::popen(("sqlite3 '" + path + "' >/dev/null").c_str(), "w")) {}
-  ~Shell() {
-    if (pipe_ != nullptr) ::pclose(pipe_);
-  }
-  Shell(const Shell&) = delete;
-  Shell& operator=(const Shell&) = delete;
-  void say(const char* sql) {
-    std::fputs(sql, pipe_);
-    std::fputs("\n", pipe_);
-    std::fflush(pipe_);
-  }
-
- private:
-  std::FILE* pipe_;
-};
-
-bool until(const std::function<bool()>& condition) {
-  for (int i = 0; i < 5000; ++i) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return false;
-}
 
 }  // namespace
 
@@ -168,39 +132,4 @@ TEST_CASE("identity: made once, kept, overruled by the configuration, and new fo
   CHECK(other->origin == FileIdentity::Origin::copied);
   CHECK(other->before.value == first);
   CHECK(other->node.value != first);
-}
-
-TEST_CASE("readers: another process's snapshot is seen, our own is not, and one held for long is ignored until it ends") {
-  const test::TempDir dir;
-  const std::string path = dir.file("app.db");
-  auto opened = open_database(options_for(path));
-  REQUIRE(opened);
-  REQUIRE(opened->db.exec("CREATE TABLE t(x); INSERT INTO t VALUES(1)"));
-  auto marks = ShmReaders::open(path + "-shm");
-  REQUIRE(marks);
-  CHECK_FALSE(marks->others_connected());
-  REQUIRE(opened->db.exec("BEGIN; SELECT * FROM t"));
-  CHECK_FALSE(marks->reading(now_us()));
-  REQUIRE(opened->db.exec("COMMIT"));
-  {
-    Shell shell(path);
-    shell.say("SELECT count(*) FROM t;");
-    CHECK(until([&] { return marks->others_connected(); }));
-    shell.say("BEGIN; SELECT count(*) FROM t;");
-    CHECK(until([&] { return marks->reading(now_us()); }));
-    const int64_t seen = now_us();
-    CHECK(until([&] { return !marks->reading(now_us()); }));
-    CHECK(now_us() - seen >= ShmReaders::kIgnoreAfterUs - 10'000);
-    // Another snapshot of the same process is news again.
-    shell.say("COMMIT;");
-    REQUIRE(opened->db.exec("INSERT INTO t VALUES(2)"));
-    CHECK(until([&] {
-      (void)marks->reading(now_us());
-      return marks->others_connected();
-    }));
-    shell.say("BEGIN; SELECT count(*) FROM t;");
-    CHECK(until([&] { return marks->reading(now_us()); }));
-  }
-  CHECK_FALSE(marks->reading(now_us()));
-  CHECK_FALSE(marks->others_connected());
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/codec/message.hpp"
 #include "tests/sim/world.hpp"
 
 namespace marmot::sim {
@@ -213,7 +214,7 @@ void Agent::run_one() {
   }
   if (engine_->outbox_again()) outbox_due_ = true;
   std::vector<int> due;
-  if (!queue_.empty()) due.insert(due.end(), {0, 0});
+  if (!queue_.empty() && !echoes_wait()) due.insert(due.end(), {0, 0});
   if (!held && (work_ || (outbox_due_ && !drained_for_outbox_) || world_.random.per_mille(50))) due.push_back(1);
   if (!held && outbox_due_ && drained_for_outbox_) due.push_back(2);
   if (world_.now() >= resume_at_ && !engine_->stopped().empty()) due.push_back(3);
@@ -236,6 +237,17 @@ void Agent::run_one() {
     case 5: return take_snapshot();
     default: return resume();
   }
+}
+
+// As DatabaseThread::Worker::echoes_due: its own messages only mark what they acknowledge, and wait for a drain to ride along with.
+bool Agent::echoes_wait() const {
+  if (world_.profile.echo_ms == 0 || world_.calm() || work_ || engine_->wants_echoes()) return false;
+  const Origin self = engine_->origin();
+  const auto own = [&](const replica::Incoming& message) {
+    const auto id = codec::parse_message_id(message.msg_id);
+    return id && id->origin == self;
+  };
+  return std::all_of(queue_.begin(), queue_.end(), own) && world_.now() - fed_at_ < world_.profile.echo_ms;
 }
 
 void Agent::drain() {
@@ -436,6 +448,7 @@ void Agent::feed() {
       continue;
     }
     queue_.push_back({next_, stored->at, stored->msg_id, stored->bytes});
+    fed_at_ = world_.now();
     ++next_;
   }
 }
@@ -444,7 +457,7 @@ void Agent::check_stream() {
   check_at_ = world_.now() + kCheckEvery;
   if (!node_.link.connected || node_.link.in_blocked || node_.link.out_blocked || !world_.server_up) return;
   if (world_.stream.created() != created_) return reenter("it was made anew");
-  if (world_.stream.last() < engine_->position().seq) reenter("it ends before what this file has seen");
+  if (world_.stream.last() < std::max(engine_->position().seq, next_ - 1)) reenter("it ends before what this file has seen");
 }
 
 bool Agent::settled(std::string* why) {

@@ -75,6 +75,7 @@ class Agent {
   void done(const char* verb, const Error& error);
   void succeeded();
   void publish(std::vector<replica::OutUnit> units);
+  bool echoes_wait() const;
   void check_cursor(StreamSeq before, const std::deque<replica::Incoming>& queue_before, size_t consumed);
 
   // agent_snapshot.cpp
@@ -129,6 +130,7 @@ class Agent {
   replica::EntryFacts facts_;
   uint64_t created_ = 0;    // the stream that was entered
   StreamSeq anew_ = 0;      // where it begins anew, as this process has seen
+  int64_t fed_at_ = 0;      // when the last message was delivered
   StreamSeq next_ = 1;      // to be delivered
   StreamSeq end_ = 0;
   int busy_ = 0;            // attempts that were turned away, one after another

@@ -81,6 +81,7 @@ Profile Profile::draw(Random& random) {
   // Drawn last, and added to what there is: the other seeds do what they did.
   if (!random.per_mille(600)) draw_moving(random, out);
   out.trim_all = random.per_mille(400);
+  out.echo_ms = static_cast<int64_t>(maybe(random, 3000));
   return out;
 }
 
@@ -133,6 +134,7 @@ std::string Profile::print() const {
   add("repair_registers", repair_registers);
   add("repair_keys", repair_keys);
   add("damage_ms", damage_ms);
+  add("echo_ms", echo_ms);
   add("scrub", scrub ? 1 : 0);
   return out;
 }

@@ -51,6 +51,7 @@ struct Profile {
   int64_t repair_ms = 0;           // between two rounds of anti-entropy; 0: never
   int64_t repair_registers = 2000; // in a range
   int64_t repair_keys = 4000;      // in an answer
+  int64_t echo_ms = 0;             // an agent marks its own messages so long after the last one came, where no drain takes them along
   int64_t damage_ms = 0;           // mean time between two things that only anti-entropy can see
 
   static Profile draw(Random& random);

@@ -1,0 +1,124 @@
+// Beside another process that reads and writes: whom the agent waits for, and that nobody begins to read while it commits.
+#include "agent/giving_way.hpp"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <thread>
+
+#include "agent/open_database.hpp"
+#include "agent/shm_readers.hpp"
+#include "tests/agent/shell.hpp"
+#include "tests/agent/support.hpp"
+
+using namespace marmot;
+using namespace marmot::agent;
+using test::Shell;
+using test::until;
+
+namespace {
+
+int64_t now_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+struct File {
+  test::TempDir dir;
+  std::string path = dir.file("app.db");
+  OpenedDatabase opened = *open_database(OpenOptions{path, true, {}, 1000, {}, [](LogLevel, std::string_view) {}});
+  sqlite::Database& db = opened.db;
+
+  File() {
+    REQUIRE(db.exec("CREATE TABLE t(x); INSERT INTO t VALUES(1)"));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("giving way: a write waits for a second at rest, and not at all where much waits") {
+  const int64_t rest = GivingWay::kPatienceUs;
+  CHECK(rest == 1'000'000);
+  CHECK(GivingWay::patience_us({}) == rest);
+  CHECK(GivingWay::patience_us({1'999'999, 9'999, (8U << 20) - 1, (64U << 20) - 1}) == rest);
+  CHECK(GivingWay::patience_us({2'000'000, 0, 0, 0}) == 0);
+  CHECK(GivingWay::patience_us({0, 10'000, 0, 0}) == 0);
+  CHECK(GivingWay::patience_us({0, 0, 8U << 20, 0}) == 0);
+  CHECK(GivingWay::patience_us({0, 0, 0, 64U << 20}) == 0);
+}
+
+TEST_CASE("readers: one who reads what was committed last is seen; an older snapshot cannot be written from, and nobody waits for it") {
+  File file;
+  auto marks = ShmReaders::open(file.path + "-shm");
+  REQUIRE(marks);
+  CHECK_FALSE(marks->others_connected());
+  REQUIRE(file.db.exec("BEGIN; SELECT * FROM t"));
+  CHECK_FALSE(marks->reading(now_us()));
+  REQUIRE(file.db.exec("COMMIT"));
+  {
+    Shell shell(file.path);
+    shell.say("BEGIN; SELECT count(*) FROM t;");
+    CHECK(until([&] { return marks->reading(now_us()); }));
+    CHECK(marks->others_connected());
+    REQUIRE(file.db.exec("INSERT INTO t VALUES(2)"));
+    CHECK_FALSE(marks->reading(now_us()));
+    CHECK(shell.answer("INSERT INTO t VALUES(3);").find("locked") != std::string::npos);
+    shell.say("ROLLBACK; BEGIN; SELECT count(*) FROM t;");
+    CHECK(until([&] { return marks->reading(now_us()); }));
+  }
+  CHECK_FALSE(marks->reading(now_us()));
+  CHECK_FALSE(marks->others_connected());
+}
+
+TEST_CASE("readers: a mark held for over a second is ignored until it moves, and told once") {
+  File file;
+  auto marks = ShmReaders::open(file.path + "-shm");
+  REQUIRE(marks);
+  Shell shell(file.path);
+  shell.say("BEGIN; SELECT count(*) FROM t;");
+  CHECK(until([&] { return marks->reading(now_us()); }));
+  const int64_t seen = now_us();
+  CHECK(until([&] { return !marks->reading(now_us()); }));
+  CHECK(now_us() - seen >= ShmReaders::kIgnoreAfterUs - 50'000);
+  CHECK(marks->recognised() == shell.pid());
+  CHECK_FALSE(marks->recognised());
+  // Another snapshot of the same process is news again.
+  shell.say("COMMIT;");
+  CHECK(until([&] {
+    (void)marks->reading(now_us());
+    return shell.answer("SELECT 'done';").find("done") != std::string::npos;
+  }));
+  REQUIRE(file.db.exec("INSERT INTO t VALUES(2)"));
+  shell.say("BEGIN; SELECT count(*) FROM t;");
+  CHECK(until([&] { return marks->reading(now_us()); }));
+}
+
+TEST_CASE("readers: while the marks are claimed another process waits with its SELECT, and reads what was committed meanwhile") {
+  File file;
+  auto marks = ShmReaders::open(file.path + "-shm");
+  REQUIRE(marks);
+  Shell shell(file.path);
+  CHECK(shell.answer("SELECT count(*) FROM t;") == "1");
+  REQUIRE(marks->claim(now_us()));
+  CHECK(marks->claimed());
+  shell.say("SELECT count(*) FROM t;");
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  CHECK(shell.pending() == "");
+  REQUIRE(file.db.exec("BEGIN IMMEDIATE; INSERT INTO t VALUES(2)"));
+  CHECK(marks->claim(now_us()));  // SQLite let go of the mark that it reads at
+  CHECK(shell.pending() == "");
+  REQUIRE(file.db.exec("COMMIT"));
+  marks->release(false);
+  CHECK_FALSE(marks->claimed());
+  CHECK(until([&] { return shell.pending() == "2"; }));
+}
+
+TEST_CASE("readers: nobody is claimed against who reads already") {
+  File file;
+  auto marks = ShmReaders::open(file.path + "-shm");
+  REQUIRE(marks);
+  Shell shell(file.path);
+  CHECK(shell.answer("BEGIN; SELECT count(*) FROM t;") == "1");
+  CHECK_FALSE(marks->claim(now_us()));
+  marks->release(false);
+  CHECK(shell.answer("INSERT INTO t VALUES(2); COMMIT; SELECT count(*) FROM t;") == "2");
+}
