@@ -165,6 +165,8 @@ void DatabaseThread::Worker::take_queue() {
       progress.membership = replica.membership();
       progress.position = replica.position();
       progress.origin = replica.origin();
+      const auto units = replica.own_units();
+      progress.own_units = units ? *units : 0;  // all are sent again then, which does no harm
       shared->post([done, now = progress](DatabaseEvents&) { done(now); });
       progress.begins_anew = 0;
       return true;

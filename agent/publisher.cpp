@@ -37,10 +37,16 @@ void Publisher::add(std::vector<replica::OutUnit> units) {
   events_.changed();
 }
 
-void Publisher::start(nats::Connection& connection, StreamSeq position) {
+void Publisher::start(nats::Connection& connection, StreamSeq position, uint64_t own_units) {
   pause();
   connection_ = &connection;
-  applied(position);
+  position_ = position;
+  while (!messages_.empty() && messages_.front().unit->number <= own_units) {
+    Message& front = messages_.front();
+    if (front.state != Message::State::stored) settle(front);  // its acknowledgement was lost
+    drop_front();
+  }
+  cursor_ = first_;
   for (Message& message : messages_) {
     // Acknowledged, not come round: the stream may have lost it. A stored one is told by `duplicate`.
     if (message.state == Message::State::stored) {
@@ -70,13 +76,18 @@ void Publisher::applied(StreamSeq position) {
   while (!messages_.empty()) {
     const Message& front = messages_.front();
     if (front.state != Message::State::stored || front.seq > position) break;
-    bytes_ -= front.unit->messages[front.index].size();
-    messages_.pop_front();
-    ++first_;
+    drop_front();
     released = true;
   }
   cursor_ = std::max(cursor_, first_);
   if (released) events_.changed();
+}
+
+void Publisher::drop_front() {
+  const Message& front = messages_.front();
+  bytes_ -= front.unit->messages[front.index].size();
+  messages_.pop_front();
+  ++first_;
 }
 
 void Publisher::clear() {

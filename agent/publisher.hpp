@@ -40,8 +40,9 @@ class Publisher {
 
   void add(std::vector<replica::OutUnit> units);
 
-  // Connected, and the stream is the one: sends everything whose echo is not in `position` yet.
-  void start(nats::Connection& connection, StreamSeq position);
+  // Connected, and the stream is the one: sends every unit behind `own_units`, the last one of this incarnation that this file knows to be
+  // in the stream. Its `position` does not tell: a file that merged a snapshot has one beyond a unit that the stream lost meanwhile.
+  void start(nats::Connection& connection, StreamSeq position, uint64_t own_units);
   // Not connected, or the stream is in doubt. What is kept stays kept.
   void pause();
   // The file holds the stream up to here: echoes up to it have been applied.
@@ -81,6 +82,7 @@ class Publisher {
   void failed(const Error& error);
   void retry_when_idle();
   void settle(Message& message);
+  void drop_front();
 
   const std::string stream_, subject_, name_;
   const LogSink log_;

@@ -387,7 +387,7 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
         return true;
       },
       [](const Result<bool>&) {});
-  publisher_.start(*connection_, progress.position.seq);
+  publisher_.start(*connection_, progress.position.seq, progress.own_units);
   clock_.start(*connection_, progress.origin.node);
   nats::LogHandlers handlers;
   handlers.on_message = [this](nats::Delivered message) { on_delivered(std::move(message)); };

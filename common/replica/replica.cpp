@@ -156,6 +156,7 @@ void Replica::trace(bool on) { impl_->tracing = on; }
 void Replica::set_max_message(size_t bytes) { impl_->settings.max_message = bytes; }
 sqlite::Database& Replica::database() { return impl_->db; }
 
+Result<uint64_t> Replica::own_units() { return impl_->store.units_of(impl_->self); }
 bool Replica::being_copied() const { return impl_->copies.use_count() > 1; }
 bool Replica::wants_echoes() const {
   const Impl::State& state = impl_->state;

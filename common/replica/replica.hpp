@@ -278,6 +278,9 @@ class Replica {
   // Changes whenever another connection has committed.
   Result<int64_t> data_version();
 
+  // The last unit of this incarnation that has come round in the stream, by itself or in a snapshot; 0: none.
+  Result<uint64_t> own_units();
+
   // A copy of the file is being taken (SnapshotCopy): another connection of this process reads it.
   bool being_copied() const;
 

@@ -259,7 +259,8 @@ void Agent::go_live(StreamSeq end, bool founded, bool history_lost) {
   if (history_lost) sender_->clear();
   if (history_lost || founded) outbox_wanted_ = true;
   engine_->follows_to(end);
-  sender_->start(engine_->position().seq);
+  const auto units = engine_->own_units();
+  sender_->start(engine_->position().seq, units ? *units : 0);
   scrub_again();
   check_at_ = world_.now() + world_.random.between(0, 500);
   world_.say(node_.id, "in the stream, from " + std::to_string(next_) + " of " + std::to_string(end));

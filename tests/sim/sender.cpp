@@ -13,15 +13,20 @@ constexpr size_t kInFlight = 8;
 
 void Sender::add(const std::vector<replica::OutUnit>& units) {
   for (const replica::OutUnit& unit : units) {
-    for (size_t i = 0; i < unit.messages.size(); ++i) messages_.push_back(Message{unit.msg_ids[i], unit.messages[i]});
+    for (size_t i = 0; i < unit.messages.size(); ++i) messages_.push_back(Message{unit.msg_ids[i], unit.messages[i], unit.number});
   }
   pump();
 }
 
-void Sender::start(StreamSeq position) {
+void Sender::start(StreamSeq position, uint64_t own_units) {
   pause();
   started_ = true;
-  applied(position);
+  position_ = position;
+  while (!messages_.empty() && messages_.front().number <= own_units) {
+    messages_.pop_front();
+    ++first_;
+  }
+  cursor_ = first_;
   for (Message& message : messages_) message.state = State::unsent;
   pump();
 }

@@ -24,7 +24,7 @@ class Sender {
   Sender& operator=(const Sender&) = delete;
 
   void add(const std::vector<replica::OutUnit>& units);
-  void start(StreamSeq position);
+  void start(StreamSeq position, uint64_t own_units);
   void pause();
   void applied(StreamSeq position);
   void clear();
@@ -35,6 +35,7 @@ class Sender {
   enum class State : uint8_t { unsent, in_flight, stored };
   struct Message {
     std::string msg_id, bytes;
+    uint64_t number = 0;
     State state = State::unsent;
     int sends = 0;
     StreamSeq position = 0, seq = 0;
