@@ -21,6 +21,7 @@ from case import CASES  # noqa: E402
 CASES.clear()
 import test_django  # noqa: E402,F401
 import test_frameworks  # noqa: E402,F401
+import test_notice  # noqa: E402,F401
 
 if __name__ == "__main__":
     sys.exit(cluster.main())

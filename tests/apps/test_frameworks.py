@@ -2,15 +2,15 @@
 they read, and without the line they do not."""
 import os
 import re
-import shutil
 import sqlite3
 import subprocess
+import time
 from pathlib import Path
 
 from cache import PYTHON, ROOT, cache, from_pypi, install, needs
 from case import case
 from process import check, die_with_parent
-from tables import execute, query
+from tables import execute, query, wait_identical
 
 PAGE = ROOT / "docs" / "with-your-framework.md"
 PROGRAMS = Path(__file__).resolve().parent / "frameworks"
@@ -203,15 +203,48 @@ def frameworks_better_sqlite3(t):
           [(without(snippet, (".immediate()", "()")), True)])
 
 
-@case("Sequelize does with transactionType", seconds=300, long=True)
-def frameworks_sequelize(t):
-    needs("node", "npm")
+def sequelize_modules():
     work = cache("sequelize")
     install(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", work, "sequelize@6.37.8", "sqlite3@6.0.1"], work,
             work / "node_modules" / "sqlite3" / "build")
+    return work / "node_modules"
+
+
+@case("Sequelize does with transactionType", seconds=300, long=True)
+def frameworks_sequelize(t):
+    needs("node", "npm")
     snippet = blocks()["sequelize"]
-    judge(t, "Sequelize 6.37", interpreted(t, "sequelize.js", ["node"], {"NODE_PATH": str(work / "node_modules")}), snippet,
+    judge(t, "Sequelize 6.37", interpreted(t, "sequelize.js", ["node"], {"NODE_PATH": str(sequelize_modules())}), snippet,
           [(without(snippet, (', transactionType: "IMMEDIATE"', "")), True)])
+
+
+@case("Sequelize's sync({ alter: true }) leaves the same rows on both nodes, and sends them again each time", seconds=120, long=True)
+def frameworks_sequelize_sync(t):
+    needs("node", "npm")
+    one, two = t.nodes(2, t.nats())
+    program = t.dir / "sync.js"
+    program.write_text("""
+const { Sequelize, DataTypes } = require("sequelize")
+const sequelize = new Sequelize({ dialect: "sqlite", storage: process.argv[2], logging: false, transactionType: "IMMEDIATE" })
+sequelize.define("note", { body: DataTypes.TEXT, title: DataTypes.TEXT }, { timestamps: false, freezeTableName: true })
+sequelize.sync({ alter: true }).catch((error) => { console.log(error.message); process.exit(1) })
+""", encoding="utf-8")
+    execute(one.db, "CREATE TABLE note(id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT)",
+            "INSERT INTO note(body) WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 100) SELECT 'note ' || i FROM c")
+    for node in (one, two):
+        node.start()
+    wait_identical([one.db, two.db])
+    sent = []
+    for _ in range(2):
+        before = one.status()["databases"][0]["published"]
+        run = subprocess.run(["node", program, one.db], capture_output=True, text=True, timeout=40, check=False,
+                             env={**os.environ, "NODE_PATH": str(sequelize_modules())})
+        check(run.returncode == 0, f"sync: {run.stdout}{run.stderr}")
+        time.sleep(1)  # status counts what was acknowledged
+        found = wait_identical([one.db, two.db])
+        check(len(found["note"]) == 100, f"{len(found['note'])} rows are left")
+        sent.append(one.status()["databases"][0]["published"] - before)
+    t.note(f"rows sent by the first sync and by the second, which changes nothing: {sent}; conflicts: {len(two.json('conflicts').get('conflicts', []))}")
 
 
 @case("PHP does with BEGIN IMMEDIATE as a statement, and not with PDO's beginTransaction", seconds=30)
