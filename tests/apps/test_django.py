@@ -35,7 +35,7 @@ class Site:
         self.dir = t.dir / name
         self.dir.mkdir()
         self.db = self.dir / "db.sqlite3"
-        self.env = {**os.environ, "DJANGO_SUPERUSER_PASSWORD": PASSWORD, "PYTHONDONTWRITEBYTECODE": "1"}
+        self.env = {**os.environ, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
         self.env.pop("DJANGO_SETTINGS_MODULE", None)
         if packages is not None:
             self.env["PYTHONPATH"] = str(packages)
