@@ -16,7 +16,7 @@ work=${MARMOT_TEST_DIR:-$root/build-tests}
 logs=$work/logs
 gcc_build=$work/gcc asan_build=$work/clang-asan tsan_build=$work/gcc-tsan
 data=${MARMOT_TEST_DATA:-$root/../shared/data}
-all_stages=(gcc unit sim mutations mysql cluster orm readme quickstart bench asan unit-asan sim-asan fuzz cluster-asan tsan agent-tsan)
+all_stages=(gcc unit sim mutations mysql cluster orm apps readme quickstart bench asan unit-asan sim-asan fuzz cluster-asan tsan agent-tsan)
 
 long=no
 stages=()
@@ -111,9 +111,9 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=1:detect_stack
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:abort_on_error=1:print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
 export MARMOT_TEST_DATA=$data
-fuzz_seconds=30 cluster_limit=1500 seeds=1000 sim_limit=900 long_flag=()
+fuzz_seconds=30 cluster_limit=1500 apps_limit=400 seeds=1000 sim_limit=900 long_flag=()
 if [ "$long" = yes ]; then
-  fuzz_seconds=600 cluster_limit=7200 seeds=100000 sim_limit=36000 long_flag=(--long)
+  fuzz_seconds=600 cluster_limit=7200 apps_limit=3600 seeds=100000 sim_limit=36000 long_flag=(--long)
 fi
 
 if ! "$root/tests/packages.sh" build runtime test; then
@@ -123,7 +123,7 @@ fi
 
 # ---- build 1: gcc -O2
 
-if needed gcc unit sim mutations mysql sim-asan cluster orm readme quickstart bench &&
+if needed gcc unit sim mutations mysql sim-asan cluster orm apps readme quickstart bench &&
    CXX=${MARMOT_GXX:-g++} build gcc "$gcc_build" "" -- -Dbuildtype=debugoptimized; then
   if wanted unit; then meson_suite unit 600 "$gcc_build"; fi
   if wanted sim; then suite sim "$sim_limit" "$gcc_build"/tests/sim/run --seeds "$seeds" --keep-going; fi
@@ -137,6 +137,7 @@ if needed gcc unit sim mutations mysql sim-asan cluster orm readme quickstart be
   fi
   if wanted cluster; then suite cluster "$cluster_limit" tests/cluster/run.py --build "$gcc_build" "${long_flag[@]}"; fi
   if wanted orm; then suite orm 400 tests/orm/run.py --build "$gcc_build"; fi
+  if wanted apps; then suite apps "$apps_limit" env MARMOT_TEST_DIR="$work" tests/apps/run.py --build "$gcc_build" "${long_flag[@]}"; fi
   if wanted readme; then suite readme 900 tests/readme/run.py --build "$gcc_build" $([ "$long" = yes ] && echo --source-build); fi
   if wanted quickstart; then
     suite quickstart 120 env CI=true MARMOT_BUILD="$gcc_build" examples/quickstart.sh

@@ -1,0 +1,27 @@
+#!/usr/bin/env -S /usr/bin/python3 -B
+"""Real applications and frameworks beside real agents. Options as tests/cluster/run.py has them.
+
+What is not a Debian package (Django 5, better-sqlite3, Go modules, a JDBC driver) is installed by its ordinary client below
+$MARMOT_TEST_DIR/apps (default: build-tests/apps) and found there again.
+"""
+import sys
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "cluster")]
+
+import importlib.util  # noqa: E402
+
+specification = importlib.util.spec_from_file_location("cluster_run", HERE.parent / "cluster" / "run.py")
+cluster = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(cluster)
+from case import CASES  # noqa: E402
+
+CASES.clear()
+import test_django  # noqa: E402,F401
+import test_frameworks  # noqa: E402,F401
+import test_notice  # noqa: E402,F401
+
+if __name__ == "__main__":
+    sys.exit(cluster.main())
