@@ -195,6 +195,7 @@ Json Replicator::status_json(const std::optional<replica::Counters>& counters) c
     json["lag_ms"] = arrivals_.empty() ? int64_t{0} : std::max<int64_t>(0, wall_now() - arrivals_.front().second);
   }
   json["position"] = position;
+  json["to_know"] = to_know_;
   json["alarm"] = alarm_.text();
   json["wal_bytes"] = alarm_.wal_bytes();
   const Repair::Status& repair = repair_->status();

@@ -1,4 +1,8 @@
 """Other programs beside the agent on the same file."""
+import json
+import re
+import shutil
+import subprocess
 import threading
 import time
 
@@ -122,3 +126,77 @@ def litestream_restore(t):
         copy = node.db.with_name(f"{node.db.stem}-again.db")
         backup.restore(copy)
         check(query(copy, "SELECT * FROM note ORDER BY id") == query(node.db, "SELECT * FROM note ORDER BY id"), f"{copy.name} differs")
+
+
+DJANGO = """
+import django
+from django.conf import settings
+settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": DB}}, USE_TZ=True,
+                   INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"])
+django.setup()
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+"""
+WORDPRESS = """
+    CREATE TABLE wp_posts(ID INTEGER PRIMARY KEY AUTOINCREMENT, post_author INTEGER NOT NULL DEFAULT 0, post_title TEXT NOT NULL);
+    CREATE TABLE wp_options(option_id INTEGER PRIMARY KEY AUTOINCREMENT, option_name TEXT NOT NULL DEFAULT '' UNIQUE, option_value TEXT NOT NULL);
+    CREATE TABLE wp_term_relationships(object_id INTEGER NOT NULL, term_taxonomy_id INTEGER NOT NULL, PRIMARY KEY(object_id, term_taxonomy_id));
+    INSERT INTO wp_options(option_name, option_value) VALUES('siteurl', 'x');
+"""
+QUEUE = """
+    CREATE TABLE jobs(id INTEGER PRIMARY KEY, payload TEXT, reserved_at INTEGER, attempts INTEGER);
+    CREATE TABLE sequences(name TEXT NOT NULL PRIMARY KEY, next INTEGER); INSERT INTO sequences VALUES('jobs', 1);
+    CREATE TABLE schema_info(version INTEGER); INSERT INTO schema_info VALUES(3);
+"""
+
+
+def checked(t, path, expect):
+    """The rules that found something, with the tables: `marmot check --json`."""
+    run = t.product.run("check", path, "--json")
+    check(run.returncode == expect, f"check {path.name} ended with {run.returncode}: {run.stderr}")
+    found = {}
+    for one in json.loads(run.stdout)["databases"][0]["findings"]:
+        check(one["what"] and one["cure"], f"no words: {one}")
+        found.setdefault(one["rule"], set()).add(one["table"])
+    return found
+
+
+@case("marmot check tells what real schemas mean here, without an agent and beside one; the agent and status keep its short form")
+def check_command(t):
+    chinook = t.dir / "chinook.db"
+    shutil.copy(t.chinook(), chinook)
+    found = checked(t, chinook, 3)
+    check({"Album", "Artist", "Invoice"} <= found["counted-ids"] and "PlaylistTrack" not in found["counted-ids"], f"chinook: {found}")
+    check(not {"queue", "counter", "missing-function"} & set(found), f"chinook: {found}")
+    django = t.dir / "django.db"
+    run = subprocess.run(["/usr/bin/python3", "-c", DJANGO.replace("DB}", f"{str(django)!r}}}")], capture_output=True, text=True)
+    if "No module named 'django'" in run.stderr:
+        t.note("python3-django is not here: its tables were left out")
+    else:
+        check(run.returncode == 0, f"migrate: {run.stderr}")
+        found = checked(t, django, 3)
+        check("auth_user" in found["counted-ids"] and "auth_user" in found["unique"], f"Django: {found}")
+        check(found["cache"] == {"django_session"}, f"Django: {found}")
+        check("not-replicable" not in found and "queue" not in found, f"Django: {found}")
+    for name, schema, wanted in (
+            ("wordpress", WORDPRESS, {"counted-ids": {"wp_posts", "wp_options"}, "unique": {"wp_options"}}),
+            ("queue", QUEUE, {"queue": {"jobs"}, "counter": {"sequences"}, "singleton": {"schema_info"}, "counted-ids": {"jobs"}}),
+            ("plain", "CREATE TABLE t(k TEXT NOT NULL PRIMARY KEY, v)", {})):
+        path = t.dir / f"{name}.db"
+        db = connect(path)
+        db.executescript(schema)
+        db.close()
+        found = checked(t, path, 3 if wanted else 0)
+        check(found == wanted, f"{name}: {found}")
+    node = t.node("n1", db=t.dir / "queue.db")
+    node.start()
+    short = "4 things to know: a queue or lock (jobs), a counter (sequences), a single row without a key (schema_info), a table with counted ids (jobs)"
+    node.program.wait_line(rf"^queue\.db: {re.escape(short)} \(`marmot check queue\.db`\)$")
+    check(checked(t, node.db, 3)["queue"] == {"jobs"}, "check beside an agent")
+    check(node.status()["databases"][0]["to_know"] == short, f"status: {node.status()}")
+    check(short in node.command("status").stdout, node.command("status").stdout)
+    text = node.command("check").stdout
+    check(text.index("collides: queue: jobs (reserved_at)") < text.index("collides: counted-ids"), text)
+    (t.dir / "local.toml").write_text('[[database]]\npath = "queue.db"\nexclude = ["jobs", "sequences", "schema_info"]\n')
+    run = t.product.run("check", "--config", t.dir / "local.toml")
+    check(run.returncode == 0 and "nothing to do" in run.stdout, f"with all of it excluded: {run.stdout}{run.stderr}")
