@@ -78,7 +78,7 @@ const Words kQueueColumns{"locked at", "locked by", "locked until", "lock owner"
 const Words kCacheNames{"cache", "caches", "session", "sessions", "throttle", "throttles", "ratelimit", "ratelimits"};
 const Words kCacheColumns{"expires", "expires at", "expire at", "expired at", "expire date", "expires on"};
 const Words kCounterWords{"counter", "counters", "count", "cnt", "seq", "sequence", "sequences", "next", "nextval", "value", "val"};
-const Words kCounterNames{"counter", "counters", "sequence", "sequences", "seq", "hibernate"};
+const Words kCounterNames{"counter", "counters", "sequence", "sequences", "seq"};
 
 // --- rules ---------------------------------------------------------------------------------------------------------
 
@@ -160,9 +160,9 @@ std::optional<Said> counted_ids(const SchemaFacts& facts, const TableFacts& tabl
       if (to_key && facts.find(reference.parent) == &table) from.push_back(child.name + "." + joined(reference.columns));
     }
   }
-  std::string what = "SQLite counts these ids up in each file: two nodes that insert at the same time give one id to two rows, and the later row stays";
-  if (!from.empty()) what += "; rows that point at it (" + joined(from) + ") then point at the other node's row";
-  return Said{key, what, "insert on one node, or give ids that no two nodes choose: marmot_new_id() of libmarmot.so, a UUID, a range of numbers a node"};
+  return Said{from.empty() ? key : key + ", to which " + joined(from) + " point" + (from.size() == 1 ? "s" : ""),
+              "SQLite counts these ids up in each file: two nodes that insert at the same time give one id to two rows, and the later row stays; "
+              "what points at the id then points at the other node's row", "insert on one node, or give ids that no two nodes choose: marmot_new_id() of libmarmot.so, a UUID, a range of numbers a node"};
 }
 
 std::optional<Said> unique(const SchemaFacts&, const TableFacts& table) {
