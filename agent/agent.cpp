@@ -68,6 +68,7 @@ class Agent {
     TRY_ASSIGN(control_, ControlServer::listen(loop_, config_.data_dir));
     serve();
     ready_.resize(config_.databases.size());
+    to_know_.resize(config_.databases.size());
     replicators_.resize(config_.databases.size());
     for (size_t i = 0; i < replicators_.size(); ++i) replicators_[i] = make_replicator(i);
     progress_timer_.start(uv::Milliseconds(300), uv::Milliseconds(200));
@@ -77,7 +78,7 @@ class Agent {
   std::unique_ptr<Replicator> make_replicator(size_t index) {
     Replicator::Events events;
     events.opened = [this](NodeId node) { on_opened(node); };
-    events.ready = [this, index](const std::vector<std::string>& watched) { on_ready(index, watched); };
+    events.ready = [this, index](const std::vector<std::string>& watched, const std::string& to_know) { on_ready(index, watched, to_know); };
     events.failed = [this](const Error& error) {
       fail(error);
       stop();
@@ -150,7 +151,8 @@ class Agent {
   }
 
   // All databases at once: whoever waits for "ready" finds every one of them so.
-  void on_ready(size_t index, const std::vector<std::string>& watched) {
+  void on_ready(size_t index, const std::vector<std::string>& watched, const std::string& to_know) {
+    to_know_[index] = to_know;
     if (std::exchange(ready_[index], watched)) return;  // again, after the file was replaced
     for (const auto& ready : ready_) {
       if (!ready) return;
@@ -162,6 +164,7 @@ class Agent {
       std::string line = file + ": watching " + std::to_string(tables.size()) + (tables.size() == 1 ? " table" : " tables");
       for (size_t t = 0; t < tables.size(); ++t) line += (t == 0 ? ": " : ", ") + tables[t];
       say(line);
+      if (!to_know_[i].empty()) say(file + ": " + to_know_[i] + " (`marmot check " + file + "`)");
       say(file + ": ready");
     }
     for (const auto& replicator : replicators_) say(join_line(*replicator));
@@ -317,6 +320,7 @@ class Agent {
   std::unique_ptr<NatsServer> server_;
   std::unique_ptr<nats::Connection> connection_;
   std::vector<std::unique_ptr<Replicator>> replicators_;
+  std::vector<std::string> to_know_;  // of each, in short, what `marmot check` says
   std::vector<std::optional<std::vector<std::string>>> ready_;  // what each watches; nullopt: not ready yet
   const int64_t started_ms_ = Peers::now_ms();
   std::vector<size_t> reopen_;

@@ -47,7 +47,7 @@ void add_agent(CLI::App& root, ConfigOverrides& over, Chosen& chosen) {
 
 struct AllOptions {
   ConfigOverrides agent;
-  TargetOptions members, cleanup;
+  TargetOptions members, cleanup, check;
   StatusOptions status;
   WaitOptions wait;
   TailOptions tail;
@@ -115,6 +115,10 @@ void add_clients(CLI::App& root, AllOptions& all, Chosen& chosen) {
   conflicts.final_callback([&] { chosen = [&all] { return cmd_conflicts(all.conflicts); }; });
 
   add_snapshot(root, all.snapshot, chosen);
+
+  CLI::App& check = *root.add_subcommand("check", "what the file's tables mean where several nodes write; no agent is needed; exit 3 when there is something to know");
+  add_target(check, all.check);
+  check.final_callback([&] { chosen = [&all] { return cmd_check(all.check); }; });
 
   CLI::App& cleanup = *root.add_subcommand("cleanup", "remove everything of Marmot from the file (no agent may run)");
   add_target(cleanup, all.cleanup);

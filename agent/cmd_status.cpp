@@ -75,6 +75,9 @@ std::string database_text(const Json& database) {
   if (const int64_t divergent = number_in(database, "divergent_ranges").value_or(0); divergent != 0) {
     rows.push_back({"  DIVERGENT", counted(divergent, "range") + " of keys differ between nodes; being repaired (see: marmot verify " + path + ")"});
   }
+  if (const std::string to_know = printable(text_in(database, "to_know")); !to_know.empty()) {
+    rows.push_back({"  check", to_know + " (marmot check " + path + ")"});
+  }
   const std::string alarm = printable(text_in(database, "alarm"));
   if (!alarm.empty()) rows.push_back({"  ALARM", alarm});
   const std::string error = printable(text_in(database, "last_error"));

@@ -20,6 +20,7 @@ int cmd_status(const StatusOptions& options);
 int cmd_members(const TargetOptions& options);
 int cmd_config_check(const std::string& file);
 int cmd_cleanup(const TargetOptions& options);
+int cmd_check(const TargetOptions& options);
 
 struct WaitOptions {
   TargetOptions target;

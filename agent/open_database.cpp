@@ -142,12 +142,14 @@ Status into_wal(const OpenOptions& options, sqlite::Database& db) {
   return ok();
 }
 
-Status load_extensions(const OpenOptions& options, sqlite::Database& db) {
-  if (options.extensions.empty()) return ok();
+}  // namespace
+
+Status load_extensions(const std::vector<std::string>& extensions, sqlite::Database& db) {
+  if (extensions.empty()) return ok();
   // Through C only: the SQL function load_extension() stays off.
   sqlite3_db_config(db.get(), SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 1, nullptr);
   Status done = ok();
-  for (const std::string& extension : options.extensions) {
+  for (const std::string& extension : extensions) {
     char* text = nullptr;
     const int rc = sqlite3_load_extension(db.get(), extension.c_str(), nullptr, &text);
     if (rc != SQLITE_OK) {
@@ -161,8 +163,6 @@ Status load_extensions(const OpenOptions& options, sqlite::Database& db) {
   return done;
 }
 
-}  // namespace
-
 Result<OpenedDatabase> open_database(const OpenOptions& options) {
   TRY_ASSIGN(const bool exists, check_path(options));
   auto opened = sqlite::Database::open(options.path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX);
@@ -170,7 +170,7 @@ Result<OpenedDatabase> open_database(const OpenOptions& options) {
   sqlite::Database db = *std::move(opened);
   sqlite3_busy_timeout(db.get(), kBusyTimeoutMs);
   // Before the first statement: indexes and generated columns may need them to read the schema.
-  TRY(load_extensions(options, db));
+  TRY(load_extensions(options.extensions, db));
   bool installed = false;
   const auto look_inside = [&]() -> Status {
     TRY_ASSIGN(const int64_t known, db.query_integer("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '__marmot_meta'"));

@@ -31,6 +31,10 @@ struct OpenedDatabase {
 // Errc::busy: another process kept it locked for busy_limit_ms, or `cancelled`.
 Result<OpenedDatabase> open_database(const OpenOptions& options);
 
+// Loads SQLite extensions (OpenOptions::extensions) into a connection, before its first statement. Errc::bad_input names the
+// one that does not load.
+Status load_extensions(const std::vector<std::string>& extensions, sqlite::Database& db);
+
 // In slices, so that a stop request is honoured while somebody else holds the lock.
 inline constexpr int kBusyTimeoutMs = 50;
 

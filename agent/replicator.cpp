@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "common/codec/message.hpp"
+#include "agent/check/check_file.hpp"
 
 namespace marmot::agent {
 
@@ -564,9 +565,24 @@ void Replicator::announce_ready() {
       [](replica::Replica& replica) -> Result<std::vector<std::string>> { return replica.watched(); },
       [this](Result<std::vector<std::string>> watched) {
         watched_ = *watched;
-        events_.ready(watched_);
+        check_file(watched_);
       });
   if (!asked) ready_ = false;
+}
+
+// On a connection of its own, off the loop: it reads the schema only. What cannot be read is told by others.
+void Replicator::check_file(std::vector<std::string> watched) {
+  const auto found = std::make_shared<std::string>();
+  CheckRequest request{path(), database_.tables, database_.exclude, config_.extensions};
+  check_work_ = std::make_unique<uv::Work>(
+      loop_,
+      [request = std::move(request), found](const uv::Work::Cancelled&) {
+        if (const auto report = agent::check_file(request)) *found = short_form(report->findings);
+      },
+      [this, found, watched = std::move(watched)] {
+        to_know_ = *found;
+        events_.ready(watched, to_know_);
+      });
 }
 
 // Says a thing once until something else is to be said.

@@ -37,7 +37,8 @@ class Replicator {
  public:
   struct Events {
     std::function<void(NodeId node)> opened;
-    std::function<void(const std::vector<std::string>& watched)> ready;  // once: it runs, and what was there has arrived
+    // Once: it runs, and what was there has arrived. `to_know`: the short form of `marmot check`, empty: nothing.
+    std::function<void(const std::vector<std::string>& watched, const std::string& to_know)> ready;
     std::function<void(const Error& error)> failed;                      // it cannot go on: the agent ends
     std::function<void()> reopen;                                        // the file was replaced: make this object anew
   };
@@ -97,6 +98,7 @@ class Replicator {
   void update_flow();
   void caught_up();
   void announce_ready();
+  void check_file(std::vector<std::string> watched);
   void report(LogLevel level, const std::string& text);
 
   void settle(int64_t deadline_ms, std::function<void(bool)> done);
@@ -176,6 +178,8 @@ class Replicator {
   bool restoring_ = false;
   std::unique_ptr<uv::Work> restore_work_;
   std::vector<std::string> watched_;
+  std::unique_ptr<uv::Work> check_work_;
+  std::string to_know_;         // what `marmot check` says of the file, in short, as it was when it became ready
   struct Tail {
     Reply reply;
     std::string table;

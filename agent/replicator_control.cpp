@@ -198,6 +198,7 @@ Json Replicator::status_json(const std::optional<replica::Counters>& counters) c
   json["gave_way"] = progress_.giving_way.gave_way;
   json["forced"] = progress_.giving_way.forced;
   json["read_percent"] = progress_.giving_way.read_percent;
+  json["to_know"] = to_know_;
   json["alarm"] = alarm_.text();
   json["wal_bytes"] = alarm_.wal_bytes();
   const Repair::Status& repair = repair_->status();

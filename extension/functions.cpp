@@ -97,13 +97,13 @@ Result<replica::WatchMode> mode_of(const Call& call) {
 
 // The tables that `pattern` means: the one of that name, else those that it matches as a glob.
 Result<std::vector<std::string>> tables_for(sqlite::Database& db, const std::string& pattern) {
-  TRY_ASSIGN(const std::vector<replica::Candidate> tables, replica::list_tables(db, {"*"}, {}));
+  // The pattern beside "*": another sidecar's table is watched where the pattern spells it out.
+  TRY_ASSIGN(const std::vector<replica::Candidate> tables, replica::list_tables(db, {"*", pattern}, {}));
   std::vector<std::string> out;
   for (const replica::Candidate& table : tables) {
     if (sqlite3_stricmp(table.name.c_str(), pattern.c_str()) == 0) {
       if (!table.not_watched) return std::vector<std::string>{table.name};
-      return make_error(Errc::bad_input,
-                        table.name + " cannot be watched: it is " + std::string(reason(*table.not_watched)));
+      return make_error(Errc::bad_input, table.name + " cannot be watched: it is " + table.reason());
     }
     if (!table.not_watched && sqlite3_strglob(pattern.c_str(), table.name.c_str()) == 0) out.push_back(table.name);
   }

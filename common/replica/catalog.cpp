@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/core/row_hash.hpp"
+#include "common/replica/sidecars.hpp"
 #include "common/replica/sql_text.hpp"
 
 namespace marmot::replica {
@@ -411,15 +412,20 @@ Result<TableInfo> read_table(sqlite::Database& db, std::string_view name) {
 
 bool is_chosen(const std::vector<std::string>& include, const std::vector<std::string>& exclude, std::string_view name) {
   const std::string text(name);
-  return matches(include, text) && !matches(exclude, text);
+  if (!matches(include, text) || matches(exclude, text)) return false;
+  return !sidecar_of(name) || names_sidecar(include, name);
 }
 
-std::string_view reason(NotWatched why) {
-  switch (why) {
+std::string Candidate::reason() const {
+  if (!not_watched) return "";
+  switch (*not_watched) {
     case NotWatched::internal: return "one of Marmot's own tables";
     case NotWatched::sqlite_own: return "one of SQLite's own tables";
     case NotWatched::virtual_table: return "a virtual table";
     case NotWatched::shadow_table: return "a shadow table: it holds a virtual table's data";
+    case NotWatched::sidecar:
+      return "the bookkeeping of " + std::string(sidecar_of(name).value_or("another sidecar")) +
+             ", which is this file's own (name the table in `tables` to replicate it all the same)";
     case NotWatched::excluded: return "not chosen by the tables and exclude patterns";
   }
   return "";
@@ -437,7 +443,7 @@ Result<std::vector<Candidate>> list_tables(sqlite::Database& db, const std::vect
     else if (has_prefix(table.name, "sqlite_")) candidate.not_watched = NotWatched::sqlite_own;
     else if (!table.module.empty()) candidate.not_watched = NotWatched::virtual_table;
     else if (shadows.has(table.name)) candidate.not_watched = NotWatched::shadow_table;
-    else if (!chosen) candidate.not_watched = NotWatched::excluded;
+    else if (!chosen) candidate.not_watched = sidecar_of(table.name) && !matches(exclude, table.name) ? NotWatched::sidecar : NotWatched::excluded;
     out.push_back(std::move(candidate));
   }
   return out;

@@ -73,15 +73,17 @@ Result<TableInfo> read_table(sqlite::Database& db, std::string_view name);
 Result<UniqueIndex> read_unique_index(sqlite::Database& db, const TableInfo& table, const std::string& name);
 
 // Why a schema object is not watched.
-enum class NotWatched : uint8_t { internal, sqlite_own, virtual_table, shadow_table, excluded };
-std::string_view reason(NotWatched why);
+enum class NotWatched : uint8_t { internal, sqlite_own, virtual_table, shadow_table, sidecar, excluded };
 
 struct Candidate {
   std::string name;
   std::optional<NotWatched> not_watched;  // nullopt: watch it
+
+  std::string reason() const;  // why it is not watched, after "it is"
 };
 
-// Globs are SQLite's GLOB, case-sensitive.
+// Globs are SQLite's GLOB, case-sensitive. Another sidecar's table is chosen only where `include` spells its name out
+// (sidecars.hpp).
 bool is_chosen(const std::vector<std::string>& include, const std::vector<std::string>& exclude, std::string_view name);
 
 // Every table of the main schema, in creation order. Globs are SQLite's GLOB, case-sensitive, on the table's name;

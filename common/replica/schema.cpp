@@ -103,7 +103,7 @@ Status Replica::Impl::refresh_schema() {
     not_ours.emplace(folded, 0);
     const bool internal = candidate.not_watched == NotWatched::internal || candidate.not_watched == NotWatched::sqlite_own;
     if (known.count(folded) != 0 || internal || !candidate.not_watched) continue;
-    log(LogLevel::info, "table " + candidate.name + " is not watched: " + std::string(reason(*candidate.not_watched)));
+    log(LogLevel::info, "table " + candidate.name + " is not watched: " + candidate.reason());
   }
   TRY(check_unique_indexes());
   TRY(prepare_log());

@@ -124,15 +124,16 @@ def unpublished(path):
         connection.close()
 
 
-def wait_identical(paths, seconds=20.0, pause=0.1):
-    """Until nothing waits to be published and every file holds the same rows, twice in a row. Returns the contents."""
+def wait_identical(paths, seconds=20.0, pause=0.1, own=""):
+    """Until nothing waits to be published and every file holds the same rows, twice in a row. Returns the contents. Tables whose
+    name starts with `own`, if given, are each file's own."""
     deadline = time.monotonic() + seconds
     settled = 0
     problems = ["not looked at yet"]
     while True:
         waiting = [unpublished(p) for p in paths]
         if not any(waiting):
-            all_contents = [contents(p) for p in paths]
+            all_contents = [{name: rows for name, rows in contents(p).items() if not (own and name.startswith(own))} for p in paths]
             problems = [f"{paths[0].name} against {path.name}: {word}" for path, other in zip(paths[1:], all_contents[1:])
                         for word in differences(all_contents[0], other)]
             settled = settled + 1 if not problems else 0

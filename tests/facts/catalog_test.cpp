@@ -230,7 +230,7 @@ TEST_CASE("catalog: every table is listed in creation order, with the reason whe
     found += table.name + (table.not_watched ? "-" + std::to_string(static_cast<int>(*table.not_watched)) : "") + " ";
   }
   CHECK(found ==
-        "z sqlite_sequence-1 f-2 f_data-3 f_idx-3 f_content-3 f_docsize-3 f_config-3 log_a-4 r-2 r_rowid-3 r_node-3 "
+        "z sqlite_sequence-1 f-2 f_data-3 f_idx-3 f_content-3 f_docsize-3 f_config-3 log_a-5 r-2 r_rowid-3 r_node-3 "
         "r_parent-3 "
         "__marmot_x-0 r_notes a ");
 }
@@ -247,6 +247,35 @@ TEST_CASE("catalog: shadow tables are known even where their module is not loade
   CHECK((*tables)[0].not_watched == NotWatched::shadow_table);
   CHECK(!(*tables)[1].not_watched);
   CHECK((*tables)[2].not_watched == NotWatched::virtual_table);
+}
+
+TEST_CASE("catalog: tables of other sidecars are each file's own unless their name is spelled out") {
+  const std::string all =
+      "_litestream_seq _Litestream_Lock crsql_master t__crsql_clock t__crsql_pks __harmonylite___global_change_log";
+  Memory memory("CREATE TABLE _litestream_seq(id INTEGER PRIMARY KEY, seq); CREATE TABLE _Litestream_Lock(id);"
+                "CREATE TABLE crsql_master(k); CREATE TABLE t__crsql_clock(k); CREATE TABLE t__crsql_pks(k);"
+                "CREATE TABLE __harmonylite___global_change_log(id);"
+                "CREATE TABLE litestream_seq(x); CREATE TABLE my_crsql_(x)");
+  const auto kept = [&](const std::vector<std::string>& include, const std::vector<std::string>& exclude, NotWatched why) {
+    std::string out;
+    const auto tables = list_tables(memory.db, include, exclude);
+    REQUIRE(tables);
+    for (const Candidate& table : *tables) {
+      if (table.not_watched == why) out += (out.empty() ? "" : " ") + table.name;
+    }
+    return out;
+  };
+  CHECK(kept({"*"}, {}, NotWatched::sidecar) == all);
+  CHECK(kept({"*"}, {}, NotWatched::excluded) == "");  // litestream_seq and my_crsql_ are an application's
+  CHECK(kept({"*"}, {"_litestream_*"}, NotWatched::excluded) == "_litestream_seq");
+  // Also by a pattern that any sidecar's table fits by chance.
+  CHECK(kept({"_*", "?rsql_*", "t*"}, {}, NotWatched::sidecar).find("crsql_master t__crsql_clock") != std::string::npos);
+  CHECK(is_chosen({"*", "_litestream_seq"}, {}, "_litestream_seq"));
+  CHECK(is_chosen({"_litestream_*"}, {}, "_litestream_seq"));
+  CHECK(is_chosen({"*__crsql_clock"}, {}, "t__crsql_clock"));
+  CHECK_FALSE(is_chosen({"*", "_litestream_seq"}, {"_litestream_seq"}, "_litestream_seq"));
+  CHECK_FALSE(is_chosen({"*", "_litestream_lock"}, {}, "_litestream_seq"));
+  CHECK((*list_tables(memory.db, {"*"}, {}))[0].reason().find("Litestream") != std::string::npos);
 }
 
 TEST_CASE("catalog: globs choose by name, case-sensitively, and exclude wins") {

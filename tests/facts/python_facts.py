@@ -105,6 +105,18 @@ def application_without_extension(setting):
 
 
 @fact
+def other_sidecars(setting):
+    """marmot_watch('*') leaves another sidecar's tables alone; a pattern that spells their name watches them"""
+    db = connect(setting, load=True)
+    db.executescript("CREATE TABLE t(id INTEGER PRIMARY KEY); CREATE TABLE _litestream_seq(id INTEGER PRIMARY KEY, seq);"
+                     "CREATE TABLE _litestream_lock(id)")
+    assert column(db, "SELECT marmot_watch('*')") == [1]
+    assert column(db, "SELECT marmot_watch('_litestream_seq')") == [1]
+    assert column(db, "SELECT marmot_watch('_litestream_*')") == [1]
+    assert column(db, "SELECT count(*) FROM __marmot_table") == [3]
+
+
+@fact
 def default_driver_mode(setting):
     """Python's default transactions, executemany and rollback work with watched tables"""
     db = sqlite3.connect(setting.db)
