@@ -157,6 +157,15 @@ bool Registers::is_dropped(const Version& table) const {
   return std::any_of(same->second.begin(), same->second.end(), [&](const Version& id) { return find(SchemaKind::table, id, {})->value.dropped; });
 }
 
+bool Registers::dropped_by_writer(const Version& table, const Version& row) const {
+  const Entry* const entry = find(SchemaKind::table, table, {});
+  if (entry == nullptr) return false;
+  const auto dropped = [&](const SchemaRegister& one) { return one.dropped && one.version.origin.node == row.origin.node && row < one.version; };
+  const auto same = made_as_.find(entry->value.id);
+  if (same == made_as_.end()) return dropped(entry->value);
+  return std::any_of(same->second.begin(), same->second.end(), [&](const Version& id) { return dropped(find(SchemaKind::table, id, {})->value); });
+}
+
 const Registers::Entry* Registers::column(const TableSpec& table, std::string_view id) const {
   const std::string base(column_base(id));
   const Entry* newest = nullptr;

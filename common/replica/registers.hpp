@@ -64,6 +64,8 @@ class Registers {
   bool knows(const Version& table) const { return find(SchemaKind::table, table, {}) != nullptr; }
   // Under any of its ids: which of its rows came under which one, nobody can tell any more.
   bool is_dropped(const Version& table) const;
+  // Who wrote the row dropped the table later: nobody lost it.
+  bool dropped_by_writer(const Version& table, const Version& row) const;
 
   // Every table that has a register, dropped ones too, lowest root first.
   std::vector<TableSpec> tables() const;

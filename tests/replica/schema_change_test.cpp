@@ -200,6 +200,37 @@ TEST_CASE("schema: drop on one node, write on another: the table goes, and what 
   t.same("SELECT v FROM t", "another table");
 }
 
+// Sequelize's sync({alter: true}) for SQLite, each statement a transaction of its own, published before the next.
+TEST_CASE("schema: rows that a node wrote and then dropped with their table are no conflict") {
+  Three t("CREATE TABLE x(id INTEGER PRIMARY KEY, v); INSERT INTO x VALUES(1,'one'),(2,'two')");
+  for (const char* const statement : {"CREATE TABLE x_backup(id INTEGER PRIMARY KEY, v, w)", "INSERT INTO x_backup SELECT id, v, NULL FROM x", "DROP TABLE x",
+                                      "CREATE TABLE x(id INTEGER PRIMARY KEY, v, w)", "INSERT INTO x SELECT * FROM x_backup", "DROP TABLE x_backup"}) {
+    t.a.sql(statement);
+    t.a.publish(t.stream);
+  }
+  t.settle();
+  same_table(t, "x");
+  t.same("SELECT * FROM x ORDER BY id", "1|one|\n2|two|");
+  t.same("SELECT count(*) FROM sqlite_schema WHERE tbl_name = 'x_backup'", "0");
+  t.same("SELECT count(*) FROM __marmot_conflict", "0");
+}
+
+TEST_CASE("schema: a row that a node wrote in a former life, not knowing that it had dropped the table, is kept") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
+  const std::string copy = (t.dir.path / "copy.db").string();
+  t.a.sql("VACUUM INTO '" + copy + "'");
+  t.a.sql("DROP TABLE t");
+  t.settle();
+  t.a.stop();
+  t.a.restore(copy);
+  t.a.now += 1000;
+  t.a.start();
+  t.a.sql("INSERT INTO t VALUES(1,'written after the restore')");
+  t.settle();
+  t.same("SELECT count(*) FROM sqlite_schema WHERE tbl_name = 't'", "0");
+  t.same("SELECT kind, loser_row FROM __marmot_conflict", "dropped-table|{\"id\": 1, \"v\": \"written after the restore\"}");
+}
+
 TEST_CASE("schema: a rename followed by VACUUM is a rename; a drop and a new table in one transaction is none") {
   Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1,'x'); CREATE TABLE keyless(v); INSERT INTO keyless VALUES('k')");
   t.a.sql("ALTER TABLE t RENAME TO renamed; ALTER TABLE keyless RENAME TO keyless2; VACUUM");
