@@ -231,6 +231,28 @@ TEST_CASE("schema: a row that a node wrote in a former life, not knowing that it
   t.same("SELECT kind, loser_row FROM __marmot_conflict", "dropped-table|{\"id\": 1, \"v\": \"written after the restore\"}");
 }
 
+// sqlite-utils transform asks for it where a table without a key loses or renames a column.
+TEST_CASE("schema: the index that keeps the rowids of a keyless table is made again when it was dropped, also while the agent was down") {
+  Three t("CREATE TABLE keyless(v, w); INSERT INTO keyless VALUES('a', 1),('b', 2),('c', 3); DELETE FROM keyless WHERE v = 'a'");
+  const char* const kept = "SELECT count(*) FROM sqlite_schema WHERE name GLOB '__marmot_*_keep' AND tbl_name = 'keyless'";
+  t.a.sql("DROP INDEX __marmot_1_keep");
+  t.settle();
+  t.same(kept, "1");
+  t.a.stop();
+  t.a.sql("DROP INDEX __marmot_1_keep");
+  t.a.start();
+  t.a.sql("VACUUM; UPDATE keyless SET v = 'B' WHERE w = 2");
+  t.settle();
+  t.same(kept, "1");
+  t.same("SELECT v FROM keyless ORDER BY w", "B\nc");
+  t.a.sql("BEGIN; DROP INDEX __marmot_1_keep; CREATE TABLE keyless_new(v, x); INSERT INTO keyless_new(rowid, v, x) SELECT rowid, v, w FROM keyless;"
+          "DROP TABLE keyless; ALTER TABLE keyless_new RENAME TO keyless; COMMIT");
+  t.settle();
+  t.same(kept, "1");
+  same_table(t, "keyless");
+  t.same("SELECT v FROM keyless ORDER BY 1", "B\nc");
+}
+
 TEST_CASE("schema: a rename followed by VACUUM is a rename; a drop and a new table in one transaction is none") {
   Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1,'x'); CREATE TABLE keyless(v); INSERT INTO keyless VALUES('k')");
   t.a.sql("ALTER TABLE t RENAME TO renamed; ALTER TABLE keyless RENAME TO keyless2; VACUUM");
