@@ -270,11 +270,11 @@ TEST_CASE("schema: a rename followed by VACUUM is a rename; a drop and a new tab
   t.same("SELECT v FROM other", "other");
 }
 
-TEST_CASE("schema: ATTACH, VACUUM, VACUUM INTO, PRAGMA user_version, REINDEX and ANALYZE send nothing and do no harm") {
+TEST_CASE("schema: ATTACH, VACUUM, VACUUM INTO, REINDEX and ANALYZE send nothing and do no harm") {
   Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v); CREATE TABLE keyless(v); CREATE INDEX i ON t(v);"
           "INSERT INTO t VALUES(1,'x'); INSERT INTO keyless VALUES('a'),('b'),('c'); DELETE FROM keyless WHERE v = 'a'");
   t.a.sql("ATTACH ':memory:' AS other; CREATE TABLE other.t(x); INSERT INTO other.t VALUES(1); DETACH other;"
-          "VACUUM; VACUUM INTO '" + (t.dir.path / "copy.db").string() + "'; PRAGMA user_version = 5; REINDEX; ANALYZE");
+          "VACUUM; VACUUM INTO '" + (t.dir.path / "copy.db").string() + "'; REINDEX; ANALYZE");
   CHECK(t.a.drain().empty());
   t.settle();
   t.b.sql("UPDATE keyless SET v = 'B' WHERE v = 'b'");
