@@ -237,7 +237,7 @@ position = excluded.position, seq = excluded.seq
 UPDATE __marmot_schema SET seq = ?4 WHERE kind = ?1 AND tbl = ?2 AND id = ?3
 
 -- name: set_schema_here
-UPDATE __marmot_schema SET here = ?2 WHERE kind = 4 AND tbl = '' AND id = ?1
+UPDATE __marmot_schema SET here = ?3 WHERE kind = ?1 AND tbl = '' AND id = ?2
 
 -- name: remove_schema
 DELETE FROM __marmot_schema WHERE kind = ?1 AND tbl = ?2 AND id = ?3

@@ -26,14 +26,15 @@ CREATE TABLE IF NOT EXISTS __marmot_column(   -- which of the table's columns is
 CREATE TABLE IF NOT EXISTS __marmot_schema(   -- the schema's registers: common/core/schema.hpp
   kind INT NOT NULL,                          -- SchemaKind
   tbl TEXT NOT NULL,                          -- permanent table id; empty for an object
-  id TEXT NOT NULL,                           -- of a table: the name it was made under; column id; "index name"
+  id TEXT NOT NULL,                           -- of a table: the name it was made under; column id; "index name"; "user_version node"
   hlc INT NOT NULL, node INT NOT NULL, incarnation INT NOT NULL,  -- version; 0: it stood here before this file met a stream
   dropped INT NOT NULL,
   name TEXT NOT NULL,
   body TEXT NOT NULL,
   position INT NOT NULL,
   seq INT,                                    -- stream sequence of the last message that named it; 0: sent, not yet seen; NULL: to be sent
-  here TEXT,                                  -- object: its SQL as this file last had it; NULL: this file has not got it
+  here TEXT,                                  -- object: its SQL as this file last had it; NULL: this file has not got it.
+                                              -- number: the version of this register that the number in this file replaced, or is
   PRIMARY KEY(kind, tbl, id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS __marmot_log(      -- a queue, written by the triggers, emptied by each drain

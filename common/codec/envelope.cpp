@@ -64,7 +64,8 @@ bool take_dot(std::string_view& text) {
 
 }  // namespace
 
-std::vector<std::string> seal(Kind kind, Origin origin, uint64_t number, std::string_view payload, size_t max_message) {
+std::vector<std::string> seal(Kind kind, Origin origin, uint64_t number, std::string_view payload, size_t max_message,
+                              uint8_t format) {
   assert(max_message >= 256);
   const size_t slice_size = max_message - kMaxHeader;
   std::vector<std::string> messages;
@@ -76,7 +77,7 @@ std::vector<std::string> seal(Kind kind, Origin origin, uint64_t number, std::st
 
     header.clear();
     header.write(kMagic.data(), kMagic.size());
-    const char prefix[2] = {static_cast<char>(kFormat), static_cast<char>(kind)};
+    const char prefix[2] = {static_cast<char>(format), static_cast<char>(kind)};
     header.write(prefix, sizeof prefix);
     Packer out(header);
     out.pack_array(6);

@@ -3,7 +3,7 @@
 //   "MMT" format(1 byte) kind(1 byte) msgpack[ node, incarnation, number, part, last, checksum ] slice
 //
 // `last` is true on a unit's final part; the slices of parts 0..last joined are one zstd frame of the msgpack payload
-// (format 1). `checksum` is XXH3-64 of the slice, seeded with XXH3-64 of all bytes before it, so that a flipped bit is
+// (both formats). `checksum` is XXH3-64 of the slice, seeded with XXH3-64 of all bytes before it, so that a flipped bit is
 // found wherever it is. Every decoder is total and bounded: any bytes give a value or an
 // Errc::corrupt / Errc::newer_format, without reading past the end or reserving more than the input justifies.
 #pragma once
@@ -20,7 +20,10 @@
 
 namespace marmot::codec {
 
-inline constexpr uint8_t kFormat = 1;
+// A message says the first format that has what it holds, so that whoever knows no later one reads all others.
+inline constexpr uint8_t kFirstFormat = 1;
+inline constexpr uint8_t kFormatOfNumbers = 2;  // a schema that holds a SchemaKind::number
+inline constexpr uint8_t kFormat = 2;           // the last one that is read
 
 // The most that a rows payload may hold uncompressed. One row fits, whatever SQLite lets it hold (10^9 bytes) and with the
 // same again as key.
@@ -43,7 +46,8 @@ struct Envelope {
 };
 
 // Cuts `payload` into messages of at most `max_message` bytes each (at least 256). Never empty.
-std::vector<std::string> seal(Kind kind, Origin origin, uint64_t number, std::string_view payload, size_t max_message);
+std::vector<std::string> seal(Kind kind, Origin origin, uint64_t number, std::string_view payload, size_t max_message,
+                              uint8_t format = kFirstFormat);
 
 Result<Envelope> open(std::string_view message);
 
@@ -94,6 +98,7 @@ struct DecodedUnit {
 Result<DecodedUnit> decode_unit(const Envelope& envelope, std::string_view payload, size_t max_raw_bytes = kMaxRawBytes);
 
 Result<std::string> encode_schema(const std::vector<SchemaRegister>& objects);
+uint8_t schema_format(const std::vector<SchemaRegister>& registers);  // for seal()
 Result<std::vector<SchemaRegister>> decode_schema(std::string_view payload);
 
 std::string encode_floor(const Floor& floor);

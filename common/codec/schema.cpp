@@ -2,8 +2,11 @@
 //
 //   schema   := [ register* ]
 //   register := [ kind, dropped, position, table's id, version, id, name, body ]   ids and versions: three numbers each
+//               kind 5, a number, only in messages of format 2
 //   genesis := [ stream id ]
 //   floor   := [ seq, hlc ]
+#include <algorithm>
+
 #include "common/codec/frame.hpp"
 #include "common/codec/message.hpp"
 #include "common/codec/wire.hpp"
@@ -43,7 +46,7 @@ struct SchemaVisitor : RefusingVisitor {
     switch (at) {
       case 0:
         into.kind = static_cast<SchemaKind>(value);
-        return value >= static_cast<uint64_t>(SchemaKind::table) && value <= static_cast<uint64_t>(SchemaKind::object);
+        return value >= static_cast<uint64_t>(SchemaKind::table) && value <= static_cast<uint64_t>(SchemaKind::number);
       case 1: into.dropped = value != 0; return value <= 1;
       case 2: into.position = static_cast<int64_t>(value); return value <= kMaxInt63;
       case 3: case 4: case 5: return set_version_field(into.table, at - 3, value);
@@ -103,6 +106,11 @@ Result<std::string> encode_schema(const std::vector<SchemaRegister>& registers) 
     }
   }
   return compress({view(raw)});
+}
+
+uint8_t schema_format(const std::vector<SchemaRegister>& registers) {
+  const bool numbers = std::any_of(registers.begin(), registers.end(), [](const SchemaRegister& one) { return one.kind == SchemaKind::number; });
+  return numbers ? kFormatOfNumbers : kFirstFormat;
 }
 
 Result<std::vector<SchemaRegister>> decode_schema(std::string_view payload) {

@@ -52,11 +52,11 @@ Status UnitStream::row(Table& table, const Version& version, Op op, std::string_
   return ok();
 }
 
-Status UnitStream::seal(codec::Kind kind, const std::string& payload, size_t rows) {
+Status UnitStream::seal(codec::Kind kind, const std::string& payload, size_t rows, uint8_t format) {
   OutUnit unit;
   unit.number = (*next_number_)++;
   unit.rows = rows;
-  unit.messages = codec::seal(kind, origin_, unit.number, payload, settings_.max_message);
+  unit.messages = codec::seal(kind, origin_, unit.number, payload, settings_.max_message, format);
   for (size_t part = 0; part < unit.messages.size(); ++part) {
     unit.msg_ids.push_back(codec::message_id(origin_, unit.number, static_cast<uint32_t>(part)));
   }
@@ -81,7 +81,7 @@ Status UnitStream::schema(const std::vector<SchemaRegister>& registers) {
   if (registers.empty()) return ok();
   TRY(close(true));
   TRY_ASSIGN(const std::string payload, codec::encode_schema(registers));
-  return seal(codec::Kind::schema, payload, 0);
+  return seal(codec::Kind::schema, payload, 0, codec::schema_format(registers));
 }
 
 Status UnitStream::floor(const Floor& floor) {

@@ -59,7 +59,7 @@ class UnitStream {
 
  private:
   Status close(bool more);
-  Status seal(codec::Kind kind, const std::string& payload, size_t rows);
+  Status seal(codec::Kind kind, const std::string& payload, size_t rows, uint8_t format = codec::kFirstFormat);
 
   Origin origin_;
   StreamSeq base_;
@@ -71,6 +71,7 @@ class UnitStream {
 };
 
 struct FormerRow;   // schema_migrate.hpp
+struct HeaderNumber;  // numbers.hpp
 struct LocalTable;  // local_schema.hpp
 struct Merge;       // merge.hpp
 struct MergePair;
@@ -138,7 +139,7 @@ struct Replica::Impl {
   std::shared_ptr<int> copies = std::make_shared<int>(0);  // every SnapshotCopy holds it too
   bool loaded = false;        // `state` is the file's
   bool opened = false;        // open() is done
-  std::set<std::string> told_effects;
+  std::set<std::string> told_effects, told_numbers;
   bool tables_dirty = false;  // changed in a transaction: read again after a rollback
   int log_keys = 1;           // k1 ... kN of __marmot_log
   sqlite::Statement read_log;
@@ -266,6 +267,16 @@ struct Replica::Impl {
   Status publish_schema(UnitStream& out);                   // what is not in the stream
   Status apply_schema(const std::vector<SchemaRegister>& incoming, StreamSeq seq);
   Status settle_schema_versions();                          // what stood here before the stream was met and is still ours
+  // numbers.cpp: PRAGMA user_version and application_id.
+  const SchemaRegister* standing(const HeaderNumber& number) const;  // by the registers; null: nothing was ever said of it
+  Result<bool> numbers_moved();                             // the application has set one since note_numbers()
+  Status note_numbers();
+  Status note_number(const HeaderNumber& number, int64_t now, bool known);
+  Status put_number(const HeaderNumber& number, SchemaRegister value);
+  Status numbers_are_here(const HeaderNumber& number);
+  Status settle_numbers();
+  Result<bool> numbers_wait();                              // the file has not got what the registers say
+  Status carry_out_numbers();                               // unless something of the schema is unmade
   std::map<std::string, std::string> unmade;                // what the registers want and the file refuses: name -> reason
 
   // drain.cpp

@@ -14,22 +14,6 @@ namespace {
 
 std::string fold(std::string_view name) { return fold_text(name, Collation::nocase); }
 
-// A permanent id as __marmot_schema spells it; empty: none.
-std::string spell(const Version& id) {
-  if (id == Version{}) return {};
-  return to_hex(id.hlc.value) + '.' + to_hex(id.origin.node.value) + '.' + to_hex(id.origin.incarnation.value);
-}
-
-Version unspell(std::string_view text) {
-  uint64_t numbers[3] = {0, 0, 0};
-  int at = 0;
-  for (const char c : text) {
-    if (c == '.') ++at;
-    else if (at < 3) numbers[at] = numbers[at] * 16 + static_cast<uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
-  }
-  return Version{Hlc{numbers[0]}, Origin{NodeId{numbers[1]}, Incarnation{numbers[2]}}};
-}
-
 // Each column has a name of its own, and none is left out for it: what stands in it would be gone on some nodes.
 void share_names(std::vector<ColumnSpec>& columns) {
   std::set<std::string> wanted, taken;
@@ -45,6 +29,21 @@ void share_names(std::vector<ColumnSpec>& columns) {
 }
 
 }  // namespace
+
+std::string spell_version(const Version& id) {
+  if (id == Version{}) return {};
+  return to_hex(id.hlc.value) + '.' + to_hex(id.origin.node.value) + '.' + to_hex(id.origin.incarnation.value);
+}
+
+Version unspell_version(std::string_view text) {
+  uint64_t numbers[3] = {0, 0, 0};
+  int at = 0;
+  for (const char c : text) {
+    if (c == '.') ++at;
+    else if (at < 3) numbers[at] = numbers[at] * 16 + static_cast<uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
+  }
+  return Version{Hlc{numbers[0]}, Origin{NodeId{numbers[1]}, Incarnation{numbers[2]}}};
+}
 
 std::string object_id(std::string_view type, std::string_view name) { return std::string(type) + ' ' + fold(name); }
 
@@ -63,7 +62,7 @@ Status Registers::load() {
     Entry entry;
     SchemaRegister& value = entry.value;
     value.kind = static_cast<SchemaKind>(rows.integer(0));
-    value.table = unspell(rows.text(1));
+    value.table = unspell_version(rows.text(1));
     value.id = rows.text(2);
     value.version = Version{Hlc{static_cast<uint64_t>(rows.integer(3))},
                             Origin{NodeId{static_cast<uint64_t>(rows.integer(4))}, Incarnation{static_cast<uint64_t>(rows.integer(5))}}};
@@ -93,7 +92,7 @@ Status Registers::put(const SchemaRegister& value, std::optional<StreamSeq> seq)
   entry.value = value;
   if (value.kind == SchemaKind::table && !value.id.empty()) made_as_[value.id].insert(value.table);
   entry.seq = seq;
-  const std::string table = spell(value.table);
+  const std::string table = spell_version(value.table);
   TRY_ASSIGN(Statement write, db_->prepare(sql::kPutSchema));
   write.bind(1, static_cast<int64_t>(value.kind)).bind(2, table).bind(3, value.id);
   write.bind(4, static_cast<int64_t>(value.version.hlc.value)).bind(5, static_cast<int64_t>(value.version.origin.node.value));
@@ -107,26 +106,26 @@ Status Registers::set_seq(const SchemaRegister& which, std::optional<StreamSeq> 
   const auto found = entries_.find(key_of(which));
   assert(found != entries_.end());
   found->second.seq = seq;
-  const std::string table = spell(which.table);
+  const std::string table = spell_version(which.table);
   TRY_ASSIGN(Statement write, db_->prepare(sql::kSetSchemaSeq));
   write.bind(1, static_cast<int64_t>(which.kind)).bind(2, table).bind(3, found->second.value.id);
   if (seq) write.bind(4, static_cast<int64_t>(*seq));
   return write.run();
 }
 
-Status Registers::set_here(const SchemaRegister& object, const std::optional<std::string>& sql) {
-  const auto found = entries_.find(key_of(object));
+Status Registers::set_here(const SchemaRegister& which, const std::optional<std::string>& here) {
+  const auto found = entries_.find(key_of(which));
   assert(found != entries_.end());
-  if (found->second.here == sql) return ok();
-  found->second.here = sql;
+  if (found->second.here == here) return ok();
+  found->second.here = here;
   TRY_ASSIGN(Statement write, db_->prepare(sql::kSetSchemaHere));
-  write.bind(1, object.id);
-  if (sql) write.bind(2, *sql);
+  write.bind(1, static_cast<int64_t>(which.kind)).bind(2, which.id);
+  if (here) write.bind(3, *here);
   return write.run();
 }
 
 Status Registers::remove(const SchemaRegister& which) {
-  const std::string table = spell(which.table);
+  const std::string table = spell_version(which.table);
   TRY_ASSIGN(Statement write, db_->prepare(sql::kRemoveSchema));
   write.bind(1, static_cast<int64_t>(which.kind)).bind(2, table).bind(3, which.id);
   TRY(write.run());
@@ -155,6 +154,15 @@ bool Registers::is_dropped(const Version& table) const {
   const auto same = made_as_.find(entry->value.id);
   if (same == made_as_.end()) return entry->value.dropped;
   return std::any_of(same->second.begin(), same->second.end(), [&](const Version& id) { return find(SchemaKind::table, id, {})->value.dropped; });
+}
+
+bool Registers::dropped_by_writer(const Version& table, const Version& row) const {
+  const Entry* const entry = find(SchemaKind::table, table, {});
+  if (entry == nullptr) return false;
+  const auto dropped = [&](const SchemaRegister& one) { return one.dropped && one.version.origin.node == row.origin.node && row < one.version; };
+  const auto same = made_as_.find(entry->value.id);
+  if (same == made_as_.end()) return dropped(entry->value);
+  return std::any_of(same->second.begin(), same->second.end(), [&](const Version& id) { return dropped(find(SchemaKind::table, id, {})->value); });
 }
 
 const Registers::Entry* Registers::column(const TableSpec& table, std::string_view id) const {
@@ -230,7 +238,17 @@ TableSpec Registers::table(const Version& root) const {
 
 std::vector<const Registers::Entry*> Registers::objects() const {
   std::vector<const Entry*> out;
-  for (auto at = entries_.lower_bound(Key{SchemaKind::object, Version{}, {}}); at != entries_.end(); ++at) out.push_back(&at->second);
+  for (auto at = entries_.lower_bound(Key{SchemaKind::object, Version{}, {}}); at != entries_.end() && std::get<0>(at->first) == SchemaKind::object; ++at) {
+    out.push_back(&at->second);
+  }
+  return out;
+}
+
+std::vector<const Registers::Entry*> Registers::numbers(std::string_view name) const {
+  std::vector<const Entry*> out;
+  for (auto at = entries_.lower_bound(Key{SchemaKind::number, Version{}, {}}); at != entries_.end(); ++at) {
+    if (at->second.value.name == name) out.push_back(&at->second);
+  }
   return out;
 }
 
@@ -245,14 +263,14 @@ bool Registers::has_unsent() const {
 }
 
 std::vector<SchemaRegister> Registers::unsent() const {
+  const auto alone = [](const Entry& entry) { return entry.value.kind == SchemaKind::object || entry.value.kind == SchemaKind::number; };
   std::set<Version> tables;
   for (const auto& [key, entry] : entries_) {
-    if (!entry.seq && entry.value.kind != SchemaKind::object) tables.insert(entry.value.table);
+    if (!entry.seq && !alone(entry)) tables.insert(entry.value.table);
   }
   std::vector<SchemaRegister> out;
   for (const auto& [key, entry] : entries_) {
-    const bool object = entry.value.kind == SchemaKind::object;
-    if (object ? !entry.seq : tables.count(entry.value.table) != 0) out.push_back(entry.value);
+    if (alone(entry) ? !entry.seq : tables.count(entry.value.table) != 0) out.push_back(entry.value);
   }
   return out;
 }

@@ -40,7 +40,9 @@ class Registers {
   struct Entry {
     SchemaRegister value;
     std::optional<StreamSeq> seq;      // nullopt: to be sent; kInFlight: sent, not yet seen; else where it was last seen
-    std::optional<std::string> here;   // object: its SQL as this file last had it; nullopt: the file has not got it
+    // object: its SQL as this file last had it; nullopt: the file has not got it. number: the version of this register that
+    // the number in the file replaced, or is
+    std::optional<std::string> here;
   };
   static constexpr StreamSeq kInFlight = 0;
 
@@ -53,7 +55,7 @@ class Registers {
   // Overwrites, whatever the versions.
   Status put(const SchemaRegister& value, std::optional<StreamSeq> seq);
   Status set_seq(const SchemaRegister& which, std::optional<StreamSeq> seq);
-  Status set_here(const SchemaRegister& object, const std::optional<std::string>& sql);
+  Status set_here(const SchemaRegister& which, const std::optional<std::string>& sql);
   Status remove(const SchemaRegister& which);
 
   // The lowest id of the table that this is one of; an unknown id stands for itself.
@@ -64,6 +66,8 @@ class Registers {
   bool knows(const Version& table) const { return find(SchemaKind::table, table, {}) != nullptr; }
   // Under any of its ids: which of its rows came under which one, nobody can tell any more.
   bool is_dropped(const Version& table) const;
+  // Who wrote the row dropped the table later: nobody lost it.
+  bool dropped_by_writer(const Version& table, const Version& row) const;
 
   // Every table that has a register, dropped ones too, lowest root first.
   std::vector<TableSpec> tables() const;
@@ -73,6 +77,7 @@ class Registers {
   const Entry* column(const TableSpec& table, std::string_view id) const;
 
   std::vector<const Entry*> objects() const;
+  std::vector<const Entry*> numbers(std::string_view name) const;
   std::vector<SchemaRegister> all() const;  // tables first
   // What is to be sent: of each table that has something unsent all its registers, tables first.
   std::vector<SchemaRegister> unsent() const;
@@ -88,6 +93,9 @@ class Registers {
   std::map<std::string, std::set<Version>> made_as_;  // SchemaRegister::id of tables -> their permanent ids
 };
 
+// A version as __marmot_schema spells it; empty: the zero one.
+std::string spell_version(const Version& version);
+Version unspell_version(std::string_view text);
 // Names of schema objects compare as SQLite compares them.
 std::string object_id(std::string_view type, std::string_view name);
 

@@ -138,6 +138,11 @@ Result<Replica> Replica::open(sqlite::Database db, Settings settings, Environmen
     TouchedKeys touched;
     TRY(impl->schema_changed(touched));
     TRY(impl->drain_touched(touched, nullptr, nullptr));
+    TRY_ASSIGN(const bool wait, impl->numbers_wait());
+    if (wait) {  // for what could not be made in a former life: perhaps it can now
+      TRY(impl->migrate());
+      TRY(impl->refresh_schema());
+    }
     impl->state.start_outbox();
     impl->state.outbox_again = false;  // whoever opened it asks in time
     return ok();
@@ -189,7 +194,8 @@ Result<bool> Replica::has_work() {
   }
   TRY_ASSIGN(const int64_t log, impl.store.integer("SELECT EXISTS(SELECT 1 FROM __marmot_log)"));
   TRY_ASSIGN(const int64_t schema, impl.store.integer("PRAGMA schema_version"));
-  if (log != 0 || schema != impl.schema_version) return true;  // asked again until a drain has taken it
+  TRY_ASSIGN(const bool numbers, impl.numbers_moved());
+  if (log != 0 || schema != impl.schema_version || numbers) return true;  // asked again until a drain has taken it
   impl.data_version = data_version;
   return false;
 }

@@ -122,6 +122,7 @@ Status Replica::Impl::schema_changed(TouchedKeys& touched) {
   std::vector<Rebuilt> rebuilt;
   std::vector<int64_t> found;
   TRY(notice_changes(rebuilt, found));
+  TRY(note_numbers());
   TRY(refresh_schema());
   for (const Rebuilt& one : rebuilt) TRY(compare_rows(one, touched));
   for (const int64_t id : found) {
@@ -142,8 +143,7 @@ Status Replica::Impl::schema_changed(TouchedKeys& touched) {
 
 Status Replica::Impl::check_schema(TouchedKeys& touched) {
   TRY_ASSIGN(const int64_t now, store.integer("PRAGMA schema_version"));
-  if (now == schema_version) return ok();
-  return schema_changed(touched);
+  return now == schema_version ? note_numbers() : schema_changed(touched);
 }
 
 }  // namespace marmot::replica

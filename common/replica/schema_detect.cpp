@@ -179,7 +179,7 @@ class Notice {
     if (sql.empty()) return drop(table);
     ours_.insert(fold_name(name));
     const bool rebuilt = in_place != 3;
-    if (!rebuilt && sql == table.sql && name == table.name) return ok();
+    if (!rebuilt && sql == table.sql && name == table.name) return keep_rowids(table.id, name);
     auto info = read_table(impl_.db, name);
     if (!info && info.error().code == Errc::schema) return ok();  // load_tables() stops it
     TRY(info);
@@ -194,6 +194,25 @@ class Notice {
     TRY(save_local_table(impl_.db, table));
     TRY(watch(impl_.db, *info, WatchMode::keys));
     return ok();
+  }
+
+  // A tool may have dropped the index that keeps VACUUM from giving a keyless table other rowids (docs/decisions/0020).
+  Status keep_rowids(int64_t id, const std::string& name) {
+    const Table* const known = impl_.table_by_id(id);
+    if (known != nullptr && known->exists && known->info.key_kind != KeyKind::rowid) return ok();
+    TRY_ASSIGN(Statement kept, impl_.db.prepare("SELECT 1 FROM main.sqlite_schema WHERE type = 'index' AND name = ?1"));
+    const std::string index = "__marmot_" + std::to_string(id) + "_keep";
+    kept.bind(1, index);
+    TRY_ASSIGN(const bool stands, kept.step());
+    if (stands) return ok();
+    kept.reset();
+    auto info = read_table(impl_.db, name);
+    if (!info && info.error().code == Errc::schema) return ok();
+    TRY(info);
+    if (info->key_kind != KeyKind::rowid) return ok();
+    impl_.log(LogLevel::warn, "table " + name + ": its index " + index + " was dropped, and is made again: without it a VACUUM gives rows the names of others");
+    const auto watched = watch(impl_.db, *info, WatchMode::keys);
+    return watched ? ok() : Status(watched.error());
   }
 
   // The registers of what is different, and the table as seen from now on.

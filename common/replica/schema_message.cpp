@@ -107,13 +107,13 @@ Status Replica::Impl::settle_schema_versions() {
   std::vector<SchemaRegister> ours = registers.unsent();
   std::optional<Version> version;
   for (SchemaRegister& one : ours) {
-    if (one.version != Version{}) continue;
+    if (one.version != Version{} || one.kind == SchemaKind::number) continue;
     if (!version) version = Version{state.clock.tick(env.now(), env.now()), self};
     one.version = *version;
     if (one.kind == SchemaKind::table && one.id.empty()) one.id = registers.free_table_id(one.name);
     TRY(registers.put(one, std::nullopt));
   }
-  return ok();
+  return settle_numbers();
 }
 
 Status Replica::Impl::publish_schema(UnitStream& out) {

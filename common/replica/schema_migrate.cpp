@@ -361,7 +361,8 @@ Result<bool> Replica::Impl::schema_fits() {
 
 Status Replica::Impl::migrate() {
   for (const auto& table : tables) table->release();  // a table that is being read cannot be dropped
-  return Migrate(*this).run();
+  TRY(Migrate(*this).run());
+  return carry_out_numbers();
 }
 
 }  // namespace marmot::replica

@@ -324,6 +324,7 @@ Status Replica::Impl::keep_dropped_rows(Table& table, bool all) {
   for (const std::string& key : keys) {
     TRY_ASSIGN(const auto known, store.find(table.id, key));
     if (!known || !known->visible()) continue;
+    if (table.permanent_id && registers.dropped_by_writer(*table.permanent_id, known->version)) continue;
     TRY_ASSIGN(const bool there, table.read(key, values));
     if (!there) continue;
     TRY(keep_conflict({"dropped-table", table.info.name, key, known->version, json_of(table, values), std::nullopt, "", "its table was dropped"}));
@@ -334,7 +335,8 @@ Status Replica::Impl::keep_dropped_rows(Table& table, bool all) {
 
 Status Replica::Impl::keep_late_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, const UnitTable& table) {
   for (const UnitRow* const row : rows) {
-    if (row->op == Op::remove) continue;
+    // A node hears of its own rows after it dropped their table.
+    if (row->op == Op::remove || registers.dropped_by_writer(table.id, unit.versions[row->version])) continue;
     std::vector<RowColumn> columns;
     for (size_t i = 0; i < table.columns.size(); ++i) columns.push_back({column_base(table.columns[i]), unit.values[row->first_value + i]});
     TRY(keep_conflict({"dropped-table", table.name, row->key, unit.versions[row->version], marmot::row_json(columns), std::nullopt, "",

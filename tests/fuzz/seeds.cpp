@@ -44,11 +44,13 @@ int main(int argc, char** argv) {
     const Version version = test::random_version(random);
     write_payload(folder, "unit", n, payload);
     write(folder, "open", n, '\0' + codec::seal(codec::Kind::rows, version.origin, version.hlc.value, payload, 65536)[0]);
+    write(folder, "open", kSeeds + n, '\0' + codec::seal(codec::Kind::schema, version.origin, version.hlc.value, payload, 65536, codec::kFormatOfNumbers)[0]);
     write_payload(folder, "genesis", n, codec::encode_genesis(version.hlc.value | 1));
     write_payload(folder, "schema", n,
                   *codec::encode_schema({{SchemaKind::table, version, "", version, false, "t", ")", 0},
                                          {SchemaKind::column, version, "a", version, true, "a", "INT", 1},
-                                         {SchemaKind::object, {}, "index i", version, false, "i", "CREATE INDEX i ON t(a)", 0}}));
+                                         {SchemaKind::object, {}, "index i", version, false, "i", "CREATE INDEX i ON t(a)", 0},
+                                         {SchemaKind::number, {}, "user_version 1", version, false, "user_version", "1.2.3 4.5.6", 7}}));
     write(folder, "message_id", n, codec::message_id(version.origin, version.hlc.value, static_cast<uint32_t>(n)));
     std::string key;
     for (uint64_t parts = 1 + random.below(4); parts > 0; --parts) {

@@ -101,7 +101,8 @@ bool App::finish() {
   const std::optional<Writes> writes_before = std::exchange(writes_before_, std::nullopt);
   auto writes = writes_before ? read_writes(*db_) : Writes();
   const auto met = writes_before ? met_a_stream() : Result<bool>(false);
-  const bool counted = after && writes && met && run("UPDATE sim_commit SET n = " + std::to_string(number_));
+  const auto number = db_->query_integer("PRAGMA user_version");
+  const bool counted = after && writes && met && number && run("UPDATE sim_commit SET n = " + std::to_string(number_));
   if (!counted) {
     (void)db_->exec("ROLLBACK");
     return false;
@@ -116,7 +117,7 @@ bool App::finish() {
     if (world_.ledger.print) std::printf("            %s %s of %s\n", print_id(change.id).c_str(), change.after.value_or("deleted").c_str(), change.before.value_or("none").c_str());
   }
   world_.ledger.commit(node_.id, number_, fate, std::move(changes));
-  if (writes_before) world_.ledger.moving.commit(node_.id, number_, *met ? fate : Fate::early, *writes_before, *writes, drops_);
+  if (writes_before) world_.ledger.moving.commit(node_.id, number_, *met ? fate : Fate::early, *writes_before, *writes, drops_, *number);
   if (fate != Fate::unknown) {
     ++world_.committed;
     if (world_.profile.drain_each && node_.agent->alive()) node_.agent->drain_now();
@@ -184,7 +185,7 @@ void App::tick() {
       transaction(rebuild, false, true);
     } else if (!stopping_ && profile.migrate_at_start && !migrated_) {
       migrated_ = true;
-      migrate(world_.migrations.at_start());
+      migrate(world_.migrations.at_start(*db_));
     } else if (!stopping_ && profile.moving != 0 && world_.random.per_mille(profile.moving)) {
       migrate(world_.migrations.next(*db_, profile.ddl));
     } else if (!stopping_) {

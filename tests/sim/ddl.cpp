@@ -98,8 +98,17 @@ std::string Migrations::create_table(const std::string& name) {
   return sql + ")";
 }
 
+// As hand-written migrations do it: the next number, in the transaction that makes the change.
+void Migrations::number(sqlite::Database& db, Migration& migration) {
+  const bool numbered = numbers_.per_mille(400), lower = lowers_ && numbers_.per_mille(250);
+  const auto now = db.query_integer("PRAGMA user_version");
+  if (!numbered || !now || migration.statements.empty()) return;
+  std::vector<std::string>& last = migration.second.empty() ? migration.statements : migration.second;
+  last.push_back("PRAGMA user_version = " + std::to_string(lower ? *now / 2 : *now + 1));
+}
+
 // Deployments differ by one column now and then.
-Migration Migrations::at_start() {
+Migration Migrations::at_start(sqlite::Database& db) {
   Migration out;
   out.changes_schema = true;
   const bool later = random_.per_mille(250);
@@ -109,6 +118,8 @@ Migration Migrations::at_start() {
   ++last_;
   const std::string id = std::to_string(random_.below(kMovingIds));
   out.statements.push_back("INSERT OR IGNORE INTO m0(id, w, p) VALUES(" + id + ", " + write_of(id) + ", 'x' || " + write_of(id) + ")");
+  const auto number = db.query_integer("PRAGMA user_version");
+  if (number && *number == 0) out.statements.emplace_back("PRAGMA user_version = 1");
   return out;
 }
 
@@ -266,6 +277,7 @@ Migration Migrations::next(sqlite::Database& db, uint64_t ddl) {
     else if (what < 9) out = change_objects(db, table, has_columns, what < 7 ? 0 : what - 6);
     else if (what < 12) out = rebuild(db, table, has_columns);
     else out = drop_and_make(db, table, has_columns);
+    number(db, out);
     out.changes_schema = true;
     return out;
   }
@@ -292,9 +304,11 @@ Result<std::string> print_schema(sqlite::Database& db) {
                                       " AND name NOT GLOB '__marmot*' ORDER BY type, name"));
   for (;;) {
     TRY_ASSIGN(const bool more, objects.step());
-    if (!more) return out;
+    if (!more) break;
     out += std::string(objects.text(0)) + " " + std::string(objects.text(1)) + ": " + replica::canonical_sql(objects.text(2)) + "\n";
   }
+  TRY_ASSIGN(const int64_t number, db.query_integer("PRAGMA user_version"));
+  return out + "user_version " + std::to_string(number) + "\n";
 }
 
 std::string first_difference(const std::string& one, const std::string& other) {

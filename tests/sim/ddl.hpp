@@ -30,14 +30,16 @@ struct Migration {
 
 class Migrations {
  public:
-  explicit Migrations(uint64_t seed) : random_(seed) {}
+  explicit Migrations(uint64_t seed) : random_(seed), numbers_(seed ^ 0x5eed0f5), lowers_(numbers_.per_mille(200)) {}
 
   // What every machine's application does as it starts, wherever that was not done yet.
-  Migration at_start();
+  Migration at_start(sqlite::Database& db);
   // The next one for a file as it is now. `ddl`: per mille of those that change the schema. Empty: nothing came to mind.
   Migration next(sqlite::Database& db, uint64_t ddl);
 
   // The id of the row that a write was made to; -1: there was no such write.
+  // Applications set PRAGMA user_version back now and then.
+  bool lowers() const { return lowers_; }
   void take_any() { last_ = 1 << 20; }  // a scenario numbers its writes itself
   int64_t id_of(int64_t write) const { return write > 0 && write / 32 <= last_ && write % 32 < kMovingIds ? write % 32 : -1; }
 
@@ -57,11 +59,15 @@ class Migrations {
   Migration rebuild(sqlite::Database& db, const std::string& table, std::vector<Column> columns);
   Migration drop_and_make(sqlite::Database& db, const std::string& table, const std::vector<Column>& columns);
 
+  void number(sqlite::Database& db, Migration& migration);
+
   Random random_;
+  Random numbers_;  // of its own: what it decides changes nothing else of a seed
+  bool lowers_;
   int64_t last_ = 0;  // writes are 32 * n + id
 };
 
-// Every table, column, index, view and trigger of the application, in one text.
+// Every table, column, index, view and trigger of the application, and its user_version, in one text.
 Result<std::string> print_schema(sqlite::Database& db);
 
 // The first line in which two texts differ, as each has it; empty: none.

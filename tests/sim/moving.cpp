@@ -64,8 +64,8 @@ Result<std::string> Moving::print_rows(sqlite::Database& db) {
 
 // -- what happens -----------------------------------------------------------------------------------------------------
 
-void Moving::commit(int node, int64_t number, Fate fate, const Writes& before, const Writes& after, bool drops) {
-  Committed one{number, fate, {}, {}, drops};
+void Moving::commit(int node, int64_t number, Fate fate, const Writes& before, const Writes& after, bool drops, int64_t user_version) {
+  Committed one{number, fate, {}, {}, drops, user_version};
   std::set_difference(after.begin(), after.end(), before.begin(), before.end(), std::inserter(one.added, one.added.end()));
   std::set_difference(before.begin(), before.end(), after.begin(), after.end(), std::inserter(one.removed, one.removed.end()));
   commits_[node].push_back(std::move(one));
@@ -274,6 +274,20 @@ Result<std::string> Moving::check_registers(sqlite::Database& db) const {
   return std::string();
 }
 
+// user_version of a cluster that agrees on it.
+std::string Moving::check_number(sqlite::Database& db) const {
+  const auto now = db.query_integer("PRAGMA user_version");
+  if (!now) return now.error().message;
+  for (const auto& [node, commits] : commits_) {
+    for (const Committed& commit : commits) {
+      if (commit.fate != Fate::committed || commit.user_version <= *now) continue;
+      return "user_version is " + std::to_string(*now) + ", but commit " + std::to_string(commit.number) + " of n" + std::to_string(node) + " had " +
+             std::to_string(commit.user_version);
+    }
+  }
+  return {};
+}
+
 std::string Moving::check(const std::vector<sqlite::Database*>& files, const Migrations& migrations, bool history) const {
   End end;
   const auto read = [&]() -> Status {
@@ -331,6 +345,7 @@ std::string Moving::check(const std::vector<sqlite::Database*>& files, const Mig
     if (!older) return older.error().message;
     if (!older->empty()) return *older;
   }
+  if (std::string wrong = migrations.lowers() ? std::string() : check_number(*files.front()); !wrong.empty()) return wrong;
   const auto winning = winners();
   for (const auto& [key, winner] : winning) {  // a shelved row is its key's winner
     const auto table = end.tables.find(key.first);

@@ -8,6 +8,7 @@
 //   every acknowledged write is visible, superseded by a higher version, listed in conflicts, or went with its table: one that
 //     came into the stream before the table's drop. One that came after it stands in conflicts
 //   no register of the schema is older in a file than one that the stream took
+//   user_version is as high as any that stood in a file when its application committed, where no application set it back
 //   a row whose deletion an application saw committed is back only under a higher version than the deletion's
 //
 // Not checked: what numbers and NULLs became under another type or default (only that nodes agree), and which of two concurrent
@@ -35,7 +36,7 @@ Result<Writes> read_writes(sqlite::Database& db);
 
 class Moving {
  public:
-  void commit(int node, int64_t number, Fate fate, const Writes& before, const Writes& after, bool drops);
+  void commit(int node, int64_t number, Fate fate, const Writes& before, const Writes& after, bool drops, int64_t user_version);
   void recovered(int node, int64_t number);
 
   void published_row(const std::string& msg_id, const UnitTable& table, const Unit& unit, const UnitRow& row);
@@ -53,6 +54,7 @@ class Moving {
     Fate fate{};
     Writes added, removed;
     bool drops = false;
+    int64_t user_version = 0;
   };
   struct Register {
     int64_t write = 0;                         // 0: a tombstone
@@ -68,6 +70,7 @@ class Moving {
   Version root_of(Version table) const;
   std::map<Key, Winner> winners() const;
   Result<std::string> check_registers(sqlite::Database& db) const;
+  std::string check_number(sqlite::Database& db) const;
   std::string check_winners(const End& end, const std::map<Key, Winner>& winners) const;
   std::string check_nothing_lost(const End& end, const std::map<Key, Winner>& winners) const;
   std::string lost(int node, int64_t write, const End& end, const std::map<Key, Winner>& winners) const;

@@ -121,6 +121,7 @@ const Case kCases[] = {
     {"repair_not_published", Mutation::repair_not_published, damaged},
     {"schema_version_check", Mutation::schema_version_check, schemas},
     {"default_not_filled", Mutation::default_not_filled, schemas},
+    {"number_by_node", Mutation::number_by_node, schemas},
 };
 
 const Case* find(const std::string& name) {

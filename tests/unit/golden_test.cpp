@@ -50,6 +50,28 @@ TEST_CASE("golden: a schema of format 1 is read") {
   CHECK(*registers == expected);
 }
 
+TEST_CASE("golden: a schema of format 2, which holds a number, is read") {
+  const Version created{{kSecond}, kOrigin}, changed{{kSecond + 65536}, kOrigin};
+  const std::vector<SchemaRegister> expected{
+      {SchemaKind::column, created, "city=", changed, false, "city", "TEXT", 3},
+      {SchemaKind::number, {}, "application_id 75bcd15", changed, false, "application_id", "", 0xffffffb3},
+      {SchemaKind::number, {}, "user_version 75bcd15", changed, false, "user_version", "18bcfe56800.75bcd15.1122334455667788 18bcfe56801.2.3", 5}};
+  CHECK(codec::schema_format(expected) == codec::kFormatOfNumbers);
+  CHECK(codec::schema_format({expected[0]}) == codec::kFirstFormat);
+  const std::string message = from_hex(
+      "4d4d54020296ce075bcd15cf11223344556677880100c3cf929d86a04ebc5b9728b52ffd6402002505008408939c020003cf018bcfe56800"
+      "0000ce075bcd15cf112233445566778801a5636974793da463697479a4544558549c0500ceffffffb3000000b66170706c69636174696f6e"
+      "5f69642037356263643135aea09c050005b4757365725f76657273696f6eacd93431386263666535363830302e2e31313232333334343535"
+      "36363737383820312e322e33090090da615199e2f0cb40e223d8d6e894c755d51820810ed3092e3f71ae");
+  const auto envelope = codec::open(message);
+  REQUIRE(envelope);
+  CHECK(message[3] == 2);
+  CHECK(envelope->kind == codec::Kind::schema);
+  const auto registers = codec::decode_schema(envelope->slice);
+  REQUIRE(registers);
+  CHECK(*registers == expected);
+}
+
 TEST_CASE("golden: a unit of format 1 is read") {
   const std::string message = from_hex(
       "4d4d54010396ce075bcd15cf11223344556677880200c3cf5454b366ddbc488a28b52ffd2481a50300840696c329dd00000003cf018bcfe5"
