@@ -19,7 +19,7 @@ packages_runtime=(
   nats-server sqlite3 python3
 )
 packages_test=(
-  doctest-dev clang-14 libclang-rt-14-dev llvm-14
+  ccache doctest-dev clang-14 libclang-rt-14-dev llvm-14
   python3-django python3-pip python3-alembic python3-sqlalchemy ruby-activerecord ruby-sqlite3 iproute2
   mariadb-test-data php-cli php-sqlite3
 )

@@ -111,6 +111,9 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=1:detect_stack
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:abort_on_error=1:print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
 export MARMOT_TEST_DATA=$data
+# A clone in another folder finds what was compiled before (ccache's manual, "Compiling in different directories").
+export CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime
+gxx="${MARMOT_GXX:-g++}" clangxx="${MARMOT_CLANGXX:-clang++-14}"
 fuzz_seconds=30 cluster_limit=1500 apps_limit=400 seeds=1000 sim_limit=900 long_flag=()
 if [ "$long" = yes ]; then
   fuzz_seconds=600 cluster_limit=7200 apps_limit=3600 seeds=100000 sim_limit=36000 long_flag=(--long)
@@ -120,11 +123,12 @@ if ! "$root/tests/packages.sh" build runtime test; then
   echo "0 passed, 1 failed, 0 skipped"
   exit 1
 fi
+if command -v ccache >/dev/null; then gxx="ccache $gxx" clangxx="ccache $clangxx"; fi
 
 # ---- build 1: gcc -O2
 
 if needed gcc unit sim mutations mysql sim-asan cluster orm apps readme quickstart bench &&
-   CXX=${MARMOT_GXX:-g++} build gcc "$gcc_build" "" -- -Dbuildtype=debugoptimized; then
+   CXX=$gxx build gcc "$gcc_build" "" -- -Dbuildtype=debugoptimized; then
   if wanted unit; then meson_suite unit 600 "$gcc_build"; fi
   if wanted sim; then suite sim "$sim_limit" "$gcc_build"/tests/sim/run --seeds "$seeds" --keep-going; fi
   if wanted mutations; then suite mutations 600 "$gcc_build"/tests/sim/run_mutated --mutations; fi
@@ -152,7 +156,7 @@ fi
 # ---- build 2: clang with sanitizers and fuzzers
 
 if needed asan unit-asan sim-asan fuzz cluster-asan &&
-   CXX=${MARMOT_CLANGXX:-clang++-14} build asan "$asan_build" "" -- -Dbuildtype=plain -Doptimization=1 \
+   CXX=$clangxx build asan "$asan_build" "" -- -Dbuildtype=plain -Doptimization=1 \
      -Dcpp_args="-gline-tables-only -fno-omit-frame-pointer -fno-sanitize-recover=all" -Db_sanitize=address,undefined \
      -Db_lundef=false -Dfuzz=true; then
   if wanted unit-asan; then meson_suite unit-asan 900 "$asan_build"; fi
@@ -168,7 +172,7 @@ fi
 # ---- build 3: gcc with the thread sanitizer: the agent and its tests
 
 if needed tsan agent-tsan &&
-   CXX=${MARMOT_GXX:-g++} build tsan "$tsan_build" "" -- -Dbuildtype=plain -Doptimization=1 \
+   CXX=$gxx build tsan "$tsan_build" "" -- -Dbuildtype=plain -Doptimization=1 \
      -Dcpp_args="-g1 -Wno-tsan" -Db_sanitize=thread -Db_lundef=false; then
   if wanted agent-tsan; then meson_suite agent-tsan 600 "$tsan_build" --suite agent; fi
 fi
