@@ -31,6 +31,11 @@ struct OpenedDatabase {
 // Errc::busy: another process kept it locked for busy_limit_ms, or `cancelled`.
 Result<OpenedDatabase> open_database(const OpenOptions& options);
 
+// Whether a database file can stand at `path`, before anything is made on the disk: its folder, its permissions, and that a file
+// that is there begins as a database does. Errc::bad_input as open_database() says it. Call it while this process has no
+// connection to the file: closing a descriptor of it drops SQLite's locks.
+Status check_database_file(const std::string& path);
+
 // In slices, so that a stop request is honoured while somebody else holds the lock.
 inline constexpr int kBusyTimeoutMs = 50;
 

@@ -117,7 +117,8 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
                                                  [this](StreamSeq) { thread_->hasten(); }});
   repair_ = std::make_unique<Repair>(Repair::Host{loop, *thread_, *peers_, prefix_, database.name, log_, [this] { return self(); }},
                                      config.anti_entropy_interval_s * 1000);
-  members_ = std::make_unique<Members>(Members::Host{loop, *thread_, *peers_, prefix_, database.name, log_, [this] { return self(); }},
+  members_ = std::make_unique<Members>(Members::Host{loop, *thread_, *peers_, prefix_, database.name, log_, [this] { return self(); },
+                                                    [this] { return changes_.last_change(); }},
                                        config.retention_ms);
   snapshots_ = std::make_unique<Snapshots>(
       loop, *thread_,
@@ -366,6 +367,7 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
   progress_ = progress;
   end_ = outcome.end;
   delivered_ = progress.position.seq;
+  changes_.restart(delivered_);
   known_end_ = std::max(outcome.end, progress.position.seq);
   created_.clear();
   checked_seq_ = 0;
@@ -401,6 +403,7 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
 
 void Replicator::on_delivered(nats::Delivered message) {
   delivered_ = message.seq;
+  changes_.delivered(message.seq, message.data);
   if (const auto sent = publisher_.sent_at(message.msg_id)) clock_.observe(*sent, message.time_ms, wall_now());
   if (arrivals_.size() < kMaxArrivals) arrivals_.emplace_back(message.seq, message.time_ms);
   const bool room = thread_->feed(replica::Incoming{message.seq, message.time_ms, std::move(message.msg_id), std::move(message.data)});
