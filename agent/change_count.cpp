@@ -1,23 +1,16 @@
 #include "agent/change_count.hpp"
 
-#include <algorithm>
 #include <iterator>
 
 #include "common/codec/message.hpp"
 
 namespace marmot::agent {
 
-void ChangeCount::restart(StreamSeq position) {
-  floors_.clear();
-  last_change_ = position;
-}
+void ChangeCount::restart() { floors_.clear(); }
 
 void ChangeCount::delivered(StreamSeq seq, std::string_view message) {
   const auto envelope = codec::open(message);
-  if (!envelope || envelope->kind != codec::Kind::floor) {
-    last_change_ = std::max(last_change_, seq);
-    return;
-  }
+  if (!envelope || envelope->kind != codec::Kind::floor) return;
   floors_.insert(seq);
   if (floors_.size() > kMaxKept) floors_.erase(floors_.begin());
 }

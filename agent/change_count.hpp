@@ -14,19 +14,16 @@ namespace marmot::agent {
 
 class ChangeCount {
  public:
-  // The stream is followed after `position`: nothing is known of it any more.
-  void restart(StreamSeq position);
+  // Another stream, or from another place: nothing is known of it any more.
+  void restart();
   void delivered(StreamSeq seq, std::string_view message);
 
   // In (after, end].
   uint64_t between(StreamSeq after, StreamSeq end) const;
-  // The last one delivered; the position of restart() before the first.
-  StreamSeq last_change() const { return last_change_; }
 
  private:
   static constexpr size_t kMaxKept = 20'000;  // two weeks of floors, one a minute
   std::set<StreamSeq> floors_;
-  StreamSeq last_change_ = 0;
 };
 
 }  // namespace marmot::agent

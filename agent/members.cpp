@@ -136,8 +136,7 @@ void Members::consider_floor() {
     if (peer.able && peer.node < self.origin.node) return;
   }
   const StreamSeq floor = samples_.front().second;
-  // A floor is a message too: without a change since the last one it would only chase itself, once a minute for ever.
-  if (floor == 0 || floor == announced_ || host_.last_change() <= announced_) return;
+  if (floor == 0 || floor == announced_) return;
   announced_ms_ = now;
   announced_ = floor;
   (void)host_.thread.write(

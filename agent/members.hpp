@@ -37,7 +37,6 @@ class Members {
     std::string name;    // in the log
     LogSink log;
     std::function<Peers::Self()> self;
-    std::function<StreamSeq()> last_change;  // the last message that is no floor
   };
 
   Members(Host host, int64_t retention_ms);

@@ -117,8 +117,7 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
                                                  [this](StreamSeq) { thread_->hasten(); }});
   repair_ = std::make_unique<Repair>(Repair::Host{loop, *thread_, *peers_, prefix_, database.name, log_, [this] { return self(); }},
                                      config.anti_entropy_interval_s * 1000);
-  members_ = std::make_unique<Members>(Members::Host{loop, *thread_, *peers_, prefix_, database.name, log_, [this] { return self(); },
-                                                    [this] { return changes_.last_change(); }},
+  members_ = std::make_unique<Members>(Members::Host{loop, *thread_, *peers_, prefix_, database.name, log_, [this] { return self(); }},
                                        config.retention_ms);
   snapshots_ = std::make_unique<Snapshots>(
       loop, *thread_,
@@ -367,7 +366,7 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
   progress_ = progress;
   end_ = outcome.end;
   delivered_ = progress.position.seq;
-  changes_.restart(delivered_);
+  changes_.restart();
   known_end_ = std::max(outcome.end, progress.position.seq);
   created_.clear();
   checked_seq_ = 0;

@@ -167,25 +167,3 @@ def example_run_cluster(t):
         for db in (one, two):
             run = t.product.run("status", db)
             check(run.returncode == 1 and "no agent is running" in run.stderr, f"an agent is left: {run.stdout}")
-
-
-@case("members: a cluster at rest counts nobody behind, neither who is there nor who is away", seconds=300, long=True)
-def members_at_rest(t):
-    nats = t.nats()
-    nodes = t.nodes(3, nats)
-    execute(nodes[0].db, "CREATE TABLE note(id INTEGER PRIMARY KEY, body TEXT)", "INSERT INTO note(body) VALUES('x')")
-    for node in nodes:
-        node.start()
-    wait_identical([n.db for n in nodes])
-    until("three members", lambda: len(nodes[0].json("members")["members"]) == 3, 15)
-    nodes[2].stop()
-    def floors():
-        return scalar(nodes[0].db, "SELECT value FROM __marmot_meta WHERE key = 'floor_seq'")
-    until("a floor was told", floors, 120)
-    first, last = nodes[0].json("status")["databases"][0]["position"], time.monotonic() + 130
-    while time.monotonic() < last:
-        behind = [m["behind"] for m in nodes[0].json("members")["members"]]
-        check(behind == [0, 0, 0], f"nothing was written, and members are behind: {behind}")
-        time.sleep(0.5)
-    grown = nodes[0].json("status")["databases"][0]["position"] - first
-    check(grown <= 1, f"{grown} messages were published in 130 s in which nobody wrote")
