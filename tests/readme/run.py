@@ -138,7 +138,7 @@ def first_free_port(port):
 
 
 def with_waits(script):
-    """After a line that starts an agent in the background, waits until it answers: a reader would see it print `ready`."""
+    """After a line that starts an agent in the background, waits until it runs: a reader would see it print `ready`."""
     if "marmot agent" in script and "--join" not in script:
         with_waits.port = first_free_port(4250)  # the one that a first agent started now takes, and prints
     return lines_with_waits(script.replace("--join 127.0.0.1:4250", f"--join 127.0.0.1:{with_waits.port}"))
@@ -150,7 +150,7 @@ def lines_with_waits(script):
         lines.append(line)
         started = re.match(r"\s*marmot agent (\S+\.db)\b.*&\s*(#.*)?$", line)
         if started:
-            lines.append(f"for _ in $(seq 200); do marmot status {started.group(1)} >/dev/null 2>&1 && break; sleep 0.05; done")
+            lines.append(f"for _ in $(seq 200); do marmot status {started.group(1)} 2>/dev/null | grep -q 'state *running' && break; sleep 0.05; done")
     return "\n".join(lines) + "\n"
 
 
