@@ -11,11 +11,14 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/control.hpp"
+#include "agent/join_line.hpp"
 #include "agent/lock.hpp"
 #include "agent/nats/transport.hpp"
 #include "agent/nats_server.hpp"
+#include "agent/open_database.hpp"
 #include "agent/progress.hpp"
 #include "agent/replicator.hpp"
+#include "agent/start_traces.hpp"
 #include "agent/uv.hpp"
 
 namespace marmot::agent {
@@ -26,12 +29,14 @@ constexpr size_t kMailbox = 4096;
 constexpr int64_t kStopMs = 3000;       // of the 5 s that a stop may take; the rest closes files and the server
 constexpr int64_t kPostMs = 10'000;     // a nats.c thread waits so long for a loop that lags
 constexpr int64_t kWaitDefaultMs = 30'000;
+constexpr int64_t kOneSignalMs = 1000;  // signals within it are one
 
 // Everything of a running agent. Members die in reverse order: what calls into others is declared after them.
 class Agent {
  public:
   explicit Agent(const Config& config)
       : config_(config),
+        traces_(config),
         log_(make_log_sink(config.log_level, config.log_format)),
         mailbox_(loop_, kMailbox),
         progress_timer_(loop_, [this] { show_progress(); }),
@@ -45,6 +50,11 @@ class Agent {
     replicators_.clear();  // before the connection that they publish and subscribe on
     connection_.reset();
     server_.reset();       // last: the others may still have been sending to it
+    if (exit_code_ == 0 || introduced_) return;
+    // No file was opened: the start failed before it changed anything that is worth keeping.
+    std::vector<std::string> held;
+    for (const AgentLock& lock : locks_) held.push_back(lock.directory());
+    traces_.take_away(held);
   }
 
   int run() {
@@ -59,14 +69,16 @@ class Agent {
 
  private:
   Status start() {
+    for (const DatabaseConfig& database : config_.databases) TRY(check_database_file(database.path));
     std::error_code code;
     std::filesystem::create_directories(config_.data_dir, code);
     if (code) return make_error(Errc::io, "data_dir " + config_.data_dir + ": " + code.message() + ": choose another with --data-dir");
     std::vector<std::string> paths;
     for (const DatabaseConfig& database : config_.databases) paths.push_back(database.path);
-    TRY_ASSIGN(locks_, acquire_locks(paths, config_.data_dir, config_.socket_path()));
+    TRY(acquire_locks(paths, config_.data_dir, config_.socket_path(), locks_));
     TRY_ASSIGN(control_, ControlServer::listen(loop_, config_.data_dir));
     serve();
+    if (config_.nats.embedded()) TRY(start_server());  // before a file is opened: a port that is taken must not change one
     ready_.resize(config_.databases.size());
     to_know_.resize(config_.databases.size());
     replicators_.resize(config_.databases.size());
@@ -100,6 +112,17 @@ class Agent {
     }
   }
 
+  Status start_server() {
+    NatsServerOptions server;
+    server.data_dir = config_.data_dir;
+    server.listen = config_.nats.listen;
+    server.user = config_.nats.user;
+    server.password = config_.nats.password;
+    server.token = config_.nats.token;
+    TRY_ASSIGN(server_, NatsServer::start(loop_, server, log_));
+    return ok();
+  }
+
   Status connect() {
     nats::Options options;
     options.urls = config_.nats.urls;
@@ -112,16 +135,7 @@ class Agent {
     options.tls_cert = config_.nats.tls_cert;
     options.tls_key = config_.nats.tls_key;
     options.name = "marmot " + config_.databases.front().name;
-    if (config_.nats.embedded()) {
-      NatsServerOptions server;
-      server.data_dir = config_.data_dir;
-      server.listen = config_.nats.listen;
-      server.user = config_.nats.user;
-      server.password = config_.nats.password;
-      server.token = config_.nats.token;
-      TRY_ASSIGN(server_, NatsServer::start(loop_, server, log_));
-      options.urls = {server_->url()};
-    }
+    if (server_) options.urls = {server_->url()};
     nats::ConnectionEvents events;
     events.on_up = [this](const std::string& url) {
       log_(LogLevel::info, "connected to " + url);
@@ -167,19 +181,21 @@ class Agent {
       if (!to_know_[i].empty()) say(file + ": " + to_know_[i] + " (`marmot check " + file + "`)");
       say(file + ": ready");
     }
-    for (const auto& replicator : replicators_) say(join_line(*replicator));
+    for (const auto& replicator : replicators_) {
+      for (const std::string& line : join_lines(join_facts(*replicator))) say(line);
+    }
   }
 
-  std::string join_line(const Replicator& replicator) const {
-    std::string how;
-    if (server_) how = "--join " + server_->address();
-    else if (config_.nats.join) how = "--join " + plain(config_.nats.urls.front());
-    else how = "--nats " + config_.nats.urls.front();
-    if (const size_t at = how.find('@'); at != std::string::npos) how = "--nats URL";  // never print a password
-    std::string line = "to join from another machine: marmot agent " + std::filesystem::path(replicator.path()).filename().string() + " " +
-                       how + " --name " + replicator.name();
-    if (config_.cluster != "main") line += " --cluster " + config_.cluster;
-    return line;
+  JoinFacts join_facts(const Replicator& replicator) const {
+    JoinFacts facts;
+    facts.via = server_ ? JoinFacts::Via::own : config_.nats.join ? JoinFacts::Via::agent : JoinFacts::Via::nats;
+    if (server_) facts.address = server_->address();
+    else facts.address = config_.nats.join ? plain(config_.nats.urls.front()) : config_.nats.urls.front();
+    facts.file = std::filesystem::path(replicator.path()).filename().string();
+    facts.name = replicator.name();
+    facts.cluster = config_.cluster;
+    facts.machine = addresses_of_machine();
+    return facts;
   }
 
   static std::string plain(const std::string& url) {
@@ -284,10 +300,14 @@ class Agent {
   }
 
   void on_signal(const char* signal) {
+    const int64_t now = Peers::now_ms();
+    // A service manager and a terminal may both send it, and a script once more: that is one wish.
+    if (signalled_ms_ != 0 && now - signalled_ms_ < kOneSignalMs) return;
     if (stopping_) {
-      log_(LogLevel::warn, std::string(signal) + " again: stopping at once");
+      log_(LogLevel::warn, std::string(signal) + " while stopping: stopping at once");
       return stopped();
     }
+    signalled_ms_ = now;
     log_(LogLevel::info, std::string(signal) + ": stopping");
     stop();
   }
@@ -309,6 +329,7 @@ class Agent {
   }
 
   const Config& config_;
+  const StartTraces traces_;
   const LogSink log_;
   uv::Loop loop_;
   uv::Mailbox mailbox_;
@@ -324,7 +345,8 @@ class Agent {
   std::vector<std::optional<std::vector<std::string>>> ready_;  // what each watches; nullopt: not ready yet
   const int64_t started_ms_ = Peers::now_ms();
   std::vector<size_t> reopen_;
-  bool introduced_ = false;
+  bool introduced_ = false;   // a file was opened
+  int64_t signalled_ms_ = 0;  // when the first signal came; 0: none
   bool stopping_ = false;
   size_t running_ = 0;
   int exit_code_ = 0;

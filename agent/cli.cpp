@@ -6,6 +6,7 @@
 #include <string>
 
 #include "agent/commands.hpp"
+#include "agent/completion.hpp"
 
 namespace marmot::agent {
 
@@ -29,19 +30,19 @@ void add_agent(CLI::App& root, ConfigOverrides& over, Chosen& chosen) {
   CLI::App& app = *root.add_subcommand("agent", "replicate database files until stopped");
   app.add_option("databases", over.databases, "database files; made from the cluster when missing")->type_name("DB");
   app.add_option("--config,-c", over.file, "TOML configuration; options here win over it")->type_name("FILE");
-  app.add_option("--join", over.join, "join the agent that listens there")->type_name("HOST:PORT");
+  app.add_option("--join", over.join, "join the agent that listens there (default port: 4250)")->type_name("HOST[:PORT]");
   repeatable(app, "--nats", over.nats_urls, "use this NATS server; may be repeated", "URL");
   app.add_option("--name", over.name, "how the cluster calls the database (default: the file's stem)")->type_name("NAME");
   app.add_option("--cluster", over.cluster, "name of the cluster (default: main)")->type_name("NAME");
   app.add_option("--node-id", over.node_id, "number of this node (default: made once and kept)")->type_name("N");
   app.add_option("--data-dir", over.data_dir, "where the agent keeps its files (default: DB-marmot)")->type_name("DIR");
   app.add_option("--listen", over.listen, "where the embedded NATS server listens (default: 127.0.0.1:4250, or the next free port)")
-      ->type_name("HOST:PORT");
-  app.add_option("--adopt", over.adopt, "for a file with data of its own: refuse, merge or replace")->type_name("HOW");
+      ->type_name("HOST[:PORT]");
+  app.add_option("--adopt", over.adopt, "what to do with a file that has data of its own")->type_name("HOW:{refuse,merge,replace}");
   repeatable(app, "--tables", over.tables, "watch only tables of such a name; may be repeated", "GLOB");
   repeatable(app, "--exclude", over.exclude, "do not watch these; may be repeated", "GLOB");
-  app.add_option("--log-level", over.log_level, "debug, info, warn or error")->type_name("LEVEL");
-  app.add_option("--log-format", over.log_format, "console or json")->type_name("FORMAT");
+  app.add_option("--log-level", over.log_level, "what is logged (default: info)")->type_name("LEVEL:{debug,info,warn,error}");
+  app.add_option("--log-format", over.log_format, "how lines look (default: console)")->type_name("FORMAT:{console,json}");
   app.final_callback([&] { chosen = [&over] { return cmd_agent(over); }; });
 }
 
@@ -55,6 +56,7 @@ struct AllOptions {
   ConflictsOptions conflicts;
   SnapshotOptions snapshot;
   std::string config_file;
+  std::string shell;
 };
 
 void add_snapshot(CLI::App& root, SnapshotOptions& options, Chosen& chosen) {
@@ -107,7 +109,7 @@ void add_clients(CLI::App& root, AllOptions& all, Chosen& chosen) {
   CLI::App& conflicts = *root.add_subcommand("conflicts", "rows that lost where two nodes meant to keep theirs");
   conflicts.add_option("words", all.conflicts.words,
                        "the database file, and what to do: show ID, restore ID, discard ID, discard --all; nothing: list them")
-      ->type_name("[DB] [WHAT]")->expected(0, 3);
+      ->type_name("[DB] [WHAT:{show,restore,discard} [ID]]")->expected(0, 3);
   conflicts.add_option("--config,-c", all.conflicts.target.config, "the agent's configuration, in place of DB")->type_name("FILE");
   conflicts.add_flag("--json", all.conflicts.target.json, "machine-readable");
   conflicts.add_flag("--all", all.conflicts.all, "discard: every conflict");
@@ -123,6 +125,47 @@ void add_clients(CLI::App& root, AllOptions& all, Chosen& chosen) {
   CLI::App& cleanup = *root.add_subcommand("cleanup", "remove everything of Marmot from the file (no agent may run)");
   add_target(cleanup, all.cleanup);
   cleanup.final_callback([&] { chosen = [&all] { return cmd_cleanup(all.cleanup); }; });
+}
+
+// The words that complete `app`: what stands there was perhaps meant to be one of them.
+std::vector<std::string> words_of(const CLI::App& app, bool options) {
+  std::vector<std::string> words;
+  if (!options) {
+    for (const CLI::App* command : app.get_subcommands({})) words.push_back(command->get_name());
+    return words;
+  }
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) words.push_back("--" + name);
+  }
+  return words;
+}
+
+// A word that nobody expected: which, and what was probably meant. Empty: the mistake is another one.
+std::string unexpected(const CLI::App& root) {
+  const CLI::App* app = &root;
+  while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
+  const std::vector<std::string> left = root.remaining(true);
+  if (left.empty()) return {};
+  std::string path = root.get_name();
+  for (const CLI::App* at = &root; at != app;) {
+    at = at->get_subcommands().front();
+    path += " " + at->get_name();
+  }
+  const bool option = left[0].rfind('-', 0) == 0;
+  const bool group = !app->get_subcommands([](const CLI::App*) { return true; }).empty();
+  if (!option && !group) return {};  // one file too many
+  const std::string word = left[0].substr(0, option ? left[0].find('=') : std::string::npos);
+  const std::vector<std::string> words = words_of(*app, option);
+  const std::string near = did_you_mean(word, {words.begin(), words.end()});
+  return word + ": no such " + (option ? "option of " : "command of ") + path + "; " +
+         (near.empty() ? "see " + path + " --help" : "did you mean " + near + "?");
+}
+
+void add_completion(CLI::App& root, std::string& shell, Chosen& chosen) {
+  CLI::App& app = *root.add_subcommand("completion", "print the script that completes this command line in a shell");
+  app.add_option("shell", shell, "for which; in ~/.bashrc or ~/.zshrc: source <(marmot completion bash)")
+      ->required()->check(CLI::IsMember({"bash", "zsh"}))->type_name("SHELL");
+  app.final_callback([&] { chosen = [&] { return cmd_completion(root, shell); }; });
 }
 
 }  // namespace
@@ -142,9 +185,13 @@ int run_cli(int argc, const char* const* argv) {
   check.add_option("file", all.config_file, "the TOML file")->required()->type_name("FILE");
   check.final_callback([&] { chosen = [&all] { return cmd_config_check(all.config_file); }; });
 
+  add_completion(app, all.shell, chosen);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    const bool asked = error.get_exit_code() == 0;
+    if (const std::string told = asked ? "" : unexpected(app); !told.empty()) return fail(make_error(Errc::bad_input, told));
     // CLI11 prints help and version here too; those end with 0.
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }

@@ -1,6 +1,7 @@
 #include "agent/client.hpp"
 
 #include <cstdio>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -13,6 +14,7 @@ Result<Target> find_target(const TargetOptions& options) {
   if (options.database.empty() && options.config.empty()) {
     return make_error(Errc::bad_input, "name a database file, or --config FILE");
   }
+  target.from_config = !options.config.empty();
   target.shown = options.database.empty() ? options.config : options.database;
   target.start = "marmot agent " + (options.config.empty() ? options.database : "--config " + options.config);
   if (options.config.empty()) {
@@ -40,8 +42,18 @@ Result<std::string> single_database(const Target& target) {
                                          " databases: give the one that is meant beside --config");
 }
 
+Status check_exists(const Target& target) {
+  std::error_code error;
+  for (const std::string& database : target.databases) {
+    if (target.from_config || std::filesystem::exists(database, error)) continue;
+    return make_error(Errc::not_found, target.shown + ": no such file: correct the path");
+  }
+  return ok();
+}
+
 Result<ControlClient> connect_agent(const Target& target) {
   if (!target.agent) {
+    TRY(check_exists(target));
     return make_error(Errc::not_found,
                       "no agent is running for " + target.shown + " (start one: " + target.start + ")");
   }

@@ -31,6 +31,7 @@ struct Target {
   std::string start;                   // the command that starts its agent
   std::vector<std::string> databases;  // canonical paths, at least one
   std::string data_dir;
+  bool from_config = false;            // its files may be missing: the agent makes them from the cluster
   std::optional<RunningAgent> agent;   // nullopt: none runs
 };
 
@@ -40,7 +41,10 @@ Result<Target> find_target(const TargetOptions& options);
 // The one database a command needs. Errc::bad_input when the configuration names several.
 Result<std::string> single_database(const Target& target);
 
-// Errc::not_found with "no agent is running for app.db (start one: marmot agent app.db)". An agent that has its lock but no
+// Errc::not_found when the user named a file that is not there.
+Status check_exists(const Target& target);
+
+// Errc::not_found as check_exists(), or with "no agent is running for app.db (start one: marmot agent app.db)". An agent that has its lock but no
 // socket yet is given two seconds.
 Result<ControlClient> connect_agent(const Target& target);
 

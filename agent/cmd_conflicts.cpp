@@ -123,6 +123,7 @@ Status run(const ConflictsOptions& options) {
   }
   TRY_ASSIGN(const Target target, find_target(wanted));
   TRY_ASSIGN(const std::string path, single_database(target));
+  TRY(check_exists(target));
   TRY_ASSIGN(sqlite::Database db, open_file(path));
   TRY_ASSIGN(const std::vector<LostRow> all, replica::lost_rows(db));
   const auto told = [&](const char* key, const Json& value, const std::string& text) {

@@ -20,7 +20,7 @@ std::string members_text(const Json& answer) {
     const int64_t behind = number_in(member, "behind").value_or(0);
     const std::string seen = flag_in(member, "self") ? "this node" : "seen " + spoken_ms(number_in(member, "seen_ms_ago").value_or(0)) + " ago";
     rows.push_back({"node " + std::to_string(number_in(member, "node").value_or(0)), flag_in(member, "alive") ? "alive" : "AWAY",
-                    behind == 0 ? "up to date" : counted(behind, "message") + " behind", seen});
+                    behind == 0 ? "up to date" : counted(behind, "change") + " behind", seen});
   }
   return rows.empty() ? "no members are known yet\n" : columns(rows);
 }

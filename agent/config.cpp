@@ -49,9 +49,15 @@ Complaint check_name(std::string_view name) {
   return "a name has 1 to 64 characters of A-Z a-z 0-9 _ -";
 }
 
-Complaint check_listen(std::string_view text) {
-  if (parse_host_port(text)) return std::nullopt;
-  return "expected HOST:PORT, such as 127.0.0.1:4250";
+Complaint check_host(std::string_view text) {
+  if (parse_host(text)) return std::nullopt;
+  return "expected HOST or HOST:PORT, such as 127.0.0.1:4250; an IPv6 address stands in brackets";
+}
+
+// What check_host() let through, with its port.
+std::string with_port(std::string_view text) {
+  const auto address = parse_host(text);
+  return address ? to_string(*address) : std::string(text);
 }
 
 Complaint check_url(std::string_view url) {
@@ -294,13 +300,14 @@ void read_database(Section& section, const std::string& file, Config& config) {
 void read_nats(Section& section, const std::string& file, NatsConfig& nats) {
   section.read_strings("urls", nats.urls, check_url);
   std::string join;
-  section.read_string("join", join, check_listen);
+  section.read_string("join", join, check_host);
   if (!join.empty()) {
     if (!nats.urls.empty()) section.complain("join", *section.find("join"), "cannot stand beside nats.urls: keep one of them");
-    nats.urls = {"nats://" + join};
+    nats.urls = {"nats://" + with_port(join)};
     nats.join = true;
   }
-  section.read_string("listen", nats.listen, check_listen);
+  section.read_string("listen", nats.listen, check_host);
+  if (!nats.listen.empty()) nats.listen = with_port(nats.listen);
   section.read_string("user", nats.user);
   section.read_string("password", nats.password, {}, true);
   section.read_string("token", nats.token, {}, true);
@@ -427,13 +434,13 @@ void overlay_nats(const ConfigOverrides& over, NatsConfig& nats, Problems& probl
     nats.urls = over.nats_urls;
     nats.join = false;
   } else if (over.join) {
-    option(problems, "--join", *over.join, check_listen(*over.join));
-    nats.urls = {"nats://" + *over.join};
+    option(problems, "--join", *over.join, check_host(*over.join));
+    nats.urls = {"nats://" + with_port(*over.join)};
     nats.join = true;
   }
   if (over.listen) {
-    option(problems, "--listen", *over.listen, check_listen(*over.listen));
-    nats.listen = *over.listen;
+    option(problems, "--listen", *over.listen, check_host(*over.listen));
+    nats.listen = with_port(*over.listen);
   }
 }
 

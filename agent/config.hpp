@@ -41,7 +41,7 @@ struct DatabaseConfig {
 struct NatsConfig {
   std::vector<std::string> urls;  // nats://[user:password@]host[:port] or tls://...; empty: the embedded server
   bool join = false;              // urls is another agent's embedded server (--join): never create a stream there
-  std::string listen;             // HOST:PORT of the embedded server; empty: 127.0.0.1, a port picked once and kept
+  std::string listen;             // HOST:PORT (the port always stands here) of the embedded server; empty: 127.0.0.1, a port picked once and kept
   std::string user;               // also what the embedded server asks of its clients
   std::string password;
   std::string token;
@@ -116,11 +116,17 @@ std::optional<int64_t> parse_integer(std::string_view text);
 std::optional<int64_t> parse_duration_ms(std::string_view text);
 std::optional<int64_t> parse_bytes(std::string_view text);
 
+// Where the first embedded server of a machine listens.
+inline constexpr uint16_t kDefaultPort = 4250;
+
 struct HostPort {
   std::string host;  // without the brackets of an IPv6 address
   uint16_t port = 0;
 };
 // "host:port", "[::1]:4250". nullopt when malformed.
 std::optional<HostPort> parse_host_port(std::string_view text);
+// The same, but the port may be left out: it is kDefaultPort then.
+std::optional<HostPort> parse_host(std::string_view text);
+std::string to_string(const HostPort& address);  // as parse_host_port() reads it
 
 }  // namespace marmot::agent

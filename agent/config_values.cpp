@@ -89,4 +89,14 @@ std::optional<HostPort> parse_host_port(std::string_view text) {
   return HostPort{std::string(host), static_cast<uint16_t>(*port)};
 }
 
+std::optional<HostPort> parse_host(std::string_view text) {
+  if (auto whole = parse_host_port(text)) return whole;
+  return parse_host_port(std::string(text) + ":" + std::to_string(kDefaultPort));
+}
+
+std::string to_string(const HostPort& address) {
+  const bool bare = address.host.find(':') == std::string::npos;
+  return (bare ? address.host : "[" + address.host + "]") + ":" + std::to_string(address.port);
+}
+
 }  // namespace marmot::agent

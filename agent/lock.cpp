@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -89,7 +90,13 @@ Result<AgentLock> AgentLock::acquire(const std::string& directory, const std::st
     ::close(fd);  // only: what the file says belongs to its holder
     return std::move(locked).error();
   }
-  AgentLock lock(fd);
+  // A holder that goes may take the file with it (a start that failed, a cleanup): a lock of a file without a name holds nobody off.
+  struct stat facts {};
+  if (::fstat(fd, &facts) != 0 || facts.st_nlink == 0) {
+    ::close(fd);
+    return make_error(Errc::refused, path + " was removed by another marmot just now: try again");
+  }
+  AgentLock lock(fd, directory);
   const std::string text = nlohmann::json{{"pid", ::getpid()}, {"socket", socket_path}}.dump(
                                -1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
@@ -105,25 +112,30 @@ AgentLock::~AgentLock() {
   ::close(fd_);
 }
 
-AgentLock::AgentLock(AgentLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+AgentLock::AgentLock(AgentLock&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), directory_(std::move(other.directory_)) {}
 
 AgentLock& AgentLock::operator=(AgentLock&& other) noexcept {
   std::swap(fd_, other.fd_);
+  std::swap(directory_, other.directory_);
   return *this;
 }
 
-Result<std::vector<AgentLock>> acquire_locks(const std::vector<std::string>& database_paths,
-                                             const std::string& data_dir, const std::string& socket_path) {
+std::vector<std::string> lock_folders(const std::vector<std::string>& database_paths, const std::string& data_dir) {
   std::vector<std::string> directories{data_dir};
   for (const std::string& path : database_paths) directories.push_back(marmot_dir(path));
   std::sort(directories.begin(), directories.end());
   directories.erase(std::unique(directories.begin(), directories.end()), directories.end());
-  std::vector<AgentLock> locks;
-  for (const std::string& directory : directories) {
+  return directories;
+}
+
+Status acquire_locks(const std::vector<std::string>& database_paths, const std::string& data_dir, const std::string& socket_path,
+                     std::vector<AgentLock>& locks) {
+  for (const std::string& directory : lock_folders(database_paths, data_dir)) {
     TRY_ASSIGN(AgentLock lock, AgentLock::acquire(directory, socket_path));
     locks.push_back(std::move(lock));
   }
-  return locks;
+  return ok();
 }
 
 Result<std::optional<RunningAgent>> find_agent(const std::string& directory) {

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/result.hpp"
@@ -28,14 +29,21 @@ class AgentLock {
   AgentLock(AgentLock&& other) noexcept;
   AgentLock& operator=(AgentLock&& other) noexcept;
 
+  const std::string& directory() const { return directory_; }
+
  private:
-  explicit AgentLock(int fd) : fd_(fd) {}
+  AgentLock(int fd, std::string directory) : fd_(fd), directory_(std::move(directory)) {}
   int fd_ = -1;
+  std::string directory_;
 };
 
-// The locks of all database files and of data_dir, or none of them.
-Result<std::vector<AgentLock>> acquire_locks(const std::vector<std::string>& database_paths,
-                                             const std::string& data_dir, const std::string& socket_path);
+// The folders that an agent locks: of all database files, and data_dir; sorted, each once.
+std::vector<std::string> lock_folders(const std::vector<std::string>& database_paths, const std::string& data_dir);
+
+// Their locks, added to `locks`. On an error those taken before it are in `locks` all the same: the caller still has to take
+// away what it made in their folders.
+Status acquire_locks(const std::vector<std::string>& database_paths, const std::string& data_dir, const std::string& socket_path,
+                     std::vector<AgentLock>& locks);
 
 struct RunningAgent {
   int pid = 0;

@@ -21,6 +21,7 @@
 #include <sstream>
 #include <thread>
 
+#include "agent/join_line.hpp"
 #include "common/base/ids.hpp"
 
 namespace marmot::agent {
@@ -31,7 +32,7 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 using Milliseconds = uv::Milliseconds;
 
-constexpr uint16_t kFirstPort = 4250;
+constexpr uint16_t kFirstPort = kDefaultPort;
 constexpr uint16_t kLastPort = 4449;
 constexpr Milliseconds kFirstPause{100};
 constexpr Milliseconds kLongestPause{5000};
@@ -223,8 +224,7 @@ Status NatsServer::first_start() {
     host_ = listen->host;
     const Status free = try_bind(host_, listen->port);
     if (!free) return make_error(free.error().code, free.error().message + ": choose another with --listen HOST:PORT");
-    const bool local = host_.rfind("127.", 0) == 0 || host_ == "::1" || host_ == "localhost";
-    if (!local && options_.token.empty() && options_.user.empty()) {
+    if (!is_loopback(host_) && options_.token.empty() && options_.user.empty()) {
       log_(LogLevel::warn, "embedded NATS: anybody who can reach " + options_.listen +
                                " can read and write the data: set nats.token, or nats.user and nats.password");
     }

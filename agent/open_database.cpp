@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 
 #include "agent/file_identity.hpp"
 #include "common/replica/capture.hpp"
@@ -70,12 +71,16 @@ Result<bool> check_path(const OpenOptions& options) {
   return exists;
 }
 
+Error not_a_database(const OpenOptions& options) {
+  return bad_file(options.path, "is not a database (or is encrypted): correct the path");
+}
+
 // SQLite's words for what went wrong, with the path and what can be done about it.
 Error explain(const OpenOptions& options, const Error& error) {
   switch (error.code) {
     case Errc::corrupt:
       if ((error.detail & 0xff) == SQLITE_NOTADB) {
-        return bad_file(options.path, "is not a database (or is encrypted): correct the path");
+        return not_a_database(options);
       }
       return bad_file(options.path, error.message + ": restore it from a backup, or rescue it with `sqlite3 FILE .recover`");
     case Errc::full: return bad_file(options.path, "the disk is full: make room and start again");
@@ -161,6 +166,21 @@ Status load_extensions(const std::vector<std::string>& extensions, sqlite::Datab
   }
   sqlite3_db_config(db.get(), SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, nullptr);
   return done;
+}
+
+Status check_database_file(const std::string& path) {
+  OpenOptions options;
+  options.path = path;
+  TRY_ASSIGN(const bool exists, check_path(options));
+  // A journal may hold the first page: SQLite has to look at that.
+  if (!exists || ::access((path + "-wal").c_str(), F_OK) == 0 || ::access((path + "-journal").c_str(), F_OK) == 0) return ok();
+  constexpr std::string_view kMagic("SQLite format 3\0", 16);
+  char head[16];
+  std::ifstream file(path, std::ios::binary);
+  file.read(head, sizeof head);
+  const std::string_view begins(head, static_cast<size_t>(file.gcount()));
+  if (begins.empty() || begins == kMagic) return ok();
+  return not_a_database(options);
 }
 
 Result<OpenedDatabase> open_database(const OpenOptions& options) {

@@ -35,6 +35,11 @@ Result<OpenedDatabase> open_database(const OpenOptions& options);
 // one that does not load.
 Status load_extensions(const std::vector<std::string>& extensions, sqlite::Database& db);
 
+// Whether a database file can stand at `path`, before anything is made on the disk: its folder, its permissions, and that a file
+// that is there begins as a database does. Errc::bad_input as open_database() says it. Call it while this process has no
+// connection to the file: closing a descriptor of it drops SQLite's locks.
+Status check_database_file(const std::string& path);
+
 // In slices, so that a stop request is honoured while somebody else holds the lock.
 inline constexpr int kBusyTimeoutMs = 50;
 

@@ -370,6 +370,7 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
   end_ = outcome.end;
   delivered_ = progress.position.seq;
   delivered_id_ = progress.position.msg_id;
+  changes_.restart();
   known_end_ = std::max(outcome.end, progress.position.seq);
   created_.clear();
   checked_seq_ = 0;
@@ -406,6 +407,7 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
 void Replicator::on_delivered(nats::Delivered message) {
   delivered_ = message.seq;
   delivered_id_ = message.msg_id;
+  changes_.delivered(message.seq, message.data);
   if (const auto sent = publisher_.sent_at(message.msg_id)) clock_.observe(*sent, message.time_ms, wall_now());
   const auto id = codec::parse_message_id(message.msg_id);
   const bool own = id && id->origin == progress_.origin;

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/change_count.hpp"
 #include "agent/clock_check.hpp"
 #include "agent/config.hpp"
 #include "agent/control.hpp"
@@ -168,6 +169,7 @@ class Replicator {
   std::string created_;         // the stream's creation time, as it was entered
   StreamSeq delivered_ = 0, known_end_ = 0;
   std::string delivered_id_;    // Nats-Msg-Id of message `delivered_`
+  ChangeCount changes_;         // how far members are behind
   StreamSeq checked_seq_ = 0;   // the stream's leader holds the message that was applied here
   std::optional<StreamSeq> stuck_at_;  // the last message delivered when the stream was looked at, and had more
   std::deque<std::pair<StreamSeq, WallMs>> arrivals_;  // of other nodes: delivered, not applied yet

@@ -191,7 +191,7 @@ Json Replicator::status_json(const std::optional<replica::Counters>& counters) c
   const StreamSeq end = stream_end();
   const StreamSeq position = applied();
   if (state_ == State::running || state_ == State::behind) {
-    json["lag_rows"] = end > followed() ? end - followed() : 0;
+    json["lag_rows"] = changes_.between(followed(), end);
     json["lag_ms"] = arrivals_.empty() ? int64_t{0} : std::max<int64_t>(0, wall_now() - arrivals_.front().second);
   }
   json["position"] = position;
@@ -208,7 +208,7 @@ Json Replicator::status_json(const std::optional<replica::Counters>& counters) c
   json["members"] = members_->all().size();
   Json peers = Json::array();
   for (const Peer& peer : peers_->all()) {
-    peers.push_back(Json{{"node", peer.node.value}, {"lag_rows", end > peer.applied ? end - peer.applied : 0},
+    peers.push_back(Json{{"node", peer.node.value}, {"lag_rows", changes_.between(peer.applied, end)},
                          {"seen_ms_ago", Peers::now_ms() - peer.seen_ms}});
   }
   json["peers"] = std::move(peers);
@@ -307,8 +307,9 @@ void Replicator::members(const Reply& reply) {
   Json list = Json::array();
   for (const replica::Member& member : members_->all()) {
     const int64_t age = member.node.value == self ? 0 : std::max<int64_t>(0, wall - member.seen);
-    list.push_back(Json{{"node", member.node.value}, {"incarnation", member.incarnation}, {"seen_ms_ago", age}, {"applied", member.applied},
-                        {"behind", end > member.applied ? end - member.applied : 0}, {"self", member.node.value == self},
+    const StreamSeq there = member.node.value == self ? std::max(applied(), member.applied) : member.applied;
+    list.push_back(Json{{"node", member.node.value}, {"incarnation", member.incarnation}, {"seen_ms_ago", age}, {"applied", there},
+                        {"behind", changes_.between(there, end)}, {"self", member.node.value == self},
                         {"alive", member.node.value == self || age < Peers::kAliveMs}});
   }
   reply.finish(Json{{"members", list}});

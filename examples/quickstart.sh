@@ -20,7 +20,7 @@ done
 root=$(cd "$(dirname "$0")/.." && pwd)
 here=$(mktemp -d "${TMPDIR:-/tmp}/marmot-quickstart.XXXXXX")
 declare -A agent_of=()  # database file -> pid of its agent
-PATH=$PATH:/usr/sbin:/usr/local/sbin  # where Debian keeps nats-server
+. "$root/examples/common.sh"
 
 stop_agents() {
   local pid
@@ -54,22 +54,7 @@ result() { printf '        %s\n' "$1"; }
 
 # ---- what is needed, and the build
 
-"$root/tests/packages.sh" build runtime
-if [ -n "${MARMOT_BUILD:-}" ]; then
-  build=$MARMOT_BUILD
-else
-  build=$root/build-quickstart
-  started=$SECONDS
-  if [ ! -x "$build/agent/marmot" ]; then
-    echo "Building Marmot into build-quickstart/: two to four minutes on two cores, the first time only."
-  fi
-  {
-    [ -f "$build/build.ninja" ] || meson setup "$build" "$root" -Dtests=false --buildtype=release
-    ninja -C "$build"
-  } >"$here/build.txt" 2>&1 || { tail -n 30 "$here/build.txt" >&2; exit 1; }
-  [ $((SECONDS - started)) -lt 3 ] || echo "Built in $((SECONDS - started)) s."
-fi
-marmot=$build/agent/marmot
+provide_marmot "$here/build.txt"
 
 # shell DB SQL: the stock sqlite3 shell, which waits for nobody unless it is told to.
 shell() { sqlite3 -cmd '.timeout 5000' "$@"; }
@@ -80,12 +65,7 @@ start_agent() {
   : >"$here/$db.out"
   (cd "$here" && exec nohup "$marmot" agent "$db" "$@" >"$here/$db.out" 2>>"$here/$db.log" </dev/null) &
   agent_of[$db]=$!
-  local tries
-  for ((tries = 0; tries < 300; tries++)); do
-    grep -q ': ready' "$here/$db.out" && return
-    kill -0 "${agent_of[$db]}" 2>/dev/null || break
-    sleep 0.05
-  done
+  until_printed "${agent_of[$db]}" "$here/$db.out" ': ready' && return
   echo "quickstart.sh: the agent of $db did not become ready" >&2
   return 1
 }
@@ -109,7 +89,7 @@ shell n1.db "CREATE TABLE note(id TEXT PRIMARY KEY DEFAULT (hex(randomblob(8))),
 command_line "marmot agent n1.db &"
 start_agent n1.db
 sed -n '/ready/!s/^/        /p' n1.db.out
-join=$(sed -n 's/^to join from another machine: marmot agent [^ ]* //p' n1.db.out)
+join=$(sed -n 's/^to join on this machine: marmot agent [^ ]* //p' n1.db.out)
 [ -n "$join" ] || { echo "quickstart.sh: the first agent printed no join line" >&2; exit 1; }
 for db in n2.db n3.db; do
   command_line "marmot agent $db $join &"
@@ -175,7 +155,7 @@ if [ "$keep" = yes ]; then
 The cluster goes on running. Its files are in $here:
 
   cd $here
-  export PATH=\$PATH:$build/agent
+  export PATH=\$PATH:$(dirname "$marmot")
   sqlite3 -cmd '.timeout 5000' n3.db "INSERT INTO note(body) VALUES('mine')"
   sqlite3 n1.db "SELECT * FROM note WHERE body = 'mine'"
   marmot status n1.db

@@ -20,7 +20,7 @@ packages_runtime=(
 )
 packages_test=(
   ccache doctest-dev clang-14 libclang-rt-14-dev llvm-14
-  python3-django python3-pip python3-alembic python3-sqlalchemy ruby-activerecord ruby-sqlite3 iproute2
+  zsh python3-django python3-pip python3-alembic python3-sqlalchemy ruby-activerecord ruby-sqlite3 iproute2
   mariadb-test-data php-cli php-sqlite3
 )
 

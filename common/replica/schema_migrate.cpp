@@ -85,7 +85,7 @@ class Migrate {
       if (Table* const table = impl_.table_by_id(local->id); table != nullptr && table->exists) TRY(impl_.keep_dropped_rows(*table, all));
       TRY(impl_.db.exec("DROP TABLE IF EXISTS main." + quote_identifier(local->name)));
       TRY(forget_local_table(impl_.db, local->id));
-      impl_.log(LogLevel::info, "table " + local->name + " was dropped in the cluster: dropped");
+      impl_.log(LogLevel::info, "dropped table " + local->name + ": another node dropped it");
       locals_.erase(locals_.begin() + (local - locals_.data()));
     }
     return ok();
@@ -127,7 +127,7 @@ class Migrate {
     }));
     if (!made) return ok();
     TRY(wake(local.id));
-    impl_.log(LogLevel::info, "table " + spec.name + " was created in the cluster: created");
+    impl_.log(LogLevel::info, "created table " + spec.name + ": another node created it");
     locals_.push_back(std::move(local));
     return ok();
   }
@@ -160,7 +160,7 @@ class Migrate {
       return adjust_rows(*before, changed, info, migration);
     }));
     if (!made) return stop(local.id, unmade_["table " + spec.name]);
-    impl_.log(LogLevel::info, "table " + changed.name + " was changed in the cluster: changed");
+    impl_.log(LogLevel::info, "changed table " + changed.name + ": another node changed it");
     local = std::move(changed);
     return ok();
   }

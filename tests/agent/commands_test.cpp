@@ -1,8 +1,12 @@
 // The program itself, run as a child, against an agent that this test plays.
 #include <doctest/doctest.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -84,12 +88,92 @@ TEST_CASE("command line: version and help are 0, wrong usage is 2") {
 
 TEST_CASE("command line: without an agent the commands say how to start one, and fail") {
   Fixture f;
-  for (const char* command : {"status", "wait", "tail", "verify"}) {
+  std::ofstream(f.db).flush();
+  for (const char* command : {"status", "wait", "tail", "verify", "members"}) {
     CAPTURE(command);
     const auto run = f.run({command, f.db});
     CHECK(run.exit_code == 1);
     CHECK(run.output == "marmot: no agent is running for " + f.db + " (start one: marmot agent " + f.db + ")\n");
   }
+}
+
+TEST_CASE("command line: a file that is not there is told first, by every command that takes one") {
+  Fixture f;
+  const std::vector<std::vector<std::string>> commands = {
+      {"status", f.db}, {"wait", f.db}, {"tail", f.db}, {"verify", f.db}, {"members", f.db}, {"conflicts", f.db}, {"cleanup", f.db},
+      {"snapshot", "save", f.db}, {"snapshot", "list", f.db}, {"snapshot", "restore", f.db, "--to", f.dir.file("copy.db")}};
+  for (const auto& args : commands) {
+    CAPTURE(args[0]);
+    const auto run = f.run(args);
+    CHECK(run.exit_code == 1);
+    CHECK(run.output.rfind("marmot: " + f.db + ": no such file", 0) == 0);
+  }
+}
+
+TEST_CASE("command line: a word that is nearly a command or an option is answered with that one") {
+  Fixture f;
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
+      {{"stauts", f.db}, "stauts: no such command of marmot; did you mean status?"},
+      {{"snapshot", "lst", f.db}, "lst: no such command of marmot snapshot; did you mean list?"},
+      {{"agent", f.db, "--jion", "db1"}, "--jion: no such option of marmot agent; did you mean --join?"},
+      {{"agent", f.db, "--loglevel=info"}, "--loglevel: no such option of marmot agent; did you mean --log-level?"},
+      {{"verify", f.db, "--repiar"}, "--repiar: no such option of marmot verify; did you mean --repair?"},
+      {{"zzzzzz"}, "zzzzzz: no such command of marmot; see marmot --help"}};
+  for (const auto& [args, told] : cases) {
+    CAPTURE(told);
+    const auto run = f.run(args);
+    CHECK(run.exit_code == 2);
+    CHECK(run.output == "marmot: " + told + "\n");
+  }
+}
+
+TEST_CASE("agent: a start that fails leaves nothing behind and changes no file") {
+  namespace fs = std::filesystem;
+  Fixture f;
+  const auto names = [&] {
+    std::string all;
+    for (const auto& entry : fs::recursive_directory_iterator(f.dir.path())) {
+      if (entry.path().filename() != "output") all += entry.path().filename().string() + " ";
+    }
+    return all;
+  };
+  const auto fails = [&](const std::vector<std::string>& args, const std::string& because) {
+    const std::string before = names();
+    const auto run = f.run(args);
+    CAPTURE(run.output);
+    CHECK(run.exit_code != 0);
+    CHECK(run.output.find(because) != std::string::npos);
+    CHECK(names() == before);
+  };
+  std::ofstream(f.dir.file("notadb.txt")) << "hello\n";
+  fails({"agent", f.dir.file("notadb.txt")}, "is not a database");
+  fails({"agent", f.db, f.dir.file("notadb.txt")}, "is not a database");
+  CHECK(test::read(f.dir.file("notadb.txt")) == "hello\n");
+  fails({"agent", f.dir.file("nowhere/app.db")}, "no such folder");
+  fails({"agent", f.db, "--data-dir", f.dir.file("notadb.txt") + "/x"}, "choose another with --data-dir");
+  {
+    // An application's file, and a port that somebody has.
+    sqlite::Database db = *sqlite::Database::open(f.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    REQUIRE(db.exec("CREATE TABLE t(id INTEGER PRIMARY KEY)"));
+  }
+  const int taken = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  REQUIRE(::bind(taken, reinterpret_cast<sockaddr*>(&address), size) == 0);
+  REQUIRE(::listen(taken, 1) == 0);
+  REQUIRE(::getsockname(taken, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  const std::string where = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  const std::string bytes = test::read(f.db);
+  fails({"agent", f.db, "--listen", where}, "is taken by another program");
+  fails({"agent", f.dir.file("new.db"), "--listen", where, "--data-dir", f.dir.file("a/b")}, "is taken by another program");
+  CHECK(test::read(f.db) == bytes);
+  ::close(taken);
+  // The embedded server ran already when this fails.
+  std::ofstream(f.dir.file("m.toml")) << "[extensions]\nload = [\"/nowhere/x.so\"]\n";
+  fails({"agent", f.db, "--config", f.dir.file("m.toml")}, "extensions.load");
+  fails({"agent", f.dir.file("new.db"), "--config", f.dir.file("m.toml")}, "extensions.load");
 }
 
 TEST_CASE("status: tells what the agent tells, tables that are stopped loudly; --json is the agent's own answer") {

@@ -192,9 +192,9 @@ TEST_CASE("config: a bad URL or address is an error that shows the right shape")
     CAPTURE(url);
     CHECK(complaint("[nats]\nurls = [\"" + std::string(url) + "\"]").find("expected nats://") != std::string::npos);
   }
-  for (const char* address : {"127.0.0.1", "h:0", "h:65536", ":4250", "h:", "h:+1", "::1:4250"}) {
+  for (const char* address : {"", "h:0", "h:65536", ":4250", "h:", "h:+1", "::1:4250"}) {
     CAPTURE(address);
-    CHECK(complaint("[nats]\nlisten = \"" + std::string(address) + "\"").find("expected HOST:PORT") != std::string::npos);
+    CHECK(complaint("[nats]\nlisten = \"" + std::string(address) + "\"").find("expected HOST or HOST:PORT") != std::string::npos);
   }
   for (const char* address : {"127.0.0.1:1", "host-1.example:65535", "[::1]:4250"}) {
     CAPTURE(address);
@@ -307,11 +307,11 @@ TEST_CASE("config: mistakes on the command line name the option") {
   ConfigOverrides over;
   over.node_id = "1x";
   over.cluster = "a/b";
-  over.listen = "nope";
+  over.listen = "no:pe";
   over.log_level = "loud";
   over.adopt = "take";
   const std::string text = complaint("", over);
-  for (const char* part : {"--node-id \"1x\"", "--cluster \"a/b\"", "--listen \"nope\"", "--log-level \"loud\"", "--adopt \"take\""}) {
+  for (const char* part : {"--node-id \"1x\"", "--cluster \"a/b\"", "--listen \"no:pe\"", "--log-level \"loud\"", "--adopt \"take\""}) {
     CAPTURE(part);
     CHECK(text.find(part) != std::string::npos);
   }

@@ -65,18 +65,23 @@ TEST_CASE("lock: all files of an agent or none: a clash on the second leaves the
   const test::TempDir dir;
   const auto holder = AgentLock::acquire(marmot_dir(dir.file("b.db")), "/x");
   REQUIRE(holder);
-  const auto both = acquire_locks({dir.file("a.db"), dir.file("b.db")}, marmot_dir(dir.file("a.db")), "/y");
-  REQUIRE_FALSE(both);
-  CHECK(both.error().message.find("b.db-marmot") != std::string::npos);
+  {
+    std::vector<AgentLock> locks;
+    const Status both = acquire_locks({dir.file("a.db"), dir.file("b.db")}, marmot_dir(dir.file("a.db")), "/y", locks);
+    REQUIRE_FALSE(both);
+    CHECK(both.error().message.find("b.db-marmot") != std::string::npos);
+    REQUIRE(locks.size() == 1);
+    CHECK(locks[0].directory() == marmot_dir(dir.file("a.db")));
+  }
   CHECK(AgentLock::acquire(marmot_dir(dir.file("a.db")), "/z"));
 }
 
 TEST_CASE("lock: data_dir is locked like a file's own folder") {
   const test::TempDir dir;
-  const auto one = acquire_locks({dir.file("a.db")}, dir.file("data"), "/x");
-  REQUIRE(one);
-  CHECK(one->size() == 2);
-  const auto other = acquire_locks({dir.file("c.db")}, dir.file("data"), "/y");
+  std::vector<AgentLock> locks, others;
+  REQUIRE(acquire_locks({dir.file("a.db")}, dir.file("data"), "/x", locks));
+  CHECK(locks.size() == 2);
+  const Status other = acquire_locks({dir.file("c.db")}, dir.file("data"), "/y", others);
   REQUIRE_FALSE(other);
   CHECK(other.error().code == Errc::refused);
 }

@@ -30,6 +30,7 @@ import test_migrations  # noqa: E402,F401
 import test_values  # noqa: E402,F401
 import test_capture  # noqa: E402,F401
 import test_commands  # noqa: E402,F401
+import test_first  # noqa: E402,F401
 import test_config  # noqa: E402,F401
 import test_faults  # noqa: E402,F401
 import test_snapshots  # noqa: E402,F401

@@ -48,9 +48,9 @@ def printed_join_line(t):
     one = t.node("first")
     notes(one.db, "hello")
     one.start()
-    line = one.program.wait_line(r"to join from another machine: marmot (agent .*)").group(1).split()
+    line = one.program.wait_line(r"to join on this machine: marmot (agent .*)").group(1).split()
     two = t.node("second")
-    arguments = [str(two.db) if word == "first.db" else word for word in line]
+    arguments = [str(two.db) if word == "first-2.db" else word for word in line]
     two.arguments = lambda: arguments
     two.start()
     wait_identical([one.db, two.db])

@@ -26,7 +26,7 @@ shared_mutex stop_token thread cerrno
 """.split())
 
 POSIX = re.compile(r"^(sys|linux|netinet|arpa|net)/|^(unistd|fcntl|poll|signal|dirent|netdb|pthread|spawn|termios|errno|"
-                   r"pwd|grp|dlfcn|sched|time|limits|stdlib|stdio|string)\.h$")
+                   r"pwd|grp|dlfcn|ifaddrs|sched|time|limits|stdlib|stdio|string)\.h$")
 
 # Third-party header -> the layer (or layers, whose purposes have nothing in common) that may include it. Everybody else goes through it.
 THIRD_PARTY = {

@@ -10,6 +10,8 @@ How a fenced block is treated, by its language:
   python   /usr/bin/python3 runs it in the scratch directory
   toml     `marmot config check` accepts it
   text     a figure or other text: nothing to run
+A word behind the language is a machine: the block runs in a folder of that name, `--listen 0.0.0.0` and `--join db1` mean one
+free port of this machine.
 A block of any other language fails: nothing in README may look like a command that nobody runs.
 
 `sudo` is played by a script that runs its arguments, `meson install` and `ninja install` go to a directory of the scratch,
@@ -32,18 +34,18 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Block:
-    def __init__(self, language, text, heading):
-        self.language, self.text, self.heading = language, text, heading
+    def __init__(self, language, text, heading, machine=""):
+        self.language, self.text, self.heading, self.machine = language, text, heading, machine
 
 
 def blocks_of(markdown):
-    found, heading, language, lines = [], "", None, []
+    found, heading, language, machine, lines = [], "", None, "", []
     for line in markdown.splitlines():
-        fence = re.match(r"\s*```(\S*)", line)
+        fence = re.match(r"\s*```(\S*) ?(\S*)", line)
         if fence and language is None:
-            language, lines = fence.group(1), []
+            language, machine, lines = fence.group(1), fence.group(2), []
         elif fence:
-            found.append(Block(language, "\n".join(lines) + "\n", heading))
+            found.append(Block(language, "\n".join(lines) + "\n", heading, machine))
             language = None
         elif language is not None:
             lines.append(line)
@@ -136,20 +138,35 @@ def first_free_port(port):
 
 
 def with_waits(script):
-    """After a line that starts an agent in the background, waits until it answers: a reader would see it print `ready`."""
-    lines = []
+    """After a line that starts an agent in the background, waits until it runs: a reader would see it print `ready`."""
     if "marmot agent" in script and "--join" not in script:
         with_waits.port = first_free_port(4250)  # the one that a first agent started now takes, and prints
-    script = script.replace("--join 127.0.0.1:4250", f"--join 127.0.0.1:{with_waits.port}")
+    return lines_with_waits(script.replace("--join 127.0.0.1:4250", f"--join 127.0.0.1:{with_waits.port}"))
+
+
+def lines_with_waits(script):
+    lines = []
     for line in script.splitlines():
         lines.append(line)
         started = re.match(r"\s*marmot agent (\S+\.db)\b.*&\s*(#.*)?$", line)
         if started:
-            lines.append(f"for _ in $(seq 200); do marmot status {started.group(1)} >/dev/null 2>&1 && break; sleep 0.05; done")
+            lines.append(f"for _ in $(seq 200); do marmot status {started.group(1)} 2>/dev/null | grep -q 'state *running' && break; sleep 0.05; done")
     return "\n".join(lines) + "\n"
 
 
 with_waits.port = 4250
+
+
+def on_machine(machine, script):
+    """The block of one of several machines: a folder each, and one loopback address with one port for all of them."""
+    if "--listen" in script:
+        on_machine.port = first_free_port(4260)
+    script = re.sub(r"--listen 0\.0\.0\.0(:\d+)?", f"--listen 127.0.0.1:{on_machine.port}", script)
+    script = re.sub(r"--join db1(:\d+)?", f"--join 127.0.0.1:{on_machine.port}", script)
+    return f"mkdir -p {machine} && cd {machine}\n{lines_with_waits(script)}cd ..\n"
+
+
+on_machine.port = 4260
 
 
 def commands_and_output(text):
@@ -203,7 +220,8 @@ class Readme:
         if block.language == "text":
             return None
         if block.language == "sh":
-            code, output = self.session.run(with_waits(block.text), 600)
+            script = on_machine(block.machine, block.text) if block.machine else with_waits(block.text)
+            code, output = self.session.run(script, 600)
             return None if code == 0 else f"ended with {code}:\n{output}"
         if block.language == "console":
             for command, expected in commands_and_output(block.text):
