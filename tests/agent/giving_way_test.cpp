@@ -92,6 +92,24 @@ TEST_CASE("readers: a mark held for over a second is ignored until it moves, and
   CHECK(until([&] { return marks->reading(now_us()); }));
 }
 
+// F_GETLK names no process there: l_pid is 0, which was taken for nobody.
+TEST_CASE("readers: a reader in another PID namespace is seen, and told without a number") {
+  if (::geteuid() != 0) return;  // unshare(2)
+  File file;
+  auto marks = ShmReaders::open(file.path + "-shm");
+  REQUIRE(marks);
+  Shell shell(file.path, true);
+  shell.say("BEGIN; SELECT count(*) FROM t;");
+  CHECK(until([&] { return marks->reading(now_us()); }));
+  CHECK(until([&] { return !marks->reading(now_us()); }));
+  const auto who = marks->recognised();
+  REQUIRE(who);
+  CHECK(*who == 0);
+  CHECK(shell.answer("COMMIT; SELECT 'done';").find("done") != std::string::npos);
+  REQUIRE(file.db.exec("INSERT INTO t VALUES(2)"));
+  CHECK_FALSE(marks->reading(now_us()));
+}
+
 TEST_CASE("readers: while the marks are claimed another process waits with its SELECT, and reads what was committed meanwhile") {
   File file;
   auto marks = ShmReaders::open(file.path + "-shm");

@@ -3,6 +3,7 @@ import sqlite3
 import threading
 import time
 
+import deferred
 from case import case
 from node import stream_of
 from process import check, until
@@ -227,6 +228,86 @@ def deferred_transactions(t):
     check(min(rounds) < attempts / 100, f"{rounds} of {attempts} transactions got SQLITE_BUSY")
     # An application that leaves no gap at all meets the write lock for as long as it is held, however short that is.
     check(hasty < attempts / 20, f"without any pause {hasty} of {attempts} transactions got SQLITE_BUSY")
+
+
+def deferred_nodes(t):
+    """Three nodes; the application is beside the first. And a file without an agent."""
+    nodes = t.nodes(3, t.nats())
+    deferred.create(nodes[0].db)
+    for node in nodes:
+        node.start()
+    wait_identical([node.db for node in nodes])
+    alone = t.workspace.dir / "alone.db"
+    deferred.create(alone)
+    return nodes, alone
+
+
+def fewest(rounds, run):
+    """The least of some runs. Whatever else runs on this machine only adds refusals: an agent that waits for a core misses the gap."""
+    found = []
+    while len(found) < rounds and 0 not in found:
+        found.append(run())
+    return min(found), found
+
+
+@case("deferred transactions of one client beside idle nodes: none fails by the agent, whatever time passes inside, "
+      "with checkpoints, and beside a reader that stays", seconds=120)
+def deferred_alone(t):
+    nodes, _ = deferred_nodes(t)
+    one = nodes[0]
+    sizes = [(0, 1000), (5, 1000), (50, 1000), (500, 200)] if t.long else [(0, 300), (5, 200), (50, 60), (500, 8)]
+    for inside, count in sizes:
+        refused, found = fewest(3, lambda: deferred.transactions(one.db, inside, count, 2)[0])
+        t.note(f"{inside} ms inside: {found} of {count} refused")
+        check(refused == 0, f"{found} of {count} transactions of {inside} ms got SQLITE_BUSY")
+    refused, found = fewest(3, lambda: deferred.transactions(one.db, 5, 100, 2, checkpoints=True)[0])
+    check(refused == 0, f"{found} of 100 transactions between checkpoints got SQLITE_BUSY")
+    with deferred.cursor_held(one.db):
+        refused, found = fewest(3, lambda: deferred.transactions(one.db, 50, 60, 2)[0])
+        check(refused == 0, f"{found} of 60 transactions beside an open cursor got SQLITE_BUSY")
+    database = one.status()["databases"][0]
+    t.note(f"{database['gave_way']} writes gave way, {database['forced']} were forced")
+    check(database["gave_way"] > 0, "the agent never gave way: the test shows nothing")
+    wait_identical([node.db for node in nodes])
+
+
+@case("a reader that stays at the last commit is waited for a second at most, and told of", seconds=30)
+def deferred_patience(t):
+    nodes, _ = deferred_nodes(t)
+    one, two = nodes[0], nodes[1]
+    with deferred.cursor_held(one.db):
+        began = time.monotonic()
+        execute(two.db, "INSERT INTO far VALUES('theirs', 'from node 2')")
+        until("node 2's row on node 1", lambda: scalar(one.db, "SELECT count(*) FROM far") == 1, 10)
+        waited = time.monotonic() - began
+    check(0.5 < waited < 4, f"the row of node 2 came after {waited:.2f} s beside an open cursor on node 1")
+    database = one.status()["databases"][0]
+    check(database["gave_way"] > 0, f"status counts {database['gave_way']} writes that gave way")
+    wait_identical([node.db for node in nodes])
+
+
+@case("four clients in parallel, which fail one another: not more beside the agent than without it", seconds=60)
+def deferred_parallel(t):
+    nodes, alone = deferred_nodes(t)
+    paired, beside = [], []
+    for _ in range(3):
+        paired.append(deferred.in_parallel(alone, 4, 5, 200, 2))
+        beside.append(deferred.in_parallel(nodes[0].db, 4, 5, 200, 2))
+    t.note(f"of 200: {paired} refused alone, {beside} beside the agent")
+    check(min(paired) > 0, "they do not fail one another: the test shows nothing")
+    check(min(beside) <= max(paired), f"{beside} refused beside the agent, {paired} alone")
+    wait_identical([node.db for node in nodes])
+
+
+@case("deferred transactions while both other nodes write once a second: under 1 % of 50 ms ones fail, under 5 % of 500 ms ones", long=True, seconds=600)
+def deferred_beside_writers(t):
+    nodes, _ = deferred_nodes(t)
+    with deferred.others_write(nodes[1:]):
+        for inside, count, most in ((50, 1000, 10), (500, 200, 10)):
+            refused = deferred.transactions(nodes[0].db, inside, count, 2)[0]
+            t.note(f"{inside} ms inside: {refused} of {count} refused")
+            check(refused < most, f"{refused} of {count} transactions of {inside} ms got SQLITE_BUSY")
+    wait_identical([node.db for node in nodes])
 
 
 # An agent that found the lock taken at the end of its patience began to be patient again: seconds went by, and the one drain

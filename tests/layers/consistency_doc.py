@@ -9,7 +9,7 @@ from pathlib import Path
 
 root = Path(sys.argv[1])
 known = set()
-for path in (root / "tests" / "cluster").glob("test_*.py"):
+for path in [*(root / "tests" / "cluster").glob("test_*.py"), *(root / "tests" / "apps").glob("test_*.py")]:
     known.update(re.findall(r"^@case\(.*?\)\ndef (\w+)\(t\):", path.read_text(), re.MULTILINE | re.DOTALL))
 for path in (root / "tests").glob("*/*.cpp"):
     known.update(re.findall(r'TEST_CASE\("(.*?)"\)', path.read_text()))

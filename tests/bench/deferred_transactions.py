@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What an application that reads first and writes later sees beside the agent: refused transactions, and what politeness costs.
 
-usage: deferred.py --build DIR [--smoke] [--parallel N] [--pause MS] [--others] [--reader] [--json FILE]
+usage: deferred_transactions.py --build DIR [--smoke] [--parallel N] [--pause MS] [--others] [--reader] [--json FILE]
 
 One row a time that passes inside the transaction (BEGIN; SELECT; sleep; INSERT; COMMIT, the default of most frameworks), each
 measured without an agent and with one beside two idle nodes, in the same run: how many got SQLITE_BUSY, and how long after COMMIT
@@ -12,25 +12,19 @@ import argparse
 import contextlib
 import json
 import sqlite3
-import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "cluster"))
+from deferred import connect, create, cursor_held, in_parallel, others_write, transactions  # noqa: E402
 from nats import Nats  # noqa: E402
 from node import Node, Product  # noqa: E402
 from process import Workspace, until  # noqa: E402
 
 ROUNDS = [(0, 1000), (5, 1000), (50, 1000), (500, 200)]
 SMOKE = [(0, 50), (50, 20), (500, 4)]
-
-
-def connect(path):
-    db = sqlite3.connect(path, timeout=10, isolation_level=None)
-    db.execute("PRAGMA synchronous = NORMAL")
-    return db
 
 
 def percentile(values, p):
@@ -58,84 +52,6 @@ class Arrivals:
     def stop(self):
         self.stopped.set()
         self.thread.join()
-
-
-def transactions(path, inside_ms, count, pause_ms, first=None, checkpoints=False):
-    """(refused, {row: time of commit}) of one client."""
-    db, refused, committed = connect(path), 0, {}
-    for number in range(count):
-        try:
-            db.execute("BEGIN")
-            db.execute("SELECT count(*) FROM work WHERE id < 10").fetchone()
-            if inside_ms:
-                time.sleep(inside_ms / 1000)
-            row = db.execute("INSERT INTO work(id, body) VALUES(?, 'x')", (None if first is None else first + number,)).lastrowid
-            db.execute("COMMIT")
-            committed[row] = time.perf_counter()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xff != sqlite3.SQLITE_BUSY:
-                raise
-            refused += 1
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-        if checkpoints and number % 10 == 9:
-            db.execute("PRAGMA wal_checkpoint").fetchall()
-        if pause_ms:
-            time.sleep(pause_ms / 1000)
-    db.close()
-    return refused, committed
-
-
-def in_parallel(path, clients, inside_ms, count, pause_ms):
-    """Clients as processes: threads of one would share their marks."""
-    script = [sys.executable, __file__, "--client", str(path), "--inside", str(inside_ms), "--count", str(count // clients), "--pause", str(pause_ms)]
-    running = [subprocess.Popen(script, stdout=subprocess.PIPE, text=True) for _ in range(clients)]
-    return sum(int(client.communicate()[0]) for client in running)
-
-
-@contextlib.contextmanager
-def cursor_held(path):
-    """Another process holds a read transaction open."""
-    holder = subprocess.Popen([sys.executable, "-c", "import sqlite3, sys\ndb = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
-                               "db.execute('BEGIN')\ndb.execute('SELECT count(*) FROM work').fetchone()\nprint('held', flush=True)\nsys.stdin.read()",
-                               str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    holder.stdout.readline()
-    try:
-        yield
-    finally:
-        holder.communicate()
-
-
-@contextlib.contextmanager
-def others_write(nodes):
-    """Each of them once a second."""
-    stop = threading.Event()
-
-    def run(index, node):
-        db, number = connect(node.db), 0
-        while not stop.wait(1.0):
-            number += 1
-            db.execute("INSERT INTO far VALUES(?, 'x')", (f"{index}-{number}-{time.time()}",))
-        db.close()
-
-    threads = [threading.Thread(target=run, args=item) for item in enumerate(nodes)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-
-
-def create(path):
-    db = connect(path)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("CREATE TABLE work(id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT)")
-    db.execute("CREATE TABLE far(id TEXT PRIMARY KEY, body TEXT)")
-    db.execute("INSERT INTO work(body) VALUES('first')")
-    db.close()
 
 
 @contextlib.contextmanager
@@ -185,12 +101,7 @@ def main():
     parser.add_argument("--others", action="store_true")
     parser.add_argument("--reader", action="store_true")
     parser.add_argument("--json")
-    for hidden in ("--client", "--inside", "--count"):
-        parser.add_argument(hidden, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.client:
-        print(transactions(options.client, float(options.inside), int(options.count), options.pause)[0])
-        return
     rows = []
     print(f"{options.parallel} client(s), {options.pause:g} ms between transactions"
           + (", both other nodes write once a second" if options.others else ", the other nodes idle")
