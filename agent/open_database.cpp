@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "agent/file_identity.hpp"
 #include "common/replica/capture.hpp"
@@ -74,10 +75,7 @@ Result<bool> check_path(const OpenOptions& options) {
 Error explain(const OpenOptions& options, const Error& error) {
   switch (error.code) {
     case Errc::corrupt:
-      if ((error.detail & 0xff) == SQLITE_NOTADB) {
-        return bad_file(options.path, "is not a database (or is encrypted): correct the path");
-      }
-      return bad_file(options.path, error.message + ": restore it from a backup, or rescue it with `sqlite3 FILE .recover`");
+      return bad_file(options.path, explain_damage(error));
     case Errc::full: return bad_file(options.path, "the disk is full: make room and start again");
     case Errc::io:
       if ((error.detail & 0xff) == SQLITE_READONLY) {
@@ -88,18 +86,25 @@ Error explain(const OpenOptions& options, const Error& error) {
   }
 }
 
-// Runs `step` until it is not busy any more.
+// Runs `step` until it is not busy any more, and the schema can be read.
 Status while_busy(const OpenOptions& options, const char* verb, const std::function<Status()>& step) {
   const auto start = Clock::now();
   bool told = false;
   for (;;) {
     Status done = step();
-    if (done || done.error().code != Errc::busy) {
+    const bool unreadable = !done && done.error().code == Errc::unreadable;
+    if (done || (done.error().code != Errc::busy && !unreadable)) {
       if (!done) return explain(options, std::move(done).error().in(verb));
       return ok();
     }
     const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count();
-    if (options.cancelled && options.cancelled()) return make_error(Errc::busy, options.path + ": stopped while it was locked");
+    if (options.cancelled && options.cancelled()) return make_error(Errc::busy, options.path + ": stopped while it could not be read");
+    if (unreadable) {
+      if (!told) options.log(LogLevel::error, options.path + ": " + done.error().message + " (waiting until it can be read)");
+      told = true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(kBusyTimeoutMs));
+      continue;
+    }
     if (waited > options.busy_limit_ms) {
       return make_error(Errc::busy, options.path + ": " + verb + ": another process has kept the database locked for " +
                                         std::to_string(waited / 1000) + " s: end its transaction (`fuser -v " + options.path +
@@ -162,6 +167,15 @@ Status load_extensions(const OpenOptions& options, sqlite::Database& db) {
 }
 
 }  // namespace
+
+std::string explain_damage(const Error& error) {
+  if ((error.detail & 0xff) == SQLITE_NOTADB) return "is not a database (or is encrypted): correct the path, or put the database back that was there";
+  if (error.detail == SQLITE_CORRUPT_VTAB) {
+    return error.message + ": a virtual table complains, the tables are not concerned: a full-text index over a table of its own is made "
+                           "whole by INSERT INTO name(name) VALUES('rebuild')";
+  }
+  return error.message + ": restore it from a backup, or rescue it with `sqlite3 FILE .recover`";
+}
 
 Result<OpenedDatabase> open_database(const OpenOptions& options) {
   TRY_ASSIGN(const bool exists, check_path(options));

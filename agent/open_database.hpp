@@ -27,9 +27,12 @@ struct OpenedDatabase {
   bool installed = false;  // it held no internal tables of ours
 };
 
-// Blocks; the database thread calls it. Errc::bad_input and Errc::refused: the message is for the user and complete.
+// Blocks, and for as long as it takes where the schema cannot be read by this SQLite (Errc::unreadable); the database thread calls it. Errc::bad_input and Errc::refused: the message is for the user and complete.
 // Errc::busy: another process kept it locked for busy_limit_ms, or `cancelled`.
 Result<OpenedDatabase> open_database(const OpenOptions& options);
+
+// Errc::corrupt of SQLite's own, told with the cure: what is damaged, and is it the file?
+std::string explain_damage(const Error& error);
 
 // In slices, so that a stop request is honoured while somebody else holds the lock.
 inline constexpr int kBusyTimeoutMs = 50;

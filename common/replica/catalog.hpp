@@ -81,6 +81,11 @@ struct Candidate {
   std::optional<NotWatched> not_watched;  // nullopt: watch it
 };
 
+// Of a CREATE VIRTUAL TABLE statement, as it is spelled there. "?": it is none.
+std::string module_of(std::string_view sql);
+// Is that FTS3, FTS4 or FTS5?
+bool is_full_text(std::string_view sql);
+
 // Globs are SQLite's GLOB, case-sensitive.
 bool is_chosen(const std::vector<std::string>& include, const std::vector<std::string>& exclude, std::string_view name);
 

@@ -92,6 +92,7 @@ void schemas(Profile& p) {
   quiet.ddl = 150;
   p = quiet;
 }
+void effects(Profile& p) { p.failing_effects = true; }
 void none(Profile&) {}
 
 const Case kCases[] = {
@@ -121,6 +122,7 @@ const Case kCases[] = {
     {"repair_not_published", Mutation::repair_not_published, damaged},
     {"schema_version_check", Mutation::schema_version_check, schemas},
     {"default_not_filled", Mutation::default_not_filled, schemas},
+    {"effect_blamed", Mutation::effect_blamed, effects},
 };
 
 const Case* find(const std::string& name) {

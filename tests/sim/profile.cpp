@@ -81,6 +81,7 @@ Profile Profile::draw(Random& random) {
   // Drawn last, and added to what there is: the other seeds do what they did.
   if (!random.per_mille(600)) draw_moving(random, out);
   out.trim_all = random.per_mille(400);
+  out.failing_effects = random.per_mille(300);
   return out;
 }
 
@@ -127,6 +128,7 @@ std::string Profile::print() const {
   add_u("redelivered", redelivered);
   add("drift_ppm", drift_ppm);
   add("unique", unique ? 1 : 0);
+  add("failing_effects", failing_effects ? 1 : 0);
   add("keep_losers", keep_losers ? 1 : 0);
   add("clock_grain_ms", clock_grain_ms);
   add("repair_ms", repair_ms);

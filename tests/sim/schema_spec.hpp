@@ -38,6 +38,7 @@ struct SchemaSpec {
   std::vector<std::string> sql;
   std::vector<TableSpec> tables;
   bool fts = false;
+  std::vector<std::string> local;  // what every application makes for itself, and triggers on a replicated table write to
 
   std::vector<TableKey> keys() const;
 };
@@ -46,6 +47,6 @@ struct SchemaSpec {
 // what it was, or the checkers do not know how to judge it.
 Status learn_tables(sqlite::Database& db, SchemaSpec& spec);
 
-SchemaSpec random_schema(Random& random, bool unique_indexes);
+SchemaSpec random_schema(Random& random, bool unique_indexes, bool failing_effects);
 
 }  // namespace marmot::sim

@@ -129,6 +129,7 @@ std::vector<std::string> Workload::transaction(uint64_t pairs, uint64_t at_least
     if (table.kind == Kind::pair_a || table.kind == Kind::pair_b || table.kind == Kind::audit) continue;
     statements.push_back(statement(table, tx));
   }
+  if (!schema_.local.empty() && random_.per_mille(300)) statements.push_back("DELETE FROM sim_seen");
   if (between || (at_least > 0 && statements.size() > 2)) std::swap(statements[1], statements.back());
   return statements;
 }
