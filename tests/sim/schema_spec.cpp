@@ -165,8 +165,8 @@ SchemaSpec random_schema(Random& random, bool unique_indexes, bool failing_effec
   }
   if (random.per_mille(350)) add_docs(schema);
   if (random.per_mille(350)) add_family(schema, random);
+  if (failing_effects) add_local(schema, random);  // before the audit table, which a pair may write to
   if (random.per_mille(350)) add_audit(schema, random);
-  if (failing_effects) add_local(schema, random);
   return schema;
 }
 
