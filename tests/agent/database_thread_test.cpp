@@ -78,6 +78,7 @@ TEST_CASE("database thread: a schema that this SQLite cannot read is waited for,
 
   auto application = sqlite::Database::open(setup.path, SQLITE_OPEN_READWRITE);
   REQUIRE(application);
+  sqlite3_busy_timeout(application->get(), 5000);
   REQUIRE(application->exec("INSERT INTO t VALUES(1)"));
   thread.wake();
   REQUIRE(run_until(loop, [&] { return rows > 0; }));
