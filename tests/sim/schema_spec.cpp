@@ -127,7 +127,8 @@ void add_audit(SchemaSpec& schema, Random& random) {
 void add_local(SchemaSpec& schema, Random& random) {
   TableSpec& of = schema.tables[2 + random.below(schema.tables.size() - 2)];
   const std::string watched = of.name();
-  of.definition.clear();  // as above
+  of.definition.clear();  // its triggers stand elsewhere: it is not rebuilt
+  of.local_effects = true;
   schema.local = {"CREATE TABLE IF NOT EXISTS sim_seen(what TEXT UNIQUE, n INT)"};
   const auto trigger = [&](const std::string& event, const std::string& row) {
     return "CREATE TRIGGER seen_" + event + " AFTER " + event + " ON " + watched + " BEGIN INSERT INTO sim_seen SELECT '" + event + "' || (" + row +

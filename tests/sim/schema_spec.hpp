@@ -28,6 +28,7 @@ struct TableSpec {
   std::vector<std::string> around;     // its indexes and triggers
   bool tagged = false;                 // has a `tag`: rows may have no key
   bool nullable_key = false;
+  bool local_effects = false;          // its triggers write to SchemaSpec::local, and may fail in the middle of a statement
   std::vector<std::string> values;     // columns that the workload writes, besides key, tag and tx
   std::vector<UniqueSpec> unique;
   std::string learned;                 // learn_tables(): its CREATE TABLE
