@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "agent/commands.hpp"
@@ -75,14 +76,30 @@ std::string verify_text(const Json& answer) {
          nodes_text(answer) + "\n";
 }
 
+// Full-text indexes are each node's own: a line for each that its own check finds wrong.
+std::string full_text_text(const Json& answer) {
+  std::string out;
+  for (const Json& one : list_in(answer, "full_text")) {
+    const auto node = number_in(one, "node");
+    out += "full-text index " + printable(text_in(one, "name")) + " on node " + (node ? std::to_string(*node) : "-") + ": " +
+           printable(text_in(one, "reason")) + "\n";
+  }
+  return out;
+}
+
+bool out_of_step(const Json& answer) {
+  const Json& list = list_in(answer, "full_text");
+  return std::any_of(list.begin(), list.end(), [](const Json& one) { return flag_in(one, "out_of_step"); });
+}
+
 }  // namespace
 
 int cmd_verify(const VerifyOptions& options) {
   const auto answer = ask_verify(options);
   if (!answer) return fail(answer.error());
   if (options.target.json) print_json(*answer);
-  else print(repair_text(*answer) + verify_text(*answer));
-  return flag_in(*answer, "identical") ? kExitOk : kExitDifferent;
+  else print(repair_text(*answer) + verify_text(*answer) + full_text_text(*answer));
+  return flag_in(*answer, "identical") && !out_of_step(*answer) ? kExitOk : kExitDifferent;
 }
 
 }  // namespace marmot::agent

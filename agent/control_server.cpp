@@ -11,6 +11,7 @@ namespace {
 constexpr std::pair<Errc, std::string_view> kNames[] = {
     {Errc::bad_input, "bad_input"}, {Errc::not_found, "not_found"},   {Errc::busy, "busy"},
     {Errc::full, "full"},           {Errc::io, "io"},                 {Errc::corrupt, "corrupt"},
+    {Errc::unreadable, "unreadable"},
     {Errc::newer_format, "newer_format"}, {Errc::constraint, "constraint"}, {Errc::schema, "schema"},
     {Errc::unavailable, "unavailable"},   {Errc::timeout, "timeout"},       {Errc::stale, "stale"},
     {Errc::refused, "refused"},

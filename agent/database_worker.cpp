@@ -70,7 +70,8 @@ Result<DatabaseOpened> DatabaseThread::Worker::open() {
       engine.emplace(*std::move(replica));
       break;
     }
-    if (replica.error().code != Errc::busy || shared->stop || monotonic_us() - start > 30'000'000) {
+    const bool unreadable = replica.error().code == Errc::unreadable;  // open_database() waits
+    if (shared->stop || (!unreadable && (replica.error().code != Errc::busy || monotonic_us() - start > 30'000'000))) {
       return std::move(replica).error().in(setup.path);
     }
     nap();
@@ -325,7 +326,7 @@ void DatabaseThread::Worker::baseline() {
 
 void DatabaseThread::Worker::merge() {
   const auto trouble = [this](const Error& error) {
-    const bool passes = error.code == Errc::busy || error.code == Errc::full || error.code == Errc::io;
+    const bool passes = error.code == Errc::busy || error.code == Errc::unreadable || error.code == Errc::full || error.code == Errc::io;
     failed("merge the snapshot", error);
     if (!passes) end_merge(error);
   };
@@ -599,8 +600,9 @@ void DatabaseThread::Worker::failed(const char* verb, const Error& error) {
     return halt(error.message);
   }
   if (error.code == Errc::newer_format) return halt("upgrade this Marmot: " + error.message);
-  if (error.code == Errc::corrupt && error.detail != 0) return halt(setup.path + ": " + error.message + ": restore it from a backup, or rescue it with `sqlite3 FILE .recover`");
-  std::string text = std::string(verb) + ": " + error.message;
+  const bool of_virtual_table = error.detail == SQLITE_CORRUPT_VTAB;
+  if (error.code == Errc::corrupt && error.detail != 0 && !of_virtual_table) return halt(setup.path + ": " + explain_damage(error));
+  std::string text = std::string(verb) + ": " + (of_virtual_table ? explain_damage(error) : error.message);
   if (error.code == Errc::busy) {
     if (busy_since == 0) busy_since = now;
     not_before = now + kNap;

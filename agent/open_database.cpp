@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "agent/file_identity.hpp"
 #include "common/replica/capture.hpp"
@@ -79,10 +80,8 @@ Error not_a_database(const OpenOptions& options) {
 Error explain(const OpenOptions& options, const Error& error) {
   switch (error.code) {
     case Errc::corrupt:
-      if ((error.detail & 0xff) == SQLITE_NOTADB) {
-        return not_a_database(options);
-      }
-      return bad_file(options.path, error.message + ": restore it from a backup, or rescue it with `sqlite3 FILE .recover`");
+      if ((error.detail & 0xff) == SQLITE_NOTADB) return not_a_database(options);
+      return bad_file(options.path, explain_damage(error));
     case Errc::full: return bad_file(options.path, "the disk is full: make room and start again");
     case Errc::io:
       if ((error.detail & 0xff) == SQLITE_READONLY) {
@@ -93,18 +92,25 @@ Error explain(const OpenOptions& options, const Error& error) {
   }
 }
 
-// Runs `step` until it is not busy any more.
+// Runs `step` until it is not busy any more, and the schema can be read.
 Status while_busy(const OpenOptions& options, const char* verb, const std::function<Status()>& step) {
   const auto start = Clock::now();
   bool told = false;
   for (;;) {
     Status done = step();
-    if (done || done.error().code != Errc::busy) {
+    const bool unreadable = !done && done.error().code == Errc::unreadable;
+    if (done || (done.error().code != Errc::busy && !unreadable)) {
       if (!done) return explain(options, std::move(done).error().in(verb));
       return ok();
     }
     const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count();
-    if (options.cancelled && options.cancelled()) return make_error(Errc::busy, options.path + ": stopped while it was locked");
+    if (options.cancelled && options.cancelled()) return make_error(Errc::busy, options.path + ": stopped while it could not be read");
+    if (unreadable) {
+      if (!told) options.log(LogLevel::error, options.path + ": " + done.error().message + " (waiting until it can be read)");
+      told = true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(kBusyTimeoutMs));
+      continue;
+    }
     if (waited > options.busy_limit_ms) {
       return make_error(Errc::busy, options.path + ": " + verb + ": another process has kept the database locked for " +
                                         std::to_string(waited / 1000) + " s: end its transaction (`fuser -v " + options.path +
@@ -181,6 +187,15 @@ Status check_database_file(const std::string& path) {
   const std::string_view begins(head, static_cast<size_t>(file.gcount()));
   if (begins.empty() || begins == kMagic) return ok();
   return not_a_database(options);
+}
+
+std::string explain_damage(const Error& error) {
+  if ((error.detail & 0xff) == SQLITE_NOTADB) return "is not a database (or is encrypted): correct the path, or put the database back that was there";
+  if (error.detail == SQLITE_CORRUPT_VTAB) {
+    return error.message + ": a virtual table complains, the tables are not concerned: a full-text index over a table of its own is made "
+                           "whole by INSERT INTO name(name) VALUES('rebuild')";
+  }
+  return error.message + ": restore it from a backup, or rescue it with `sqlite3 FILE .recover`";
 }
 
 Result<OpenedDatabase> open_database(const OpenOptions& options) {

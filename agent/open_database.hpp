@@ -27,7 +27,7 @@ struct OpenedDatabase {
   bool installed = false;  // it held no internal tables of ours
 };
 
-// Blocks; the database thread calls it. Errc::bad_input and Errc::refused: the message is for the user and complete.
+// Blocks, and for as long as it takes where the schema cannot be read by this SQLite (Errc::unreadable); the database thread calls it. Errc::bad_input and Errc::refused: the message is for the user and complete.
 // Errc::busy: another process kept it locked for busy_limit_ms, or `cancelled`.
 Result<OpenedDatabase> open_database(const OpenOptions& options);
 
@@ -39,6 +39,9 @@ Status load_extensions(const std::vector<std::string>& extensions, sqlite::Datab
 // that is there begins as a database does. Errc::bad_input as open_database() says it. Call it while this process has no
 // connection to the file: closing a descriptor of it drops SQLite's locks.
 Status check_database_file(const std::string& path);
+
+// Errc::corrupt of SQLite's own, told with the cure: what is damaged, and is it the file?
+std::string explain_damage(const Error& error);
 
 // In slices, so that a stop request is honoured while somebody else holds the lock.
 inline constexpr int kBusyTimeoutMs = 50;

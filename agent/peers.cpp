@@ -200,12 +200,26 @@ void Peers::answer_digest(const std::string& reply) {
       });
 }
 
+void Peers::answer_full_text(const std::string& reply) {
+  using Faults = std::vector<replica::FullTextFault>;
+  constexpr int64_t kPatienceMs = 5000;
+  thread_.ask_drained<Faults>([](replica::Replica& replica) { return replica.check_full_text(kFullTextLimitUs); }, kPatienceMs,
+                              [this, reply, token = std::weak_ptr<int>(alive_token_)](Result<Faults> faults) {
+    if (token.expired()) return;
+    Json list = Json::array();
+    if (!faults) list.push_back(Json::array({"", "not checked: " + faults.error().message, false}));
+    else for (const replica::FullTextFault& fault : *faults) list.push_back(Json::array({fault.index, fault.reason, fault.out_of_step}));
+    send(reply, Json{{"full_text", list}});
+  });
+}
+
 void Peers::on_node(const nats::Message& message) {
   const Json json = Json::parse(message.data, nullptr, false);
   if (!json.is_object() || message.reply.empty()) return;
   const std::string table = text(json, "table");
   const std::weak_ptr<int> token = alive_token_;
   const std::string reply = message.reply;
+  if (json.contains("full_text")) return answer_full_text(reply);
   if (!json.contains("bucket")) {
     (void)thread_.ask<std::vector<replica::TableDigest>>(
         [](replica::Replica& replica) { return replica.digests(); },

@@ -24,6 +24,9 @@
 
 namespace marmot::agent {
 
+// For how long the check of one full-text index may keep applications from writing.
+inline constexpr int64_t kFullTextLimitUs = 1'000'000;
+
 struct Peer {
   NodeId node;
   uint64_t incarnation = 0;
@@ -75,6 +78,7 @@ class Peers {
   void on_digest(const nats::Message& message);
   void on_node(const nats::Message& message);
   void answer_digest(const std::string& reply);
+  void answer_full_text(const std::string& reply);
   void send(const std::string& reply, const nlohmann::json& json);
 
   const std::string prefix_, name_;

@@ -269,7 +269,11 @@ void Replicator::compare(int64_t timeout_ms, const Reply& reply, std::function<v
           }
           tables.push_back(Json{{"name", table.name}, {"rows", table.rows}, {"identical", table.differs.empty()}, {"differs", differs}});
         }
-        done(Json{{"nodes", report->nodes}, {"identical", report->identical()}, {"tables", tables}});
+        Json full_text = Json::array();
+        for (const auto& [node, fault] : report->full_text) {
+          full_text.push_back(Json{{"node", node}, {"name", fault.index}, {"out_of_step", fault.out_of_step}, {"reason", fault.reason}});
+        }
+        done(Json{{"nodes", report->nodes}, {"identical", report->identical()}, {"tables", tables}, {"full_text", full_text}});
       });
 }
 

@@ -13,6 +13,7 @@ namespace {
 constexpr int64_t kAnswerMs = 6000;      // peers wait up to 5 s until they have applied enough
 constexpr int64_t kAloneMs = 500;
 constexpr int64_t kAgainMs = 200;        // between two rounds while writes go on
+constexpr int64_t kFullTextMs = 30'000;  // for all of a peer's indexes
 constexpr int64_t kDetailReserveMs = 500; // of the deadline, kept for naming what differs
 
 std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
@@ -160,7 +161,7 @@ void Verify::compare() {
       if (seen.count(name) == 0) verdict(name).differs.push_back({node, {}, rows_hash.first});
     }
   }
-  if (details_.empty() && report_.identical()) return finish();
+  if (details_.empty() && report_.identical()) return check_full_text();
   // Something was written while the digests were taken: they may differ for that.
   moved = moved || host_.self().pending != 0 || host_.self().applied != here_;
   const bool first_rounds = round_ < 3;  // a write of this very moment is not counted anywhere yet
@@ -172,7 +173,7 @@ void Verify::compare() {
 }
 
 void Verify::next_detail() {
-  if (details_.empty()) return finish();
+  if (details_.empty()) return check_full_text();
   const Detail& detail = details_.back();
   progress_("what differs in " + detail.table, 0, static_cast<int64_t>(details_.size()));
   const Status sent = host_.connection.request(host_.prefix + "node." + std::to_string(detail.node),
@@ -254,6 +255,44 @@ void Verify::on_keys(Result<std::string> answer, const std::vector<replica::KeyH
   }
   detail.buckets.pop_back();
   next_bucket();
+}
+
+void Verify::check_full_text() {
+  progress_("full-text indexes", 0, 1);
+  unchecked_ = expected_;
+  using Faults = std::vector<replica::FullTextFault>;
+  const int64_t patience = std::max<int64_t>(kDetailReserveMs, deadline_ms_ - Peers::now_ms());
+  host_.thread.ask_drained<Faults>([](replica::Replica& replica) { return replica.check_full_text(kFullTextLimitUs); }, patience,
+                                   guarded([this](Result<Faults> faults) {
+    if (!faults) return fail(faults.error().code, "verify: " + faults.error().message);
+    for (replica::FullTextFault& fault : *faults) report_.full_text.push_back({host_.self().origin.node.value, std::move(fault)});
+    check_full_text_of_next();
+  }));
+}
+
+void Verify::check_full_text_of_next() {
+  if (unchecked_.empty()) return finish();
+  const uint64_t node = *unchecked_.begin();
+  unchecked_.erase(unchecked_.begin());
+  const Status sent = host_.connection.request(host_.prefix + "node." + std::to_string(node), text_of(Json{{"full_text", true}}), kFullTextMs,
+                                               guarded([this, node](Result<std::string> answer) { on_full_text(node, std::move(answer)); }));
+  if (!sent) fail(sent.error().code, "verify: " + sent.error().message);
+}
+
+void Verify::on_full_text(uint64_t node, Result<std::string> answer) {
+  if (!answer) return fail(answer.error().code, "verify: node " + std::to_string(node) + ": its full-text indexes: " + answer.error().message);
+  const Json json = Json::parse(*answer, nullptr, false);
+  // An earlier version answers something else: it has no such check.
+  if (json.is_object() && json.contains("full_text")) {
+    try {
+      for (const Json& fault : json.at("full_text")) {
+        report_.full_text.push_back({node, {fault.at(0).get<std::string>(), fault.at(1).get<std::string>(), fault.at(2).get<bool>()}});
+      }
+    } catch (const Json::exception& error) {
+      return fail(Errc::corrupt, "verify: node " + std::to_string(node) + " answers what this version does not read: " + error.what());
+    }
+  }
+  check_full_text_of_next();
 }
 
 void Verify::add_difference(const std::string& table, const std::string& key) {

@@ -1,7 +1,8 @@
 // `marmot verify`: are the rows of one database the same on every node that is there?
 //
 //   settle (what is written here is in the stream) -> apply up to the stream's end -> digests here and of every live peer,
-//   each taken once it has applied that much -> where they differ: buckets, then keys, of that peer.
+//   each taken once it has applied that much -> where they differ: buckets, then keys, of that peer -> FTS's own check of the
+//   full-text indexes, here and on every peer: they are not replicated, and each node's own triggers keep them.
 //
 // While writes go on digests may differ because of them: then it is tried again, until they stop or the deadline is near.
 // Loop thread only. One object a request; it deletes nothing and holds nothing of the database thread.
@@ -35,6 +36,11 @@ struct TableVerdict {
 struct VerifyReport {
   size_t nodes = 1;  // this one too
   std::vector<TableVerdict> tables;
+  struct FullText {
+    uint64_t node = 0;
+    replica::FullTextFault fault;
+  };
+  std::vector<FullText> full_text;
   bool identical() const;
 };
 
@@ -79,6 +85,9 @@ class Verify {
   void on_digest(const nats::Message& message);
   void compare();
   void next_detail();
+  void check_full_text();
+  void check_full_text_of_next();
+  void on_full_text(uint64_t node, Result<std::string> answer);
   void on_buckets(Result<std::string> answer);
   void next_bucket();
   void on_keys(Result<std::string> answer, const std::vector<replica::KeyHash>& ours);
@@ -104,6 +113,7 @@ class Verify {
   std::optional<std::vector<replica::TableDigest>> ours_;
   bool replies_over_ = false;
   std::vector<Detail> details_;
+  std::set<uint64_t> unchecked_;                // peers whose full-text indexes are still to be asked for
   VerifyReport report_;
 };
 

@@ -35,6 +35,7 @@ enum class Mutation : uint8_t {
   schema_version_check,   // a register of the schema of a lower version overwrites a higher one
   number_by_node,         // of concurrent values of user_version the highest node's stands, not the highest
   default_not_filled,     // a row that was made without a column gets NULL in it
+  effect_blamed,          // the effect of a trigger that fails is blamed on the row
 };
 
 #ifdef MARMOT_MUTATIONS

@@ -21,6 +21,7 @@ enum class Errc {
   io,            // the operating system refused
   corrupt,       // bytes do not decode, or do not match their checksum
   newer_format,  // bytes of a later Marmot: upgrade this one
+  unreadable,    // this SQLite does not understand the file's schema: try again later, as with a lock
   constraint,    // SQLite refused a row (extended code in `detail`)
   schema,        // the table is not what was expected
   unavailable,   // a server is away

@@ -154,7 +154,7 @@ class TableApply {
     TRY(impl_.db.exec("SAVEPOINT __marmot_apply"));
     const int64_t shelved = impl_.state.shelved, conflicts = impl_.state.conflicts;
     Status done = body();
-    if (!done && !impl_.db.in_transaction()) return done;  // SQLite itself rolled everything back (disk full)
+    if (!done && !impl_.db.in_transaction()) return ended(std::move(done).error());
     if (!done) {
       TRY(impl_.db.exec("ROLLBACK TO __marmot_apply"));
       impl_.state.shelved = shelved;
@@ -164,6 +164,13 @@ class TableApply {
     }
     TRY(impl_.db.exec("RELEASE __marmot_apply"));
     return done;
+  }
+
+  // SQLite itself rolled everything back: the disk is full, or a virtual table could not even take back what it had begun, in
+  // which case the words are those of what it began.
+  static Error ended(Error error) {
+    if (error.code == Errc::constraint || error.code == Errc::schema) return make_error(Errc::corrupt, std::move(error.message), SQLITE_CORRUPT_VTAB);
+    return error;
   }
 
   Error failed(const UnitRow& row, Error error) const {

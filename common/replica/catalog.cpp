@@ -288,16 +288,6 @@ struct SchemaTable {
   std::string module;  // of a virtual table; empty: an ordinary one
 };
 
-// Behind CREATE VIRTUAL TABLE [IF NOT EXISTS] name USING.
-std::string module_of(std::string_view sql) {
-  const auto tokens = tokenize(sql);
-  if (!tokens) return "?";
-  for (size_t i = 3; i + 1 < tokens->size(); ++i) {
-    if (same_name((*tokens)[i].text, "using")) return unquote((*tokens)[i + 1].text);
-  }
-  return "?";
-}
-
 Result<std::vector<SchemaTable>> schema_tables(sqlite::Database& db) {
   TRY_ASSIGN(sqlite::Statement rows,
              db.prepare("SELECT name, rootpage, sql FROM main.sqlite_schema WHERE type = 'table' ORDER BY rowid"));
@@ -362,6 +352,20 @@ bool matches(const std::vector<std::string>& globs, const std::string& name) {
 }
 
 }  // namespace
+
+std::string module_of(std::string_view sql) {
+  const auto tokens = tokenize(sql);
+  if (!tokens) return "?";
+  for (size_t i = 3; i + 1 < tokens->size(); ++i) {
+    if (same_name((*tokens)[i].text, "using")) return unquote((*tokens)[i + 1].text);
+  }
+  return "?";
+}
+
+bool is_full_text(std::string_view sql) {
+  const std::string module = fold(module_of(sql));
+  return module == "fts5" || module == "fts4" || module == "fts3";
+}
 
 std::string TableInfo::shape() const {
   std::vector<std::string> stored;

@@ -82,6 +82,11 @@ struct Candidate {
   std::string reason() const;  // why it is not watched, after "it is"
 };
 
+// Of a CREATE VIRTUAL TABLE statement, as it is spelled there. "?": it is none.
+std::string module_of(std::string_view sql);
+// Is that FTS3, FTS4 or FTS5?
+bool is_full_text(std::string_view sql);
+
 // Globs are SQLite's GLOB, case-sensitive. Another sidecar's table is chosen only where `include` spells its name out
 // (sidecars.hpp).
 bool is_chosen(const std::vector<std::string>& include, const std::vector<std::string>& exclude, std::string_view name);

@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/replica/catalog.hpp"
 #include "common/replica/sql_text.hpp"
 
 namespace marmot::replica {
 
 namespace {
+
+// In the WHEN of every copy: its number.
+constexpr const char* kGuard = "__marmot_effect";
 
 // One of the application's triggers, and which of its statements are wanted here.
 struct Source {
@@ -15,14 +19,29 @@ struct Source {
   std::string table;  // spelled as the schema spells it
   TriggerSql sql;
   std::vector<std::string> wanted;
+  std::set<std::string> full_text;  // indexes that they write to
 };
 
-class Installer {
+std::string rebuild_sql(const std::string& index) {
+  const std::string name = sqlite::quote_identifier(index);
+  return "INSERT INTO " + name + "(" + name + ") VALUES('rebuild')";
+}
+
+std::string cure_of(const std::set<std::string>& full_text) {
+  std::string out;
+  for (const std::string& index : full_text) out += (out.empty() ? "" : "; ") + rebuild_sql(index);
+  return out.empty() ? out : "a full-text index over a table of its own is made whole by " + out;
+}
+
+}  // namespace
+
+class EffectInstaller {
  public:
-  Installer(sqlite::Database& db, const std::function<bool(const std::string&)>& replicated)
-      : db_(db), replicated_(replicated) {}
+  EffectInstaller(sqlite::Database& db, const std::function<bool(const std::string&)>& replicated, Effects& effects)
+      : db_(db), replicated_(replicated), effects_(effects) {}
 
   Result<std::vector<SkippedEffect>> run() {
+    TRY(add_guard());
     TRY(drop_former());
     TRY_ASSIGN(std::vector<Source> sources, read_sources());
     // A statement that writes to a view compiles only once the view has its INSTEAD OF trigger.
@@ -34,6 +53,23 @@ class Installer {
   }
 
  private:
+  Status add_guard() {
+    if (effects_.guarded_) return ok();
+    using Held = std::shared_ptr<Effects::State>;
+    const auto ask = [](sqlite3_context* context, int, sqlite3_value** values) {
+      Effects::State& state = **static_cast<Held*>(sqlite3_user_data(context));
+      const int64_t number = sqlite3_value_int64(values[0]);
+      const bool on = !state.all_off && state.off.count(number) == 0;
+      if (on) state.last = number;
+      sqlite3_result_int(context, on ? 1 : 0);
+    };
+    const auto let_go = [](void* held) { delete static_cast<Held*>(held); };
+    const int rc = sqlite3_create_function_v2(db_.get(), kGuard, 1, SQLITE_UTF8, new Held(effects_.state_), ask, nullptr, nullptr, let_go);
+    if (rc != SQLITE_OK) return db_.error(rc).in("guard the effects of triggers");
+    effects_.guarded_ = true;
+    return ok();
+  }
+
   // A TEMP trigger whose table another connection dropped is an orphan: it cannot be dropped, and would wake when a
   // table of that name comes back. So a name is never used twice on one connection, and every call tries to drop all.
   Status drop_former() {
@@ -47,6 +83,7 @@ class Installer {
       last_number_ = std::max(last_number_, rows.integer(1));
     }
     for (const std::string& drop : drops) TRY(db_.exec(drop));
+    effects_.installed_.clear();
     return ok();
   }
 
@@ -58,7 +95,7 @@ class Installer {
     for (;;) {
       TRY_ASSIGN(const bool more, rows.step());
       if (!more) return out;
-      Source source{std::string(rows.text(0)), std::string(rows.text(1)), {}, {}};
+      Source source{std::string(rows.text(0)), std::string(rows.text(1)), {}, {}, {}};
       auto parsed = parse_create_trigger(rows.text(2));
       if (!parsed) {
         skip(source.name, "could not be read: " + parsed.error().message);
@@ -77,7 +114,7 @@ class Installer {
         if (statement.raises) guard = &statement;
         continue;
       }
-      TRY_ASSIGN(const bool wanted, is_effect(statement));
+      TRY_ASSIGN(const bool wanted, is_effect(statement, source));
       if (!wanted) continue;
       if (statement.raises) skip(source.name, "has RAISE, left out: " + statement.sql);
       else source.wanted.push_back(statement.sql);
@@ -89,12 +126,13 @@ class Installer {
   }
 
   // Does it write to a table that is not replicated?
-  Result<bool> is_effect(const TriggerStatement& statement) {
+  Result<bool> is_effect(const TriggerStatement& statement, Source& source) {
     if (sqlite3_strnicmp(statement.target.c_str(), "__marmot_", 9) == 0) return false;
-    TRY_ASSIGN(sqlite::Statement row, db_.prepare("SELECT name FROM main.sqlite_schema WHERE type IN ('table', 'view') "
-                                                  "AND name = ?1 COLLATE NOCASE"));
+    TRY_ASSIGN(sqlite::Statement row, db_.prepare("SELECT name, type = 'table' AND rootpage = 0, sql FROM main.sqlite_schema "
+                                                  "WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE"));
     row.bind(1, statement.target);
     TRY_ASSIGN(const bool found, row.step());
+    if (found && row.integer(1) != 0 && is_full_text(row.text(2))) source.full_text.emplace(row.text(0));
     return !replicated_(found ? std::string(row.text(0)) : statement.target);
   }
 
@@ -141,7 +179,8 @@ class Installer {
     }
     sql += " ON main." + sqlite::quote_identifier(source.table);
     // What was read may end in a comment of its line: hence the line breaks.
-    if (!source.sql.when.empty()) sql += " WHEN " + source.sql.when + "\n";
+    sql += " WHEN CASE WHEN " + std::string(kGuard) + "(" + std::to_string(last_number_) + ") THEN (" +
+           (source.sql.when.empty() ? "1" : source.sql.when + "\n") + ") END";
     sql += " BEGIN ";
     for (const std::string& statement : statements) sql += statement + "\n; ";
     sql += "END";
@@ -153,6 +192,7 @@ class Installer {
     sqlite3_stmt* statement = nullptr;
     const int rc = sqlite3_prepare_v2(db_.get(), probe.c_str(), -1, &statement, nullptr);
     sqlite3_finalize(statement);
+    effects_.installed_[last_number_] = {source.name, source.table, source.full_text};
     if (rc == SQLITE_OK) return std::string();
     std::string reason = failed(db_.error(rc));
     TRY(drop_last());
@@ -179,14 +219,20 @@ class Installer {
   }
 
   static std::string trigger_name(int64_t number) { return "__marmot_fx_" + std::to_string(number); }
-  Status drop_last() { return db_.exec("DROP TRIGGER temp.\"" + trigger_name(last_number_) + "\""); }
+  Status drop_last() {
+    effects_.installed_.erase(last_number_);
+    return db_.exec("DROP TRIGGER temp.\"" + trigger_name(last_number_) + "\"");
+  }
   void skip(const std::string& trigger, std::string reason) { skipped_.push_back({trigger, std::move(reason)}); }
 
   sqlite::Database& db_;
   const std::function<bool(const std::string&)>& replicated_;
+  Effects& effects_;
   std::vector<SkippedEffect> skipped_;
   int64_t last_number_ = 0;
 };
+
+namespace {
 
 // The application's own triggers must not run, nor be compiled, while ours are tried.
 class TriggersOff {
@@ -206,10 +252,34 @@ class TriggersOff {
 
 }  // namespace
 
-Result<std::vector<SkippedEffect>> install_effects(sqlite::Database& db,
-                                                   const std::function<bool(const std::string&)>& replicated) {
-  const TriggersOff off(db.get());
-  return Installer(db, replicated).run();
+Result<std::vector<SkippedEffect>> Effects::install(sqlite::Database& db, const std::function<bool(const std::string&)>& replicated) {
+  db_ = db.get();
+  const TriggersOff off(db_);
+  return EffectInstaller(db, replicated, *this).run();
+}
+
+bool is_virtual_table_complaint(const Error& error) { return error.detail == SQLITE_CORRUPT_VTAB; }
+
+bool Effects::may_be_effect(const Error& error) {
+  switch (error.code) {
+    case Errc::constraint:
+    case Errc::schema: return true;
+    case Errc::corrupt: return is_virtual_table_complaint(error);
+    default: return false;
+  }
+}
+
+void Effects::tell(int64_t number, const std::string& reason) const {
+  const auto found = installed_.find(number);
+  if (!left_out || found == installed_.end()) return;
+  const Installed& one = found->second;
+  left_out({one.trigger, one.table, reason, cure_of(one.full_text)});
+}
+
+std::string Effects::cure() const {
+  std::set<std::string> full_text;
+  for (const auto& [number, one] : installed_) full_text.insert(one.full_text.begin(), one.full_text.end());
+  return cure_of(full_text);
 }
 
 }  // namespace marmot::replica

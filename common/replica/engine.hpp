@@ -9,11 +9,13 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "common/codec/message.hpp"
 #include "common/replica/coerce.hpp"
 #include "common/replica/conflict.hpp"
+#include "common/replica/effects.hpp"
 #include "common/replica/registers.hpp"
 #include "common/replica/replica.hpp"
 #include "common/replica/store.hpp"
@@ -139,7 +141,8 @@ struct Replica::Impl {
   std::shared_ptr<int> copies = std::make_shared<int>(0);  // every SnapshotCopy holds it too
   bool loaded = false;        // `state` is the file's
   bool opened = false;        // open() is done
-  std::set<std::string> told_effects, told_numbers;
+  Effects effects;
+  std::set<std::string> told_effects, told_numbers;  // what was said of them
   bool tables_dirty = false;  // changed in a transaction: read again after a rollback
   int log_keys = 1;           // k1 ... kN of __marmot_log
   sqlite::Statement read_log;
@@ -159,6 +162,7 @@ struct Replica::Impl {
     }
     const int64_t began = env.monotonic_us();
     yields = polite;
+    effects.leave_out_all(std::exchange(effects_in_doubt, false));
     freed.clear();
     given_out.clear();
     brought_along_made = false;
@@ -176,6 +180,7 @@ struct Replica::Impl {
     if (!done) {
       transaction->rollback();
       roll_back_memory(saved);
+      if (is_virtual_table_complaint(done.error()) && !effects.leaves_out_all()) done = again_without_effects(done.error());
       // FTS5 remembers a piece of its index that an I/O error cut short, and what it writes next breaks the index, without a
       // word: only a new connection reads it again. Whoever is told may not be the one who can open it anew: all are.
       if (done.error().code == Errc::io && virtual_tables) {
@@ -191,6 +196,9 @@ struct Replica::Impl {
   // better. Asked between pieces of work.
   bool yields = false;
   bool virtual_tables = false;          // the file has some
+  bool effects_in_doubt = false;        // the next transaction goes without them
+  Error again_without_effects(const Error& complaint);
+  void tell_left_out(const Effects::LeftOut& effect);
   std::optional<std::string> in_doubt;  // why this connection must not be written through any more
   Status trusted() const { return in_doubt ? Status(make_error(Errc::stale, *in_doubt)) : ok(); }
   Status give_way() const {

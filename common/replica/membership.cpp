@@ -244,7 +244,8 @@ Status Replica::discard_rows() {
   Impl& impl = *impl_;
   return impl.write(false, nullptr, [&]() -> Status {
     for (const auto& table : impl.tables) {
-      if (table->exists) TRY(impl.db.exec("DELETE FROM " + sqlite::quote_identifier(table->info.name)));
+      if (!table->exists) continue;
+      TRY(impl.effects.write([&] { return impl.db.exec("DELETE FROM " + sqlite::quote_identifier(table->info.name)); }));
     }
     for (const char* internal : {"version", "unique", "shelf", "rowid", "log", "parked"}) {
       TRY(impl.db.exec("DELETE FROM __marmot_" + std::string(internal)));

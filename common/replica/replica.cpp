@@ -112,7 +112,9 @@ void Replica::Impl::roll_back_memory(const State& saved) {
 }
 
 Replica::Impl::Impl(sqlite::Database database, Settings s, Environment e, Identity identity)
-    : db(std::move(database)), settings(std::move(s)), env(std::move(e)), self{identity.node, identity.incarnation}, store(db), registers(db) {}
+    : db(std::move(database)), settings(std::move(s)), env(std::move(e)), self{identity.node, identity.incarnation}, store(db), registers(db) {
+  effects.left_out = [this](const Effects::LeftOut& effect) { tell_left_out(effect); };
+}
 Replica::Impl::~Impl() = default;
 
 Replica::Replica(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -158,6 +158,13 @@ struct KeyHash {
   uint64_t hash = 0;
 };
 
+// What FTS's own check says of a full-text index.
+struct FullTextFault {
+  std::string index;
+  std::string reason;        // with the cure
+  bool out_of_step = false;  // else it was not checked
+};
+
 // Somebody who belongs to the cluster.
 struct Member {
   NodeId node;
@@ -298,6 +305,10 @@ class Replica {
   // Reads rows, not versions: what is really there.
   Result<std::vector<TableDigest>> digests();
   Result<std::vector<KeyHash>> bucket_keys(const std::string& table, int bucket);
+
+  // Full-text indexes of this file that are out of step with their content, or take longer than `limit_us` each to check.
+  // Holds the write lock while it checks one, and commits nothing. Errc::busy: it did not get the lock.
+  Result<std::vector<FullTextFault>> check_full_text(int64_t limit_us);
 
   // Compares the next rows with their versions, at most 5 ms and some; writes only when something is found, which is then
   // drained like any change.

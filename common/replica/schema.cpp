@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "common/replica/capture.hpp"
-#include "common/replica/effects.hpp"
 #include "common/replica/engine.hpp"
 #include "common/replica/local_schema.hpp"
 #include "sql.hpp"
@@ -65,6 +64,7 @@ Result<std::unique_ptr<Table>> Replica::Impl::load_table(const LocalTable& local
   if (exists) name_columns(*info, local.column_ids);
   auto table = std::make_unique<Table>(db, store, self.node, local.id, exists ? std::move(*info) : std::move(absent));
   table->exists = exists;
+  table->effects = &effects;
   table->permanent_id = local.permanent_id;
   table->sql = local.sql;
   TRY_ASSIGN(Statement rest, db.prepare("SELECT baseline, rehash, stopped FROM __marmot_table WHERE id = ?1"));
@@ -107,13 +107,31 @@ Status Replica::Impl::refresh_schema() {
   }
   TRY(check_unique_indexes());
   TRY(prepare_log());
-  TRY_ASSIGN(const auto skipped, install_effects(db, [this](const std::string& name) { return replicated(name); }));
+  TRY_ASSIGN(const auto skipped, effects.install(db, [this](const std::string& name) { return replicated(name); }));
   for (const SkippedEffect& effect : skipped) {
     if (!told_effects.insert(effect.trigger + ": " + effect.reason).second) continue;
     log(LogLevel::warn, "trigger " + effect.trigger + " does not act on rows of other nodes: " + effect.reason);
   }
   TRY_ASSIGN(schema_version, db.query_integer("PRAGMA schema_version"));
   return ok();
+}
+
+void Replica::Impl::tell_left_out(const Effects::LeftOut& effect) {
+  if (!told_effects.insert(effect.trigger + " " + effect.table + ": " + effect.reason).second) return;
+  log(LogLevel::warn, "trigger " + effect.trigger + " failed on a row of table " + effect.table +
+                          " that came from another node: the row is kept, and what the trigger writes to tables that are not replicated is left out: " +
+                          effect.reason + (effect.cure.empty() ? "" : "; " + effect.cure));
+}
+
+// A full-text index that is damaged itself says so when its pieces are written: with the next statement, or with COMMIT.
+Error Replica::Impl::again_without_effects(const Error& complaint) {
+  effects_in_doubt = true;
+  if (told_effects.insert(complaint.message).second) {
+    const std::string cure = effects.cure();
+    log(LogLevel::warn, "a virtual table refuses what triggers write to it (" + complaint.message +
+                            "): rows of other nodes are applied without that" + (cure.empty() ? "" : "; " + cure));
+  }
+  return make_error(Errc::busy, "a virtual table refuses what triggers write to it: once more without that");
 }
 
 Status Replica::Impl::schema_changed(TouchedKeys& touched) {

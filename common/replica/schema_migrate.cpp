@@ -4,6 +4,7 @@
 #include <set>
 
 #include "common/replica/capture.hpp"
+#include "common/replica/catalog.hpp"
 #include "common/replica/engine.hpp"
 #include "common/replica/schema_migrate.hpp"
 #include "common/replica/shelf.hpp"
@@ -17,6 +18,16 @@ using sqlite::Statement;
 namespace {
 
 bool is_disk(const Error& error) { return error.code == Errc::full || error.code == Errc::io || error.code == Errc::busy; }
+
+// SQL of another node that this SQLite does not understand: that node has a later one, it seems.
+bool is_newer_sql(const Error& error) {
+  const auto has = [&](const char* part) { return error.message.find(part) != std::string::npos; };
+  return error.code == Errc::schema && (has("syntax error") || has("unrecognized token") || has("unknown table option"));
+}
+
+std::string newer_sql_cure() {
+  return "this is SQLite " + std::string(sqlite3_libversion()) + ": an agent with the SQLite of the node that made it may understand it; else ";
+}
 
 std::string type_of(const std::string& id) { return id.substr(0, id.find(' ')); }
 
@@ -44,6 +55,7 @@ class Migrate {
     }
     TRY(impl_.load_tables());  // rows may have to make room for a unique index
     TRY(make_objects());
+    for (const std::string& name : new_indexes_) TRY(fill(name));
     TRY(look_again());
     for (const auto& [what, reason] : unmade_) {
       const auto known = impl_.unmade.find(what);
@@ -64,7 +76,7 @@ class Migrate {
     TRY(db.exec(done ? "RELEASE __marmot_migrate" : "ROLLBACK TO __marmot_migrate; RELEASE __marmot_migrate"));
     if (done) return true;
     if (is_disk(done.error())) return done.error();
-    unmade_[what] = "its change cannot be made here: " + done.error().message + "; " + cure;
+    unmade_[what] = "its change cannot be made here: " + done.error().message + "; " + (is_newer_sql(done.error()) ? newer_sql_cure() + cure : cure);
     return false;
   }
 
@@ -180,6 +192,7 @@ class Migrate {
     if (refilled) TRY(impl_.db.exec("UPDATE __marmot_table SET uniques = '' WHERE id = " + std::to_string(local.id)));  // other values: made anew
     if (same_key && !other_hash && refused.empty() && impl_.state.shelved == 0) return ok();
     Table table(impl_.db, impl_.store, impl_.self.node, local.id, std::move(info));
+    table.effects = &impl_.effects;
     table.permanent_id = local.permanent_id;
     table.sql = local.sql;
     table.baseline = true;
@@ -278,10 +291,10 @@ class Migrate {
       TRY(impl_.db.exec(drop_object_sql(object)));
       if (table != nullptr && object.body.rfind("CREATE UNIQUE INDEX ", 0) == 0) return impl_.create_unique_index(table->id, object.body);
       TRY_ASSIGN(Statement create, impl_.db.prepare(object.body));
-      TRY(create.run());
-      return type == "virtual" ? fill(object) : ok();
+      return create.run();
     }));
     if (made) {
+      if (type == "virtual" && is_full_text(object.body)) new_indexes_.push_back(object.name);
       TRY(registers_.set_here(object, object.body));
       return ok();
     }
@@ -306,12 +319,25 @@ class Migrate {
     return registers_.put(object, std::nullopt);
   }
 
-  // An FTS index over a table of its own is made from what stands in that table.
-  Status fill(const SchemaRegister& object) {
-    const std::string sql = canonical_sql(object.body);
-    if (sql.find("using fts") == std::string::npos || sql.find("content = '") == std::string::npos || sql.find("content = ''") != std::string::npos) return ok();
-    const std::string name = quote_identifier(object.name);
-    return impl_.db.exec("INSERT INTO main." + name + "(" + name + ") VALUES('rebuild')");
+  // A full-text index that was just made is empty, and yet one over a table of its own shows that table's rows. That tells it
+  // from one that holds its content, or none at all (content=''), however the option was written. Filled last: its content
+  // may be a view. Where its content is not here there is nothing to fill it from, as where it was made.
+  Status fill(const std::string& name) {
+    const std::string table = quote_identifier(name);
+    bool has_rows = false;
+    const auto look = [&]() -> Status {
+      TRY_ASSIGN(Statement first, impl_.db.prepare("SELECT 1 FROM main." + table + " LIMIT 1"));
+      TRY_ASSIGN(has_rows, first.step());
+      return ok();
+    };
+    if (const Status looked = look(); !looked) {
+      if (is_disk(looked.error())) return looked;
+      impl_.log(LogLevel::info, "full-text index " + name + " is not filled: " + looked.error().message);
+    }
+    if (!has_rows) return ok();
+    const std::string rebuild = "INSERT INTO " + table + "(" + table + ") VALUES('rebuild')";
+    TRY(attempt("the content of full-text index " + name, "fill it by hand: " + rebuild, [&] { return impl_.db.exec(rebuild); }));
+    return ok();
   }
 
   // ALTERs rewrite what names a renamed thing: the file's word is kept, so that it is no change of the application's.
@@ -337,6 +363,7 @@ class Migrate {
   std::vector<LocalTable> locals_;
   std::map<std::string, std::string> unmade_;
   std::set<std::string> left_out_;
+  std::vector<std::string> new_indexes_;  // full-text ones made in this run
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "common/core/row_hash.hpp"
 #include "common/replica/column_id.hpp"
+#include "common/replica/effects.hpp"
 #include "common/replica/probe.hpp"
 #include "sql.hpp"
 
@@ -368,20 +369,27 @@ Result<std::optional<int64_t>> Table::choose_rowid(std::string_view key, const s
   return std::optional(last + 1);
 }
 
+template <class F>
+Status Table::write(F&& statement) {
+  return effects == nullptr ? statement() : effects->write(std::forward<F>(statement));
+}
+
 Status Table::insert(std::string_view key, const std::vector<ValueView>& values, std::optional<int64_t> rowid) {
   TRY_ASSIGN(const DecodedKey decoded, decode_key(key));
   if (decoded.is_rowid && !rowid) {
     TRY_ASSIGN(rowid, choose_rowid(key, {}));
   }
-  Statement& write = rowid ? insert_at_ : insert_;
-  if (!write) {
-    TRY_ASSIGN(write, db_.prepare("INSERT OR ABORT INTO " + quoted_ + "(" + (rowid ? rowid_ + ", " : std::string()) +
+  Statement& row = rowid ? insert_at_ : insert_;
+  if (!row) {
+    TRY_ASSIGN(row, db_.prepare("INSERT OR ABORT INTO " + quoted_ + "(" + (rowid ? rowid_ + ", " : std::string()) +
                                       column_list_ + ") VALUES(" + parameters(1, stored_.size() + (rowid ? 1 : 0)) + ")", true));
   }
-  int first = 1;
-  if (rowid) write.bind(first++, *rowid);
-  for (const ValueView& value : values) write.bind(first++, value);
-  TRY(write.run());
+  TRY(write([&] {
+    int first = 1;
+    if (rowid) row.bind(first++, *rowid);
+    for (const ValueView& value : values) row.bind(first++, value);
+    return row.run();
+  }));
   if (decoded.is_rowid) {
     // Where it was known to be before, it may have gone unseen.
     const int64_t here = rowid ? *rowid : sqlite3_last_insert_rowid(db_.get());
@@ -392,15 +400,19 @@ Status Table::insert(std::string_view key, const std::vector<ValueView>& values,
 }
 
 Status Table::update(std::string_view key, const std::vector<ValueView>& values) {
-  TRY_ASSIGN(Statement* const write, bind_key(update_, update_head_, "", static_cast<int>(stored_.size()) + 1, key));
-  if (write == nullptr) return make_error(Errc::internal, "update of an unknown row " + describe_key(key));
-  for (size_t i = 0; i < values.size(); ++i) write->bind(static_cast<int>(i) + 1, values[i]);
-  return write->run();
+  return write([&]() -> Status {
+    TRY_ASSIGN(Statement* const row, bind_key(update_, update_head_, "", static_cast<int>(stored_.size()) + 1, key));
+    if (row == nullptr) return make_error(Errc::internal, "update of an unknown row " + describe_key(key));
+    for (size_t i = 0; i < values.size(); ++i) row->bind(static_cast<int>(i) + 1, values[i]);
+    return row->run();
+  });
 }
 
 Status Table::remove(std::string_view key) {
-  TRY_ASSIGN(Statement* const write, bind_key(remove_, remove_head_, "", 1, key));
-  return write == nullptr ? ok() : write->run();
+  return write([&]() -> Status {
+    TRY_ASSIGN(Statement* const row, bind_key(remove_, remove_head_, "", 1, key));
+    return row == nullptr ? ok() : row->run();
+  });
 }
 
 Result<std::optional<int64_t>> Table::rowid_to_keep(std::string_view key) {

@@ -18,6 +18,7 @@
 
 namespace marmot::replica {
 
+class Effects;
 class Probe;
 
 // Where a stored column of ours stands among the columns of a message; -1: the row was sent before the column was made. And
@@ -47,6 +48,8 @@ class Table {
   bool rehash = false;                // a column went: the hashes of untouched rows are made again once the log is empty
   std::optional<std::string> stopped;
   bool exists = true;                 // false: dropped or renamed by the application
+
+  Effects* effects = nullptr;         // of its writes; null: it has none
 
   Status save();
 
@@ -86,7 +89,8 @@ class Table {
   void release();
   uint64_t hash(const std::vector<ValueView>& values) const;
 
-  // Writes. `values` in the order of stored(). Errc::constraint and Errc::schema are the table's fault, not the disk's.
+  // Writes. `values` in the order of stored(). Errc::constraint and Errc::schema are the table's fault, not the disk's, nor that
+  // of an effect (effects.hpp).
   Status insert(std::string_view key, const std::vector<ValueView>& values, std::optional<int64_t> rowid);
   Status update(std::string_view key, const std::vector<ValueView>& values);
   Status remove(std::string_view key);
@@ -139,6 +143,8 @@ class Table {
   Result<bool> rowid_taken(int64_t rowid);
   Result<bool> keyless_row_at(int64_t rowid);
   std::string key_where(int first) const;
+  template <class F>
+  Status write(F&& statement);
   sqlite::Database& db_;
   Store& store_;
   NodeId self_;

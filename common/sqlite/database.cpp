@@ -4,6 +4,29 @@
 
 namespace marmot::sqlite {
 
+namespace {
+
+// SQLite calls a schema malformed when one of its statements does not parse, which is what a later SQLite's look like to an
+// earlier one: nothing in the file is broken. Empty: it is another error, or real damage.
+std::string unreadable_schema(std::string_view message) {
+  constexpr std::string_view kHead = "malformed database schema (", kFormat = "unsupported file format";
+  std::string what;
+  if (message == kFormat) {
+    what = "the schema";
+  } else {
+    const size_t reason = message.find(") - ");
+    if (message.substr(0, kHead.size()) != kHead || reason == std::string_view::npos) return {};
+    const std::string_view why = message.substr(reason + 4);
+    if (why == "invalid rootpage" || why == "orphan index") return {};
+    what = quote_identifier(message.substr(kHead.size(), reason - kHead.size())) + " in the schema";
+    message = why;
+  }
+  return what + " cannot be read by SQLite " + std::string(sqlite3_libversion()) + ", which this program runs with (" + std::string(message) +
+         "): a newer SQLite made it, it seems, and the file is sound; run this program with that SQLite, or drop or change the object there";
+}
+
+}  // namespace
+
 Error error_of(sqlite3* db, int rc) {
   const int extended = db != nullptr && sqlite3_extended_errcode(db) != SQLITE_OK ? sqlite3_extended_errcode(db) : rc;
   Errc code = Errc::internal;
@@ -25,7 +48,11 @@ Error error_of(sqlite3* db, int rc) {
     case SQLITE_ERROR: code = Errc::schema; break;
     default: break;
   }
-  return make_error(code, db != nullptr ? sqlite3_errmsg(db) : sqlite3_errstr(rc), extended);
+  std::string message = db != nullptr ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
+  if (code == Errc::corrupt || code == Errc::schema) {
+    if (std::string unreadable = unreadable_schema(message); !unreadable.empty()) return make_error(Errc::unreadable, std::move(unreadable), extended);
+  }
+  return make_error(code, std::move(message), extended);
 }
 
 Statement& Statement::bind(int index, int64_t value) {
@@ -137,7 +164,11 @@ Result<Statement> Database::prepare(std::string_view sql, bool keep) {
   const char* tail = nullptr;
   const int rc = sqlite3_prepare_v3(db_, sql.data(), static_cast<int>(sql.size()), keep ? SQLITE_PREPARE_PERSISTENT : 0,
                                     &stmt, &tail);
-  if (rc != SQLITE_OK) return error(rc).in("prepare " + std::string(sql));
+  if (rc != SQLITE_OK) {
+    Error failed = error(rc);
+    if (failed.code == Errc::unreadable) return failed;  // no statement can be prepared
+    return std::move(failed).in("prepare " + std::string(sql));
+  }
   if (stmt == nullptr) return make_error(Errc::bad_input, "no statement in: " + std::string(sql));
   return Statement(stmt);
 }

@@ -256,6 +256,14 @@ TEST_CASE("verify: one line when all is well; 3, the tables, nodes and keys when
         "users  2 rows  DIFFERENT\n"
         "users differs on\n"
         "  node 9: 17, 'a' and 4 more\n");
+  const auto with = [&](bool out_of_step) {
+    f.answer("verify", {{"nodes", 2}, {"identical", true}, {"tables", Json::array({{{"name", "note"}, {"rows", 1}, {"identical", true}}})},
+                        {"full_text", Json::array({{{"node", 9}, {"name", "note_fts"}, {"out_of_step", out_of_step}, {"reason", "the cure"}}})}});
+    return f.run({"verify", f.db});
+  };
+  CHECK(with(true).exit_code == 3);
+  CHECK(with(true).output == "note 1 row: identical on 2 nodes\nfull-text index note_fts on node 9: the cure\n");
+  CHECK(with(false).exit_code == 0);
 }
 
 TEST_CASE("tail: one line a change, passed on as it comes; the filters reach the agent") {

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <mutex>
 #include <optional>
 
 #include "common/sqlite/database.hpp"
@@ -10,6 +11,88 @@
 using namespace marmot;
 using namespace marmot::agent;
 using test::run_until;
+
+namespace {
+
+// Another process, whose SQLite is newer: it knows statements that this one does not.
+void put_schema(const std::string& path, const std::string& name, const std::string& sql) {
+  auto db = sqlite::Database::open(path, SQLITE_OPEN_READWRITE);
+  REQUIRE(db);
+  REQUIRE(db->exec("PRAGMA writable_schema = ON"));
+  const auto version = db->query_integer("PRAGMA schema_version");
+  REQUIRE(version);
+  REQUIRE(db->exec("BEGIN IMMEDIATE; UPDATE sqlite_schema SET sql = " + sqlite::quote_text(sql) + " WHERE name = " + sqlite::quote_text(name) +
+                   "; PRAGMA schema_version = " + std::to_string(*version + 1) + "; COMMIT"));
+}
+
+}  // namespace
+
+// SQLite calls it malformed, and the advice was to restore a backup.
+TEST_CASE("database thread: a schema that this SQLite cannot read is waited for, at start and while it runs, and named") {
+  const test::TempDir folder;
+  uv::Loop loop;
+  uv::Mailbox mailbox(loop, 4096);
+  DatabaseSetup setup;
+  setup.path = folder.file("app.db");
+  setup.name = "app";
+  setup.high_water_path = folder.file("app.hlc");
+  setup.poll_interval_ms = 20;
+  std::mutex mutex;
+  std::string log;
+  setup.log = [&](LogLevel, std::string_view text) {
+    const std::lock_guard lock(mutex);
+    log += std::string(text) + "\n";
+  };
+  const auto logged = [&](const std::string& text) {
+    const std::lock_guard lock(mutex);
+    return log.find(text) != std::string::npos;
+  };
+  {
+    auto db = sqlite::Database::open(setup.path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    REQUIRE(db);
+    REQUIRE(db->exec("PRAGMA journal_mode = WAL; CREATE TABLE t(a INTEGER PRIMARY KEY); CREATE VIEW v AS SELECT 1"));
+  }
+  put_schema(setup.path, "v", "CREATE VIEW v AS SELECT 1 FUTURE JOIN 2");
+  std::optional<bool> opened;
+  DatabaseProgress progress;
+  size_t rows = 0;
+  DatabaseEvents events;
+  events.opened = [&](const Result<DatabaseOpened>& outcome) { opened = static_cast<bool>(outcome); };
+  events.units = [&](const std::vector<replica::OutUnit>& units) { for (const auto& unit : units) rows += unit.rows; };
+  events.progress = [&](const DatabaseProgress& now) { progress = now; };
+  events.changes = [](const std::vector<replica::Change>&) {};
+  events.room = [] {};
+  DatabaseThread thread(setup, std::move(events), mailbox.sender());
+  const std::string what = "\"v\" in the schema cannot be read by SQLite " + std::string(sqlite3_libversion());
+  REQUIRE(run_until(loop, [&] { return logged(what); }));
+  CHECK_FALSE(run_until(loop, [&] { return opened.has_value(); }, std::chrono::milliseconds(300)));
+  put_schema(setup.path, "v", "CREATE VIEW v AS SELECT 1");
+  REQUIRE(run_until(loop, [&] { return opened.has_value() && progress.baseline_done; }));
+  REQUIRE(*opened);
+  bool founded = false;
+  REQUIRE(thread.change([](replica::Replica& engine) { return engine.found(77); }, [&](const Status& done) { founded = static_cast<bool>(done); }));
+  REQUIRE(run_until(loop, [&] { return founded; }));
+  thread.set_mode(DatabaseThread::Mode::apply);
+  thread.set_publishing(true);
+  thread.publish_outbox();
+
+  auto application = sqlite::Database::open(setup.path, SQLITE_OPEN_READWRITE);
+  REQUIRE(application);
+  sqlite3_busy_timeout(application->get(), 5000);
+  REQUIRE(application->exec("INSERT INTO t VALUES(1)"));
+  thread.wake();
+  REQUIRE(run_until(loop, [&] { return rows > 0; }));
+  rows = 0;
+  put_schema(setup.path, "v", "CREATE VIEW v AS SELECT 1 FUTURE JOIN 2");
+  thread.wake();
+  REQUIRE(run_until(loop, [&] { return progress.trouble.find(what) != std::string::npos; }));
+  CHECK(progress.halted.empty());
+  CHECK_FALSE(logged("backup"));
+  CHECK_FALSE(logged(".recover"));
+  put_schema(setup.path, "v", "CREATE VIEW v AS SELECT 1");
+  REQUIRE(application->exec("INSERT INTO t VALUES(2)"));
+  CHECK(run_until(loop, [&] { return rows > 0 && progress.trouble.empty(); }));
+}
 
 // A write that waits for the lock stands before all questions. The thread had taken them over, out of the bound's sight, so with
 // every `marmot status` the queue grew for as long as somebody kept the file locked.

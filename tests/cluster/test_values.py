@@ -162,6 +162,20 @@ def fts5_finds(t):
     until("node 2 has the audit row", lambda: scalar(two.db, "SELECT count(*) FROM audit") == 2)
     for db in (one.db, two.db, three.db):
         execute(db, "INSERT INTO note_fts(note_fts) VALUES('integrity-check')")
+    # As sqlite-utils 4 makes one beside a running agent (enable_fts, without triggers).
+    execute(one.db, 'CREATE VIRTUAL TABLE "note_search" USING FTS5 (\n    "body",\n    content="note"\n)',
+            'INSERT INTO "note_search" (rowid, "body") SELECT rowid, "body" FROM "note"')
+    until("node 3 finds the row by way of the new index", lambda: scalar(three.db, "SELECT count(*) FROM sqlite_schema WHERE name = 'note_search'") == 1
+          and query(three.db, "SELECT rowid FROM note_search WHERE note_search MATCH 'fox'") == [(1,)])
+    same = one.command("verify")
+    check(same.returncode == 0, f"{same.returncode}: {same.stdout}{same.stderr}")
+    execute(three.db, "INSERT INTO note_search(note_search) VALUES('delete-all')")
+    out_of_step = one.command("verify")
+    check(out_of_step.returncode == 3 and "full-text index note_search on node" in out_of_step.stdout
+          and """INSERT INTO "note_search"("note_search") VALUES('rebuild')""" in out_of_step.stdout and "note_fts" not in out_of_step.stdout,
+          f"{out_of_step.returncode}: {out_of_step.stdout}{out_of_step.stderr}")
+    execute(three.db, "INSERT INTO note_search(note_search) VALUES('rebuild')")
+    check(one.command("verify").returncode == 0, "it is right again")
 
 
 @case("every way to write a row arrives: REPLACE victims, upserts, cascades, triggers, savepoints, DELETE without WHERE",

@@ -113,9 +113,12 @@ void Node::apply(const Stream& stream) {
   for (const auto& message : stream.messages) {
     if (message.seq > engine_->position().seq) queue.push_back(message);
   }
-  while (!queue.empty()) {
-    auto result = require(engine_->apply(queue, false));
-    for (auto& unit : result.units) pending_.push_back(std::move(unit));
+  for (bool again = false; !queue.empty();) {
+    auto result = engine_->apply(queue, false);
+    // Once more, as the agent does.
+    if (!result && result.error().code == Errc::busy && !std::exchange(again, true)) continue;
+    again = false;
+    for (auto& unit : require(std::move(result)).units) pending_.push_back(std::move(unit));
   }
 }
 

@@ -27,6 +27,9 @@ bool App::open() {
   setup += world_.profile.app_full_sync ? "; PRAGMA synchronous = FULL" : "; PRAGMA synchronous = NORMAL";
   setup += world_.profile.recursive_triggers ? "; PRAGMA recursive_triggers = ON" : "; PRAGMA recursive_triggers = OFF";
   if (!db->exec(setup)) return false;
+  for (const std::string& sql : world_.schema.local) {
+    if (!db->exec(sql)) return false;
+  }
   db_ = std::make_unique<sqlite::Database>(std::move(*db));
   return true;
 }

@@ -92,6 +92,7 @@ void schemas(Profile& p) {
   quiet.ddl = 150;
   p = quiet;
 }
+void effects(Profile& p) { p.failing_effects = true; }
 void none(Profile&) {}
 
 const Case kCases[] = {
@@ -122,6 +123,7 @@ const Case kCases[] = {
     {"schema_version_check", Mutation::schema_version_check, schemas},
     {"default_not_filled", Mutation::default_not_filled, schemas},
     {"number_by_node", Mutation::number_by_node, schemas},
+    {"effect_blamed", Mutation::effect_blamed, effects},
 };
 
 const Case* find(const std::string& name) {

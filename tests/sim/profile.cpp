@@ -82,6 +82,7 @@ Profile Profile::draw(Random& random) {
   if (!random.per_mille(600)) draw_moving(random, out);
   out.trim_all = random.per_mille(400);
   out.echo_ms = static_cast<int64_t>(maybe(random, 3000));
+  out.failing_effects = random.per_mille(300);
   return out;
 }
 
@@ -128,6 +129,7 @@ std::string Profile::print() const {
   add_u("redelivered", redelivered);
   add("drift_ppm", drift_ppm);
   add("unique", unique ? 1 : 0);
+  add("failing_effects", failing_effects ? 1 : 0);
   add("keep_losers", keep_losers ? 1 : 0);
   add("clock_grain_ms", clock_grain_ms);
   add("repair_ms", repair_ms);

@@ -42,6 +42,7 @@ struct Profile {
   uint64_t pairs = 300;            // per mille of transactions that write to two tables
   uint64_t between = 0;            // statements between the two, at least
   bool unique = false;             // unique indexes in the schema
+  bool failing_effects = false;    // triggers write to a table of each file's own that refuses some of it
   int64_t clock_grain_ms = 1;      // of all clocks
   bool drain_each = false;         // an agent that runs drains after each commit
   bool scrub = true;               // rows are compared with their versions

@@ -122,6 +122,21 @@ void add_audit(SchemaSpec& schema, Random& random) {
   schema.sql.push_back("CREATE TRIGGER audit_insert AFTER INSERT ON " + watched + " BEGIN INSERT INTO audit(what, tx) VALUES('came', new.tx); END");
 }
 
+// A table that is each file's own, with a constraint, is written by triggers of one that is replicated: what one machine's table
+// takes, another's refuses.
+void add_local(SchemaSpec& schema, Random& random) {
+  TableSpec& of = schema.tables[2 + random.below(schema.tables.size() - 2)];
+  const std::string watched = of.name();
+  of.definition.clear();  // its triggers stand elsewhere: it is not rebuilt
+  of.local_effects = true;
+  schema.local = {"CREATE TABLE IF NOT EXISTS sim_seen(what TEXT UNIQUE, n INT)"};
+  const auto trigger = [&](const std::string& event, const std::string& row) {
+    return "CREATE TRIGGER seen_" + event + " AFTER " + event + " ON " + watched + " BEGIN INSERT INTO sim_seen SELECT '" + event + "' || (" + row +
+           ".tx % 7), (SELECT count(*) FROM sim_seen) + " + row + ".tx; END";
+  };
+  schema.sql.insert(schema.sql.end(), {trigger("INSERT", "new"), trigger("UPDATE", "new"), trigger("DELETE", "old")});
+}
+
 void add_family(SchemaSpec& schema, Random& random) {
   schema.tables.push_back(special("parent", TableSpec::Kind::parent, "id", {"v"}));
   schema.tables.push_back(special("child", TableSpec::Kind::child, "id", {"parent"}));
@@ -139,7 +154,7 @@ std::vector<TableKey> SchemaSpec::keys() const {
   return keys;
 }
 
-SchemaSpec random_schema(Random& random, bool unique_indexes) {
+SchemaSpec random_schema(Random& random, bool unique_indexes, bool failing_effects) {
   SchemaSpec schema;
   schema.sql = {"CREATE TABLE pair_a(p INTEGER PRIMARY KEY, tx INT)", "CREATE TABLE pair_b(p INTEGER PRIMARY KEY, tx INT)"};
   schema.tables.push_back(special("pair_a", TableSpec::Kind::pair_a, "p", {}));
@@ -151,6 +166,7 @@ SchemaSpec random_schema(Random& random, bool unique_indexes) {
   }
   if (random.per_mille(350)) add_docs(schema);
   if (random.per_mille(350)) add_family(schema, random);
+  if (failing_effects) add_local(schema, random);  // before the audit table, which a pair may write to
   if (random.per_mille(350)) add_audit(schema, random);
   return schema;
 }

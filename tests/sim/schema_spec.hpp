@@ -28,6 +28,7 @@ struct TableSpec {
   std::vector<std::string> around;     // its indexes and triggers
   bool tagged = false;                 // has a `tag`: rows may have no key
   bool nullable_key = false;
+  bool local_effects = false;          // its triggers write to SchemaSpec::local, and may fail in the middle of a statement
   std::vector<std::string> values;     // columns that the workload writes, besides key, tag and tx
   std::vector<UniqueSpec> unique;
   std::string learned;                 // learn_tables(): its CREATE TABLE
@@ -38,6 +39,7 @@ struct SchemaSpec {
   std::vector<std::string> sql;
   std::vector<TableSpec> tables;
   bool fts = false;
+  std::vector<std::string> local;  // what every application makes for itself, and triggers on a replicated table write to
 
   std::vector<TableKey> keys() const;
 };
@@ -46,6 +48,6 @@ struct SchemaSpec {
 // what it was, or the checkers do not know how to judge it.
 Status learn_tables(sqlite::Database& db, SchemaSpec& spec);
 
-SchemaSpec random_schema(Random& random, bool unique_indexes);
+SchemaSpec random_schema(Random& random, bool unique_indexes, bool failing_effects);
 
 }  // namespace marmot::sim

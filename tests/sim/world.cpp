@@ -17,7 +17,7 @@ constexpr int64_t kLongest = 600'000;      // of a run's first part
 World::World(uint64_t seed, const Profile& chosen, bool print)
     : profile(chosen), random(mix64(seed)), schema([&] {
         Random of_schema(mix64(seed ^ 0x5c4e3a));
-        return random_schema(of_schema, chosen.unique);
+        return random_schema(of_schema, chosen.unique, chosen.failing_effects);
       }()),
       workload(schema, mix64(seed ^ 0x77)), migrations(mix64(seed ^ 0xdd1)), ledger(schema) {
   trace_.print = ledger.print = print;
@@ -179,7 +179,11 @@ void World::add_node(int id, Begin begin) {
     const Enter scope(disks, id, Process::app);
     // Made by the application, before any fault.
     auto made = sqlite::Database::open(node.path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX);
-    if (made && made->exec("PRAGMA journal_mode = WAL; CREATE TABLE sim_commit(n INT); INSERT INTO sim_commit VALUES(0)") && with_schema) {
+    if (made && made->exec("PRAGMA journal_mode = WAL; CREATE TABLE sim_commit(n INT); INSERT INTO sim_commit VALUES(0)")) {
+      for (const std::string& sql : schema.local) {
+        if (Status done = made->exec(sql); !done) fail(id, sql + ": " + done.error().message);
+      }
+      if (!with_schema) return checker(node);
       for (const std::string& sql : schema.sql) {
         if (Status done = made->exec(sql); !done) fail(id, sql + ": " + done.error().message);
       }
