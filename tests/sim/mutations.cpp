@@ -49,6 +49,7 @@ void gaps(Profile& p) {
   p.trim_beyond = true;
   p.away_ms = 1000;
   p.stream_new_ms = p.stream_tail_ms = 0;
+  p.failing_effects = false;
 }
 void floors(Profile& p) { p.floor_ms = 150; p.away_ms = 600; p.scrub = p.unique = false; p.write_ms = 10; }
 // Nodes that hear and are not heard: what they have sent lands behind a floor that it knew nothing of.
