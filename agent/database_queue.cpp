@@ -52,6 +52,7 @@ bool DatabaseThread::Worker::apply_due(int64_t now) const {
 // Our own messages only mark what they acknowledge: they ride along with the next drain, or wait until nobody has done anything for
 // a while. Where something waits for them, or there are many of them, they do not.
 bool DatabaseThread::Worker::echoes_due(int64_t now) const {
+  if (marking) return true;
   if (now < echoes_since + kEchoDelayUs) return false;
   if (engine->wants_echoes() || queue.size() >= kMaxEchoes) return true;
   size_t bytes = 0;

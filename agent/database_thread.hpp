@@ -98,7 +98,7 @@ class DatabaseThread {
   static constexpr size_t kMaxQueueMessages = 16384;
   static constexpr size_t kMaxJobs = 1024;
   static constexpr size_t kMaxEchoes = 10'000;  // so many do not wait for a drain,
-  static constexpr size_t kMaxEchoBytes = size_t{8} << 20;
+  static constexpr size_t kMaxEchoBytes = size_t{512} << 10;  // or so many bytes: some ten thousand rows
   static constexpr int64_t kEchoDelayUs = 100'000;
   static constexpr int64_t kEchoQuietUs = 2'000'000;
   static constexpr int64_t kEchoLongestUs = 60'000'000;  // then they are written as anything else is

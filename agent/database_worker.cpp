@@ -394,6 +394,7 @@ void DatabaseThread::Worker::apply() {
   if (applied->messages > 0) progress.applied_at = tags[applied->messages - 1].at;
   if (!drained_jobs.empty()) run_drained_jobs();
   consumed(applied->messages);
+  marking = echoes_only && !queue.empty();
   progress.begins_anew = applied->begins_anew;
   progress.rows_in += applied->rows;
   progress.rows_changed += applied->rows_changed;

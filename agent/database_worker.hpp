@@ -141,6 +141,7 @@ struct DatabaseThread::Worker {
   int64_t recheck_at = 0;     // 0: none
   size_t recheck = 0;         // index into kRechecks
   int64_t echoes_since = 0;   // when the first message of the queue came, or marking was put off
+  bool marking = false;       // echoes are being marked: what is left goes on without another wait
   int64_t moved_us = 0;       // when something was last committed here, or a message came
   int64_t resume_at = 0;
   struct Scrub {

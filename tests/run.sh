@@ -112,7 +112,7 @@ export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:abort_on_error=1:print_sta
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
 export MARMOT_TEST_DATA=$data
 # A clone in another folder finds what was compiled before (ccache's manual, "Compiling in different directories").
-export CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime
+export CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros
 gxx="${MARMOT_GXX:-g++}" clangxx="${MARMOT_CLANGXX:-clang++-14}"
 fuzz_seconds=30 cluster_limit=1500 apps_limit=400 seeds=1000 sim_limit=900 long_flag=()
 if [ "$long" = yes ]; then
