@@ -130,7 +130,7 @@ if command -v ccache >/dev/null; then gxx="ccache $gxx" clangxx="ccache $clangxx
 if needed gcc unit sim mutations mysql sim-asan cluster orm apps readme quickstart bench &&
    CXX=$gxx build gcc "$gcc_build" "" -- -Dbuildtype=debugoptimized; then
   if wanted unit; then meson_suite unit 600 "$gcc_build"; fi
-  if wanted sim; then suite sim "$sim_limit" "$gcc_build"/tests/sim/run --seeds "$seeds" --keep-going; fi
+  if wanted sim; then suite sim "$sim_limit" "$gcc_build"/tests/sim/run --seeds "$seeds" --keep-going --open 467; fi
   if wanted mutations; then suite mutations 900 "$gcc_build"/tests/sim/run_mutated --mutations; fi
   if wanted mysql; then
     suite mysql-oracle 300 /usr/bin/python3 -B tests/mysql/oracle/run.py "$gcc_build"/extension/libmarmotmysql.so
