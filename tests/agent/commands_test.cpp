@@ -120,7 +120,8 @@ TEST_CASE("command line: a word that is nearly a command or an option is answere
       {{"verify", f.db, "--repiar"}, "--repiar: no such option of marmot verify; did you mean --repair?"},
       {{"zzzzzz"}, "zzzzzz: no such command of marmot; see marmot --help"}};
   for (const auto& [args, told] : cases) {
-    CAPTURE(told);
+    const std::string wanted = told;
+    CAPTURE(wanted);
     const auto run = f.run(args);
     CHECK(run.exit_code == 2);
     CHECK(run.output == "marmot: " + told + "\n");
