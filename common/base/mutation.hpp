@@ -33,7 +33,6 @@ enum class Mutation : uint8_t {
   compare_without_positions,  // digests are compared although they speak of different messages
   repair_not_published,   // what repair plans is not done
   schema_version_check,   // a register of the schema of a lower version overwrites a higher one
-  number_by_node,         // of concurrent values of user_version the highest node's stands, not the highest
   default_not_filled,     // a row that was made without a column gets NULL in it
   effect_blamed,          // the effect of a trigger that fails is blamed on the row
 };

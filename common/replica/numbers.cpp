@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "common/base/mutation.hpp"
 #include "common/replica/engine.hpp"
 
 namespace marmot::replica {
@@ -54,8 +53,7 @@ const SchemaRegister* standing_number(const HeaderNumber& number, const std::vec
   bool best_is_out = true;
   for (const SchemaRegister* const one : registers) {
     const bool out = is_out(*one);
-    const bool higher = best != nullptr && (mutated(Mutation::number_by_node) ? one->version.origin.node > best->version.origin.node
-                                                                              : number_of(*one) > number_of(*best));
+    const bool higher = best != nullptr && number_of(*one) > number_of(*best);
     // All of them out is nothing that nodes make of each other's registers; the rule is total all the same.
     if (best != nullptr && (out != best_is_out ? out : !higher)) continue;
     best = one;

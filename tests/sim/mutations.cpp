@@ -37,7 +37,7 @@ void victims(Profile& p) {
 }
 void crash(Profile& p) { p.agent_crash = 60; p.scrub = p.unique = false; }
 void parts(Profile& p) { p.max_message = 300; p.atomic_rows = 0; }
-void acks(Profile& p) { p.lost_acks = 100; p.leader_ms = 400; p.tick_ms = 5; }
+void acks(Profile& p) { p.lost_acks = 100; p.leader_ms = 400; p.tick_ms = 5; p.clock_ms = p.restore_ms = 0; }
 void clocks(Profile& p) { p.clock_ms = 500; }
 void stream_back(Profile& p) { p.stream_tail_ms = 600; p.power = 0; p.restore_ms = 0; p.repair_ms = p.damage_ms = 0; }
 void stream_anew(Profile& p) { p.stream_new_ms = 900; p.away_ms = 600; p.scrub = p.unique = false; p.power = 0; p.restore_ms = 0; }
@@ -123,7 +123,6 @@ const Case kCases[] = {
     {"repair_not_published", Mutation::repair_not_published, damaged},
     {"schema_version_check", Mutation::schema_version_check, schemas},
     {"default_not_filled", Mutation::default_not_filled, schemas},
-    {"number_by_node", Mutation::number_by_node, schemas},
     {"effect_blamed", Mutation::effect_blamed, effects},
 };
 
