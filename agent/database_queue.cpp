@@ -13,6 +13,7 @@ void DatabaseThread::Worker::take_queue() {
     queue.clear();
     tags.clear();
     foreign = foreign_bytes = 0;
+    marking = false;
     progress.compared = 0;
     ++shared->unanswered_jobs;
     jobs.push_back([this, done = *std::move(reset)](replica::Replica& replica) {

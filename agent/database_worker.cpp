@@ -347,7 +347,7 @@ auto DatabaseThread::Worker::politely(F attempt, bool may_wait) -> decltype(atte
     if (!polite && reading()) way->count_forced();
     if (!polite || now_or_never || way->free(now, little)) {
       auto result = attempt(polite);
-      way->release(sqlite3_txn_state(engine->database().get(), "main") != SQLITE_TXN_NONE);
+      transaction_over();  // where the attempt ended before it began one
       const bool busy = !result && result.error().code == Errc::busy;
       if (!busy || !polite) {
         contended = waited;
@@ -381,6 +381,7 @@ void DatabaseThread::Worker::apply() {
   auto applied = politely([this](bool polite) { return engine->apply(queue, polite); }, echoes_only);
   if (!applied && echoes_only && applied.error().code == Errc::busy) {
     echoes_since = monotonic_us();
+    marking = false;
     return;
   }
   if (!applied) return failed("apply", applied.error());

@@ -57,7 +57,7 @@ class GivingWay {
   // A transaction is over. `in_transaction`: sqlite3_txn_state.
   void release(bool in_transaction);
 
-  bool others_connected() { return readers_ && readers_->others_connected(); }
+  // No other process has the database open.
   bool alone() { return readers_ && !readers_->others_connected(); }
   uint64_t wal_bytes() const { return readers_ ? readers_->wal_bytes() : 0; }
 
