@@ -251,7 +251,7 @@ def fewest(rounds, run):
 
 
 @case("deferred transactions of one client beside idle nodes: none fails by the agent, whatever time passes inside, "
-      "with checkpoints, and beside a reader that stays", seconds=120)
+      "with checkpoints, and beside a reader that stays", seconds=500)
 def deferred_alone(t):
     nodes, _ = deferred_nodes(t)
     one = nodes[0]
