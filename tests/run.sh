@@ -172,7 +172,7 @@ fi
 # ---- build 3: gcc with the thread sanitizer: the agent and its tests
 
 if needed tsan agent-tsan &&
-   CXX=$gxx build tsan "$tsan_build" "" -- -Dbuildtype=plain -Doptimization=1 \
+   CXX=$gxx build tsan "$tsan_build" "agent/marmot tests/agent/agent_tests tests/agent/check_test" -- -Dbuildtype=plain -Doptimization=1 \
      -Dcpp_args="-g1 -Wno-tsan" -Db_sanitize=thread -Db_lundef=false; then
   if wanted agent-tsan; then meson_suite agent-tsan 600 "$tsan_build" --suite agent; fi
 fi
