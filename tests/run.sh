@@ -139,7 +139,7 @@ if needed gcc unit sim mutations mysql sim-asan cluster orm apps readme quicksta
     suite mysql-matrix 900 /usr/bin/python3 -B tests/mysql/matrix/run.py "$gcc_build"/extension "$work"/sqlite $([ "$long" = yes ] || echo 3.40 3.53)
     suite mysql-examples 600 tests/mysql/examples.sh "$gcc_build" "$work"/node
   fi
-  if wanted cluster; then suite cluster "$cluster_limit" tests/cluster/run.py --build "$gcc_build" "${long_flag[@]}"; fi
+  if wanted cluster; then suite cluster "$cluster_limit" tests/cluster/run.py --jobs 2 --build "$gcc_build" "${long_flag[@]}"; fi
   if wanted orm; then suite orm 400 tests/orm/run.py --build "$gcc_build"; fi
   if wanted apps; then suite apps "$apps_limit" env MARMOT_TEST_DIR="$work" tests/apps/run.py --build "$gcc_build" "${long_flag[@]}"; fi
   if wanted readme; then suite readme 900 tests/readme/run.py --build "$gcc_build" $([ "$long" = yes ] && echo --source-build); fi
@@ -165,7 +165,7 @@ if needed asan unit-asan sim-asan fuzz cluster-asan &&
     suite fuzz $((fuzz_seconds * 10 + 300)) tests/fuzz/run.sh "$fuzz_seconds" "$asan_build"
   fi
   if wanted cluster-asan; then
-    suite cluster-asan "$cluster_limit" tests/cluster/run.py --build "$asan_build" --short
+    suite cluster-asan "$cluster_limit" tests/cluster/run.py --jobs 2 --build "$asan_build" --short
   fi
 fi
 

@@ -1,12 +1,16 @@
 #!/usr/bin/env -S /usr/bin/python3 -B
 """Cluster tests: real agents, a real nats-server, real applications.
 
-    tests/cluster/run.py --build build [--short] [--long] [--keep] [NAME...]
+    tests/cluster/run.py --build build [--short] [--long] [--jobs N] [--keep] [NAME...]
 
 One line a test, logs of what failed, and at the end `N passed, M failed, K skipped`. NAME is any part of a test's name.
---short runs the set for sanitizer builds; --long adds what takes minutes; --keep leaves the scratch directories.
+--short runs the set for sanitizer builds; --long adds what takes minutes; --jobs runs so many at a time, and those that measure
+time alone behind them; --keep leaves the scratch directories.
 """
 import argparse
+import collections
+import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import sys
@@ -90,6 +94,7 @@ def out_of_time(_signal, _frame):
 
 
 def run_case(case, product, options):
+    """(outcome, what to print)."""
     workspace = Workspace("test", options.tmp)  # a name of the test in it would match what logs are searched for
     context = Context(product, workspace, options.data, options.long, options.short)
     seconds = int(case.seconds * (4 if options.short else 1))
@@ -115,16 +120,43 @@ def run_case(case, product, options):
         logs = workspace.logs() if outcome == "failed" else ""
         keep = options.keep or (outcome == "failed" and options.keep_failed)
         workspace.close(keep)
-    print(f"{outcome:8}{elapsed:6.1f} s  {case.name}: {case.claim}" + (f" ({detail})" if outcome == "skipped" else ""))
-    for note in context.notes:
-        print(f"                 {note}")
+    lines = [f"{outcome:8}{elapsed:6.1f} s  {case.name}: {case.claim}" + (f" ({detail})" if outcome == "skipped" else "")]
+    lines += [f"                 {note}" for note in context.notes]
     if outcome == "failed":
-        print("    " + detail.replace("\n", "\n    "))
-        print("    " + logs.replace("\n", "\n    "))
+        lines += ["    " + text.replace("\n", "\n    ") for text in (detail, logs)]
         if keep:
-            print(f"    kept: {workspace.dir}")
-    sys.stdout.flush()
-    return outcome
+            lines.append(f"    kept: {workspace.dir}")
+    return outcome, "\n".join(lines)
+
+
+def run_cases(cases, jobs, run):
+    """Yields what `run(case)` returns, as they end: so many at a time, each in a process of its own."""
+    fork = multiprocessing.get_context("fork")
+    waiting, running = collections.deque(cases), {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                case = waiting.popleft()
+                receiver, sender = fork.Pipe(duplex=False)
+                process = fork.Process(target=lambda: sender.send(run(case)))
+                process.start()
+                sender.close()
+                running[receiver] = case, process
+            for receiver in multiprocessing.connection.wait(list(running)):
+                case, process = running[receiver]
+                try:
+                    result = receiver.recv()
+                except EOFError:
+                    process.join()
+                    result = "failed", f"failed         {case.name}: its process ended with {process.exitcode}"
+                process.join()
+                del running[receiver]
+                yield result
+    finally:
+        for _, process in running.values():
+            process.terminate()  # SIGTERM: it cleans up, as at Ctrl-C
+        for _, process in running.values():
+            process.join(30)
 
 
 def main():
@@ -135,6 +167,7 @@ def main():
     parser.add_argument("--tmp", help="parent of the scratch directories (default: $TMPDIR or /tmp)")
     parser.add_argument("--short", action="store_true", help="the set for sanitizer builds, with wider deadlines")
     parser.add_argument("--long", action="store_true", help="also what takes minutes")
+    parser.add_argument("--jobs", type=int, default=1, help="so many at a time (default: 1)")
     parser.add_argument("--keep", action="store_true", help="leave every scratch directory")
     parser.add_argument("--keep-failed", action="store_true", help="leave the scratch directories of failed tests")
     parser.add_argument("--list", action="store_true", help="print the tests and end")
@@ -158,8 +191,11 @@ def main():
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # `timeout` ends us as Ctrl-C does: with everything cleaned up
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     try:
-        for c in chosen:
-            counts[run_case(c, product, options)] += 1
+        beside, alone = [c for c in chosen if not c.alone], [c for c in chosen if c.alone]
+        for cases, jobs in ((beside, options.jobs), (alone, 1)):
+            for outcome, text in run_cases(cases, jobs, lambda case: run_case(case, product, options)):
+                counts[outcome] += 1
+                print(text, flush=True)
     except KeyboardInterrupt:
         print("interrupted; everything that was started has been ended")
         return 130

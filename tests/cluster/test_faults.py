@@ -87,7 +87,7 @@ def nats_away_at_start(t):
     check(len(found["note"]) == 6, f"{len(found['note'])} of 6 rows")
 
 
-@case("NATS gone under writes: nobody is held up, and everything arrives once it is back", seconds=120)
+@case("NATS gone under writes: nobody is held up, and everything arrives once it is back", seconds=120, alone=True)
 def nats_gone(t):
     nats = t.nats()
     nodes = t.nodes(3, nats)

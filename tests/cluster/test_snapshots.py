@@ -272,7 +272,7 @@ class Applications(threading.Thread):
             raise Failure(f"the application failed: {self.failed}")
 
 
-@case("snapshots are taken while an application writes all the time: no writer is held up, and each is whole")
+@case("snapshots are taken while an application writes all the time: no writer is held up, and each is whole", alone=True)
 def save_under_load(t):
     nats = t.nats()
     one, = t.nodes(1, nats)

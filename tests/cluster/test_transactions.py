@@ -126,7 +126,7 @@ def described(times):
 
 
 @case("an application with a busy_timeout commits while the agent catches up 100,000 remote rows, and is hardly held up",
-      seconds=60)
+      seconds=60, alone=True)
 def commits_beside_catch_up(t):
     nats = t.nats()
     one, two = t.nodes(2, nats)
@@ -161,7 +161,7 @@ def commits_beside_catch_up(t):
     wait_identical([one.db, two.db])
 
 
-@case("deferred read-then-write transactions beside a busy agent: under 1 % get SQLITE_BUSY", seconds=60)
+@case("deferred read-then-write transactions beside a busy agent: under 1 % get SQLITE_BUSY", seconds=60, alone=True)
 def deferred_transactions(t):
     nats = t.nats()
     one, two = t.nodes(2, nats)
@@ -251,7 +251,7 @@ def fewest(rounds, run):
 
 
 @case("deferred transactions of one client beside idle nodes: none fails by the agent, whatever time passes inside, "
-      "with checkpoints, and beside a reader that stays", seconds=500)
+      "with checkpoints, and beside a reader that stays", seconds=500, alone=True)
 def deferred_alone(t):
     nodes, _ = deferred_nodes(t)
     one = nodes[0]
@@ -271,7 +271,7 @@ def deferred_alone(t):
     wait_identical([node.db for node in nodes])
 
 
-@case("a reader that stays at the last commit is waited for a second at most, and told of", seconds=30)
+@case("a reader that stays at the last commit is waited for a second at most, and told of", seconds=30, alone=True)
 def deferred_patience(t):
     nodes, _ = deferred_nodes(t)
     one, two = nodes[0], nodes[1]
@@ -286,7 +286,7 @@ def deferred_patience(t):
     wait_identical([node.db for node in nodes])
 
 
-@case("four clients in parallel, which fail one another: not more beside the agent than without it", seconds=60)
+@case("four clients in parallel, which fail one another: not more beside the agent than without it", seconds=60, alone=True)
 def deferred_parallel(t):
     nodes, alone = deferred_nodes(t)
     paired, beside = [], []
@@ -299,7 +299,7 @@ def deferred_parallel(t):
     wait_identical([node.db for node in nodes])
 
 
-@case("deferred transactions while both other nodes write once a second: under 1 % of 50 ms ones fail, under 5 % of 500 ms ones", long=True, seconds=600)
+@case("deferred transactions while both other nodes write once a second: under 1 % of 50 ms ones fail, under 5 % of 500 ms ones", long=True, seconds=600, alone=True)
 def deferred_beside_writers(t):
     nodes, _ = deferred_nodes(t)
     with deferred.others_write(nodes[1:]):
@@ -312,7 +312,7 @@ def deferred_beside_writers(t):
 
 # An agent that found the lock taken at the end of its patience began to be patient again: seconds went by, and the one drain
 # that then took tens of thousands of rows held the lock for half a second.
-@case("an application that writes without any pause: what it wrote leaves again and again, in pieces that hold it up little", seconds=60)
+@case("an application that writes without any pause: what it wrote leaves again and again, in pieces that hold it up little", seconds=60, alone=True)
 def writes_without_pause(t):
     nats = t.nats()
     one, = t.nodes(1, nats)
