@@ -198,6 +198,8 @@ Json Replicator::status_json(const std::optional<replica::Counters>& counters) c
   json["gave_way"] = progress_.giving_way.gave_way;
   json["forced"] = progress_.giving_way.forced;
   json["read_percent"] = progress_.giving_way.read_percent;
+  json["failed_effects"] = progress_.failed_effects.different;
+  json["last_failed_effect"] = progress_.failed_effects.last;
   json["to_know"] = to_know_;
   json["alarm"] = alarm_.text();
   json["wal_bytes"] = alarm_.wal_bytes();

@@ -228,6 +228,8 @@ std::vector<StoppedTable> Replica::stopped() const {
   return out;
 }
 
+const FailedEffects& Replica::failed_effects() const { return impl_->failed_effects; }
+
 std::vector<std::string> Replica::watched() const {
   std::vector<std::string> out;
   for (const auto& table : impl_->tables) out.push_back(table->info.name);
