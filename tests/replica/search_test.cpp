@@ -154,6 +154,28 @@ TEST_CASE("effects: a constraint of an excluded table hides no row on another no
   t.same("SELECT count(*) FROM note WHERE body = 'same'", "1");
 }
 
+TEST_CASE("search: where another node's definition replaces a search table, the log says what becomes of its content here") {
+  Three t(std::string(kNote) + "; CREATE VIRTUAL TABLE f USING fts5(body, content=note, content_rowid=id); CREATE VIRTUAL TABLE g USING fts5(body);"
+          "CREATE VIRTUAL TABLE r USING rtree(id, x0, x1)");
+  CHECK(told(t.c, "is replaced") == 0);
+  t.c.sql("INSERT INTO g VALUES('filled by a script: marmot'); INSERT INTO r VALUES(1, 0, 1)");
+  t.a.sql("DROP TABLE f; CREATE VIRTUAL TABLE f USING fts5(body, content=note, content_rowid=id, prefix='2'); INSERT INTO f(f) VALUES('rebuild');"
+          "DROP TABLE g; CREATE VIRTUAL TABLE g USING fts5(body, prefix='2'); DROP TABLE r; CREATE VIRTUAL TABLE r USING rtree(id, x0, x1, y0, y1)");
+  t.settle();
+  CHECK(found(t.c, "f") == "1");
+  CHECK(found(t.c, "g") == "");
+  CHECK(t.c.query("SELECT count(*) FROM r") == "0");
+  CHECK(told(t.c, "virtual table f is replaced by the definition that another node gave it: its content here is made again from the table that it is about") == 1);
+  for (const char* const name : {"g", "r"}) {
+    CHECK(told(t.c, "virtual table " + std::string(name) + " is replaced by the definition that another node gave it: what it held here is gone, and it is empty until") == 1);
+  }
+  CHECK(told(t.a, "is replaced") == 0);
+  // One that is new is nobody's loss.
+  t.b.sql("CREATE VIRTUAL TABLE h USING fts5(body)");
+  t.settle();
+  CHECK(told(t.c, "is replaced") == 3);
+}
+
 TEST_CASE("effects: a full-text index that is out of step holds no row up, and is right again after 'rebuild'") {
   for (const char* const content : {"content=note, content_rowid=id", "content=''"}) {
     CAPTURE(content);
