@@ -75,6 +75,10 @@ std::string database_text(const Json& database) {
   if (const int64_t divergent = number_in(database, "divergent_ranges").value_or(0); divergent != 0) {
     rows.push_back({"  DIVERGENT", counted(divergent, "range") + " of keys differ between nodes; being repaired (see: marmot verify " + path + ")"});
   }
+  if (const int64_t failed = number_in(database, "failed_effects").value_or(0); failed != 0) {
+    rows.push_back({"  triggers", counted(failed, "different failure") + " of what they write to tables that are not replicated; the last new one: " +
+                                      printable(text_in(database, "last_failed_effect"))});
+  }
   if (const std::string to_know = printable(text_in(database, "to_know")); !to_know.empty()) {
     rows.push_back({"  check", to_know + " (marmot check " + path + ")"});
   }

@@ -75,6 +75,7 @@ struct DatabaseProgress {
   uint64_t scrub_found = 0;     // rows found so that capture had not seen
   GivingWay::Facts giving_way;
   std::vector<replica::StoppedTable> stopped;
+  replica::FailedEffects failed_effects;
   std::string trouble;          // what keeps failing and is tried again; empty: nothing
   int64_t merged = 0, to_merge = 0;  // registers of a snapshot looked at, and all of them; 0, 0: none is merged
   uint64_t own_units = 0;       // told by reset_queue(): the last unit of this incarnation that has come round

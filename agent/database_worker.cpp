@@ -549,6 +549,7 @@ void DatabaseThread::Worker::halt(const std::string& why) {
 void DatabaseThread::Worker::post_progress() {
   progress_changed = false;
   progress.giving_way = way->facts();
+  progress.failed_effects = engine->failed_effects();
   shared->post([now = progress](DatabaseEvents& events) { events.progress(now); });
 }
 

@@ -104,6 +104,8 @@ class Replicator {
 
   void settle(int64_t deadline_ms, std::function<void(bool)> done);
   void until_applied(StreamSeq seq, int64_t deadline_ms, std::function<void(bool)> done);
+  void until_running(int64_t deadline_ms, std::function<void(bool)> done);
+  void verify_now(int64_t timeout_ms, bool repair, const Reply& reply);
   void compare(int64_t timeout_ms, const Reply& reply, std::function<void(Json)> done);
   void add_pending(Pending pending);
   void poke();

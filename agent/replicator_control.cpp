@@ -9,6 +9,7 @@ namespace marmot::agent {
 namespace {
 constexpr int64_t kPokeMs = 50;        // what waits looks at its deadline
 constexpr int64_t kCountersMs = 1000;  // a status without counters is better than none
+constexpr int64_t kRunningMs = 5000;   // for an agent that has just started, or lost its server a moment ago
 constexpr int64_t kEchoMs = 1000;      // at the end: for our own messages to come round
 }  // namespace
 
@@ -83,6 +84,20 @@ void Replicator::until_applied(StreamSeq seq, int64_t deadline_ms, std::function
       return false;
     }
     done(true);
+    return true;
+  };
+  pending.timed_out = [done] { done(false); };
+  add_pending(std::move(pending));
+}
+
+// The file is open and the stream is followed. False: not in time, or nothing is done for this database any more.
+void Replicator::until_running(int64_t deadline_ms, std::function<void(bool)> done) {
+  Pending pending;
+  pending.deadline_ms = deadline_ms;
+  pending.poke = [this, done] {
+    const bool running = connection_ != nullptr && state_ == State::running;
+    if (!running && state_ != State::stopped) return false;
+    done(running);
     return true;
   };
   pending.timed_out = [done] { done(false); };
@@ -198,6 +213,8 @@ Json Replicator::status_json(const std::optional<replica::Counters>& counters) c
   json["gave_way"] = progress_.giving_way.gave_way;
   json["forced"] = progress_.giving_way.forced;
   json["read_percent"] = progress_.giving_way.read_percent;
+  json["failed_effects"] = progress_.failed_effects.different;
+  json["last_failed_effect"] = progress_.failed_effects.last;
   json["to_know"] = to_know_;
   json["alarm"] = alarm_.text();
   json["wal_bytes"] = alarm_.wal_bytes();
@@ -279,10 +296,16 @@ void Replicator::compare(int64_t timeout_ms, const Reply& reply, std::function<v
 
 void Replicator::verify(int64_t timeout_ms, bool repair, const Reply& reply) {
   if (verify_running_) return reply.fail(make_error(Errc::busy, "another verify runs: try again when it is done"));
-  if (connection_ == nullptr || state_ != State::running) {
-    return reply.fail(make_error(Errc::unavailable, "not connected to the cluster: " + (state_text_.empty() ? state_name() : state_text_)));
-  }
   verify_running_ = true;
+  const int64_t deadline = Peers::now_ms() + timeout_ms;
+  until_running(Peers::now_ms() + std::min(timeout_ms, kRunningMs), [this, deadline, repair, reply](bool running) {
+    if (running) return verify_now(std::max<int64_t>(1000, deadline - Peers::now_ms()), repair, reply);
+    verify_running_ = false;
+    reply.fail(make_error(Errc::unavailable, "not connected to the cluster: " + (state_text_.empty() ? state_name() : state_text_)));
+  });
+}
+
+void Replicator::verify_now(int64_t timeout_ms, bool repair, const Reply& reply) {
   if (!repair) return compare(timeout_ms, reply, [reply](Json report) { reply.finish(std::move(report)); });
   const int64_t deadline = Peers::now_ms() + timeout_ms;
   repair_->run(

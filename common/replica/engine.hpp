@@ -143,6 +143,8 @@ struct Replica::Impl {
   bool opened = false;        // open() is done
   Effects effects;
   std::set<std::string> told_effects, told_numbers;  // what was said of them
+  std::set<std::string> told_failures;               // of effects; at most FailedEffects::kMost
+  FailedEffects failed_effects;
   bool tables_dirty = false;  // changed in a transaction: read again after a rollback
   int log_keys = 1;           // k1 ... kN of __marmot_log
   sqlite::Statement read_log;
@@ -199,6 +201,7 @@ struct Replica::Impl {
   bool effects_in_doubt = false;        // the next transaction goes without them
   Error again_without_effects(const Error& complaint);
   void tell_left_out(const Effects::LeftOut& effect);
+  void tell_failed(const std::string& what, std::string text);  // once for each `what`
   std::optional<std::string> in_doubt;  // why this connection must not be written through any more
   Status trusted() const { return in_doubt ? Status(make_error(Errc::stale, *in_doubt)) : ok(); }
   Status give_way() const {

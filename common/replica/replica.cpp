@@ -122,6 +122,24 @@ Replica::~Replica() = default;
 Replica::Replica(Replica&&) noexcept = default;
 Replica& Replica::operator=(Replica&&) noexcept = default;
 
+namespace {
+
+// A table of the cluster's that the settings choose, and that is not here or is here in a former shape: in former lives of this file
+// they chose otherwise.
+Result<bool> lacks_what_is_chosen(Replica::Impl& impl) {
+  for (const TableSpec& spec : impl.registers.tables()) {
+    if (spec.dropped() || !is_chosen(impl.settings.include, impl.settings.exclude, spec.name)) continue;
+    const bool here = std::any_of(impl.tables.begin(), impl.tables.end(), [&](const auto& table) {
+      return table->permanent_id && impl.registers.root_of(*table->permanent_id) == spec.root;
+    });
+    if (!here) return true;
+  }
+  TRY_ASSIGN(const bool fit, impl.schema_fits());
+  return !fit;
+}
+
+}  // namespace
+
 Result<Replica> Replica::open(sqlite::Database db, Settings settings, Environment environment, Identity identity) {
   auto impl = std::make_unique<Impl>(std::move(db), std::move(settings), std::move(environment), identity);
   sqlite3* const handle = impl->db.get();
@@ -141,7 +159,8 @@ Result<Replica> Replica::open(sqlite::Database db, Settings settings, Environmen
     TRY(impl->schema_changed(touched));
     TRY(impl->drain_touched(touched, nullptr, nullptr));
     TRY_ASSIGN(const bool wait, impl->numbers_wait());
-    if (wait) {  // for what could not be made in a former life: perhaps it can now
+    TRY_ASSIGN(const bool lacks, lacks_what_is_chosen(*impl));
+    if (wait || lacks) {  // for what could not be made in a former life: perhaps it can now
       TRY(impl->migrate());
       TRY(impl->refresh_schema());
     }
@@ -227,6 +246,8 @@ std::vector<StoppedTable> Replica::stopped() const {
   }
   return out;
 }
+
+const FailedEffects& Replica::failed_effects() const { return impl_->failed_effects; }
 
 std::vector<std::string> Replica::watched() const {
   std::vector<std::string> out;

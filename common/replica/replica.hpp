@@ -141,6 +141,14 @@ struct Counters {
   int64_t split_units = 0;  // units since the start that went out or came in as part of a larger one (beyond atomic_rows)
 };
 
+// What triggers should have written here, to tables that are not replicated, and what failed (docs/decisions/0018-effects-that-fail.md).
+// Counted since the file was opened.
+struct FailedEffects {
+  static constexpr size_t kMost = 100;  // different ones that are told and counted; later ones are neither
+  size_t different = 0;                 // in trigger, table or reason
+  std::string last;                     // the last that was new, as the log has it; empty: none failed
+};
+
 // A table's content in 256 buckets by key hash: equal digests on two nodes mean equal rows.
 struct TableDigest {
   std::string table;
@@ -300,6 +308,7 @@ class Replica {
 
   Result<Counters> counters();
   std::vector<StoppedTable> stopped() const;
+  const FailedEffects& failed_effects() const;
   std::vector<std::string> watched() const;  // names of the tables that are replicated, stopped ones too
 
   // Reads rows, not versions: what is really there.

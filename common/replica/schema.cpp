@@ -116,21 +116,26 @@ Status Replica::Impl::refresh_schema() {
   return ok();
 }
 
+void Replica::Impl::tell_failed(const std::string& what, std::string text) {
+  if (told_failures.size() >= FailedEffects::kMost || !told_failures.insert(what).second) return;
+  log(LogLevel::warn, text);
+  failed_effects.different = told_failures.size();
+  failed_effects.last = std::move(text);
+}
+
 void Replica::Impl::tell_left_out(const Effects::LeftOut& effect) {
-  if (!told_effects.insert(effect.trigger + " " + effect.table + ": " + effect.reason).second) return;
-  log(LogLevel::warn, "trigger " + effect.trigger + " failed on a row of table " + effect.table +
-                          " that came from another node: the row is kept, and what the trigger writes to tables that are not replicated is left out: " +
-                          effect.reason + (effect.cure.empty() ? "" : "; " + effect.cure));
+  tell_failed(effect.trigger + " " + effect.table + ": " + effect.reason,
+              "trigger " + effect.trigger + " failed on a row of table " + effect.table +
+                  " that came from another node: the row is kept, and what the trigger writes to tables that are not replicated is left out: " +
+                  effect.reason + (effect.cure.empty() ? "" : "; " + effect.cure));
 }
 
 // A full-text index that is damaged itself says so when its pieces are written: with the next statement, or with COMMIT.
 Error Replica::Impl::again_without_effects(const Error& complaint) {
   effects_in_doubt = true;
-  if (told_effects.insert(complaint.message).second) {
-    const std::string cure = effects.cure();
-    log(LogLevel::warn, "a virtual table refuses what triggers write to it (" + complaint.message +
-                            "): rows of other nodes are applied without that" + (cure.empty() ? "" : "; " + cure));
-  }
+  const std::string cure = effects.cure();
+  tell_failed(complaint.message, "a virtual table refuses what triggers write to it (" + complaint.message +
+                                     "): rows of other nodes are applied without that" + (cure.empty() ? "" : "; " + cure));
   return make_error(Errc::busy, "a virtual table refuses what triggers write to it: once more without that");
 }
 

@@ -135,6 +135,7 @@ class Notice {
       impl_.log(LogLevel::info, "table " + candidate.name + " is excluded now: no longer watched");
       TRY(forget_local_table(impl_.db, its->id));
       known_.erase(its);
+      left_.insert(fold_name(candidate.name));
     }
     return ok();
   }
@@ -394,9 +395,17 @@ class Notice {
     return std::nullopt;
   }
 
-  // Indexes, views, triggers and virtual tables.
+  // Views, chosen virtual tables, and what stands on a table that is replicated or on a view.
+  bool is_shared(const std::string& type, const std::string& name, const std::string& table) const {
+    if (type == "view") return true;
+    if (type == "virtual") return is_chosen(impl_.settings.include, impl_.settings.exclude, name);
+    return ours_.count(fold_name(table)) != 0 || (type == "trigger" && !is_here(table));
+  }
+
+  // Indexes, views, triggers and virtual tables. `left`: those that are here and that this file no longer shares: nobody
+  // dropped them.
   Status look_at_objects() {
-    std::set<std::string> seen;
+    std::set<std::string> seen, left;
     TRY_ASSIGN(Statement rows, impl_.db.prepare(sql::kSchemaObjects));
     for (;;) {
       TRY_ASSIGN(const bool more, rows.step());
@@ -404,12 +413,14 @@ class Notice {
       std::string type(rows.text(0));
       const std::string name(rows.text(1)), table(rows.text(2)), sql(rows.text(3));
       if (type == "table") {
-        if (rows.integer(4) != 0 || !is_chosen(impl_.settings.include, impl_.settings.exclude, name)) continue;
+        if (rows.integer(4) != 0) continue;
         type = "virtual";
-      } else if (type != "view" && ours_.count(fold_name(table)) == 0 && (type == "index" || is_here(table))) {
-        continue;  // on a table that is not replicated
       }
       const std::string id = object_id(type, name);
+      if (!is_shared(type, name, table)) {
+        if (type == "virtual" || left_.count(fold_name(table)) != 0) left.insert(id);
+        continue;
+      }
       seen.insert(id);
       const Registers::Entry* const entry = registers_.find(SchemaKind::object, {}, id);
       if (entry != nullptr && entry->here == sql) continue;
@@ -422,7 +433,7 @@ class Notice {
       if (!entry->here || seen.count(entry->value.id) != 0) continue;
       SchemaRegister gone = entry->value;
       TRY(registers_.set_here(gone, std::nullopt));
-      if (gone.dropped) continue;
+      if (gone.dropped || left.count(gone.id) != 0) continue;
       gone.dropped = true;
       TRY(put(gone));
     }
@@ -437,6 +448,7 @@ class Notice {
   std::vector<InstalledTrigger> triggers_;
   std::vector<Candidate> candidates_;
   std::set<std::string> ours_;  // folded names of the tables that are replicated
+  std::set<std::string> left_;  // ... and of those that were until now, and that the settings exclude
   std::optional<Version> change_;
 };
 

@@ -55,7 +55,7 @@ class Migrate {
     }
     TRY(impl_.load_tables());  // rows may have to make room for a unique index
     TRY(make_objects());
-    for (const std::string& name : new_indexes_) TRY(fill(name));
+    for (const MadeVirtual& made : made_virtual_) TRY(finish(made));
     TRY(look_again());
     for (const auto& [what, reason] : unmade_) {
       const auto known = impl_.unmade.find(what);
@@ -247,7 +247,8 @@ class Migrate {
   // The SQL of an object in this file now; empty: it is not there.
   Result<std::string> object_sql(const SchemaRegister& object) {
     const std::string type = type_of(object.id);
-    TRY_ASSIGN(Statement row, impl_.db.prepare("SELECT sql FROM main.sqlite_schema WHERE type = ?1 AND name = ?2 COLLATE NOCASE"));
+    TRY_ASSIGN(Statement row, impl_.db.prepare("SELECT sql FROM main.sqlite_schema WHERE type = ?1 AND name = ?2 COLLATE NOCASE "
+                                                     "AND (type <> 'table' OR rootpage = 0)"));
     row.bind(1, type == "virtual" ? std::string_view("table") : std::string_view(type)).bind(2, object.name);
     TRY_ASSIGN(const bool found, row.step());
     return found ? std::string(row.text(0)) : std::string();
@@ -266,14 +267,42 @@ class Migrate {
     return ok();
   }
 
+  // Who has the table or view that an index or trigger stands on.
+  enum class Owner : uint8_t { cluster, this_file, nobody };
+  Result<Owner> owner_of(const std::string& name) {
+    TRY_ASSIGN(Statement row, impl_.db.prepare("SELECT type FROM main.sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE"));
+    row.bind(1, name);
+    TRY_ASSIGN(const bool found, row.step());
+    if (!found) return Owner::nobody;
+    return row.text(0) == "view" || impl_.replicated(name) ? Owner::cluster : Owner::this_file;
+  }
+
+  // What is the cluster's under that name goes. What is this file's own stays, and stands in the way.
+  Status drop_former(const SchemaRegister& object, const std::string& type) {
+    if (type == "virtual") {
+      TRY_ASSIGN(const std::string now, object_sql(object));
+      return now.empty() ? ok() : impl_.db.exec(drop_object_sql(object));
+    }
+    if (type == "view") return impl_.db.exec(drop_object_sql(object));
+    TRY_ASSIGN(Statement row, impl_.db.prepare("SELECT tbl_name FROM main.sqlite_schema WHERE type = ?1 AND name = ?2 COLLATE NOCASE"));
+    row.bind(1, type).bind(2, object.name);
+    TRY_ASSIGN(const bool found, row.step());
+    if (!found) return ok();
+    const std::string on(row.text(0));
+    row.reset();
+    TRY_ASSIGN(const Owner owner, owner_of(on));
+    if (owner != Owner::this_file) return impl_.db.exec(drop_object_sql(object));
+    return make_error(Errc::schema, type + " " + object.name + " of table " + on + ", which is not replicated, has its name");
+  }
+
   Status make_object(const SchemaRegister& object, const std::string& type, const std::string& now) {
     std::string on;
     if (type == "index" || type == "trigger") {
       const auto named = object_table(object.body);
       if (named) on = *named;
-      TRY_ASSIGN(Statement there, impl_.db.prepare("SELECT 1 FROM main.sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE"));
-      there.bind(1, on);
-      TRY_ASSIGN(const bool found, there.step());
+      TRY_ASSIGN(const Owner owner, owner_of(on));
+      if (owner == Owner::this_file) return ok();
+      const bool found = owner != Owner::nobody;
       const bool live = std::any_of(specs_.begin(), specs_.end(), [&](const TableSpec& spec) { return !spec.dropped() && fold_name(spec.name) == fold_name(on); });
       // Of a table that was dropped or renamed meanwhile, or that is not wanted here. Who has it on the renamed one tells.
       if (!found && (!live || !is_chosen(impl_.settings.include, impl_.settings.exclude, on))) return now.empty() ? ok() : keep_as_it_is(object, now);
@@ -288,13 +317,13 @@ class Migrate {
     const Table* const table = type == "index" ? impl_.table_by_name(on) : nullptr;
     TRY_ASSIGN(const bool made, attempt(what, type == "index" ? "remove what stands in its way here, it is then tried again by itself" : "create it here by hand",
                                         [&]() -> Status {
-      TRY(impl_.db.exec(drop_object_sql(object)));
+      TRY(drop_former(object, type));
       if (table != nullptr && object.body.rfind("CREATE UNIQUE INDEX ", 0) == 0) return impl_.create_unique_index(table->id, object.body);
       TRY_ASSIGN(Statement create, impl_.db.prepare(object.body));
       return create.run();
     }));
     if (made) {
-      if (type == "virtual" && is_full_text(object.body)) new_indexes_.push_back(object.name);
+      if (type == "virtual") made_virtual_.push_back({object.name, is_full_text(object.body), !now.empty()});
       TRY(registers_.set_here(object, object.body));
       return ok();
     }
@@ -319,10 +348,28 @@ class Migrate {
     return registers_.put(object, std::nullopt);
   }
 
+  struct MadeVirtual {
+    std::string name;
+    bool full_text = false;
+    bool replaced = false;  // another definition of it was here
+  };
+
+  Status finish(const MadeVirtual& made) {
+    bool filled = false;
+    if (made.full_text) {
+      TRY_ASSIGN(filled, fill(made.name));
+    }
+    if (!made.replaced) return ok();
+    const std::string what = "virtual table " + made.name + " is replaced by the definition that another node gave it: ";
+    if (filled) impl_.log(LogLevel::info, what + "its content here is made again from the table that it is about");
+    else impl_.log(LogLevel::warn, what + "what it held here is gone, and it is empty until it is filled here");
+    return ok();
+  }
+
   // A full-text index that was just made is empty, and yet one over a table of its own shows that table's rows. That tells it
   // from one that holds its content, or none at all (content=''), however the option was written. Filled last: its content
-  // may be a view. Where its content is not here there is nothing to fill it from, as where it was made.
-  Status fill(const std::string& name) {
+  // may be a view. Where its content is not here there is nothing to fill it from, as where it was made. True: it was filled.
+  Result<bool> fill(const std::string& name) {
     const std::string table = quote_identifier(name);
     bool has_rows = false;
     const auto look = [&]() -> Status {
@@ -331,13 +378,12 @@ class Migrate {
       return ok();
     };
     if (const Status looked = look(); !looked) {
-      if (is_disk(looked.error())) return looked;
+      if (is_disk(looked.error())) return looked.error();
       impl_.log(LogLevel::info, "full-text index " + name + " is not filled: " + looked.error().message);
     }
-    if (!has_rows) return ok();
+    if (!has_rows) return false;
     const std::string rebuild = "INSERT INTO " + table + "(" + table + ") VALUES('rebuild')";
-    TRY(attempt("the content of full-text index " + name, "fill it by hand: " + rebuild, [&] { return impl_.db.exec(rebuild); }));
-    return ok();
+    return attempt("the content of full-text index " + name, "fill it by hand: " + rebuild, [&] { return impl_.db.exec(rebuild); });
   }
 
   // ALTERs rewrite what names a renamed thing: the file's word is kept, so that it is no change of the application's.
@@ -363,7 +409,7 @@ class Migrate {
   std::vector<LocalTable> locals_;
   std::map<std::string, std::string> unmade_;
   std::set<std::string> left_out_;
-  std::vector<std::string> new_indexes_;  // full-text ones made in this run
+  std::vector<MadeVirtual> made_virtual_;  // in this run
 };
 
 }  // namespace

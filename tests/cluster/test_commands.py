@@ -39,6 +39,34 @@ def verify_names_difference(t):
     check("42" in json.dumps(report), f"--json does not name the key: {report}")
 
 
+@case("verify waits for an agent that is still opening its file or has no server yet, and says so when that takes longer than 5 s")
+def verify_waits_for_start(t):
+    nats, one, two = two_nodes(t, rows=3)
+    one.stop()
+    application = connect(one.db)
+    application.execute("BEGIN IMMEDIATE")  # the agent cannot open the file meanwhile
+    one.launch()
+    until("the agent answers", lambda: one.command("status").returncode == 0)
+    check(one.status()["databases"][0]["state"] == "opening", f"the test shows nothing: {one.status()}")
+    began = time.monotonic()
+    early = t.workspace.start([t.product.marmot, "verify", one.db], "verify-early")
+    time.sleep(1)
+    check(early.alive(), f"verify did not wait: {early.err_tail()}")
+    application.execute("ROLLBACK")
+    check(early.wait(10) == 0 and any("identical on 2 nodes" in line for line in early.lines), f"{early.lines} {early.err_tail()}")
+    t.note(f"answered {time.monotonic() - began:.1f} s after it was asked, the file was held for 1 s")
+    nats.kill9()
+    until("it is gone", lambda: one.status()["databases"][0]["state"] == "waiting")
+    for arguments, least, most in (((), 4.5, 8), (("--timeout-ms", 500), 0.4, 3)):
+        began = time.monotonic()
+        run = one.command("verify", *arguments)
+        took = time.monotonic() - began
+        check(run.returncode == 1 and "not connected to the cluster: waiting for NATS" in run.stderr, f"{run.returncode}: {run.stdout}{run.stderr}")
+        check(least < took < most * t.slow, f"after {took:.1f} s")
+    nats.start()
+    check(one.command("verify").returncode == 0, "it is there again")
+
+
 @case("status shows each database with what is pending, published and applied, as text and as JSON", short=True)
 def status_tells(t):
     nats, one, two = two_nodes(t)

@@ -178,6 +178,27 @@ def fts5_finds(t):
     check(one.command("verify").returncode == 0, "it is right again")
 
 
+@case("what a trigger could not write for another node's row stands in status and in the metrics, with the last one's words")
+def failed_effects(t):
+    nats = t.nats()
+    one, two = t.nodes(2, nats, options=["--exclude", "audit"])
+    for node, column in ((one, "what TEXT"), (two, "what TEXT UNIQUE")):
+        execute(node.db, "CREATE TABLE note(id INTEGER PRIMARY KEY, body TEXT)", f"CREATE TABLE audit({column})",
+                "CREATE TRIGGER note_ai AFTER INSERT ON note BEGIN INSERT INTO audit VALUES('insert'); END")
+        node.start()
+    check(two.status()["databases"][0]["failed_effects"] == 0 and "triggers" not in two.command("status").stdout, "none failed yet")
+    execute(one.db, *[f"INSERT INTO note VALUES({i}, 'x')" for i in range(5)])
+    wait_identical([one.db, two.db], own="audit")
+    until("status counts it, once", lambda: two.status()["databases"][0]["failed_effects"] == 1)
+    last = two.status()["databases"][0]["last_failed_effect"]
+    check(last.startswith("trigger note_ai failed on a row of table note") and "UNIQUE constraint failed: audit.what" in last, last)
+    text = two.command("status").stdout
+    check("triggers" in text and "1 different failure of what" in text and last in text, text)
+    metrics = two.command("status", "--metrics").stdout
+    check('marmot_failed_effects_total{database="app"} 1\n' in metrics, metrics)
+    check(one.status()["databases"][0]["failed_effects"] == 0, "nothing failed on node 1")
+
+
 @case("every way to write a row arrives: REPLACE victims, upserts, cascades, triggers, savepoints, DELETE without WHERE",
       short=True)
 def ways_to_write(t):

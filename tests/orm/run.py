@@ -7,14 +7,9 @@ sys.dont_write_bytecode = True
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "cluster")]
 
-import importlib.util  # noqa: E402
+from suite import cluster_runner  # noqa: E402
 
-specification = importlib.util.spec_from_file_location("cluster_run", HERE.parent / "cluster" / "run.py")
-cluster = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(cluster)
-from case import CASES  # noqa: E402
-
-CASES.clear()
+cluster = cluster_runner()
 import test_orm  # noqa: E402,F401
 
 if __name__ == "__main__":

@@ -41,6 +41,11 @@ class Node {
   // The agent's life.
   void start();
   void stop();  // as kill -9: what was not committed is gone
+  void restart(replica::Settings settings) {
+    stop();
+    settings_ = std::move(settings);
+    start();
+  }
   void found(Stream& stream);
   void join(Stream& stream);
 

@@ -133,6 +133,10 @@ TEST_CASE("effects: a constraint of an excluded table hides no row on another no
   CHECK(told(t.c, "trigger n_UPDATE failed") == 1);
   CHECK(told(t.c, "trigger n_DELETE failed") == 1);
   CHECK(told(t.b, "failed on a row") == 0);
+  CHECK(t.b.engine().failed_effects().different == 0);
+  CHECK(t.b.engine().failed_effects().last.empty());
+  CHECK(t.c.engine().failed_effects().different == 3);
+  CHECK(told(t.c, t.c.engine().failed_effects().last) == 1);
   // Rows that change places are taken out and put in again: the same.
   t.a.sql("UPDATE note SET body = 'x' WHERE id = 3; UPDATE note SET body = 'three' WHERE id = 4; UPDATE note SET body = 'four' WHERE id = 3");
   t.settle();
@@ -142,11 +146,34 @@ TEST_CASE("effects: a constraint of an excluded table hides no row on another no
   t.a.sql("DELETE FROM note WHERE id = 3; INSERT INTO note VALUES(3, 'again')");
   t.settle();
   CHECK(told(t.c, "trigger n_INSERT failed") == 1);
+  CHECK(t.c.engine().failed_effects().different == 3);
   // A row that the table itself refuses is still the row's own affair.
   t.b.sql("INSERT INTO note VALUES(8, 'same')");
   t.c.sql("INSERT INTO note VALUES(9, 'same')");
   t.settle();
   t.same("SELECT count(*) FROM note WHERE body = 'same'", "1");
+}
+
+TEST_CASE("search: where another node's definition replaces a search table, the log says what becomes of its content here") {
+  Three t(std::string(kNote) + "; CREATE VIRTUAL TABLE f USING fts5(body, content=note, content_rowid=id); CREATE VIRTUAL TABLE g USING fts5(body);"
+          "CREATE VIRTUAL TABLE r USING rtree(id, x0, x1)");
+  CHECK(told(t.c, "is replaced") == 0);
+  t.c.sql("INSERT INTO g VALUES('filled by a script: marmot'); INSERT INTO r VALUES(1, 0, 1)");
+  t.a.sql("DROP TABLE f; CREATE VIRTUAL TABLE f USING fts5(body, content=note, content_rowid=id, prefix='2'); INSERT INTO f(f) VALUES('rebuild');"
+          "DROP TABLE g; CREATE VIRTUAL TABLE g USING fts5(body, prefix='2'); DROP TABLE r; CREATE VIRTUAL TABLE r USING rtree(id, x0, x1, y0, y1)");
+  t.settle();
+  CHECK(found(t.c, "f") == "1");
+  CHECK(found(t.c, "g") == "");
+  CHECK(t.c.query("SELECT count(*) FROM r") == "0");
+  CHECK(told(t.c, "virtual table f is replaced by the definition that another node gave it: its content here is made again from the table that it is about") == 1);
+  for (const char* const name : {"g", "r"}) {
+    CHECK(told(t.c, "virtual table " + std::string(name) + " is replaced by the definition that another node gave it: what it held here is gone, and it is empty until") == 1);
+  }
+  CHECK(told(t.a, "is replaced") == 0);
+  // One that is new is nobody's loss.
+  t.b.sql("CREATE VIRTUAL TABLE h USING fts5(body)");
+  t.settle();
+  CHECK(told(t.c, "is replaced") == 3);
 }
 
 TEST_CASE("effects: a full-text index that is out of step holds no row up, and is right again after 'rebuild'") {
@@ -190,6 +217,23 @@ TEST_CASE("effects: a full-text index that is out of step holds no row up, and i
   }
 }
 
+TEST_CASE("effects: of many different failures only the first hundred are told and counted") {
+  Three t("CREATE TABLE note(id INTEGER PRIMARY KEY, body TEXT)", without_local_tables());
+  for (Node* const node : {&t.a, &t.b}) node->sql("CREATE TABLE local_log(what TEXT)");
+  t.c.sql("CREATE TABLE local_log(what TEXT UNIQUE); INSERT INTO local_log VALUES('x')");
+  std::string triggers;
+  for (size_t i = 0; i < replica::FailedEffects::kMost + 5; ++i) {
+    triggers += "CREATE TRIGGER n_" + std::to_string(i) + " AFTER INSERT ON note BEGIN INSERT INTO local_log(what) VALUES('x'); END;";
+  }
+  t.a.sql(triggers);
+  t.settle();
+  t.a.sql("INSERT INTO note VALUES(1, 'one')");
+  t.settle();
+  t.same("SELECT count(*) FROM note", "1");
+  CHECK(t.c.engine().failed_effects().different == replica::FailedEffects::kMost);
+  CHECK(told(t.c, "failed on a row of table note") == replica::FailedEffects::kMost);
+}
+
 TEST_CASE("effects: an index whose own pages are damaged holds no row up") {
   Three t(std::string(kNote) + "; CREATE VIRTUAL TABLE f USING fts5(body, content=note, content_rowid=id);"
           "CREATE TRIGGER i AFTER INSERT ON note BEGIN INSERT INTO f(rowid, body) VALUES(new.id, new.body); END");
@@ -198,6 +242,8 @@ TEST_CASE("effects: an index whose own pages are damaged holds no row up") {
   t.settle();
   t.same("SELECT count(*) FROM note", "3");
   CHECK(told(t.c, "INSERT INTO \"f\"(\"f\") VALUES('rebuild')") == 1);
+  CHECK(t.c.engine().failed_effects().different == 1);
+  CHECK(t.c.engine().failed_effects().last.find("a virtual table refuses") == 0);
   t.c.sql("INSERT INTO f(f) VALUES('rebuild')");
   t.a.sql("INSERT INTO note VALUES(6, 'a third marmot')");
   t.settle();
