@@ -89,7 +89,7 @@ TEST_CASE("schema told: a table that cannot be made yet is told when it is made,
     t.b.stop();
     t.b.start();
   }
-  CHECK(t.b.query("SELECT type FROM sqlite_schema WHERE name = 'late'") == "'table'");
+  CHECK(t.b.query("SELECT type FROM sqlite_schema WHERE name = 'late'") == "table");
   CHECK(t.b.engine().take_schema_changes() == Names{"late"});
 }
 
