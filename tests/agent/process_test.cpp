@@ -71,12 +71,12 @@ TEST_CASE("process: without variables of its own the child has the agent's envir
   options.args = {"-c", "env | grep MARMOT_TEST | sort; echo \"$HOME\"; echo complaint >&2"};
   options.output = dir.file("out");
   options.errors = dir.file("errors");
-  options.environment = {"MARMOT_TEST_A=mine", "MARMOT_TEST_C=new"};
+  options.environment = {"MARMOT_TEST_A=mine", "MARMOT_TEST_ABC=new"};
   bool ended = false;
   const auto process = uv::Process::spawn(loop, options, [&](const uv::ProcessEnd&) { ended = true; });
   REQUIRE(process);
   CHECK(run_until(loop, [&] { return ended; }));
-  CHECK(test::read(dir.file("out")) == "MARMOT_TEST_A=mine\nMARMOT_TEST_AB=ab\nMARMOT_TEST_C=new\n" + std::string(::getenv("HOME")) + "\n");
+  CHECK(test::read(dir.file("out")) == "MARMOT_TEST_A=mine\nMARMOT_TEST_AB=ab\nMARMOT_TEST_ABC=new\n" + std::string(::getenv("HOME")) + "\n");
   CHECK(test::read(dir.file("errors")) == "complaint\n");
   ::unsetenv("MARMOT_TEST_A");
   ::unsetenv("MARMOT_TEST_AB");

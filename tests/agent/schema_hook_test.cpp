@@ -138,11 +138,11 @@ TEST_CASE("schema hook: more names than one variable takes are cut at whole line
 TEST_CASE("schema hook: what the command leaves in the background goes on, also when the agent stops") {
   pid_t child = 0;
   {
-    Hook h("sleep 100 & echo $! > \"$MARMOT_TEST_DIR/child\"");
+    Hook h("sleep 100 & echo $! > \"$MARMOT_TEST_DIR/child\"; sleep 0.2");
     h.changed({"a"});
     REQUIRE(run_until(h.loop, [&] { return h.lines("child") == 1; }));
     child = std::atoi(h.file("child").c_str());
-    ::usleep(100'000);  // the shell has ended, and the loop has not looked
+    ::usleep(600'000);  // the shell ends, and the loop does not look
     h.hook.stop();
   }
   CHECK(::kill(child, 0) == 0);
