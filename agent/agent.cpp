@@ -18,6 +18,7 @@
 #include "agent/open_database.hpp"
 #include "agent/progress.hpp"
 #include "agent/replicator.hpp"
+#include "agent/schema_hook.hpp"
 #include "agent/start_traces.hpp"
 #include "agent/uv.hpp"
 
@@ -42,12 +43,14 @@ class Agent {
         progress_timer_(loop_, [this] { show_progress(); }),
         stop_timer_(loop_, [this] { stopped(); }),
         reopen_timer_(loop_, [this] { reopen(); }),
+        schema_hook_(loop_, {config.on_schema_change, config.data_dir + "/hook.err"}, log_),
         interrupt_(loop_, SIGINT, [this] { on_signal("SIGINT"); }),
         terminate_(loop_, SIGTERM, [this] { on_signal("SIGTERM"); }) {}
 
   ~Agent() {
     control_.reset();
     replicators_.clear();  // before the connection that they publish and subscribe on
+    schema_hook_.stop();
     connection_.reset();
     server_.reset();       // last: the others may still have been sending to it
     if (exit_code_ == 0 || introduced_) return;
@@ -98,6 +101,9 @@ class Agent {
     events.reopen = [this, index] {
       reopen_.push_back(index);
       reopen_timer_.start(uv::Milliseconds(0));  // not from within the object that goes
+    };
+    events.schema_changed = [this, index](const std::set<std::string>& names) {
+      schema_hook_.changed(config_.databases[index].name, config_.databases[index].path, names);
     };
     return std::make_unique<Replicator>(loop_, mailbox_.sender(), config_, config_.databases[index], log_, std::move(events));
   }
@@ -334,6 +340,7 @@ class Agent {
   uv::Loop loop_;
   uv::Mailbox mailbox_;
   uv::Timer progress_timer_, stop_timer_, reopen_timer_;
+  SchemaHook schema_hook_;
   uv::Signal interrupt_, terminate_;
   std::vector<AgentLock> locks_;
   Progress bar_;

@@ -74,6 +74,12 @@ Complaint check_url(std::string_view url) {
   return std::nullopt;
 }
 
+Complaint check_command(const std::string& command) {
+  const bool blank = command.find_first_not_of(" \t\r\n") == std::string::npos;
+  if (!blank && command.find('\0') == std::string::npos) return std::nullopt;
+  return "expected a command for /bin/sh, such as \"systemctl restart app\"; leave the key out to run none";
+}
+
 Complaint check_readable(const std::string& path) {
   std::error_code error;
   if (fs::is_directory(path, error)) return "it is a folder; expected a file";
@@ -371,6 +377,7 @@ void read_file(const toml::table& table, const std::string& file, Config& config
     section.read_integer("keep", config.snapshot.keep, 1, 1000);
   });
   top.read_table("extensions", [&](Section& section) { section.read_strings("load", config.extensions); });
+  top.read_table("hooks", [&](Section& section) { section.read_string("on_schema_change", config.on_schema_change, check_command); });
   top.read_table("logging", [&](Section& section) {
     section.read_choice("level", kLevels, config.log_level);
     section.read_choice("format", kFormats, config.log_format);
@@ -580,6 +587,9 @@ std::string to_toml(const Config& config) {
       << "\nupdate_existing = " << (config.log.update_existing ? "true" : "false") << "\n";
   out << "\n[snapshot]\ninterval = \"" << config.snapshot.interval_ms << "ms\"\nkeep = " << config.snapshot.keep << "\n";
   out << "\n[extensions]\nload = " << toml_strings(config.extensions) << "\n";
+  out << "\n[hooks]\n";
+  if (config.on_schema_change.empty()) out << "# no on_schema_change: nothing is run\n";
+  else out << "on_schema_change = " << toml_string(config.on_schema_change) << "\n";
   out << "\n[logging]\nlevel = " << toml_string(std::string(name_of(kLevels, config.log_level)))
       << "\nformat = " << toml_string(std::string(name_of(kFormats, config.log_format))) << "\n";
   return out.str();

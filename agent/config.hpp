@@ -79,6 +79,7 @@ struct Config {
   LogConfig log;
   SnapshotConfig snapshot;
   std::vector<std::string> extensions;  // SQLite extensions to load, as sqlite3_load_extension takes them
+  std::string on_schema_change;  // command for /bin/sh; empty: none
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::console;
   int64_t poll_interval_ms = 100;      // 1 to 60,000

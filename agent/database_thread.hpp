@@ -19,6 +19,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -91,6 +92,7 @@ struct DatabaseEvents {
   std::function<void(const DatabaseProgress&)> progress;
   std::function<void(std::vector<replica::Change>)> changes;         // while tracing
   std::function<void()> room;                                        // feed() has room again
+  std::function<void(std::set<std::string>)> schema_changed;         // Replica::take_schema_changes(), not empty; may be left out
 };
 
 class DatabaseThread {

@@ -107,6 +107,7 @@ void DatabaseThread::Worker::run() {
   while (take(until)) {
     const bool retry = run_jobs();
     until = step();
+    tell_schema_changes();
     if (retry) until = std::min(until, monotonic_us() + kNap);
     if (progress_changed) post_progress();
   }
@@ -481,6 +482,15 @@ void DatabaseThread::Worker::trace(std::vector<replica::Change> changes) {
   if (changes.empty()) return;
   auto shown = std::make_shared<std::vector<replica::Change>>(std::move(changes));
   shared->post([shown](DatabaseEvents& events) { events.changes(std::move(*shown)); });
+}
+
+// Whatever committed them: a message, a merged snapshot, a table that is tried again.
+void DatabaseThread::Worker::tell_schema_changes() {
+  auto names = engine->take_schema_changes();
+  if (names.empty()) return;
+  shared->post([names = std::move(names)](DatabaseEvents& events) {
+    if (events.schema_changed) events.schema_changed(names);
+  });
 }
 
 void DatabaseThread::Worker::stay_away(int64_t held_us) {

@@ -94,6 +94,7 @@ struct DatabaseThread::Worker {
   void consumed(size_t messages);
   void flush_units();
   void trace(std::vector<replica::Change> changes);
+  void tell_schema_changes();
 
   void stay_away(int64_t held_us);
   void succeeded();

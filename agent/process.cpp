@@ -7,8 +7,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 namespace marmot::agent::uv {
@@ -18,8 +20,10 @@ namespace {
 struct ChildPlan {
   const char* file;
   char* const* argv;
+  char* const* envp;
   int input;
   int output;
+  int errors;
   int report;  // errno of what failed goes here; closed by a successful exec
   int death_signal;
   pid_t parent;
@@ -35,13 +39,13 @@ struct ChildPlan {
   bool good = ::prctl(PR_SET_PDEATHSIG, plan.death_signal) == 0;
   // The parent may have died before the line above.
   if (::getppid() != plan.parent) ::_exit(127);
-  good = good && ::dup2(plan.input, 0) >= 0 && ::dup2(plan.output, 1) >= 0 && ::dup2(plan.output, 2) >= 0;
+  good = good && ::dup2(plan.input, 0) >= 0 && ::dup2(plan.output, 1) >= 0 && ::dup2(plan.errors, 2) >= 0;
   // Ours are close-on-exec; what this process itself inherited may not be. (Linux 5.11; older kernels keep those.)
   ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  if (good) ::execv(plan.file, plan.argv);
+  if (good) ::execve(plan.file, plan.argv, plan.envp);
   const int error = errno;
   [[maybe_unused]] const ssize_t written = ::write(plan.report, &error, sizeof error);
   ::_exit(127);
@@ -62,6 +66,24 @@ class Fd {
   int fd_;
 };
 
+int open_output(const std::string& path) {
+  return ::open(path.empty() ? "/dev/null" : path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+}
+
+// For execve(): `given` over the agent's own. Borrows both.
+std::vector<char*> environment_with(std::vector<std::string>& given) {
+  std::vector<char*> out;
+  for (std::string& variable : given) out.push_back(variable.data());
+  for (char** own = environ; *own != nullptr; ++own) {
+    const std::string_view variable = *own;
+    const std::string_view name = variable.substr(0, variable.find('=') + 1);  // with its '='
+    const auto names_it = [&](const std::string& one) { return !name.empty() && one.starts_with(name); };
+    if (std::none_of(given.begin(), given.end(), names_it)) out.push_back(*own);
+  }
+  out.push_back(nullptr);
+  return out;
+}
+
 ProcessEnd end_of(int status) {
   ProcessEnd end;
   if (WIFSIGNALED(status)) end.signal = WTERMSIG(status);
@@ -80,9 +102,11 @@ std::string ProcessEnd::text() const {
 Result<std::unique_ptr<Process>> Process::spawn(Loop& loop, const ProcessOptions& options,
                                                 std::function<void(const ProcessEnd&)> ended) {
   const Fd input(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  const std::string& out = options.output.empty() ? "/dev/null" : options.output;
-  const Fd output(::open(out.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
-  if (input.get() < 0 || output.get() < 0) return uv_error(-errno).in("open " + out);
+  if (input.get() < 0) return uv_error(-errno).in("open /dev/null");
+  const Fd output(open_output(options.output));
+  if (output.get() < 0) return uv_error(-errno).in("open " + options.output);
+  const Fd errors(options.errors.empty() ? ::dup(output.get()) : open_output(options.errors));
+  if (errors.get() < 0) return uv_error(-errno).in("open " + options.errors);
   int pipe_fds[2];
   if (::pipe2(pipe_fds, O_CLOEXEC) != 0) return uv_error(-errno).in("pipe");
   const Fd report_read(pipe_fds[0]);
@@ -93,8 +117,10 @@ Result<std::unique_ptr<Process>> Process::spawn(Loop& loop, const ProcessOptions
   std::vector<char*> argv{file.data()};
   for (std::string& arg : args) argv.push_back(arg.data());
   argv.push_back(nullptr);
-  const ChildPlan plan{file.c_str(), argv.data(), input.get(), output.get(), report_write.get(), options.death_signal,
-                       ::getpid()};
+  std::vector<std::string> environment = options.environment;
+  const std::vector<char*> envp = environment_with(environment);
+  const ChildPlan plan{file.c_str(), argv.data(), envp.data(), input.get(), output.get(), errors.get(), report_write.get(),
+                       options.death_signal, ::getpid()};
 
   // The watcher first: a child that ends at once would otherwise end unseen.
   std::unique_ptr<Process> process(new Process(loop, std::move(ended)));
@@ -135,6 +161,13 @@ Process::~Process() {
 
 void Process::signal(int signum) {
   if (!reaped_) ::kill(pid_, signum);
+}
+
+void Process::signal_group(int signum) {
+  if (reaped_) return;
+  siginfo_t ended{};
+  if (::waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid != 0) return;
+  ::kill(-pid_, signum);
 }
 
 bool Process::poll_ended(ProcessEnd& end) {

@@ -18,6 +18,8 @@ struct ProcessOptions {
   std::string file;               // path of the program
   std::vector<std::string> args;  // without args[0], which is `file`
   std::string output;             // file that stdout and stderr are appended to; empty: /dev/null
+  std::string errors;             // file that stderr alone is appended to; empty: as `output` says
+  std::vector<std::string> environment;  // NAME=value each; beside them the child has the agent's own environment
   int death_signal = 15;          // sent to the child when the loop thread ends in any way
 };
 
@@ -43,6 +45,8 @@ class Process {
   int pid() const { return pid_; }
   bool running() const { return !reaped_; }
   void signal(int signum);
+  // To the child and to what it started. Nothing once the child has ended: what it left in the background goes on.
+  void signal_group(int signum);
   // For waits outside the loop: reaps it if it has ended (`ended` is then not called) and says whether it has.
   bool poll_ended(ProcessEnd& end);
 

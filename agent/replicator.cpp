@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "common/codec/message.hpp"
+#include "common/replica/schema_objects.hpp"
 #include "agent/check/check_file.hpp"
 
 namespace marmot::agent {
@@ -108,6 +109,7 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
   handlers.units = [this](std::vector<replica::OutUnit> units) { publisher_.add(std::move(units)); };
   handlers.progress = [this](const DatabaseProgress& progress) { on_progress(progress); };
   handlers.changes = [this](std::vector<replica::Change> changes) { on_changes(std::move(changes)); };
+  handlers.schema_changed = [this](const std::set<std::string>& names) { events_.schema_changed(names); };
   handlers.room = [this] {
     if (subscription_ && !in_gap_) subscription_->resume();
     if (entry_) entry_->on_room();
@@ -166,6 +168,20 @@ void Replicator::on_opened(Result<DatabaseOpened> opened) {
   alarm_.start();
   check_.start(uv::Milliseconds(kCheckMs), uv::Milliseconds(kCheckMs));
   events_.opened(opened_->origin.node);
+  if (from_snapshot_) tell_whole_schema();
+}
+
+// All of it came from other nodes, by a file.
+void Replicator::tell_whole_schema() {
+  using Names = std::set<std::string>;
+  (void)thread_->ask<Names>(
+      [](replica::Replica& replica) -> Result<Names> {
+        TRY_ASSIGN(const replica::SchemaObjects objects, replica::read_schema_objects(replica.database()));
+        return replica::changed_names({}, objects);
+      },
+      [this](const Result<Names>& names) {
+        if (names && !names->empty()) events_.schema_changed(*names);
+      });
 }
 
 void Replicator::watch_wal() {
@@ -253,6 +269,7 @@ void Replicator::first_file() {
     state_text_.clear();
     last_error_.clear();
     file_held_ = false;
+    from_snapshot_ = *adopted;
     thread_->go();
   });
 }

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,7 @@ class Replicator {
     std::function<void(const std::vector<std::string>& watched, const std::string& to_know)> ready;
     std::function<void(const Error& error)> failed;                      // it cannot go on: the agent ends
     std::function<void()> reopen;                                        // the file was replaced: make this object anew
+    std::function<void(const std::set<std::string>& names)> schema_changed;  // because of other nodes, in the file
   };
   using Work = agent::Work;
 
@@ -79,6 +81,7 @@ class Replicator {
   };
 
   void on_opened(Result<DatabaseOpened> opened);
+  void tell_whole_schema();
   void on_progress(const DatabaseProgress& progress);
   void on_changes(std::vector<replica::Change> changes);
   void on_delivered(nats::Delivered message);
@@ -165,6 +168,7 @@ class Replicator {
   bool outbox_wanted_ = true;   // to be taken up once caught up with end_
   bool history_lost_ = false;
   bool file_held_ = false;      // not opened yet: first_file()
+  bool from_snapshot_ = false;  // first_file() filled it
   int64_t behind_since_ms_ = 0; // no snapshot has helped since; 0: not behind
   bool in_gap_ = false;         // paused until it is known why messages are missing
   bool ready_ = false;

@@ -114,6 +114,7 @@ struct Replica::Impl {
     bool outbox_due = false;  // publish_outbox has something to look at
     bool outbox_again = false;  // ... and had not when it was last called, or when the file was opened
     Hlc outbox_until;         // own versions above it were published by drains
+    std::set<std::string> schema_changes;  // Replica::take_schema_changes()
     bool outbox_passed = false;  // it passed over rows that had changed: a drain may find that they have changed back
     int64_t outbox_table = 0; // where publish_outbox stands
     std::string outbox_key;

@@ -221,6 +221,8 @@ Result<bool> Replica::has_work() {
   return false;
 }
 
+std::set<std::string> Replica::take_schema_changes() { return std::exchange(impl_->state.schema_changes, {}); }
+
 Result<Counters> Replica::counters() {
   TRY_ASSIGN(Statement* const select, impl_->store.statement(sql::kCounters));
   TRY_ASSIGN(const bool found, select->step());

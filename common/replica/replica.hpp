@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -305,6 +306,10 @@ class Replica {
 
   // Tries stopped tables again. True: at least one runs again.
   Result<bool> resume_stopped();
+
+  // Names of the application's tables, indexes, views and triggers whose SQL this engine changed in the file, because of other
+  // nodes, since the last call; of a renamed one both names. Only what was committed is among them.
+  std::set<std::string> take_schema_changes();
 
   Result<Counters> counters();
   std::vector<StoppedTable> stopped() const;

@@ -7,6 +7,7 @@
 #include "common/replica/catalog.hpp"
 #include "common/replica/engine.hpp"
 #include "common/replica/schema_migrate.hpp"
+#include "common/replica/schema_objects.hpp"
 #include "common/replica/shelf.hpp"
 #include "sql.hpp"
 
@@ -434,7 +435,10 @@ Result<bool> Replica::Impl::schema_fits() {
 
 Status Replica::Impl::migrate() {
   for (const auto& table : tables) table->release();  // a table that is being read cannot be dropped
+  TRY_ASSIGN(const SchemaObjects before, read_schema_objects(db));
   TRY(Migrate(*this).run());
+  TRY_ASSIGN(const SchemaObjects after, read_schema_objects(db));
+  state.schema_changes.merge(changed_names(before, after));
   return carry_out_numbers();
 }
 

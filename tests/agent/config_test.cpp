@@ -90,6 +90,8 @@ interval = "10m"
 keep = 5
 [extensions]
 load = ["./ext"]
+[hooks]
+on_schema_change = "systemctl restart \"app\""
 [logging]
 level = "debug"
 format = "json"
@@ -124,6 +126,7 @@ format = "json"
   CHECK(config->snapshot.interval_ms == 600'000);
   CHECK(config->snapshot.keep == 5);
   CHECK(config->extensions == std::vector<std::string>{"./ext"});
+  CHECK(config->on_schema_change == "systemctl restart \"app\"");
   CHECK(config->log_level == LogLevel::debug);
   CHECK(config->log_format == LogFormat::json);
 }
@@ -140,6 +143,10 @@ urls = ["nats://u:hush@h:4222"]
 token = "hush"
 [log]
 max_age = "90m"
+[hooks]
+on_schema_change = """
+echo "$MARMOT_TABLES" \\
+  >> /tmp/changed"""
 )");
   REQUIRE_MESSAGE(config, config.error().message);
   const std::string printed = to_toml(*config);
@@ -151,6 +158,7 @@ max_age = "90m"
   CHECK(again->log.max_age_ms == 90 * 60'000);
   CHECK(again->log.max_bytes == int64_t{1} << 30);
   CHECK(again->snapshot.keep == 3);
+  CHECK(again->on_schema_change == "echo \"$MARMOT_TABLES\" \\\n  >> /tmp/changed");
 }
 
 TEST_CASE("config: an unknown key is an error with the file, line, key, value and the nearest known key") {
@@ -185,6 +193,17 @@ TEST_CASE("config: a value of the wrong type or out of range is an error that sa
     CAPTURE(toml);
     CHECK(load(dir, toml).error().message.find("expected [[database]]") != std::string::npos);
   }
+}
+
+TEST_CASE("config: a hook without a command, or with a command that no shell can be given, is an error with an example") {
+  for (const char* command : {"\"\"", "\" \\t\\n\"", "\"a\\u0000b\""}) {
+    CAPTURE(command);
+    const std::string text = complaint("[hooks]\non_schema_change = " + std::string(command));
+    CHECK(text.find("marmot.toml:2: hooks.on_schema_change = ") == 0);
+    CHECK(text.find("expected a command for /bin/sh, such as \"systemctl restart app\"; leave the key out to run none") != std::string::npos);
+  }
+  CHECK(complaint("[hooks]\non_schema_change = 7").find("expected a string in quotes") != std::string::npos);
+  CHECK(complaint("[hooks]\non_schema_chnage = \"x\"").find("did you mean on_schema_change?") != std::string::npos);
 }
 
 TEST_CASE("config: a bad URL or address is an error that shows the right shape") {
@@ -347,7 +366,7 @@ TEST_CASE("config: the example file is good, and shows every key that there is")
   // The example's own values are the defaults.
   CHECK(to_toml(*config) == to_toml(*load(dir, "[[database]]\npath = \"app.db\"\n")));
   // Asking for an unknown key lists the known ones.
-  for (const char* section : {"", "[nats]\n", "[log]\n", "[extensions]\n", "[logging]\n", "[[database]]\npath = \"b.db\"\n"}) {
+  for (const char* section : {"", "[nats]\n", "[log]\n", "[extensions]\n", "[hooks]\n", "[logging]\n", "[[database]]\npath = \"b.db\"\n"}) {
     const auto wrong = load(dir, std::string(section) + "xyzzyxyzzy = 1\n");
     REQUIRE_FALSE(wrong);
     const std::string& text = wrong.error().message;
