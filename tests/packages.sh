@@ -37,7 +37,7 @@ missing() {
   local name wanted
   wanted=$(for name in "$@"; do group "$name" || exit 2; done)
   for name in $wanted; do
-    dpkg-query -W -f '${db:Status-Status}\n' "$name" 2>/dev/null | grep -qx installed || printf '%s\n' "$name"
+    grep -qx installed < <(dpkg-query -W -f '${db:Status-Status}\n' "$name" 2>/dev/null) || printf '%s\n' "$name"
   done
 }
 

@@ -18,6 +18,14 @@ gcc_build=$work/gcc asan_build=$work/clang-asan tsan_build=$work/gcc-tsan
 data=${MARMOT_TEST_DATA:-$root/../shared/data}
 all_stages=(gcc unit sim mutations mysql cluster orm apps readme quickstart bench asan unit-asan sim-asan fuzz cluster-asan tsan agent-tsan)
 
+# among WORD LIST...: it is in the list.
+among() {
+  local word=$1 other
+  shift
+  for other; do [ "$other" != "$word" ] || return 0; done
+  return 1
+}
+
 long=no
 stages=()
 for argument in "$@"; do
@@ -27,7 +35,7 @@ for argument in "$@"; do
     --help|-h) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "run.sh: no option '$argument' (there are --long, --list, --help)" >&2; exit 2 ;;
     *)
-      if ! printf '%s\n' "${all_stages[@]}" | grep -qxF -- "$argument"; then
+      if ! among "$argument" "${all_stages[@]}"; then
         echo "run.sh: no stage '$argument'; there are: ${all_stages[*]}" >&2
         exit 2
       fi
@@ -43,7 +51,7 @@ fi
 passed=0 failed=0 skipped=0
 failures=()
 clock() { printf '%d:%02d' $((SECONDS / 60)) $((SECONDS % 60)); }
-wanted() { [ ${#stages[@]} = 0 ] || printf '%s\n' "${stages[@]}" | grep -qxF -- "$1"; }
+wanted() { [ ${#stages[@]} = 0 ] || among "$1" "${stages[@]}"; }
 needed() { local s; for s in "$@"; do wanted "$s" && return; done; return 1; }
 
 # add NAME CODE PASSED FAILED SKIPPED: the result of one suite.
@@ -58,21 +66,36 @@ add() {
   fi
 }
 
-# suite NAME SECONDS COMMAND...: counts by the closing line of its output.
-suite() {
-  local name=$1 seconds=$2 code=0 counts
+# took NAME SECONDS: for the table at the end.
+took() { printf '%5d s  %s\n' "$2" "$1" >>"$logs/times"; }
+
+# run_suite NAME SECONDS COMMAND...: runs it; count_suite counts by the closing line of its output. Apart, so that several can run
+# side by side: what neither measures time nor minds when others do.
+run_suite() {
+  local name=$1 seconds=$2 code=0 from=$SECONDS
   shift 2
   printf '[%6s] %s\n' "$(clock)" "$name"
   timeout --kill-after=30 "$seconds" "$@" >"$logs/$name.log" 2>&1 </dev/null || code=$?
   [ "$code" != 124 ] || echo "not done within $seconds s" >>"$logs/$name.log"
+  echo "$code" >"$logs/$name.code"
+  took "$name" $((SECONDS - from))
+}
+count_suite() {
+  local name=$1 code counts
+  code=$(cat "$logs/$name.code" 2>/dev/null || echo 1)
+  rm -f "$logs/$name.code"
   read -r -a counts < <(/usr/bin/python3 -B "$root/tests/count.py" log "$logs/$name.log" "$code")
   add "$name" "$code" "${counts[@]}"
   grep -E '^(failed|skipped) |^ {17}\S' "$logs/$name.log" || true
 }
+suite() {
+  run_suite "$@"
+  count_suite "$1"
+}
 
 # meson_suite NAME SECONDS BUILD ARGUMENTS...: counts the tests' own cases.
 meson_suite() {
-  local name=$1 seconds=$2 build=$3 code=0 counts
+  local name=$1 seconds=$2 build=$3 code=0 counts from=$SECONDS
   shift 3
   printf '[%6s] %s\n' "$(clock)" "$name"
   rm -f "$build"/meson-logs/testlog*
@@ -80,11 +103,12 @@ meson_suite() {
     >"$logs/$name.log" 2>&1 </dev/null || code=$?
   read -r -a counts < <(/usr/bin/python3 -B "$root/tests/count.py" meson "$build/meson-logs/testlog.json")
   [ "$code" = 0 ] || [ "${counts[1]}" != 0 ] || counts[1]=1
+  took "$name" $((SECONDS - from))
   add "$name" "$code" "${counts[@]}"
 }
 
-# build NAME DIR TARGETS -- MESON OPTIONS...: configures once, then compiles. A build that fails is one failure.
-build() {
+# compile NAME DIR TARGETS -- MESON OPTIONS...: configures once, then compiles; count_build says how it went.
+compile() {
   local name=$1 dir=$2 targets=$3 code=0 from=$SECONDS
   shift 4
   printf '[%6s] %s\n' "$(clock)" "$name"
@@ -93,18 +117,40 @@ build() {
       meson configure "$dir" "$@"
     else
       meson setup "$dir" "$root" -Dwerror=true "$@"
-    fi &&
+    fi || code=$?
+    if [ "$code" = 0 ]; then
       # shellcheck disable=SC2086  # several targets
-      ninja -C "$dir" $targets
-  } >"$logs/$name.log" 2>&1 </dev/null || code=$?
+      ninja -C "$dir" $targets &
+      wait $! || code=$?
+    fi
+  } >"$logs/$name.log" 2>&1 </dev/null
+  echo "$code" >"$logs/$name.code"
+  took "$name" $((SECONDS - from))
+}
+# A build that fails is one failure.
+count_build() {
+  local name=$1 code
+  code=$(cat "$logs/$name.code" 2>/dev/null || echo 1)
+  rm -f "$logs/$name.code"
   if [ "$code" != 0 ]; then
     add "$name" "$code" 0 1 0
     return 1
   fi
-  printf '         %s: built without a warning in %d s\n' "$name" $((SECONDS - from))
+  printf '         %s: built without a warning\n' "$name"
+}
+build_gcc() { CXX=$gxx compile gcc "$gcc_build" "" -- -Dbuildtype=debugoptimized; }
+build_asan() {
+  CXX=$clangxx compile asan "$asan_build" "" -- -Dbuildtype=plain -Doptimization=1 \
+    -Dcpp_args="-gline-tables-only -fno-omit-frame-pointer -fno-sanitize-recover=all" -Db_sanitize=address,undefined \
+    -Db_lundef=false -Dfuzz=true
+}
+build_tsan() {
+  CXX=$gxx compile tsan "$tsan_build" "agent/marmot tests/agent/agent_tests tests/agent/check_test" -- -Dbuildtype=plain -Doptimization=1 \
+    -Dcpp_args="-g1 -Wno-tsan" -Db_sanitize=thread -Db_lundef=false
 }
 
 mkdir -p "$logs"
+rm -f "$logs"/times "$logs"/*.code
 cd "$root" || exit 1
 PATH=$PATH:/usr/sbin:/usr/local/sbin  # where Debian keeps nats-server
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=1}
@@ -125,20 +171,47 @@ if ! "$root/tests/packages.sh" build runtime test; then
 fi
 if command -v ccache >/dev/null; then gxx="ccache $gxx" clangxx="ccache $clangxx"; fi
 
-# ---- build 1: gcc -O2
+# ---- build 1: gcc -O2; the sanitizers' builds go on beside what follows, with what it leaves of the processors
+
+with_asan=no with_tsan=no builder=
+if needed asan unit-asan sim-asan fuzz cluster-asan; then with_asan=yes; fi
+if needed tsan agent-tsan; then with_tsan=yes; fi
+build_sanitizers() {
+  chrt --idle --pid 0 "$BASHPID" >/dev/null 2>&1 || true
+  trap 'kill $(jobs -pr) 2>/dev/null; exit 1' TERM
+  [ "$with_asan" = no ] || build_asan
+  [ "$with_tsan" = no ] || build_tsan
+}
+# awaited NAME: its build has ended.
+awaited() {
+  while [ ! -e "$logs/$1.code" ] && kill -0 "$builder" 2>/dev/null; do sleep 1; done
+  count_build "$1"
+}
+trap 'kill $(jobs -pr) 2>/dev/null' EXIT  # whatever is still under way when this is interrupted
 
 if needed gcc unit sim mutations mysql sim-asan cluster orm apps readme quickstart bench &&
-   CXX=$gxx build gcc "$gcc_build" "" -- -Dbuildtype=debugoptimized; then
+   build_gcc && count_build gcc; then
   if wanted unit; then meson_suite unit 600 "$gcc_build"; fi
-  if wanted sim; then suite sim "$sim_limit" "$gcc_build"/tests/sim/run --seeds "$seeds" --keep-going --open 467; fi
-  if wanted mutations; then suite mutations 900 "$gcc_build"/tests/sim/run_mutated --mutations; fi
-  if wanted mysql; then
-    suite mysql-oracle 300 /usr/bin/python3 -B tests/mysql/oracle/run.py "$gcc_build"/extension/libmarmotmysql.so
-    suite mysql-mtr 300 /usr/bin/python3 -B tests/mysql/mtr/run.py "$gcc_build"/extension/libmarmotmysql.so
-    # shellcheck disable=SC2046  # several versions
-    suite mysql-matrix 900 /usr/bin/python3 -B tests/mysql/matrix/run.py "$gcc_build"/extension "$work"/sqlite $([ "$long" = yes ] || echo 3.40 3.53)
-    suite mysql-examples 600 tests/mysql/examples.sh "$gcc_build" "$work"/node
-  fi
+  # Two lanes of one core each.
+  {
+    if wanted sim; then run_suite sim "$sim_limit" "$gcc_build"/tests/sim/run --seeds "$seeds" --keep-going --open 467; fi
+  } &
+  {
+    if wanted mutations; then run_suite mutations 900 "$gcc_build"/tests/sim/run_mutated --mutations; fi
+    if wanted mysql; then
+      run_suite mysql-oracle 300 /usr/bin/python3 -B tests/mysql/oracle/run.py "$gcc_build"/extension/libmarmotmysql.so
+      run_suite mysql-mtr 300 /usr/bin/python3 -B tests/mysql/mtr/run.py "$gcc_build"/extension/libmarmotmysql.so
+      # shellcheck disable=SC2046  # several versions
+      run_suite mysql-matrix 900 /usr/bin/python3 -B tests/mysql/matrix/run.py "$gcc_build"/extension "$work"/sqlite $([ "$long" = yes ] || echo 3.40 3.53)
+      run_suite mysql-examples 600 tests/mysql/examples.sh "$gcc_build" "$work"/node
+    fi
+  } &
+  wait
+  if wanted sim; then count_suite sim; fi
+  if wanted mutations; then count_suite mutations; fi
+  if wanted mysql; then for name in mysql-oracle mysql-mtr mysql-matrix mysql-examples; do count_suite "$name"; done; fi
+  build_sanitizers &
+  builder=$!
   if wanted cluster; then suite cluster "$cluster_limit" tests/cluster/run.py --jobs 2 --build "$gcc_build" "${long_flag[@]}"; fi
   if wanted orm; then suite orm 400 tests/orm/run.py --build "$gcc_build"; fi
   if wanted apps; then suite apps "$apps_limit" env MARMOT_TEST_DIR="$work" tests/apps/run.py --build "$gcc_build" "${long_flag[@]}"; fi
@@ -155,10 +228,11 @@ fi
 
 # ---- build 2: clang with sanitizers and fuzzers
 
-if needed asan unit-asan sim-asan fuzz cluster-asan &&
-   CXX=$clangxx build asan "$asan_build" "" -- -Dbuildtype=plain -Doptimization=1 \
-     -Dcpp_args="-gline-tables-only -fno-omit-frame-pointer -fno-sanitize-recover=all" -Db_sanitize=address,undefined \
-     -Db_lundef=false -Dfuzz=true; then
+if [ -z "$builder" ]; then
+  build_sanitizers &
+  builder=$!
+fi
+if [ "$with_asan" = yes ] && awaited asan; then
   if wanted unit-asan; then meson_suite unit-asan 900 "$asan_build"; fi
   if wanted sim-asan; then suite sim-asan 600 tests/sim/same.sh "$gcc_build" "$asan_build" 40; fi
   if wanted fuzz && [ -x tests/fuzz/run.sh ]; then
@@ -171,9 +245,7 @@ fi
 
 # ---- build 3: gcc with the thread sanitizer: the agent and its tests
 
-if needed tsan agent-tsan &&
-   CXX=$gxx build tsan "$tsan_build" "agent/marmot tests/agent/agent_tests tests/agent/check_test" -- -Dbuildtype=plain -Doptimization=1 \
-     -Dcpp_args="-g1 -Wno-tsan" -Db_sanitize=thread -Db_lundef=false; then
+if [ "$with_tsan" = yes ] && awaited tsan; then
   if wanted agent-tsan; then meson_suite agent-tsan 600 "$tsan_build" --suite agent; fi
 fi
 
@@ -188,6 +260,8 @@ if [ $((passed + failed)) = 0 ]; then
   failed=1
 fi
 [ ${#failures[@]} = 0 ] || echo "failed: ${failures[*]} (logs in $logs)"
+echo "where the time went (some side by side):"
+sort -rn "$logs/times" 2>/dev/null
 printf '[%6s] done\n' "$(clock)"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "agent/open_database.hpp"
-#include "agent/text.hpp"
+#include "agent/database/open_database.hpp"
+#include "agent/report/text.hpp"
 
 namespace marmot::agent {
 

@@ -7,7 +7,7 @@
 #include <set>
 #include <utility>
 
-#include "agent/text.hpp"
+#include "agent/report/text.hpp"
 #include "common/replica/sidecars.hpp"
 
 namespace marmot::agent {

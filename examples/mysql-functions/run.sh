@@ -29,7 +29,7 @@ skip() {
 # Where it is not installed, .load finds it by the loader's path.
 host shell env LD_LIBRARY_PATH="$build/extension" bash -c "sqlite3 -batch -init /dev/null :memory: <'$here/functions.sql'"
 host python /usr/bin/python3 "$here/functions.py"
-if command -v php >/dev/null && php -m | grep -qi sqlite3; then
+if command -v php >/dev/null && grep -qi sqlite3 < <(php -m); then  # not a pipe: grep ends before php has said all
   host php php -d sqlite3.extension_dir="$build/extension" "$here/functions.php"
 else
   skip php "php-cli and php-sqlite3 are not there"

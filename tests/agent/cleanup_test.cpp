@@ -1,8 +1,8 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
-#include "agent/commands.hpp"
-#include "agent/lock.hpp"
+#include "agent/cli/commands.hpp"
+#include "agent/control/lock.hpp"
 #include "common/replica/capture.hpp"
 #include "common/sqlite/database.hpp"
 #include "tests/agent/support.hpp"

@@ -10,9 +10,10 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "agent/control.hpp"
-#include "agent/lock.hpp"
-#include "agent/process.hpp"
+#include "agent/config/paths.hpp"
+#include "agent/control/control.hpp"
+#include "agent/control/lock.hpp"
+#include "agent/loop/process.hpp"
 #include "common/core/hlc.hpp"
 #include "common/core/key.hpp"
 #include "common/replica/capture.hpp"

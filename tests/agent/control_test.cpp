@@ -1,4 +1,4 @@
-#include "agent/control.hpp"
+#include "agent/control/control.hpp"
 
 #include <doctest/doctest.h>
 #include <sys/socket.h>

@@ -4,9 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/file_identity.hpp"
-#include "agent/high_water.hpp"
-#include "agent/open_database.hpp"
+#include "agent/database/file_identity.hpp"
+#include "agent/database/high_water.hpp"
+#include "agent/database/open_database.hpp"
 #include "common/replica/capture.hpp"
 #include "tests/agent/support.hpp"
 

@@ -1,4 +1,4 @@
-#include "agent/database_thread.hpp"
+#include "agent/database/database_thread.hpp"
 
 #include <doctest/doctest.h>
 

@@ -4,12 +4,13 @@
 #include <filesystem>
 #include <fstream>
 
-#include "agent/change_count.hpp"
-#include "agent/completion.hpp"
-#include "agent/config.hpp"
-#include "agent/join_line.hpp"
-#include "agent/lock.hpp"
-#include "agent/start_traces.hpp"
+#include "agent/cli/completion.hpp"
+#include "agent/config/config.hpp"
+#include "agent/config/paths.hpp"
+#include "agent/control/lock.hpp"
+#include "agent/daemon/join_line.hpp"
+#include "agent/daemon/start_traces.hpp"
+#include "agent/replication/change_count.hpp"
 #include "common/codec/message.hpp"
 #include "tests/agent/support.hpp"
 

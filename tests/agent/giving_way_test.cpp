@@ -1,5 +1,5 @@
 // Beside another process that reads and writes: whom the agent waits for, and that nobody begins to read while it commits.
-#include "agent/giving_way.hpp"
+#include "agent/database/giving_way.hpp"
 
 #include <doctest/doctest.h>
 #include <sched.h>
@@ -9,8 +9,8 @@
 #include <chrono>
 #include <thread>
 
-#include "agent/open_database.hpp"
-#include "agent/shm_readers.hpp"
+#include "agent/database/open_database.hpp"
+#include "agent/database/shm_readers.hpp"
 #include "tests/agent/shell.hpp"
 #include "tests/agent/support.hpp"
 

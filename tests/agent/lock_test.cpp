@@ -1,10 +1,11 @@
-#include "agent/lock.hpp"
+#include "agent/control/lock.hpp"
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/config/paths.hpp"
 #include "tests/agent/support.hpp"
 
 using namespace marmot;

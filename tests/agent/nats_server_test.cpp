@@ -1,4 +1,4 @@
-#include "agent/nats_server.hpp"
+#include "agent/daemon/nats_server.hpp"
 
 #include <arpa/inet.h>
 #include <doctest/doctest.h>

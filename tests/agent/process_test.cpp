@@ -1,4 +1,4 @@
-#include "agent/process.hpp"
+#include "agent/loop/process.hpp"
 
 #include <doctest/doctest.h>
 #include <signal.h>

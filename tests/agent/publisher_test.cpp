@@ -1,7 +1,7 @@
 // The publisher's rules of order and repetition, against a connection whose answers the test gives.
 #include <doctest/doctest.h>
 
-#include "agent/publisher.hpp"
+#include "agent/replication/publisher.hpp"
 #include "tests/agent/support.hpp"
 
 using namespace marmot;

@@ -1,4 +1,4 @@
-#include "agent/schema_hook.hpp"
+#include "agent/daemon/schema_hook.hpp"
 
 #include <doctest/doctest.h>
 #include <signal.h>

@@ -7,10 +7,10 @@
 #include <random>
 #include <thread>
 
-#include "agent/snapshot_schedule.hpp"
-#include "agent/snapshot_store.hpp"
-#include "agent/work.hpp"
-#include "agent/zstd_file.hpp"
+#include "agent/loop/pool_job.hpp"
+#include "agent/snapshot/snapshot_schedule.hpp"
+#include "agent/snapshot/snapshot_store.hpp"
+#include "agent/snapshot/zstd_file.hpp"
 #include "tests/agent/support.hpp"
 
 using namespace marmot;
@@ -167,7 +167,7 @@ TEST_CASE("work: the job runs on another thread, and then `done` on the loop") {
   const auto loop_thread = std::this_thread::get_id();
   std::atomic<bool> elsewhere{false};
   bool done = false;
-  const uv::Work work(loop, [&](const uv::Work::Cancelled&) { elsewhere = std::this_thread::get_id() != loop_thread; },
+  const uv::PoolJob work(loop, [&](const uv::PoolJob::Cancelled&) { elsewhere = std::this_thread::get_id() != loop_thread; },
                       [&] { done = std::this_thread::get_id() == loop_thread && elsewhere; });
   CHECK(run_until(loop, [&] { return done; }));
 }
@@ -178,9 +178,9 @@ TEST_CASE("work: destroyed, its job is told and `done` is not called; what the t
   {
     uv::Loop loop;
     const auto started = std::make_shared<std::atomic<bool>>(false);
-    auto work = std::make_unique<uv::Work>(
+    auto work = std::make_unique<uv::PoolJob>(
         loop,
-        [started, held](const uv::Work::Cancelled& cancelled) {
+        [started, held](const uv::PoolJob::Cancelled& cancelled) {
           *started = true;
           while (!cancelled) std::this_thread::sleep_for(1ms);
         },
@@ -198,7 +198,7 @@ TEST_CASE("work: what its functions hold goes when it is done, not when it is de
   auto held = std::make_shared<int>(0);
   const std::weak_ptr<int> seen = held;
   bool done = false;
-  const uv::Work work(loop, [held](const uv::Work::Cancelled&) {}, [held, &done] { done = true; });
+  const uv::PoolJob work(loop, [held](const uv::PoolJob::Cancelled&) {}, [held, &done] { done = true; });
   held.reset();
   CHECK(run_until(loop, [&] { return done && seen.expired(); }));
 }

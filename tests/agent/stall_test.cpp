@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "agent/metrics.hpp"
-#include "agent/stall_alarm.hpp"
+#include "agent/control/metrics.hpp"
+#include "agent/replication/stall_alarm.hpp"
 
 using namespace marmot;
 using namespace marmot::agent;

@@ -9,7 +9,7 @@
 #include <functional>
 #include <string>
 
-#include "agent/uv.hpp"
+#include "agent/loop/uv.hpp"
 
 namespace marmot::agent::test {
 

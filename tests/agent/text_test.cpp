@@ -1,9 +1,9 @@
-#include "agent/text.hpp"
+#include "agent/report/text.hpp"
 
 #include <doctest/doctest.h>
 
-#include "agent/config.hpp"
-#include "agent/progress.hpp"
+#include "agent/config/config.hpp"
+#include "agent/report/progress.hpp"
 
 using namespace marmot::agent;
 

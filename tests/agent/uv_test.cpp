@@ -1,4 +1,4 @@
-#include "agent/uv.hpp"
+#include "agent/loop/uv.hpp"
 
 #include <doctest/doctest.h>
 #include <signal.h>

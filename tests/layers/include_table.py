@@ -34,13 +34,13 @@ THIRD_PARTY = {
     r"msgpack\.hpp": "common/codec",
     r"zstd(_errors)?\.h": "common/codec",
     r"sqlite3(ext)?\.h": "common/sqlite",
-    r"uv\.h": "agent",
-    r"nats/.*": "agent",
-    r"toml\.hpp": "agent",
-    r"CLI/.*": "agent",
-    r"(spdlog|fmt)/.*": "agent",
+    r"uv\.h": "agent/loop",
+    r"nats/.*": "agent/nats",
+    r"toml\.hpp": "agent/config",
+    r"CLI/.*": "agent/cli",
+    r"(spdlog|fmt)/.*": "agent/report",
     r"nlohmann/.*": ("agent", "common/mysql"),
-    r"openssl/.*": ("agent", "common/mysql"),
+    r"openssl/.*": ("agent/nats", "common/mysql"),
     r"arpa/inet\.h": ("agent", "common/mysql"),  # inet_pton, inet_ntop: pure
     r"unicode/.*": "common/mysql",
     r"zlib\.h": "common/mysql",
@@ -59,11 +59,24 @@ LAYERS = {
     "common/mysql/glue": (["common/base", "common/core", "common/sqlite", "common/mysql"], True),
     "common/replica": (["common/base", "common/core", "common/codec", "common/sqlite"], False),
     "extension": (["common/base", "common/core", "common/sqlite", "common/replica", "common/mysql", "common/mysql/glue"], False),
-    "agent": (["common/base", "common/core", "common/codec", "common/sqlite", "common/replica", "common/mysql", "common/mysql/glue"], True),
+    # The agent's rooms, lowest first. A wrong include fails here, a wrong call does not link.
+    "agent/loop": (["common/base"], True),
+    "agent/report": (["common/base"], True),
+    "agent/nats": (["common/base"], True),
+    "agent/config": (["common/base", "agent/report"], True),
+    "agent/database": (["common/base", "common/core", "common/codec", "common/sqlite", "common/replica", "agent/loop"], True),
+    "agent/membership": (["common/base", "common/core", "common/codec", "common/replica", "agent/loop", "agent/nats", "agent/database"], True),
+    "agent/check": (["common/base", "common/sqlite", "common/replica", "agent/report", "agent/database"], True),
+    "agent/snapshot": (["common/base", "common/codec", "common/sqlite", "common/replica", "agent/loop", "agent/report", "agent/nats", "agent/database", "agent/membership"], True),
+    "agent/repair": (["common/base", "common/core", "common/codec", "common/replica", "agent/loop", "agent/nats", "agent/database", "agent/membership"], True),
+    "agent/control": (["common/base", "agent/loop", "agent/config"], True),
+    "agent/replication": (["common/base", "common/core", "common/codec", "common/sqlite", "common/replica", "agent/loop", "agent/report", "agent/nats", "agent/config", "agent/database", "agent/membership", "agent/check", "agent/snapshot", "agent/repair", "agent/control"], True),
+    "agent/daemon": (["common/base", "agent/loop", "agent/report", "agent/nats", "agent/config", "agent/database", "agent/replication", "agent/control"], True),
+    "agent/cli": (["common/base", "common/core", "common/sqlite", "common/replica", "agent/report", "agent/config", "agent/check", "agent/control", "agent/daemon"], True),
 }
 
 # Made from sql/ by sql/embed.py; the statements that the two halves share.
-GENERATED = {"sql.hpp": {"common/replica", "extension", "agent", "tests"}}
+GENERATED = {"sql.hpp": {"common/replica", "extension", "tests"}}
 
 # Tests may look into every layer and use every library; examples are applications and know nothing of ours.
 FREE = {"tests": True, "examples": False}
@@ -135,8 +148,8 @@ class CheckerFindsBreaches(unittest.TestCase):
     def breach(self, name, include):
         with tempfile.TemporaryDirectory() as folder:
             root = pathlib.Path(folder)
-            for known in ["common/core/key.hpp", "common/codec/message.hpp", "agent/loop.hpp", "extension/glue.hpp",
-                          "tests/help.hpp", name]:
+            for known in ["common/core/key.hpp", "common/codec/message.hpp", "agent/loop/uv.hpp", "extension/glue.hpp",
+                          "agent/nats/wire.hpp", "tests/help.hpp", name]:
                 (root / known).parent.mkdir(parents=True, exist_ok=True)
                 (root / known).touch()
             (root / name).write_text(f"#pragma once\n#  include {include}\n")
@@ -155,11 +168,15 @@ class CheckerFindsBreaches(unittest.TestCase):
             ("common/replica/a.cpp", "<sqlite3.h>"),
             ("common/replica/a.cpp", "<random>"),
             ("common/base/a.cpp", '"sql.hpp"'),
-            ("extension/a.cpp", '"agent/loop.hpp"'),
+            ("extension/a.cpp", '"agent/loop/uv.hpp"'),
             ("extension/a.cpp", "<uv.h>"),
-            ("agent/a.cpp", '"extension/glue.hpp"'),
-            ("agent/a.cpp", "<msgpack.hpp>"),
-            ("agent/a.cpp", "<boost/any.hpp>"),
+            ("agent/cli/a.cpp", '"extension/glue.hpp"'),
+            ("agent/loop/a.cpp", '"agent/nats/wire.hpp"'),
+            ("agent/nats/a.cpp", '"agent/loop/uv.hpp"'),
+            ("agent/replication/a.cpp", "<uv.h>"),
+            ("agent/cli/a.cpp", "<msgpack.hpp>"),
+            ("agent/cli/a.cpp", "<boost/any.hpp>"),
+            ("agent/a.cpp", "<string>"),
             ("elsewhere/a.cpp", "<string>"),
             ("examples/a.cpp", '"common/core/key.hpp"'),
         ]:
@@ -171,8 +188,8 @@ class CheckerFindsBreaches(unittest.TestCase):
             ("common/codec/a.cpp", "<zstd.h>"),
             ("common/replica/a.cpp", '"sql.hpp"'),
             ("agent/nats/a.cpp", "<nats/nats.h>"),
-            ("agent/a.cpp", "<chrono>"),
-            ("tests/unit/a.cpp", '"agent/loop.hpp"'),
+            ("agent/loop/a.cpp", "<chrono>"),
+            ("tests/unit/a.cpp", '"agent/loop/uv.hpp"'),
             ("tests/unit/a.cpp", "<zstd.h>"),
         ]:
             self.assertEqual(self.breach(name, include), [], f"{name} includes {include}")

@@ -99,7 +99,7 @@ void Agent::work() {
 
 // -- the file ---------------------------------------------------------------------------------------------------------
 
-// As agent/file_identity.cpp: a file that stands elsewhere than it remembers is a copy, and gets a new node id.
+// As agent/database/file_identity.cpp: a file that stands elsewhere than it remembers is a copy, and gets a new node id.
 Result<replica::Identity> Agent::identify(sqlite::Database& db) {
   const uint64_t inode = world_.disks.of(node_.id).files.at(node_.path)->inode;
   replica::Identity out;

@@ -1,4 +1,4 @@
-// What the real agent does with the engine (agent/database_worker.cpp, replicator.cpp and stream_entry.cpp), on simulated
+// What the real agent does with the engine (agent/database/database_worker.cpp, replicator.cpp and stream_entry.cpp), on simulated
 // time: opening, first versions, entering the stream, draining, publishing, applying, and starting over.
 #pragma once
 

@@ -1,4 +1,4 @@
-// How a simulated agent enters the stream: agent/stream_entry.cpp's steps, each a request over the network.
+// How a simulated agent enters the stream: agent/replication/stream_entry.cpp's steps, each a request over the network.
 #include <algorithm>
 
 #include "common/codec/message.hpp"

@@ -1,4 +1,4 @@
-// Anti-entropy as the agent does it (agent/repair.cpp): common/replica/repair_round.hpp leads, the nodes answer over core NATS:
+// Anti-entropy as the agent does it (agent/repair/repair.cpp): common/replica/repair_round.hpp leads, the nodes answer over core NATS:
 // late, or not at all.
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-// Snapshots as the agent takes and uses them (agent/snapshots.cpp, snapshot_join.cpp, stream_entry_snapshot.cpp).
+// Snapshots as the agent takes and uses them (agent/snapshot/snapshots.cpp, snapshot_join.cpp, stream_entry_snapshot.cpp).
 #include <algorithm>
 
 #include "tests/sim/agent.hpp"

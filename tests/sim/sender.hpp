@@ -1,4 +1,4 @@
-// What agent/publisher.cpp does, on simulated time: every message is kept until its echo was applied to the file, and sent
+// What agent/replication/publisher.cpp does, on simulated time: every message is kept until its echo was applied to the file, and sent
 // again, the same bytes under the same id, after each failure; after a failure nothing new goes until everything in flight
 // is answered for.
 #pragma once

@@ -1,0 +1,38 @@
+// Which node a database file belongs to. The node id is made once and kept in the file (__marmot_meta), together with
+// where the file stood: device, inode and machine. A file that was copied with its identity stands elsewhere and gets a
+// new node id, so that two agents never write under one name (DESIGN.md, section 3).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "common/base/ids.hpp"
+#include "common/base/result.hpp"
+#include "common/sqlite/database.hpp"
+
+namespace marmot::agent {
+
+struct FileIdentity {
+  NodeId node;
+  enum class Origin : uint8_t {
+    kept,        // the file knew it and has not moved
+    configured,  // node_id or --node-id says so
+    created,     // the file had none
+    copied,      // the file stands elsewhere than it remembers: a new one
+  } origin = Origin::kept;
+  NodeId before;  // copied, or configured otherwise than before: what the file said
+};
+
+// Reads what the file remembers; writes nothing. `configured` 0: not configured. `fallback` 0, or what to take instead of
+// a random id (the agent's other databases have it).
+Result<FileIdentity> identify(sqlite::Database& db, const std::string& path, uint64_t configured, uint64_t fallback);
+
+// Writes the node id and where the file stands now. __marmot_meta must exist. Writes nothing when nothing changed.
+Status remember(sqlite::Database& db, const std::string& path, NodeId node);
+
+// One fact of __marmot_meta. Errc::not_found: no such table or no such key.
+Result<std::string> read_meta(sqlite::Database& db, const std::string& key);
+Status write_meta(sqlite::Database& db, const std::string& key, const std::string& value);
+Status write_meta(sqlite::Database& db, const std::string& key, int64_t value);
+
+}  // namespace marmot::agent

@@ -1,0 +1,305 @@
+#include "agent/repair/verify.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "agent/loop/clock.hpp"
+#include "common/core/key.hpp"
+
+namespace marmot::agent {
+
+using Json = nlohmann::json;
+
+namespace {
+constexpr int64_t kAnswerMs = 6000;      // peers wait up to 5 s until they have applied enough
+constexpr int64_t kAloneMs = 500;
+constexpr int64_t kAgainMs = 200;        // between two rounds while writes go on
+constexpr int64_t kFullTextMs = 30'000;  // for all of a peer's indexes
+constexpr int64_t kDetailReserveMs = 500; // of the deadline, kept for naming what differs
+
+std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+}  // namespace
+
+bool VerifyReport::identical() const {
+  return std::all_of(tables.begin(), tables.end(), [](const TableVerdict& table) { return table.differs.empty(); });
+}
+
+template <class F>
+auto Verify::guarded(F callback) {
+  return [this, alive = std::weak_ptr<int>(alive_), callback = std::move(callback)](auto&&... values) {
+    if (!alive.expired() && done_) callback(std::forward<decltype(values)>(values)...);
+  };
+}
+
+Verify::Verify(Host host, int64_t timeout_ms, Progress progress, Done done)
+    : host_(std::move(host)),
+      deadline_ms_(monotonic_ms() + timeout_ms),
+      progress_(std::move(progress)),
+      done_(std::move(done)),
+      timer_(host_.loop, [this] { round(); }) {
+  round();
+}
+
+Verify::~Verify() = default;
+
+void Verify::fail(Errc code, std::string text) {
+  timer_.stop();
+  std::exchange(done_, nullptr)(make_error(code, std::move(text)));
+}
+
+void Verify::finish() {
+  timer_.stop();
+  std::exchange(done_, nullptr)(std::move(report_));
+}
+
+void Verify::round() {
+  ++round_;
+  ours_.reset();
+  theirs_.clear();
+  replies_over_ = false;
+  report_ = {};
+  details_.clear();
+  host_.settle(deadline_ms_, guarded([this](bool settled) {
+    if (!settled) return fail(Errc::timeout, "verify: not everything written here reached the stream in time");
+    host_.connection.stream_state(host_.stream, guarded([this](Result<nats::StreamState> state) {
+      if (!state) return fail(state.error().code, "verify: " + state.error().message);
+      seq_ = state->last_seq;
+      host_.until_applied(seq_, deadline_ms_, guarded([this](bool applied) {
+        if (!applied) return fail(Errc::timeout, "verify: the stream's messages were not applied here in time");
+        take_digests(seq_);
+      }));
+    }));
+  }));
+}
+
+void Verify::take_digests(StreamSeq seq) {
+  expected_.clear();
+  for (const Peer& peer : host_.peers.alive()) expected_.insert(peer.node.value);
+  progress_("rows here and on " + std::to_string(expected_.size()) + " other nodes", 0, 1);
+  using Digests = std::pair<StreamSeq, std::vector<replica::TableDigest>>;
+  const Status asked = host_.thread.ask<Digests>(
+      [](replica::Replica& replica) -> Result<Digests> {
+        TRY_ASSIGN(auto tables, replica.digests());
+        return Digests{replica.position().seq, std::move(tables)};
+      },
+      guarded([this, round = round_](Result<Digests> digests) {
+        if (round != round_) return;
+        if (!digests) return fail(digests.error().code, "verify: " + digests.error().message);
+        here_ = digests->first;
+        ours_ = std::move(digests->second);
+        compare();
+      }));
+  if (!asked) return fail(asked.error().code, "verify: " + asked.error().message);
+  const Json request{{"node", host_.self().origin.node.value}, {"seq", seq}};
+  // Nobody was heard: a node that came just now still gets a moment to answer.
+  const int64_t longest = expected_.empty() ? kAloneMs : kAnswerMs;
+  const int64_t left = std::max<int64_t>(100, std::min(longest, deadline_ms_ - monotonic_ms()));
+  const Status sent = host_.connection.request_many(
+      host_.prefix + "digest", text_of(request), left,
+      guarded([this, round = round_](const nats::Message& message) { if (round == round_) on_digest(message); }),
+      guarded([this, round = round_](size_t) {
+        if (round != round_ || replies_over_) return;
+        replies_over_ = true;
+        compare();
+      }));
+  if (!sent) fail(sent.error().code, "verify: " + sent.error().message);
+}
+
+void Verify::on_digest(const nats::Message& message) {
+  const Json json = Json::parse(message.data, nullptr, false);
+  if (!json.is_object() || !json.contains("tables")) return;
+  try {
+    PeerDigest digest;
+    digest.applied = json.at("applied").get<uint64_t>();
+    digest.pending = json.at("pending").get<uint64_t>();
+    for (const Json& table : json.at("tables")) {
+      digest.tables[table.at(0).get<std::string>()] = {table.at(1).get<int64_t>(), table.at(2).get<std::string>()};
+    }
+    theirs_[json.at("node").get<uint64_t>()] = std::move(digest);
+  } catch (const Json::exception&) {
+    return;  // of another version: it is missed as one that did not answer
+  }
+  const bool all = std::all_of(expected_.begin(), expected_.end(), [this](uint64_t node) { return theirs_.count(node) != 0; });
+  if (all && !replies_over_ && !expected_.empty()) {
+    replies_over_ = true;
+    compare();
+  }
+}
+
+TableVerdict& Verify::verdict(const std::string& table) {
+  for (TableVerdict& known : report_.tables) {
+    if (known.name == table) return known;
+  }
+  report_.tables.push_back(TableVerdict{table, 0, {}});
+  return report_.tables.back();
+}
+
+void Verify::compare() {
+  if (!ours_ || !replies_over_) return;
+  for (const uint64_t node : expected_) {
+    if (theirs_.count(node) == 0) {
+      return fail(Errc::timeout, "verify: node " + std::to_string(node) + " did not answer in time");
+    }
+  }
+  report_ = {};
+  details_.clear();
+  report_.nodes = 1 + theirs_.size();
+  bool moved = false;
+  for (const auto& table : *ours_) verdict(table.table).rows = table.rows;
+  for (const auto& [node, digest] : theirs_) {
+    moved = moved || digest.applied != here_ || digest.pending != 0;
+    std::set<std::string> seen;
+    for (const auto& table : *ours_) {
+      seen.insert(table.table);
+      const auto other = digest.tables.find(table.table);
+      if (other == digest.tables.end()) {
+        verdict(table.table).differs.push_back({node, {}, table.rows});
+      } else if (other->second.first != table.rows || other->second.second != to_hex(digest_hash(table))) {
+        details_.push_back(Detail{table.table, node, {}});
+      }
+    }
+    for (const auto& [name, rows_hash] : digest.tables) {
+      if (seen.count(name) == 0) verdict(name).differs.push_back({node, {}, rows_hash.first});
+    }
+  }
+  if (details_.empty() && report_.identical()) return check_full_text();
+  // Something was written while the digests were taken: they may differ for that.
+  moved = moved || host_.self().pending != 0 || host_.self().applied != here_;
+  const bool first_rounds = round_ < 3;  // a write of this very moment is not counted anywhere yet
+  if ((moved || first_rounds) && monotonic_ms() + kAgainMs + kDetailReserveMs < deadline_ms_) {
+    timer_.start(uv::Milliseconds(kAgainMs));
+    return;
+  }
+  next_detail();
+}
+
+void Verify::next_detail() {
+  if (details_.empty()) return check_full_text();
+  const Detail& detail = details_.back();
+  progress_("what differs in " + detail.table, 0, static_cast<int64_t>(details_.size()));
+  const Status sent = host_.connection.request(host_.prefix + "node." + std::to_string(detail.node),
+                                               text_of(Json{{"table", detail.table}}), kAnswerMs,
+                                               guarded([this](Result<std::string> answer) { on_buckets(std::move(answer)); }));
+  if (!sent) fail(sent.error().code, "verify: " + sent.error().message);
+}
+
+void Verify::on_buckets(Result<std::string> answer) {
+  if (!answer) return fail(answer.error().code, "verify: node " + std::to_string(details_.back().node) + ": " + answer.error().message);
+  Detail& detail = details_.back();
+  const Json json = Json::parse(*answer, nullptr, false);
+  try {
+    const Json& buckets = json.at("buckets");
+    for (const auto& table : *ours_) {
+      if (table.table != detail.table) continue;
+      for (size_t i = 0; i < table.buckets.size() && i < buckets.size(); ++i) {
+        const bool same = buckets[i].at(0).get<std::string>() == to_hex(table.buckets[i].sum) &&
+                          buckets[i].at(1).get<int64_t>() == table.buckets[i].rows;
+        if (!same) detail.buckets.push_back(static_cast<int>(i));
+      }
+    }
+  } catch (const Json::exception& error) {
+    return fail(Errc::corrupt, "verify: node " + std::to_string(detail.node) + " answers what this version does not read: " + error.what());
+  }
+  verdict(detail.table).differs.push_back({detail.node, {}, 0});
+  next_bucket();
+}
+
+void Verify::next_bucket() {
+  Detail& detail = details_.back();
+  TableVerdict::Difference& found = verdict(detail.table).differs.back();
+  if (detail.buckets.empty()) {
+    // Differed a moment ago, and does no more.
+    if (found.keys.empty()) verdict(detail.table).differs.pop_back();
+    details_.pop_back();
+    return next_detail();
+  }
+  if (found.keys.size() >= kMaxKeys) {
+    found.more += static_cast<int64_t>(detail.buckets.size());  // at least one key a bucket
+    details_.pop_back();
+    return next_detail();
+  }
+  const int bucket = detail.buckets.back();
+  const Status asked = host_.thread.ask<std::vector<replica::KeyHash>>(
+      [table = detail.table, bucket](replica::Replica& replica) { return replica.bucket_keys(table, bucket); },
+      guarded([this, bucket](Result<std::vector<replica::KeyHash>> ours) {
+        if (!ours) return fail(ours.error().code, "verify: " + ours.error().message);
+        const Status sent = host_.connection.request(
+            host_.prefix + "node." + std::to_string(details_.back().node),
+            text_of(Json{{"table", details_.back().table}, {"bucket", bucket}}), kAnswerMs,
+            guarded([this, ours = *std::move(ours)](Result<std::string> answer) { on_keys(std::move(answer), ours); }));
+        if (!sent) fail(sent.error().code, "verify: " + sent.error().message);
+      }));
+  if (!asked) fail(asked.error().code, "verify: " + asked.error().message);
+}
+
+void Verify::on_keys(Result<std::string> answer, const std::vector<replica::KeyHash>& ours) {
+  Detail& detail = details_.back();
+  if (!answer) return fail(answer.error().code, "verify: node " + std::to_string(detail.node) + ": " + answer.error().message);
+  std::map<std::string, std::string> here, there;
+  for (const replica::KeyHash& key : ours) here[key.key] = to_hex(key.hash);
+  const Json json = Json::parse(*answer, nullptr, false);
+  bool all = true;
+  try {
+    all = json.at("all").get<bool>();
+    for (const Json& key : json.at("keys")) there[bytes_of_hex(key.at(0).get<std::string>())] = key.at(1).get<std::string>();
+  } catch (const Json::exception& error) {
+    return fail(Errc::corrupt, "verify: node " + std::to_string(detail.node) + " answers what this version does not read: " + error.what());
+  }
+  const std::string last = there.empty() ? std::string() : there.rbegin()->first;
+  for (const auto& [key, hash] : here) {
+    if (!all && key > last) break;  // their list ends there
+    const auto other = there.find(key);
+    if (other == there.end() || other->second != hash) add_difference(detail.table, key);
+  }
+  for (const auto& [key, hash] : there) {
+    if (here.count(key) == 0) add_difference(detail.table, key);
+  }
+  detail.buckets.pop_back();
+  next_bucket();
+}
+
+void Verify::check_full_text() {
+  progress_("full-text indexes", 0, 1);
+  unchecked_ = expected_;
+  using Faults = std::vector<replica::FullTextFault>;
+  const int64_t patience = std::max<int64_t>(kDetailReserveMs, deadline_ms_ - monotonic_ms());
+  host_.thread.ask_drained<Faults>([](replica::Replica& replica) { return replica.check_full_text(kFullTextLimitUs); }, patience,
+                                   guarded([this](Result<Faults> faults) {
+    if (!faults) return fail(faults.error().code, "verify: " + faults.error().message);
+    for (replica::FullTextFault& fault : *faults) report_.full_text.push_back({host_.self().origin.node.value, std::move(fault)});
+    check_full_text_of_next();
+  }));
+}
+
+void Verify::check_full_text_of_next() {
+  if (unchecked_.empty()) return finish();
+  const uint64_t node = *unchecked_.begin();
+  unchecked_.erase(unchecked_.begin());
+  const Status sent = host_.connection.request(host_.prefix + "node." + std::to_string(node), text_of(Json{{"full_text", true}}), kFullTextMs,
+                                               guarded([this, node](Result<std::string> answer) { on_full_text(node, std::move(answer)); }));
+  if (!sent) fail(sent.error().code, "verify: " + sent.error().message);
+}
+
+void Verify::on_full_text(uint64_t node, Result<std::string> answer) {
+  if (!answer) return fail(answer.error().code, "verify: node " + std::to_string(node) + ": its full-text indexes: " + answer.error().message);
+  const Json json = Json::parse(*answer, nullptr, false);
+  // An earlier version answers something else: it has no such check.
+  if (json.is_object() && json.contains("full_text")) {
+    try {
+      for (const Json& fault : json.at("full_text")) {
+        report_.full_text.push_back({node, {fault.at(0).get<std::string>(), fault.at(1).get<std::string>(), fault.at(2).get<bool>()}});
+      }
+    } catch (const Json::exception& error) {
+      return fail(Errc::corrupt, "verify: node " + std::to_string(node) + " answers what this version does not read: " + error.what());
+    }
+  }
+  check_full_text_of_next();
+}
+
+void Verify::add_difference(const std::string& table, const std::string& key) {
+  TableVerdict::Difference& found = verdict(table).differs.back();
+  if (found.keys.size() < kMaxKeys) found.keys.push_back(describe_key(key));
+  else ++found.more;
+}
+
+}  // namespace marmot::agent

@@ -1,0 +1,224 @@
+#include "agent/replication/publisher.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/loop/clock.hpp"
+#include "agent/replication/clock_check.hpp"
+
+namespace marmot::agent {
+
+namespace {
+constexpr int64_t kFirstBackoffMs = 50;
+constexpr int64_t kMaxBackoffMs = 2000;
+constexpr uint64_t kEchoAhead = 64;  // echoes come in the order of sending, but for what was sent again
+}  // namespace
+
+Publisher::Publisher(uv::Loop& loop, std::string stream, std::string subject, std::string name, LogSink log, Events events)
+    : stream_(std::move(stream)),
+      subject_(std::move(subject)),
+      name_(std::move(name)),
+      log_(std::move(log)),
+      events_(std::move(events)),
+      retry_(loop, [this] { pump(); }) {}
+
+Publisher::~Publisher() = default;
+
+void Publisher::add(std::vector<replica::OutUnit> units) {
+  for (replica::OutUnit& given : units) {
+    const auto unit = std::make_shared<replica::OutUnit>(std::move(given));
+    pending_rows_ += unit->rows;
+    for (size_t i = 0; i < unit->messages.size(); ++i) {
+      bytes_ += unit->messages[i].size();
+      ++unstored_;
+      messages_.push_back(Message{unit, i});
+    }
+  }
+  pump();
+  events_.changed();
+}
+
+void Publisher::start(nats::Connection& connection, StreamSeq position, uint64_t own_units) {
+  pause();
+  connection_ = &connection;
+  position_ = position;
+  while (!messages_.empty() && messages_.front().unit->number <= own_units) {
+    Message& front = messages_.front();
+    if (front.state != Message::State::stored) settle(front);  // its acknowledgement was lost
+    drop_front();
+  }
+  cursor_ = first_;
+  for (Message& message : messages_) {
+    // Acknowledged, not come round: the stream may have lost it. A stored one is told by `duplicate`.
+    if (message.state == Message::State::stored) {
+      ++unstored_;
+      if (message.index + 1 == message.unit->messages.size()) pending_rows_ += message.unit->rows;
+    }
+    message.state = Message::State::unsent;
+  }
+  pump();
+}
+
+void Publisher::pause() {
+  ++generation_;
+  connection_ = nullptr;
+  retry_.stop();
+  in_flight_ = 0;
+  failing_ = false;
+  cursor_ = first_;
+  for (Message& message : messages_) {
+    if (message.state == Message::State::in_flight) message.state = Message::State::unsent;
+  }
+}
+
+void Publisher::applied(StreamSeq position) {
+  position_ = position;
+  bool released = false;
+  while (!messages_.empty()) {
+    const Message& front = messages_.front();
+    if (front.state != Message::State::stored || front.seq > position) break;
+    drop_front();
+    released = true;
+  }
+  cursor_ = std::max(cursor_, first_);
+  if (released) events_.changed();
+}
+
+void Publisher::drop_front() {
+  const Message& front = messages_.front();
+  bytes_ -= front.unit->messages[front.index].size();
+  messages_.pop_front();
+  ++first_;
+}
+
+void Publisher::clear() {
+  pause();
+  first_ += messages_.size();
+  cursor_ = first_;
+  messages_.clear();
+  unstored_ = bytes_ = pending_rows_ = 0;
+  position_ = last_stored_ = 0;
+  backoff_ms_ = 0;
+  last_error_.clear();
+  events_.changed();
+}
+
+void Publisher::hold(bool on) {
+  held_ = on;
+  pump();
+}
+
+std::optional<WallMs> Publisher::sent_at(std::string_view msg_id) {
+  echo_ = std::max(echo_, first_);
+  const uint64_t end = std::min(first_ + messages_.size(), echo_ + kEchoAhead);
+  for (uint64_t id = echo_; id < end; ++id) {
+    const Message& message = messages_[static_cast<size_t>(id - first_)];
+    if (message.sends == 0 || message.unit->msg_ids[message.index] != msg_id) continue;
+    echo_ = id + 1;
+    // Sent again: any of the sendings may be the one that was stored, the first at the earliest.
+    return message.sent_at;
+  }
+  return std::nullopt;
+}
+
+bool Publisher::stored_through(uint64_t mark) const {
+  for (uint64_t id = first_; id < mark && id < first_ + messages_.size(); ++id) {
+    if (messages_[static_cast<size_t>(id - first_)].state != Message::State::stored) return false;
+  }
+  return true;
+}
+
+void Publisher::pump() {
+  if (connection_ == nullptr || held_ || failing_ || retry_.active()) return;
+  while (cursor_ < first_ + messages_.size()) {
+    Message& message = messages_[static_cast<size_t>(cursor_ - first_)];
+    if (message.state != Message::State::unsent) {
+      ++cursor_;
+      continue;
+    }
+    const std::string& bytes = message.unit->messages[message.index];
+    const std::string& msg_id = message.unit->msg_ids[message.index];
+    const uint64_t id = cursor_;
+    const Status sent = connection_->publish_log(
+        nats::LogMessage{subject_, stream_, msg_id, bytes, std::nullopt},
+        [this, id, generation = generation_, alive = std::weak_ptr<int>(alive_)](Result<nats::Ack> answer) {
+          if (alive.expired() || generation != generation_) return;
+          answered(id, std::move(answer));
+        });
+    if (!sent) {
+      if (sent.error().code == Errc::busy && in_flight_ > 0) return;  // an answer makes room
+      failed(sent.error());
+      return retry_when_idle();
+    }
+    message.state = Message::State::in_flight;
+    message.position = position_;
+    if (message.sends == 0) message.sent_at = wall_now();
+    ++message.sends;
+    ++in_flight_;
+    ++cursor_;
+  }
+}
+
+void Publisher::answered(uint64_t id, Result<nats::Ack> answer) {
+  --in_flight_;
+  if (id < first_) return pump();
+  Message& message = messages_[static_cast<size_t>(id - first_)];
+  if (!answer) {
+    message.state = Message::State::unsent;
+    failed(answer.error());
+    return retry_when_idle();
+  }
+  const std::string& msg_id = message.unit->msg_ids[message.index];
+  if (answer->duplicate && message.sends == 1) {
+    last_error_ = "the stream holds message id " + msg_id + " already, and dropped what was sent under it: report this";
+    log_(LogLevel::error, name_ + ": " + last_error_);
+  }
+  message.seq = answer->seq;
+  settle(message);
+  last_stored_ = std::max(last_stored_, answer->seq);
+  // A new message is stored behind everything this file had seen when it was sent, unless the stream was cut back.
+  const bool suspicious = !answer->duplicate && answer->seq <= message.position;
+  if (!failing_) {
+    backoff_ms_ = 0;
+    if (!last_error_.empty() && !answer->duplicate) {
+      log_(LogLevel::info, name_ + ": publishing again");
+      last_error_.clear();
+    }
+  }
+  applied(position_);
+  if (failing_) retry_when_idle();
+  else pump();
+  events_.changed();
+  if (suspicious) events_.suspicious();
+}
+
+void Publisher::settle(Message& message) {
+  message.state = Message::State::stored;
+  --unstored_;
+  // Parts go and come in order: the last one settles the unit.
+  if (message.index + 1 != message.unit->messages.size()) return;
+  pending_rows_ -= std::min(pending_rows_, message.unit->rows);
+  published_rows_ += message.unit->rows;
+}
+
+void Publisher::failed(const Error& error) {
+  failing_ = true;
+  const std::string text = "publish: " + error.message +
+                           (error.code == Errc::full ? ": raise the stream's or the server's limits (log.max_bytes), nothing is lost meanwhile" : "");
+  if (text == last_error_) return;
+  last_error_ = text;
+  // A broken connection is told by whoever watches it.
+  if (error.code != Errc::unavailable) log_(LogLevel::error, name_ + ": " + text + " (trying again)");
+  events_.changed();
+}
+
+// Everything in flight is answered for first: then all that is not stored goes again, the oldest first.
+void Publisher::retry_when_idle() {
+  if (in_flight_ > 0 || connection_ == nullptr) return;
+  failing_ = false;
+  cursor_ = first_;
+  backoff_ms_ = backoff_ms_ == 0 ? kFirstBackoffMs : std::min(backoff_ms_ * 2, kMaxBackoffMs);
+  retry_.start(uv::Milliseconds(backoff_ms_));
+}
+
+}  // namespace marmot::agent

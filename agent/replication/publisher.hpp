@@ -1,0 +1,112 @@
+// Gets what the drains found into the stream, in order, whatever happens on the way.
+//
+// Every message is kept until its own echo was applied to the file: an acknowledgement is not durable for ever (DESIGN.md,
+// section 3). While it is kept it is sent again, the same bytes under the same message id, after each failure and each
+// reconnect. After a failure nothing new is sent until everything in flight is answered for; then all that is not stored
+// goes again from the oldest on, so that a later unit overtakes an earlier one only on the wire, never for good.
+//
+// Loop thread only.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/loop/uv.hpp"
+#include "agent/nats/transport.hpp"
+#include "common/base/log.hpp"
+#include "common/replica/replica.hpp"
+
+namespace marmot::agent {
+
+class Publisher {
+ public:
+  // Beyond this no drain is asked for; beyond four times this nothing is applied either (an apply drains first).
+  static constexpr size_t kMaxBytes = size_t{64} << 20;
+
+  struct Events {
+    std::function<void()> changed;    // bytes(), pending_rows() or last_error() changed
+    std::function<void()> suspicious; // the server's answer does not fit what this file has seen: look at the stream again
+  };
+
+  Publisher(uv::Loop& loop, std::string stream, std::string subject, std::string name, LogSink log, Events events);
+  ~Publisher();
+  Publisher(const Publisher&) = delete;
+  Publisher& operator=(const Publisher&) = delete;
+
+  void add(std::vector<replica::OutUnit> units);
+
+  // Connected, and the stream is the one: sends every unit behind `own_units`, the last one of this incarnation that this file knows to be
+  // in the stream. Its `position` does not tell: a file that merged a snapshot has one beyond a unit that the stream lost meanwhile.
+  void start(nats::Connection& connection, StreamSeq position, uint64_t own_units);
+  // Not connected, or the stream is in doubt. What is kept stays kept.
+  void pause();
+  // The file holds the stream up to here: echoes up to it have been applied.
+  void applied(StreamSeq position);
+  // History was lost: the engine publishes anew under another incarnation.
+  void clear();
+  // While held nothing is sent; what is in flight stays so.
+  void hold(bool on);
+  // A message of the stream: when was it first sent, if it is one of those kept here?
+  std::optional<WallMs> sent_at(std::string_view msg_id);
+
+  size_t bytes() const { return bytes_; }
+  size_t pending_rows() const { return pending_rows_; }    // in units that are not stored whole
+  uint64_t published_rows() const { return published_rows_; }
+  bool all_stored() const { return unstored_ == 0; }
+  bool empty() const { return messages_.empty(); }          // all stored, and their echoes applied
+  StreamSeq last_stored() const { return last_stored_; }
+  const std::string& last_error() const { return last_error_; }
+
+  // A mark behind everything added so far; stored_through(mark): all of that is in the stream.
+  uint64_t mark() const { return first_ + messages_.size(); }
+  bool stored_through(uint64_t mark) const;
+
+ private:
+  struct Message {
+    std::shared_ptr<replica::OutUnit> unit;
+    size_t index = 0;        // into unit->messages
+    enum class State : uint8_t { unsent, in_flight, stored } state = State::unsent;
+    int sends = 0;
+    WallMs sent_at = 0;      // the first time
+    StreamSeq position = 0;  // of the file, when it was sent last
+    StreamSeq seq = 0;
+  };
+
+  void pump();
+  void answered(uint64_t id, Result<nats::Ack> answer);
+  void failed(const Error& error);
+  void retry_when_idle();
+  void settle(Message& message);
+  void drop_front();
+
+  const std::string stream_, subject_, name_;
+  const LogSink log_;
+  const Events events_;
+  uv::Timer retry_;
+  nats::Connection* connection_ = nullptr;  // while started
+  uint64_t generation_ = 0;                 // answers of an earlier start() are not listened to
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+
+  std::deque<Message> messages_;
+  uint64_t first_ = 1;   // id of messages_.front()
+  uint64_t cursor_ = 1;  // id of the next one to send
+  size_t in_flight_ = 0;
+  size_t unstored_ = 0;
+  size_t bytes_ = 0;
+  size_t pending_rows_ = 0;
+  uint64_t published_rows_ = 0;
+  StreamSeq position_ = 0;
+  StreamSeq last_stored_ = 0;
+  uint64_t echo_ = 1;      // id behind the last one that sent_at() found
+  bool held_ = false;
+  bool failing_ = false;
+  int64_t backoff_ms_ = 0;
+  std::string last_error_;
+};
+
+}  // namespace marmot::agent

@@ -1,0 +1,635 @@
+#include "agent/replication/replicator.hpp"
+
+#include <sys/stat.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <utility>
+
+#include "agent/check/check_file.hpp"
+#include "agent/loop/clock.hpp"
+#include "common/base/long_work.hpp"
+#include "common/codec/message.hpp"
+#include "common/replica/schema_objects.hpp"
+
+namespace marmot::agent {
+
+namespace {
+
+constexpr int64_t kCheckMs = 5000;         // the stream is looked at
+constexpr int64_t kBeatSoonMs = 50;        // after something was applied
+constexpr int64_t kBehindMs = 30'000;      // waiting for a snapshot for longer is an error
+constexpr int64_t kSpreadMs = 2000;        // after lost history, nodes publish at different times
+constexpr size_t kMaxArrivals = 65'536;
+constexpr size_t kServerDefault = size_t{1} << 20;  // max_payload of a server that was told nothing
+
+DatabaseSetup setup_of(const Config& config, const DatabaseConfig& database, const LogSink& log) {
+  DatabaseSetup setup;
+  setup.path = database.path;
+  setup.name = database.name;
+  setup.extensions = config.extensions;
+  setup.settings.include = database.tables;
+  setup.settings.exclude = database.exclude;
+  setup.settings.atomic_rows = config.atomic_rows;
+  setup.settings.retire_losers = config.unique_losers == UniqueLosers::retire;
+  setup.settings.conflict_log_rows = config.conflict_log_rows;
+  setup.node_id = config.node_id;
+  setup.high_water_path = config.data_dir + "/" + database.name + ".hlc";
+  setup.poll_interval_ms = config.poll_interval_ms;
+  setup.scrub_interval_ms = config.anti_entropy_interval_s * 1000;
+  setup.log = log;
+  return setup;
+}
+
+EntryPlan plan_of(const Config& config, const DatabaseConfig& database) {
+  EntryPlan plan;
+  plan.stream.name = "MARMOT_" + config.cluster + "_" + database.name;
+  plan.stream.subject = "marmot." + config.cluster + "." + database.name + ".log";
+  plan.stream.replicas = config.log.replicas;
+  plan.stream.max_age_ms = config.log.max_age_ms;
+  plan.stream.max_bytes = config.log.max_bytes;
+  plan.stream.update_existing = config.log.update_existing;
+  plan.stream.may_create = !config.nats.join;
+  plan.may_found = !config.nats.join;
+  plan.adopt = database.adopt;
+  plan.name = database.name;
+  plan.path = database.path;
+  return plan;
+}
+
+// No file, or one without a byte: a snapshot may become it.
+bool nothing_there(const std::string& path) {
+  struct stat facts {};
+  if (::stat(path.c_str(), &facts) != 0) return errno == ENOENT;
+  return S_ISREG(facts.st_mode) && facts.st_size == 0 && ::access((path + "-wal").c_str(), F_OK) != 0;
+}
+
+bool same_file(const std::string& path, uint64_t device, uint64_t inode) {
+  struct stat facts {};
+  return ::stat(path.c_str(), &facts) == 0 && facts.st_dev == device && facts.st_ino == inode;
+}
+
+}  // namespace
+
+Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config& config, const DatabaseConfig& database,
+                       LogSink log, Events events)
+    : loop_(loop),
+      config_(config),
+      database_(database),
+      log_(std::move(log)),
+      events_(std::move(events)),
+      plan_(plan_of(config, database)),
+      prefix_("marmot." + config.cluster + ".ctl." + database.name + "."),
+      publisher_(loop, plan_.stream.name, plan_.stream.subject, database.name, log_,
+                 {[this] {
+                    update_flow();
+                    announce_ready();
+                    poke();
+                  },
+                  [this] { reenter("the stream was cut back", 0); }}),
+      clock_(loop, plan_.stream.name, plan_.stream.subject, config.max_clock_drift_ms, [this] { on_clock(); }),
+      alarm_(loop, database.name, database.path + "-wal", log_,
+             [this] { return StallRule::Facts{thread_->stalled_ms(), followed(), stream_end(), 0}; }, [this] { return trouble(); }),
+      wal_(loop, [this](std::string_view, int rc) {
+        if (rc != 0) wal_watched_ = false;  // the check timer watches it again; polling goes on meanwhile
+        thread_->wake();
+      }),
+      retry_(loop, [this] {
+        if (file_held_) first_file();
+        else enter();
+      }),
+      check_(loop, [this] { check_stream(); }),
+      poke_(loop, [this] { poke(); }),
+      outbox_delay_(loop, [this] { thread_->publish_outbox(); }),
+      beat_soon_(loop, [this] { peers_->beat(); }) {
+  DatabaseEvents handlers;
+  handlers.opened = [this](Result<DatabaseOpened> opened) { on_opened(std::move(opened)); };
+  handlers.units = [this](std::vector<replica::OutUnit> units) { publisher_.add(std::move(units)); };
+  handlers.progress = [this](const DatabaseProgress& progress) { on_progress(progress); };
+  handlers.changes = [this](std::vector<replica::Change> changes) { on_changes(std::move(changes)); };
+  handlers.schema_changed = [this](const std::set<std::string>& names) { events_.schema_changed(names); };
+  handlers.room = [this] {
+    if (subscription_ && !in_gap_) subscription_->resume();
+    if (entry_) entry_->on_room();
+  };
+  DatabaseSetup setup = setup_of(config, database, log_);
+  setup.hold = file_held_ = nothing_there(database.path);
+  thread_ = std::make_unique<DatabaseThread>(std::move(setup), std::move(handlers), std::move(sender));
+  peers_ = std::make_unique<Peers>(loop, prefix_, database.name, *thread_, log_,
+                                   Peers::Events{[this] { return self(); }, [this] { poke(); },
+                                                 [this](StreamSeq) { thread_->hasten(); }});
+  repair_ = std::make_unique<Repair>(Repair::Host{loop, *thread_, *peers_, prefix_, database.name, log_, [this] { return self(); }},
+                                     config.anti_entropy_interval_s * 1000);
+  members_ = std::make_unique<Members>(Members::Host{loop, *thread_, *peers_, prefix_, database.name, log_, [this] { return self(); }},
+                                       config.retention_ms);
+  snapshots_ = std::make_unique<Snapshots>(
+      loop, *thread_,
+      Snapshots::Setup{config.cluster, database.name, plan_.stream.name, prefix_, config.data_dir, config.log.replicas,
+                       static_cast<size_t>(config.snapshot.keep),
+                       SnapshotPolicy{config.snapshot.interval_ms, config.log.max_age_ms, config.log.max_bytes}},
+      Snapshots::Host{[this] { return snapshot_rank(); }}, log_);
+  plan_.company = [this] { return company(); };
+  if (file_held_) state_text_ = "waiting for NATS: " + database.path + " does not exist or is empty, and may be built from a snapshot";
+}
+
+Replicator::~Replicator() {
+  // Before the objects that its events and questions call.
+  alive_.reset();
+  verify_.reset();
+  repair_.reset();
+  members_.reset();
+  first_file_.reset();
+  entry_.reset();
+  restore_work_.reset();
+  snapshots_.reset();
+  subscription_.reset();
+  publisher_.pause();
+  thread_->close();
+}
+
+// -- the file ---------------------------------------------------------------------------------------------------------
+
+void Replicator::on_opened(Result<DatabaseOpened> opened) {
+  if (!opened) {
+    state_ = State::stopped;
+    state_text_ = opened.error().message;
+    return events_.failed(opened.error());
+  }
+  opened_ = *std::move(opened);
+  plan_.installed_now = opened_->installed;
+  progress_.origin = opened_->origin;
+  progress_.membership = opened_->membership;
+  progress_.position = opened_->position;
+  if (opened_->created) log_(LogLevel::info, name() + ": " + path() + " did not exist: an empty database was made");
+  state_ = State::preparing;
+  watch_wal();
+  alarm_.start();
+  check_.start(uv::Milliseconds(kCheckMs), uv::Milliseconds(kCheckMs));
+  events_.opened(opened_->origin.node);
+  if (from_snapshot_) tell_whole_schema();
+}
+
+// All of it came from other nodes, by a file.
+void Replicator::tell_whole_schema() {
+  using Names = std::set<std::string>;
+  (void)thread_->ask<Names>(
+      [](replica::Replica& replica) -> Result<Names> {
+        TRY_ASSIGN(const replica::SchemaObjects objects, replica::read_schema_objects(replica.database()));
+        return replica::changed_names({}, objects);
+      },
+      [this](const Result<Names>& names) {
+        if (names && !names->empty()) events_.schema_changed(*names);
+      });
+}
+
+void Replicator::watch_wal() {
+  if (wal_watched_ || !opened_) return;
+  wal_watched_ = static_cast<bool>(wal_.start(path() + "-wal"));
+}
+
+void Replicator::on_progress(const DatabaseProgress& progress) {
+  const bool prepared = progress.baseline_done && !progress_.baseline_done;
+  const bool moved = progress.position.seq != progress_.position.seq;
+  progress_ = progress;
+  while (!arrivals_.empty() && arrivals_.front().first <= progress_.position.seq) arrivals_.pop_front();
+  if (progress.stale && state_ != State::stopped) return replaced(progress.halted);
+  if (!progress.halted.empty() && state_ != State::stopped) {
+    leave(State::stopped);
+    state_text_ = progress.halted;
+    return;
+  }
+  if (state_ == State::running) {
+    publisher_.applied(progress_.position.seq);
+    peers_->on_applied();
+    if (moved && !beat_soon_.active()) beat_soon_.start(uv::Milliseconds(kBeatSoonMs));
+    caught_up();
+    if (progress.begins_anew != 0) {
+      reenter("the stream begins anew with message " + std::to_string(progress.begins_anew), 0);
+    }
+  }
+  if (entry_) entry_->on_progress(progress_);
+  if (prepared) {
+    state_ = State::waiting;
+    if (connected_) enter();
+    else log_(LogLevel::info, name() + ": waiting for NATS; the application is not affected");
+  }
+  poke();
+}
+
+void Replicator::on_changes(std::vector<replica::Change> changes) {
+  for (const replica::Change& change : changes) {
+    const std::string direction = change.in ? "in" : "out";
+    const char* op = change.op == Op::insert ? "insert" : change.op == Op::update ? "update" : "delete";
+    Json event{{"direction", direction}, {"table", change.table}, {"op", op}, {"key", change.key},
+               {"node", change.version.origin.node.value}, {"hlc", to_string(change.version.hlc)}};
+    if (change.seq != 0) event["seq"] = change.seq;
+    for (const Tail& tail : tails_) {
+      if (!tail.direction.empty() && tail.direction != direction) continue;
+      if (!tail.table.empty() && sqlite3_strglob(tail.table.c_str(), change.table.c_str()) != 0) continue;
+      (void)tail.reply.event(event);  // a client that is gone is taken out by on_gone
+    }
+  }
+}
+
+// -- the stream -------------------------------------------------------------------------------------------------------
+
+void Replicator::on_up(nats::Connection& connection) {
+  connection_ = &connection;
+  connected_ = true;
+  // Before anything is drained in this connection: jobs go first.
+  const size_t largest = std::min(connection.max_payload(), kServerDefault) / 8 * 7;
+  if (largest != 0 && largest != max_message_) {
+    max_message_ = largest;
+    (void)thread_->ask<bool>(
+        [largest](replica::Replica& replica) -> Result<bool> {
+          replica.set_max_message(largest);
+          return true;
+        },
+        [](const Result<bool>&) {});
+  }
+  snapshots_->start(connection);
+  peers_->listen(connection);
+  if (file_held_) first_file();
+  else if (state_ == State::waiting || state_ == State::behind) enter();
+}
+
+// A snapshot becomes the file, where there is one that the stream goes on from; else it is made empty, and entered so.
+void Replicator::first_file() {
+  if (first_file_ || !connected_) return;
+  first_file_ = std::make_unique<SnapshotJoin>(loop_, *connection_, *snapshots_->store(), plan_.stream.name, path(), name(), log_,
+                                               [this](Result<bool> adopted) {
+    first_file_.reset();
+    if (!adopted) {
+      state_text_ = last_error_ = "build the file from a snapshot: " + adopted.error().message;
+      report(LogLevel::error, state_text_);
+      return retry_.start(uv::Milliseconds(2000));
+    }
+    state_text_.clear();
+    last_error_.clear();
+    file_held_ = false;
+    from_snapshot_ = *adopted;
+    thread_->go();
+  });
+}
+
+void Replicator::on_down(const std::string& reason) {
+  connected_ = false;
+  behind_since_ms_ = 0;
+  if (file_held_) {
+    first_file_.reset();
+    retry_.stop();
+  }
+  if (state_ == State::running || state_ == State::entering) {
+    leave(State::waiting);
+    state_text_ = "waiting for NATS: " + reason;
+  } else if (state_ == State::waiting) {
+    retry_.stop();
+    state_text_ = "waiting for NATS: " + reason;
+  }
+}
+
+// Out of the stream: nothing of it is listened to any more; what the thread has not applied is dropped, and read again.
+void Replicator::leave(State state) {
+  ++generation_;
+  entry_.reset();
+  subscription_.reset();
+  publisher_.pause();
+  clock_.stop();
+  peers_->stop();
+  repair_->stop();
+  members_->stop();
+  retry_.stop();
+  outbox_delay_.stop();
+  arrivals_.clear();
+  state_ = state;
+  state_text_.clear();
+  update_flow();
+  poke();
+}
+
+void Replicator::reenter(const std::string& why, int64_t delay_ms) {
+  if (state_ != State::running && state_ != State::entering) return;
+  log_(LogLevel::warn, name() + ": checking the stream again: " + why);
+  leave(State::waiting);
+  state_text_ = why;
+  if (connected_) retry_.start(uv::Milliseconds(delay_ms));
+}
+
+void Replicator::enter() {
+  if ((state_ != State::waiting && state_ != State::behind) || !connected_) return;
+  state_ = State::entering;
+  // Where the file stands is known once the thread has let go of what it was applying.
+  thread_->reset_queue([this, generation = generation_](const DatabaseProgress& progress) {
+    if (generation != generation_ || state_ != State::entering) return;
+    mode_ = DatabaseThread::Mode::idle;
+    entry_ = std::make_unique<StreamEntry>(loop_, *connection_, *thread_, *snapshots_, plan_, progress, log_,
+                                           [this](EntryOutcome outcome) { on_entry(std::move(outcome)); });
+  });
+}
+
+void Replicator::on_entry(EntryOutcome outcome) {
+  // It is inside its own callback: destroyed later, by leave(), or here on the next turn through the thread.
+  switch (outcome.kind) {
+    case EntryOutcome::Kind::enter:
+      thread_->reset_queue([this, generation = generation_, outcome](const DatabaseProgress& progress) {
+        if (generation != generation_ || state_ != State::entering) return;
+        entry_.reset();
+        go_live(progress, outcome);
+      });
+      return;
+    case EntryOutcome::Kind::wait:
+      report(outcome.error ? LogLevel::error : LogLevel::info, outcome.text);
+      leave(State::waiting);
+      state_text_ = outcome.text;
+      if (outcome.error) last_error_ = outcome.text;
+      retry_.start(uv::Milliseconds(outcome.retry_ms));
+      return;
+    case EntryOutcome::Kind::behind:
+      report(LogLevel::error, outcome.text);
+      leave(State::behind);
+      state_text_ = outcome.text;
+      members_->load();
+      if (behind_since_ms_ == 0) behind_since_ms_ = monotonic_ms();
+      if (monotonic_ms() - behind_since_ms_ > kBehindMs) {
+        state_text_ += "; none has come for " + std::to_string((monotonic_ms() - behind_since_ms_) / 1000) + " s: is another node running?";
+        last_error_ = state_text_;
+      }
+      retry_.start(uv::Milliseconds(outcome.retry_ms));
+      return;
+    case EntryOutcome::Kind::merged:
+      outbox_wanted_ = true;
+      behind_since_ms_ = 0;
+      if (outcome.history_lost) {
+        publisher_.clear();
+        history_lost_ = true;
+      }
+      leave(State::waiting);
+      state_text_ = outcome.text;
+      retry_.start(uv::Milliseconds(0));
+      return;
+    case EntryOutcome::Kind::refused:
+      leave(State::stopped);
+      state_text_ = last_error_ = outcome.text;
+      events_.failed(make_error(Errc::refused, outcome.text));
+      return;
+  }
+}
+
+void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& outcome) {
+  const std::string stream = plan_.stream.name;
+  state_ = State::running;
+  state_text_.clear();
+  last_error_.clear();
+  reported_.clear();
+  progress_ = progress;
+  end_ = outcome.end;
+  delivered_ = progress.position.seq;
+  delivered_id_ = progress.position.msg_id;
+  changes_.restart();
+  known_end_ = std::max(outcome.end, progress.position.seq);
+  created_.clear();
+  checked_seq_ = 0;
+  stuck_at_.reset();
+  in_gap_ = false;
+  behind_since_ms_ = 0;
+  if (outcome.history_lost) {
+    publisher_.clear();
+    history_lost_ = true;
+  }
+  if (outcome.history_lost || outcome.founded) outbox_wanted_ = true;
+  // Before its first message: jobs go first.
+  (void)thread_->ask<bool>(
+      [end = outcome.end](replica::Replica& replica) -> Result<bool> {
+        replica.follows_to(end);
+        return true;
+      },
+      [](const Result<bool>&) {});
+  publisher_.start(*connection_, progress.position.seq, progress.own_units);
+  clock_.start(*connection_, progress.origin.node);
+  nats::LogHandlers handlers;
+  handlers.on_message = [this](nats::Delivered message) { on_delivered(std::move(message)); };
+  handlers.on_problem = [this](const nats::LogProblem& problem) { on_problem(problem); };
+  subscription_ = connection_->subscribe_log(stream, progress.position.seq + 1, std::move(handlers));
+  peers_->start(*connection_);
+  repair_->start(*connection_);
+  members_->start(*connection_);
+  update_flow();
+  check_stream();
+  caught_up();
+  poke();
+}
+
+void Replicator::on_delivered(nats::Delivered message) {
+  delivered_ = message.seq;
+  delivered_id_ = message.msg_id;
+  changes_.delivered(message.seq, message.data);
+  if (const auto sent = publisher_.sent_at(message.msg_id)) clock_.observe(*sent, message.time_ms, wall_now());
+  const auto id = codec::parse_message_id(message.msg_id);
+  const bool own = id && id->origin == progress_.origin;
+  if (!own && arrivals_.size() < kMaxArrivals) arrivals_.emplace_back(message.seq, message.time_ms);
+  const bool room = thread_->feed(replica::Incoming{message.seq, message.time_ms, std::move(message.msg_id), std::move(message.data)});
+  if (!room) subscription_->pause();
+}
+
+void Replicator::on_problem(const nats::LogProblem& problem) {
+  if (problem.gap_to == 0 || problem.ended) return reenter(problem.error.message, problem.ended ? 200 : 500);
+  // Aged out, or deleted one by one by an administrator? Nothing behind the gap is applied until that is known.
+  subscription_->pause();
+  in_gap_ = true;
+  connection_->stream_state(plan_.stream.name, [this, from = problem.gap_from, to = problem.gap_to, generation = generation_,
+                                                alive = std::weak_ptr<int>(alive_)](Result<nats::StreamState> state) {
+    if (alive.expired() || generation != generation_) return;
+    if (!state) return reenter(state.error().message, 500);
+    const std::string what = "messages " + std::to_string(from) + " to " + std::to_string(to);
+    if (state->first_seq > from) {
+      return reenter("the stream no longer holds " + what + ", which this file has not seen", 0);
+    }
+    log_(LogLevel::warn, name() + ": " + what + " were deleted from the stream: going on without them; compare the nodes with `marmot verify`");
+    in_gap_ = false;
+    subscription_->resume();
+    caught_up();
+    poke();
+  });
+}
+
+// Has the stream lost its end, or become another one, without a word?
+void Replicator::check_stream() {
+  watch_wal();
+  if (opened_ && state_ != State::stopped && !same_file(path(), opened_->device, opened_->inode)) {
+    return replaced("it was removed or replaced under the running agent");
+  }
+  if (state_ != State::running || !connected_) return;
+  // Our own messages are marked later than they are delivered: what was delivered counts.
+  const StreamSeq seen = std::max(progress_.position.seq, delivered_);
+  connection_->stream_state(plan_.stream.name, [this, seen, generation = generation_,
+                                                alive = std::weak_ptr<int>(alive_)](Result<nats::StreamState> state) {
+    if (alive.expired() || generation != generation_) return;
+    if (!state) {
+      if (state.error().code == Errc::not_found) reenter(state.error().message, 0);
+      return;  // away: the connection says so
+    }
+    if (created_.empty()) created_ = state->created;
+    if (created_ != state->created) return reenter("it was made anew", 0);
+    if (state->last_seq < seen) return reenter("it ends before what this file has seen", 0);
+    known_end_ = std::max(known_end_, state->last_seq);
+    check_position();
+    check_delivery(state->last_seq);
+  });
+}
+
+// A server that hangs, or whose copy of the stream stands still, goes on telling that all is well. Two looks at which the same
+// message is the last one delivered while there are more, which exist: another consumer, and with luck on another server.
+void Replicator::check_delivery(StreamSeq end) {
+  const StreamSeq here = subscription_->last_seq();
+  const bool waits = end > here && progress_.waiting == 0 && !in_gap_;
+  if (!waits || std::exchange(stuck_at_, here) != here) {
+    if (!waits) stuck_at_.reset();
+    return;
+  }
+  connection_->get_message(plan_.stream.name, end, [this, here, end, generation = generation_,
+                                                    alive = std::weak_ptr<int>(alive_)](const Result<nats::StoredMessage>& message) {
+    if (alive.expired() || generation != generation_ || !message || subscription_->last_seq() != here) return;
+    reenter("messages up to " + std::to_string(end) + " are there, and nothing came after " + std::to_string(here), 0);
+  });
+}
+
+// Any server of a cluster may be the one that delivers, and after a crash of several at once nats-server's copies of a stream
+// were seen to differ by a message for ever: whoever reads such a copy lacks it. The stream's leader answers this question,
+// and the entry, where it finds another message, reads the stream anew.
+void Replicator::check_position() {
+  replica::Position position = progress_.position;
+  if (delivered_ > position.seq) {
+    position.seq = delivered_;
+    position.msg_id = delivered_id_;
+  }
+  if (position.seq == 0 || position.seq == checked_seq_) return;
+  connection_->get_message(plan_.stream.name, position.seq, [this, position, generation = generation_,
+                                                             alive = std::weak_ptr<int>(alive_)](Result<nats::StoredMessage> message) {
+    if (alive.expired() || generation != generation_ || !message) return;  // deleted meanwhile, or away
+    if (message->msg_id != position.msg_id) {
+      return reenter("message " + std::to_string(position.seq) + " is another one there than was delivered here", 0);
+    }
+    checked_seq_ = position.seq;
+  });
+}
+
+// SQLite goes on with what no new connection of the application sees, or the engine with what is no longer so.
+void Replicator::replaced(const std::string& why) {
+  log_(LogLevel::warn, name() + ": " + path() + ": " + why + ": opening what is there now");
+  leave(State::stopped);
+  state_text_ = why + ": opening it again";
+  events_.reopen();
+}
+
+void Replicator::on_clock() {
+  if (clock_.beyond()) log_(LogLevel::error, name() + ": " + clock_.text());
+  else log_(LogLevel::info, name() + ": the clock is right again: publishing goes on");
+  publisher_.hold(clock_.beyond());
+  update_flow();
+}
+
+void Replicator::update_flow() {
+  if (!thread_) return;
+  const bool running = state_ == State::running;
+  const bool publish = running && !clock_.beyond() && publisher_.bytes() < Publisher::kMaxBytes;
+  if (publish != publishing_) thread_->set_publishing(publishing_ = publish);
+  // While an entry compares, the mode is its own.
+  if (state_ == State::entering) return;
+  const auto mode = running && publisher_.bytes() < 4 * Publisher::kMaxBytes ? DatabaseThread::Mode::apply : DatabaseThread::Mode::idle;
+  if (mode != mode_) thread_->set_mode(mode_ = mode);
+}
+
+// The stream is in the file up to here; where its last messages were deleted that is further than the file's position.
+StreamSeq Replicator::applied() const {
+  const StreamSeq position = progress_.position.seq;
+  if (state_ != State::running || !subscription_ || in_gap_ || position < delivered_) return position;
+  return std::max(position, subscription_->last_seq());
+}
+
+// As applied(), where our own messages that came round count, which only wait to be marked.
+StreamSeq Replicator::followed() const {
+  const StreamSeq here = applied();
+  if (state_ != State::running || in_gap_) return here;
+  return std::max(here, arrivals_.empty() ? delivered_ : arrivals_.front().first - 1);
+}
+
+bool Replicator::outbox_complete() const {
+  return !outbox_wanted_ && !outbox_delay_.active() && progress_.outbox_done;
+}
+
+// Once everything was applied that stood in the stream when it was entered: what it still lacks of ours goes out.
+void Replicator::caught_up() {
+  if (state_ != State::running || progress_.membership != replica::Membership::member) return;
+  if (applied() < end_) return;
+  if (std::exchange(outbox_wanted_, false)) {
+    progress_.outbox_done = false;
+    if (std::exchange(history_lost_, false)) {
+      std::random_device device;
+      const auto delay = std::uniform_int_distribution<int64_t>(0, kSpreadMs)(device);
+      outbox_delay_.start(uv::Milliseconds(delay));
+    } else {
+      thread_->publish_outbox();
+    }
+  }
+  announce_ready();
+}
+
+// What was in the stream is here, and what was here is in the stream: another node that joins now finds it all.
+void Replicator::announce_ready() {
+  if (ready_ || state_ != State::running || !outbox_complete() || !publisher_.all_stored()) return;
+  ready_ = true;
+  const Status asked = thread_->ask<std::vector<std::string>>(
+      [](replica::Replica& replica) -> Result<std::vector<std::string>> { return replica.watched(); },
+      [this](Result<std::vector<std::string>> watched) {
+        watched_ = *watched;
+        check_file(watched_);
+      });
+  if (!asked) ready_ = false;
+}
+
+// On a connection of its own, off the loop: it reads the schema only. What cannot be read is told by others.
+void Replicator::check_file(std::vector<std::string> watched) {
+  const auto found = std::make_shared<std::string>();
+  CheckRequest request{path(), database_.tables, database_.exclude, config_.extensions};
+  check_work_ = std::make_unique<uv::PoolJob>(
+      loop_,
+      [request = std::move(request), found](const uv::PoolJob::Cancelled&) {
+        if (const auto report = agent::check_file(request)) *found = short_form(report->findings);
+      },
+      [this, found, watched = std::move(watched)] {
+        to_know_ = *found;
+        events_.ready(watched, to_know_);
+      });
+}
+
+// Says a thing once until something else is to be said.
+void Replicator::report(LogLevel level, const std::string& text) {
+  if (text == reported_) return;
+  reported_ = text;
+  log_(level, name() + ": " + text);
+}
+
+LongWork Replicator::work() const {
+  if (first_file_) return first_file_->work();
+  if (!snapshots_->work().what.empty()) return snapshots_->work();
+  if (progress_.to_merge > 0) {
+    return {"merge a snapshot into " + name(), static_cast<uint64_t>(progress_.merged), static_cast<uint64_t>(progress_.to_merge)};
+  }
+  if (state_ == State::preparing) return {"first versions of " + name(), 0, 0};
+  if (entry_) {
+    if (const LongWork work = entry_->work(); !work.what.empty()) return work;
+  }
+  if (state_ == State::running && progress_.membership == replica::Membership::joining) {
+    return {"join " + name(), progress_.position.seq, end_};
+  }
+  if (state_ == State::running && !progress_.outbox_done && progress_.rows_out > 0) {
+    return {"publish " + name(), progress_.rows_out, 0};
+  }
+  return {};
+}
+
+}  // namespace marmot::agent

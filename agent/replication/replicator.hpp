@@ -1,0 +1,198 @@
+// One database of the agent: the engine on its thread, wired to NATS on the loop.
+//
+//   opening -> preparing (first versions) -> waiting (for NATS) -> entering (StreamEntry) -> running
+//                                              ^-- connection lost, or the stream is in doubt --'
+//   behind: the stream no longer holds what comes next.   stopped: the engine gave up on this file.
+//
+// Whatever happens to NATS, the application writes on: its changes wait in the file's log. Loop thread only.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/config/config.hpp"
+#include "agent/control/control.hpp"
+#include "agent/database/database_thread.hpp"
+#include "agent/loop/uv.hpp"
+#include "agent/membership/members.hpp"
+#include "agent/membership/peers.hpp"
+#include "agent/nats/transport.hpp"
+#include "agent/repair/repair.hpp"
+#include "agent/repair/verify.hpp"
+#include "agent/replication/change_count.hpp"
+#include "agent/replication/clock_check.hpp"
+#include "agent/replication/publisher.hpp"
+#include "agent/replication/stall_alarm.hpp"
+#include "agent/replication/stream_entry.hpp"
+#include "agent/report/progress.hpp"
+#include "agent/snapshot/snapshot_join.hpp"
+#include "agent/snapshot/snapshots.hpp"
+#include "common/base/long_work.hpp"
+
+namespace marmot::agent {
+
+class Replicator {
+ public:
+  struct Events {
+    std::function<void(NodeId node)> opened;
+    // Once: it runs, and what was there has arrived. `to_know`: the short form of `marmot check`, empty: nothing.
+    std::function<void(const std::vector<std::string>& watched, const std::string& to_know)> ready;
+    std::function<void(const Error& error)> failed;                      // it cannot go on: the agent ends
+    std::function<void()> reopen;                                        // the file was replaced: make this object anew
+    std::function<void(const std::set<std::string>& names)> schema_changed;  // because of other nodes, in the file
+  };
+  Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config& config, const DatabaseConfig& database, LogSink log,
+             Events events);
+  ~Replicator();
+  Replicator(const Replicator&) = delete;
+  Replicator& operator=(const Replicator&) = delete;
+
+  void on_up(nats::Connection& connection);
+  void on_down(const std::string& reason);
+
+  // Drains once more and publishes what is possible until then; `done` comes once.
+  void stop(int64_t timeout_ms, std::function<void()> done);
+
+  // control.hpp
+  void status(std::function<void(Json)> done);
+  void wait(const std::string& level, int64_t timeout_ms, const Reply& reply);
+  void verify(int64_t timeout_ms, bool repair, const Reply& reply);
+  void members(const Reply& reply);
+  void tail(const std::string& table_glob, const std::string& direction, const Reply& reply);
+  void snapshot(const Json& request, const Reply& reply);
+
+  const std::string& name() const { return database_.name; }
+  const std::string& path() const { return database_.path; }
+  const std::string& stream() const { return plan_.stream.name; }
+  LongWork work() const;
+
+ private:
+  enum class State : uint8_t { opening, preparing, waiting, entering, running, behind, stopped };
+  struct Pending {  // something that waits for the publisher, a position or other nodes
+    int64_t deadline_ms = 0;
+    std::function<bool()> poke;         // true: it is done, and has said so
+    std::function<void()> timed_out;
+  };
+
+  void on_opened(Result<DatabaseOpened> opened);
+  void tell_whole_schema();
+  void on_progress(const DatabaseProgress& progress);
+  void on_changes(std::vector<replica::Change> changes);
+  void on_delivered(nats::Delivered message);
+  void on_problem(const nats::LogProblem& problem);
+
+  void first_file();
+  void enter();
+  void on_entry(EntryOutcome outcome);
+  void go_live(const DatabaseProgress& progress, const EntryOutcome& outcome);
+  void leave(State state);
+  void reenter(const std::string& why, int64_t delay_ms);
+  void check_stream();
+  void check_position();
+  void check_delivery(StreamSeq end);
+  void replaced(const std::string& why);
+  void watch_wal();
+  void on_clock();
+  void update_flow();
+  void caught_up();
+  void announce_ready();
+  void check_file(std::vector<std::string> watched);
+  void report(LogLevel level, const std::string& text);
+
+  void settle(int64_t deadline_ms, std::function<void(bool)> done);
+  void until_applied(StreamSeq seq, int64_t deadline_ms, std::function<void(bool)> done);
+  void until_running(int64_t deadline_ms, std::function<void(bool)> done);
+  void verify_now(int64_t timeout_ms, bool repair, const Reply& reply);
+  void compare(int64_t timeout_ms, const Reply& reply, std::function<void(Json)> done);
+  void add_pending(Pending pending);
+  void poke();
+  Peers::Self self() const;
+  replica::EntryFacts::Company company() const;
+  // snapshot_control.cpp
+  std::optional<size_t> snapshot_rank() const;
+  void list_snapshots(const Reply& reply);
+  void restore_snapshot(const std::string& id, const std::string& to, bool keep, const Reply& reply);
+  bool outbox_complete() const;
+  StreamSeq applied() const;
+  StreamSeq followed() const;
+  StreamSeq stream_end() const;
+  std::string state_name() const;
+  std::string trouble() const;
+  Json status_json(const std::optional<replica::Counters>& counters) const;
+
+  uv::Loop& loop_;
+  const Config& config_;
+  const DatabaseConfig& database_;
+  const LogSink log_;
+  const Events events_;
+  EntryPlan plan_;
+  const std::string prefix_;  // of control subjects
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+
+  State state_ = State::opening;
+  std::string state_text_;   // why it waits, is behind or stopped
+  std::string last_error_;
+  std::string reported_;     // the last text of report(), so that it is said once
+  nats::Connection* connection_ = nullptr;
+  bool connected_ = false;
+  uint64_t generation_ = 0;  // grows whenever the stream is left: callbacks from before are not listened to
+  std::optional<DatabaseOpened> opened_;
+  DatabaseProgress progress_;
+
+  std::unique_ptr<DatabaseThread> thread_;
+  Publisher publisher_;
+  ClockCheck clock_;
+  std::unique_ptr<Peers> peers_;
+  std::unique_ptr<Repair> repair_;
+  std::unique_ptr<Members> members_;
+  StallAlarm alarm_;
+  std::unique_ptr<Snapshots> snapshots_;
+  std::unique_ptr<SnapshotJoin> first_file_;  // the file is missing or empty: a snapshot becomes it
+  std::unique_ptr<StreamEntry> entry_;
+  std::unique_ptr<nats::LogSubscription> subscription_;
+  std::unique_ptr<Verify> verify_;
+  uv::FsEvent wal_;
+  uv::Timer retry_, check_, poke_, outbox_delay_, beat_soon_;
+  bool wal_watched_ = false;
+
+  size_t max_message_ = 0;      // as the thread was told
+  bool publishing_ = false;     // as the thread was told
+  DatabaseThread::Mode mode_ = DatabaseThread::Mode::idle;
+  StreamSeq end_ = 0;           // of the stream, when it was entered
+  bool outbox_wanted_ = true;   // to be taken up once caught up with end_
+  bool history_lost_ = false;
+  bool file_held_ = false;      // not opened yet: first_file()
+  bool from_snapshot_ = false;  // first_file() filled it
+  int64_t behind_since_ms_ = 0; // no snapshot has helped since; 0: not behind
+  bool in_gap_ = false;         // paused until it is known why messages are missing
+  bool ready_ = false;
+  std::string created_;         // the stream's creation time, as it was entered
+  StreamSeq delivered_ = 0, known_end_ = 0;
+  std::string delivered_id_;    // Nats-Msg-Id of message `delivered_`
+  ChangeCount changes_;         // how far members are behind
+  StreamSeq checked_seq_ = 0;   // the stream's leader holds the message that was applied here
+  std::optional<StreamSeq> stuck_at_;  // the last message delivered when the stream was looked at, and had more
+  std::deque<std::pair<StreamSeq, WallMs>> arrivals_;  // of other nodes: delivered, not applied yet
+
+  std::vector<Pending> pending_;
+  bool poking_ = false;
+  bool verify_running_ = false;
+  bool restoring_ = false;
+  std::unique_ptr<uv::PoolJob> restore_work_;
+  std::vector<std::string> watched_;
+  std::unique_ptr<uv::PoolJob> check_work_;
+  std::string to_know_;         // what `marmot check` says of the file, in short, as it was when it became ready
+  struct Tail {
+    Reply reply;
+    std::string table;
+    std::string direction;
+  };
+  std::vector<Tail> tails_;
+};
+
+}  // namespace marmot::agent
