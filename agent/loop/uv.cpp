@@ -116,26 +116,26 @@ struct Mailbox::State {
       queue.clear();
     }
     room.notify_all();
-    for (Item& work : batch) {
+    for (Item& item : batch) {
       {
         const std::lock_guard lock(mutex);
-        if (closed) return;  // closed by the work before: the rest is destroyed
+        if (closed) return;  // closed by the item before: the rest is destroyed
       }
-      work();
-      work = nullptr;
+      item();
+      item = nullptr;
     }
   }
 
   // With the mutex held.
-  Status push(Item& work) {
+  Status push(Item& item) {
     if (closed) return make_error(Errc::refused, "the mailbox is closed");
-    queue.push_back(std::move(work));
+    queue.push_back(std::move(item));
     uv_async_send(&handle);
     return ok();
   }
 };
 
-Status Mailbox::Sender::post(Item work, Milliseconds deadline) const {
+Status Mailbox::Sender::post(Item item, Milliseconds deadline) const {
   State& state = *state_;
   std::unique_lock lock(state.mutex);
   if (!state.closed && state.queue.size() >= state.capacity) {
@@ -144,14 +144,7 @@ Status Mailbox::Sender::post(Item work, Milliseconds deadline) const {
         lock, deadline, [&state] { return state.closed || state.queue.size() < state.capacity; });
     if (!free) return make_error(Errc::timeout, "the mailbox stayed full");
   }
-  return state.push(work);
-}
-
-Status Mailbox::Sender::try_post(Item item) const {
-  State& state = *state_;
-  const std::lock_guard lock(state.mutex);
-  if (!state.closed && state.queue.size() >= state.capacity) return make_error(Errc::busy, "the mailbox is full");
-  return state.push(work);
+  return state.push(item);
 }
 
 Mailbox::Mailbox(Loop& loop, size_t capacity) : state_(std::make_shared<State>()) {

@@ -77,10 +77,8 @@ class Mailbox {
   class Sender {
    public:
     // Errc::refused: the mailbox is closed. Errc::timeout: it stayed full until the deadline. Errc::busy: it is full and
-    // the caller is the loop thread, which would wait for itself. `work` was not taken then, and is destroyed here.
+    // the caller is the loop thread, which would wait for itself. `item` was not taken then, and is destroyed here.
     Status post(Item item, Milliseconds deadline) const;
-    // Does not wait: Errc::busy when full.
-    Status try_post(Item item) const;
 
    private:
     friend class Mailbox;

@@ -63,7 +63,7 @@ TEST_CASE("mailbox: a poster waits while it is full, and gives up at its deadlin
     const Status third = sender.post([&] { ++ran; }, 30ms);
     waited = std::chrono::steady_clock::now() - start;
     if (!third) refused = third.error().code;
-    CHECK(sender.try_post([] {}).error().code == Errc::busy);
+    CHECK(sender.post([] {}, uv::Milliseconds(0)).error().code == Errc::busy);
   }).join();
   CHECK(refused == Errc::timeout);
   CHECK(waited >= 30ms);
@@ -93,7 +93,7 @@ TEST_CASE("mailbox: closing refuses waiting and later posters and destroys what 
     uv::Loop loop;
     uv::Mailbox mailbox(loop, 1);
     survivor = mailbox.sender();
-    CHECK(survivor->try_post([&ran, token] { ran = true; }));
+    CHECK(survivor->post([&ran, token] { ran = true; }, uv::Milliseconds(0)));
     std::atomic<bool> started = false;
     waiting = std::thread([&] {
       started = true;
@@ -115,11 +115,12 @@ TEST_CASE("mailbox: work that closes its mailbox is the last to run") {
   auto mailbox = std::make_unique<uv::Mailbox>(loop, 8);
   const auto sender = mailbox->sender();
   int ran = 0;
-  CHECK(sender.try_post([&] {
+  const auto close = [&] {
     ++ran;
     mailbox.reset();
-  }));
-  CHECK(sender.try_post([&] { ++ran; }));
+  };
+  CHECK(sender.post(close, uv::Milliseconds(0)));
+  CHECK(sender.post([&] { ++ran; }, uv::Milliseconds(0)));
   loop.run();  // returns: nothing is open
   CHECK(ran == 1);
 }
