@@ -33,7 +33,7 @@ std::string_view to_string(UniqueLosers losers);
 
 struct DatabaseConfig {
   std::string name;  // how the cluster calls it: [A-Za-z0-9_-]{1,64}
-  std::string path;  // canonical (lock.hpp: canonical_path); the file may be missing
+  std::string path;  // canonical (paths.hpp: canonical_path); the file may be missing
   std::vector<std::string> tables{"*"};  // SQLite GLOBs
   std::vector<std::string> exclude;
   Adopt adopt = Adopt::refuse;

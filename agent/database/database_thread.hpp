@@ -1,7 +1,7 @@
 // One thread a database file. It owns the only connection that writes and the replication engine; nothing else of the
 // agent touches either. The loop feeds it messages, wakes it, and asks; it answers by posting to the loop.
 //
-// When it works, and when it stays away (DESIGN.md, promise 5):
+// When it works, and when it stays away (docs/decisions/0008-giving-way.md):
 //   - after holding the write lock for t it leaves it alone for max(2t, 5 ms), unless no other process has the file open;
 //   - before BEGIN it looks whether another process is inside a transaction that it could make fail, and waits for the gap behind
 //     that one; just before COMMIT it makes sure that none begins (giving_way.hpp says how long it waits, and what for). At the end of

@@ -1,4 +1,4 @@
-// The inside of a DatabaseThread: what runs on the thread itself. Only database_thread.cpp and database_worker.cpp use it.
+// The inside of a DatabaseThread: what runs on the thread itself. Only the four database_*.cpp here use it.
 #pragma once
 
 #include <atomic>

@@ -1,6 +1,6 @@
 // Which node a database file belongs to. The node id is made once and kept in the file (__marmot_meta), together with
 // where the file stood: device, inode and machine. A file that was copied with its identity stands elsewhere and gets a
-// new node id, so that two agents never write under one name (DESIGN.md, section 3).
+// new node id, so that two agents never write under one name (docs/design.md, "Joining").
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // The largest HLC ever given out for a database file, kept in data_dir, beside and not inside the file: a power cut that
-// rolls the file back must not let the same version be given out twice (DESIGN.md, section 2).
+// rolls the file back must not let the same version be given out twice (docs/design.md, "Versions").
 //
 // 16 bytes, little-endian: the value, and its complement (a torn or foreign file is noticed).
 // store() belongs to the database thread; descriptor() may be synced from any thread.

@@ -1,7 +1,7 @@
 // Who reads a WAL-mode database at this moment, and a way to commit when nobody does.
 //
 // A deferred transaction that has read and then writes fails with SQLITE_BUSY at once, whatever its timeout, when anyone
-// committed since its snapshot (DESIGN.md, promise 5). So the agent writes between the transactions of the application.
+// committed since its snapshot (docs/decisions/0008-giving-way.md). So the agent writes between the transactions of the application.
 // What it looks at is SQLite's (walformat.html, "WAL locks" and "The WAL-Index File Format"), in the `-shm` file:
 //
 //   byte 16        mxFrame: the last frame of the WAL that is committed       byte 48  the header once more: equal, or being written

@@ -1,7 +1,7 @@
 // Gets what the drains found into the stream, in order, whatever happens on the way.
 //
-// Every message is kept until its own echo was applied to the file: an acknowledgement is not durable for ever (DESIGN.md,
-// section 3). While it is kept it is sent again, the same bytes under the same message id, after each failure and each
+// Every message is kept until its own echo was applied to the file: an acknowledgement is not durable for ever (docs/design.md,
+// "The stream"). While it is kept it is sent again, the same bytes under the same message id, after each failure and each
 // reconnect. After a failure nothing new is sent until everything in flight is answered for; then all that is not stored
 // goes again from the oldest on, so that a later unit overtakes an earlier one only on the wire, never for good.
 //

@@ -1,4 +1,4 @@
-// One attempt to find out where a database file stands in its stream, and to get it in (DESIGN.md, section 3):
+// One attempt to find out where a database file stands in its stream, and to get it in (docs/design.md, "Joining"):
 //
 //   ensure the stream -> empty: publish the genesis, found it
 //                     -> the file never met a stream: compare what it holds, then join

@@ -1,4 +1,4 @@
-// What travels: a unit is what one drain took (DESIGN: "Drain"), applied elsewhere as one.
+// What travels: a unit is what one drain took (docs/design.md, "Drain"), applied elsewhere as one.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Apply: messages of the stream become rows (DESIGN "Apply").
+// Apply: messages of the stream become rows (docs/design.md, "Apply").
 #include <algorithm>
 
 #include "common/base/mutation.hpp"

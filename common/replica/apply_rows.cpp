@@ -1,4 +1,4 @@
-// The rows of one unit for one table: which win, and how they are written (DESIGN "Apply").
+// The rows of one unit for one table: which win, and how they are written (docs/design.md, "Apply").
 #include "common/base/mutation.hpp"
 #include "common/replica/engine.hpp"
 #include "common/replica/shelf.hpp"

@@ -1,4 +1,4 @@
-// A row that lost, kept in full (DESIGN promise 2).
+// A row that lost, kept in full (docs/conflicts.md).
 #pragma once
 
 #include <optional>

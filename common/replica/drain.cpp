@@ -1,4 +1,4 @@
-// Drain: the log's keys become versions and a unit (DESIGN "Drain").
+// Drain: the log's keys become versions and a unit (docs/design.md, "Drain").
 #include <algorithm>
 
 #include "common/base/mutation.hpp"

@@ -1,4 +1,4 @@
-// Where a database file stands in its stream, decided from facts (DESIGN section 3). Pure: whoever asks (the agent, the
+// Where a database file stands in its stream, decided from facts (docs/design.md, "Joining"). Pure: whoever asks (the agent, the
 // simulator) brings what it knows, does what the answer says, and asks again once it knows more:
 //
 //   empty stream -> publish_genesis, or wait_for_founder           the file never met a stream -> found, join or snapshot

@@ -1,4 +1,4 @@
-// Meeting a stream: founding it, joining it with data of one's own, losing its history (DESIGN section 3).
+// Meeting a stream: founding it, joining it with data of one's own, losing its history (docs/design.md, "Joining").
 #include "common/core/row_hash.hpp"
 #include "common/replica/capture.hpp"
 #include "common/replica/engine.hpp"

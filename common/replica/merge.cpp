@@ -1,4 +1,4 @@
-// A snapshot is merged by version into a live file, a slice at a time (DESIGN section 3, "Joining"):
+// A snapshot is merged by version into a live file, a slice at a time (docs/design.md, "Joining"):
 //
 //   rows     every register of the snapshot, as if a message had brought it
 //   absent   every live register here that the snapshot has not: kept, or gone

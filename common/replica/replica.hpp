@@ -1,5 +1,5 @@
 // The replication engine over one database file: drain what the triggers logged into units, apply units from the stream,
-// keep a version for every row. DESIGN.md section 2 is its specification.
+// keep a version for every row. docs/design.md says why it is as it is.
 //
 // Deterministic: time, randomness and the question "is another process reading?" come in through Environment; messages
 // come in through apply() and go out as OutUnits. No thread, no clock, no socket. One thread owns a Replica and its
@@ -201,7 +201,7 @@ struct RepairAction;
 class Replica {
  public:
   // Takes a connection in WAL mode with a busy timeout, and prepares it (application triggers off, foreign keys and CHECK
-  // not enforced: DESIGN "Apply"). Creates the internal tables, watches what the settings choose, and logs what it does
+  // not enforced: docs/design.md, "Apply"). Creates the internal tables, watches what the settings choose, and logs what it does
   // not watch and why. Errc::newer_format when a later Marmot made the internal tables.
   static Result<Replica> open(sqlite::Database db, Settings settings, Environment environment, Identity identity);
   ~Replica();
@@ -238,7 +238,7 @@ class Replica {
   // over.
   Status stream_ends(StreamSeq end);
 
-  // The stream is not the one, or no longer holds what, this file has seen (DESIGN section 3): take a new incarnation,
+  // The stream is not the one, or no longer holds what, this file has seen (docs/decisions/0004-lost-history.md): take a new incarnation,
   // read the stream from its first message, the one behind `before`, and once `end` was applied publish what it then still
   // lacks.
   Status history_lost(uint64_t stream_id, StreamSeq end, Incarnation incarnation, StreamSeq before = 0);

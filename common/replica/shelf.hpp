@@ -1,4 +1,4 @@
-// Which rows of a table are visible (DESIGN "UNIQUE constraints converge").
+// Which rows of a table are visible (docs/decisions/0011-the-shelf.md).
 //
 // A table's visible rows are a function of its registers: live rows from the highest version down (equal versions: the lower
 // key bytes first), each visible unless a unique value of it is held by one already visible. The others are live registers

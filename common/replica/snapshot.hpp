@@ -1,4 +1,4 @@
-// Snapshots: a copy of one node's whole file at one position of the stream (DESIGN section 3).
+// Snapshots: a copy of one node's whole file at one position of the stream (docs/decisions/0010-snapshots.md).
 //
 // A joiner whose file is missing takes the copy as its file (adopt_copy). Everybody else merges it by version into the
 // live file, in short slices, with Replica::merge_begin() and merge_slice(); pending local changes survive.

@@ -1,4 +1,4 @@
-"""Joining as section 3 of the design has it: what a node brings along decides what happens."""
+"""Joining (docs/design.md, "Joining"): what a node brings along decides what happens."""
 import shutil
 
 from case import case

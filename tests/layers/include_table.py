@@ -1,4 +1,4 @@
-"""Who may include what: the layers of DESIGN, section 5, as a table.
+"""Who may include what: the layers (docs/design.md, "Layers") as a table.
 
     include_table.py SOURCE_ROOT
 

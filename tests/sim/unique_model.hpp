@@ -1,6 +1,6 @@
-// The reference model of the UNIQUE rule, written from DESIGN's sentence and nothing else: "Visible rows are a function of
-// the registers: live rows of a table from the highest version down (ties by key), each visible unless it collides on a
-// unique index with one already visible." Shares no code with common/replica.
+// The reference model of the UNIQUE rule, written from one sentence of docs/conflicts.md ("UNIQUE values") and nothing else:
+// "from the latest version down, a row is visible unless it collides on a unique index with one that is visible already".
+// Equal versions go by their keys. Shares no code with common/replica.
 #pragma once
 
 #include <string>
