@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kBusyMs = 5000;
+constexpr int kLockedMs = 5000;
 
 // What the agent wrote into __marmot_meta before it switched the file to WAL; empty when it switched nothing.
 Result<std::string> journal_mode_before(sqlite::Database& db) {
@@ -42,7 +42,7 @@ Status clean_file(const std::string& path, std::string& told) {
     return ok();
   }
   TRY_ASSIGN(sqlite::Database db, sqlite::Database::open(path, SQLITE_OPEN_READWRITE));
-  sqlite3_busy_timeout(db.get(), kBusyMs);
+  sqlite3_busy_timeout(db.get(), kLockedMs);
   TRY_ASSIGN(const std::string mode, journal_mode_before(db));
   TRY_ASSIGN(const int64_t before, count_ours(db));
   if (before == 0) {
@@ -92,7 +92,7 @@ Status clean_folder(const std::string& folder, std::string& told) {
   return ok();
 }
 
-Status run(const TargetOptions& options, std::string& told) {
+Status clean_up_files(const TargetOptions& options, std::string& told) {
   TRY_ASSIGN(const Target target, find_target(options));
   if (target.agent) {
     return make_error(Errc::refused, "an agent runs for " + target.shown + " (pid " +
@@ -117,7 +117,7 @@ Status run(const TargetOptions& options, std::string& told) {
 
 int cmd_cleanup(const TargetOptions& options) {
   std::string told;
-  const Status done = run(options, told);
+  const Status done = clean_up_files(options, told);
   if (options.json) {
     if (done) print_json({{"ok", true}, {"text", told}});
   } else {

@@ -8,7 +8,7 @@ namespace marmot::agent {
 namespace {
 
 // "WAY:{in,out}" is one of two words; a name that speaks of a file is one; DIR is a folder.
-CompletedValue value_of(const CLI::Option& option) {
+CompletedValue completed_value(const CLI::Option& option) {
   CompletedValue value;
   const std::string type = option.get_type_name();
   value.name = type.substr(0, type.find(":{"));
@@ -28,7 +28,7 @@ CompletedCommand completed_command(const CLI::App& app) {
   command.help = app.get_description();
   for (const CLI::Option* option : app.get_options()) {
     if (option->get_positional()) {
-      command.positionals.push_back(value_of(*option));
+      command.positionals.push_back(completed_value(*option));
       command.positionals_repeat = option->get_items_expected_max() > 1;
       continue;
     }
@@ -37,7 +37,7 @@ CompletedCommand completed_command(const CLI::App& app) {
     for (const std::string& name : option->get_snames()) row.names.push_back("-" + name);
     row.help = option->get_description();
     row.takes_value = option->get_items_expected_max() > 0;
-    if (row.takes_value) row.value = value_of(*option);
+    if (row.takes_value) row.value = completed_value(*option);
     command.options.push_back(std::move(row));
   }
   for (const CLI::App* inner : app.get_subcommands({})) command.commands.push_back(completed_command(*inner));

@@ -13,7 +13,7 @@ namespace {
 
 using replica::LostRow;
 
-constexpr int kBusyMs = 5000;
+constexpr int kWriteMs = 5000;
 
 // What is wanted of which conflict.
 struct Wish {
@@ -50,7 +50,7 @@ Result<Wish> read_words(const ConflictsOptions& options, TargetOptions& target) 
 // Conflicts stand in the file itself, so no agent is asked; one that runs is only another connection.
 Result<sqlite::Database> open_file(const std::string& path) {
   TRY_ASSIGN(sqlite::Database db, sqlite::Database::open(path, SQLITE_OPEN_READWRITE));
-  sqlite3_busy_timeout(db.get(), kBusyMs);
+  sqlite3_busy_timeout(db.get(), kWriteMs);
   return db;
 }
 
@@ -113,7 +113,7 @@ Status forget(sqlite::Database& db, const LostRow& lost) {
   return statement.run();
 }
 
-Status run(const ConflictsOptions& options) {
+Status list_conflicts(const ConflictsOptions& options) {
   TargetOptions wanted = options.target;
   TRY_ASSIGN(const Wish wish, read_words(options, wanted));
   std::vector<Assignment> set;
@@ -167,7 +167,7 @@ Status run(const ConflictsOptions& options) {
 }  // namespace
 
 int cmd_conflicts(const ConflictsOptions& options) {
-  const Status done = run(options);
+  const Status done = list_conflicts(options);
   return done ? kExitOk : fail(done.error());
 }
 

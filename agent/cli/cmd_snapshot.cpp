@@ -40,7 +40,7 @@ std::string time_text(int64_t at_ms) {
   return text;
 }
 
-std::vector<std::string> row_of(const Json& snapshot) {
+std::vector<std::string> table_row(const Json& snapshot) {
   return {printable(text_in(snapshot, "id")),
           time_text(number_in(snapshot, "at_ms").value_or(0)),
           "message " + grouped(number_in(snapshot, "seq").value_or(0)),
@@ -65,14 +65,14 @@ int told(const SnapshotOptions& options, const Result<Json>& answer, const std::
 
 int cmd_snapshot_save(const SnapshotOptions& options) {
   const auto answer = ask(options, {{"action", "save"}});
-  return told(options, answer, answer ? "saved: " + columns({row_of(answer->value("snapshot", Json::object()))}) : "");
+  return told(options, answer, answer ? "saved: " + columns({table_row(answer->value("snapshot", Json::object()))}) : "");
 }
 
 int cmd_snapshot_list(const SnapshotOptions& options) {
   const auto answer = ask(options, {{"action", "list"}});
   std::vector<std::vector<std::string>> rows;
   if (answer) {
-    for (const Json& snapshot : list_in(*answer, "snapshots")) rows.push_back(row_of(snapshot));
+    for (const Json& snapshot : list_in(*answer, "snapshots")) rows.push_back(table_row(snapshot));
   }
   return told(options, answer, rows.empty() ? "no snapshots yet; take one: marmot snapshot save\n" : columns(rows));
 }
@@ -86,7 +86,7 @@ int cmd_snapshot_restore(const SnapshotOptions& options) {
   Json request{{"action", "restore"}, {"to", to}, {"keep", options.keep}};
   if (!options.id.empty()) request["id"] = options.id;
   const auto answer = ask(options, std::move(request));
-  return told(options, answer, answer ? to + ": as of " + columns({row_of(answer->value("snapshot", Json::object()))}) : "");
+  return told(options, answer, answer ? to + ": as of " + columns({table_row(answer->value("snapshot", Json::object()))}) : "");
 }
 
 }  // namespace marmot::agent

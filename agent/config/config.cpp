@@ -39,11 +39,9 @@ std::string in_quotes(std::string_view text) {
   return out + (text.size() > kLongest ? "...\"" : "\"");
 }
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 Complaint check_name(std::string_view name) {
   const bool good = !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
-    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-';
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-';
   });
   if (good) return std::nullopt;
   return "a name has 1 to 64 characters of A-Z a-z 0-9 _ -";

@@ -155,7 +155,7 @@ class Agent {
     };
     events.on_error = [this](const Error& error) { log_(LogLevel::error, "NATS: " + error.message); };
     const auto post = [sender = mailbox_.sender()](std::function<void()> work) {
-      (void)sender.post(std::move(work), uv::Milliseconds(kPostMs));  // a loop that stopped drops it
+      return bool(sender.post(std::move(work), uv::Milliseconds(kPostMs)));  // a loop that stopped drops it
     };
     TRY_ASSIGN(connection_, nats::Connection::connect(options, post, std::move(events)));
     return ok();

@@ -22,6 +22,10 @@ namespace marmot::agent::nats {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
+// Of every ordered push consumer: the server says so often that it is there; without a word for three of these and a little, it is not.
+inline constexpr int64_t kHeartbeatMs = 1'000;
+inline constexpr int64_t kSilenceMs = 3'200;
+
 // Wakes the mailbox at a time. A thread of its own, since the wire thread may be waiting in a connect.
 class Alarm {
  public:

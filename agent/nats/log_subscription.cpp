@@ -10,12 +10,10 @@ namespace {
 
 using api::Json;
 
-constexpr int64_t kHeartbeatMs = 1'000;
-constexpr int64_t kSilenceMs = 3'200;  // three heartbeats and a little
 constexpr int64_t kCreateMs = 1'500;
 constexpr int64_t kFirstRetryMs = 100;
 constexpr int64_t kLongestRetryMs = 2'000;
-constexpr std::chrono::milliseconds kSlice{2};  // the loop has others to serve
+constexpr std::chrono::milliseconds kTurn{2};  // the loop has others to serve
 
 class Log : public std::enable_shared_from_this<Log> {
  public:
@@ -201,7 +199,7 @@ class Log : public std::enable_shared_from_this<Log> {
     const auto self = shared_from_this();  // a handler may destroy the owner, or the connection
     const auto core = core_.lock();
     if (!core) return;
-    const SteadyTime end_of_slice = std::chrono::steady_clock::now() + kSlice;
+    const SteadyTime end_of_slice = std::chrono::steady_clock::now() + kTurn;
     while (state_ == State::running && !paused_ && !over_ && !core->stopped() && !pending_.empty()) {
       if (std::chrono::steady_clock::now() > end_of_slice) return deliver_later();
       if (pending_.front().status == 0) {

@@ -73,12 +73,15 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
       if (closed_ || posted_) return;
       posted_ = true;
     }
-    post_([weak = weak_from_this()] {
+    const bool taken = post_([weak = weak_from_this()] {
       if (auto self = weak.lock(); self && self->drain_) {
         auto drain = self->drain_;  // close() within it clears the member
         drain();
       }
     });
+    if (taken) return;
+    std::lock_guard lock(mutex_);
+    posted_ = false;  // a loop that was busy for too long: the next event tries again, at the latest a heartbeat
   }
 
   // Appends what has come. On the loop thread.

@@ -35,8 +35,6 @@ using State = ObjectStore::State;
 
 constexpr size_t kWindow = 16;               // chunks of a put in flight
 constexpr int64_t kChunkTimeoutMs = 20'000;  // a slow uplink has 2 MB before this one
-constexpr int64_t kHeartbeatMs = 1'000;
-constexpr int64_t kSilenceMs = 3'200;
 constexpr int kMaxRestarts = 5;              // of a get's consumer without a chunk in between
 
 Error os_error(const std::string& verb) {

@@ -30,8 +30,8 @@
 namespace marmot::agent::nats {
 
 // Runs the function on the loop thread, later. Called from any thread; may block for a bounded time when its queue is
-// full; a loop that has stopped may drop it. At most two posts of one Connection are waiting at any time.
-using Post = std::function<void(std::function<void()>)>;
+// full. False: it was not taken; it is tried again with the next event. At most two posts of one Connection are waiting at any time.
+using Post = std::function<bool(std::function<void()>)>;
 
 // The [nats] table of the configuration; empty means not set. At most one way to sign in: user with password, token,
 // nkey_seed, or credentials.

@@ -11,7 +11,7 @@ namespace marmot::codec {
 namespace {
 
 // Speed: the drain holds the write lock's owner up, and the network is rarely the narrow place.
-constexpr int kLevel = 1;
+constexpr int kUnitLevel = 1;
 
 // The largest window a decoder has to hold. Level 1 uses at most 2^19; RFC 8878 asks every decoder for 2^23.
 constexpr int kMaxWindowLog = 23;
@@ -42,7 +42,7 @@ Result<std::string> compress(std::initializer_list<std::string_view> pieces) {
   thread_local const std::unique_ptr<ZSTD_CCtx, FreeContext> context(ZSTD_createCCtx());
   if (!context) return make_error(Errc::internal, "zstd: out of memory");
   for (const size_t result : {ZSTD_CCtx_reset(context.get(), ZSTD_reset_session_and_parameters),
-                              ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, kLevel),
+                              ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, kUnitLevel),
                               ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1),
                               ZSTD_CCtx_setPledgedSrcSize(context.get(), total)}) {
     if (ZSTD_isError(result)) return zstd_error(Errc::internal, result);

@@ -8,7 +8,7 @@
 namespace marmot::codec {
 
 namespace {
-constexpr int kLevel = 3;
+constexpr int kStreamLevel = 3;
 constexpr int kLargestWindow = 27;  // 128 MB: what a reader allocates at most; ours need 2 MB
 }  // namespace
 
@@ -19,7 +19,7 @@ struct ZstdWriter::State {
 };
 
 ZstdWriter::ZstdWriter() : state_(std::make_unique<State>()) {
-  ZSTD_CCtx_setParameter(state_->context, ZSTD_c_compressionLevel, kLevel);
+  ZSTD_CCtx_setParameter(state_->context, ZSTD_c_compressionLevel, kStreamLevel);
   ZSTD_CCtx_setParameter(state_->context, ZSTD_c_checksumFlag, 1);
 }
 

@@ -77,9 +77,9 @@ void append_escaped(std::string& out, uint8_t tag, std::string_view bytes) {
 }
 
 // Reads one key front to back.
-class Reader {
+class KeyReader {
  public:
-  explicit Reader(std::string_view bytes) : rest_(bytes) {}
+  explicit KeyReader(std::string_view bytes) : rest_(bytes) {}
 
   bool empty() const { return rest_.empty(); }
   uint8_t peek() const { return static_cast<uint8_t>(rest_.front()); }
@@ -256,7 +256,7 @@ void append_rowid_part(std::string& out, NodeId origin, int64_t rowid) {
 
 Result<DecodedKey> decode_key(std::string_view bytes) {
   DecodedKey key;
-  Reader in(bytes);
+  KeyReader in(bytes);
   if (in.empty()) return corrupt_key();
   if (in.peek() == kRowid) {
     int64_t origin = 0;

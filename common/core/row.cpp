@@ -19,9 +19,9 @@ void append_word(std::string& out, uint64_t word) {
 }
 
 // Reads a row front to back; false from any of these: the bytes are not one.
-class Reader {
+class RowReader {
  public:
-  explicit Reader(std::string_view bytes) : rest_(bytes) {}
+  explicit RowReader(std::string_view bytes) : rest_(bytes) {}
   bool empty() const { return rest_.empty(); }
 
   bool byte(uint8_t& out) {
@@ -186,7 +186,7 @@ void append_row_column(std::string& out, std::string_view name, const ValueView&
 }
 
 Result<std::vector<RowColumn>> decode_row(std::string_view bytes) {
-  Reader reader(bytes);
+  RowReader reader(bytes);
   std::vector<RowColumn> out;
   while (!reader.empty()) {
     RowColumn column;

@@ -17,8 +17,7 @@ constexpr int kExpressionTerm = -2;  // index_xinfo's cid of an expression
 constexpr int kRowidTerm = -1;       // and of the rowid, which ends every index of a rowid table
 
 // SQLite folds ASCII letters in names, and only those.
-std::string fold(std::string_view name) { return fold_text(name, Collation::nocase); }
-bool same_name(std::string_view a, std::string_view b) { return fold(a) == fold(b); }
+bool same_name(std::string_view a, std::string_view b) { return fold_name(a) == fold_name(b); }
 
 bool has_prefix(std::string_view name, std::string_view prefix) {
   return name.size() >= prefix.size() && same_name(name.substr(0, prefix.size()), prefix);
@@ -37,7 +36,7 @@ Result<bool> is_strict(sqlite::Database& db, const std::string& table) {
 
 // A type name of the affinity that SQLite derives (datatype3.html, "Determination Of Column Affinity").
 std::string_view affinity(std::string_view declared_type) {
-  const std::string type = fold(declared_type);
+  const std::string type = fold_name(declared_type);
   const auto has = [&](std::string_view part) { return type.find(part) != std::string::npos; };
   if (has("int")) return "INTEGER";
   if (has("char") || has("clob") || has("text")) return "TEXT";
@@ -106,7 +105,7 @@ Result<RawColumns> read_columns(sqlite::Database& db, TableInfo& table) {
     if (!more) break;
     Column column;
     column.name = rows.text(0);
-    column.id = column.spelled_id = fold(column.name);
+    column.id = column.spelled_id = fold_name(column.name);
     column.seed = column_seed(column.id);
     column.not_null = rows.integer(2) != 0 && rows.integer(4) == 0;
     column.generated = rows.integer(5) >= 2;  // 2 virtual, 3 stored
@@ -157,7 +156,7 @@ Result<std::vector<Term>> read_terms(sqlite::Database& db, const std::string& in
 }
 
 std::optional<Collation> built_in(std::string_view name) {
-  const std::string folded = fold(name);
+  const std::string folded = fold_name(name);
   if (folded == "binary") return Collation::binary;
   if (folded == "nocase") return Collation::nocase;
   if (folded == "rtrim") return Collation::rtrim;
@@ -305,7 +304,7 @@ Result<std::vector<std::string>> names(sqlite::Database& db, std::string_view sq
   for (;;) {
     TRY_ASSIGN(const bool more, rows.step());
     if (!more) return out;
-    out.push_back(fold(rows.text(0)));
+    out.push_back(fold_name(rows.text(0)));
   }
 }
 
@@ -328,16 +327,16 @@ class ShadowTables {
       std::sort(modules.begin(), modules.end());
     }
     for (const SchemaTable& table : tables) {
-      if (table.module.empty() || (tells && contains(modules, fold(table.module)))) continue;
+      if (table.module.empty() || (tells && contains(modules, fold_name(table.module)))) continue;
       for (const std::string_view suffix : kSuffixes) {
-        out.guessed_.push_back(fold(table.name) + "_" + std::string(suffix));
+        out.guessed_.push_back(fold_name(table.name) + "_" + std::string(suffix));
       }
     }
     std::sort(out.guessed_.begin(), out.guessed_.end());
     return out;
   }
 
-  bool has(std::string_view name) const { return contains(told_, fold(name)) || contains(guessed_, fold(name)); }
+  bool has(std::string_view name) const { return contains(told_, fold_name(name)) || contains(guessed_, fold_name(name)); }
 
  private:
   static constexpr std::array<std::string_view, 11> kSuffixes{
@@ -363,14 +362,14 @@ std::string module_of(std::string_view sql) {
 }
 
 bool is_full_text(std::string_view sql) {
-  const std::string module = fold(module_of(sql));
+  const std::string module = fold_name(module_of(sql));
   return module == "fts5" || module == "fts4" || module == "fts3";
 }
 
 std::string TableInfo::shape() const {
   std::vector<std::string> stored;
   for (const Column& column : columns) {
-    if (!column.generated) stored.push_back(sqlite::quote_identifier(fold(column.name)));
+    if (!column.generated) stored.push_back(sqlite::quote_identifier(fold_name(column.name)));
   }
   std::sort(stored.begin(), stored.end());
   std::string out;
@@ -382,7 +381,7 @@ std::string TableInfo::shape() const {
   }
   static constexpr std::array<std::string_view, 3> kNames{"binary", "nocase", "rtrim"};
   for (const KeyColumn& part : key) {
-    out += ' ' + sqlite::quote_identifier(fold(columns[static_cast<size_t>(part.column)].name)) + ' ';
+    out += ' ' + sqlite::quote_identifier(fold_name(columns[static_cast<size_t>(part.column)].name)) + ' ';
     out += kNames[static_cast<size_t>(part.collation)];
   }
   return out;

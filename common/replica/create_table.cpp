@@ -8,9 +8,7 @@ namespace marmot::replica {
 
 namespace {
 
-std::string fold(std::string_view text) { return fold_text(text, Collation::nocase); }
-
-bool is_word(const Token& token, std::string_view lower) { return token.kind == Token::Kind::word && fold(token.text) == lower; }
+bool is_word(const Token& token, std::string_view lower) { return token.kind == Token::Kind::word && fold_name(token.text) == lower; }
 bool is_symbol(const Token& token, std::string_view symbol) {
   return token.kind == Token::Kind::symbol && token.text == symbol;
 }
@@ -26,7 +24,7 @@ bool begins_constraint(const Token& token) {
 }
 
 // From token `first` to before token `last`, comments in between included.
-std::string text_of(std::string_view sql, const std::vector<Token>& tokens, size_t first, size_t last) {
+std::string text_between(std::string_view sql, const std::vector<Token>& tokens, size_t first, size_t last) {
   if (first >= last) return {};
   const Token& end = tokens[last - 1];
   return std::string(sql.substr(tokens[first].offset, end.offset + end.text.size() - tokens[first].offset));
@@ -72,15 +70,15 @@ Result<CreateTable> parse_create_table(std::string_view sql) {
       if (first >= at) return refused("a column");
       if (begins_constraint(tokens[first])) {
         if (out.columns.empty()) return refused("a column");
-        out.tail = ", " + text_of(sql, tokens, first, end);
+        out.tail = ", " + text_between(sql, tokens, first, end);
         return out;
       }
       if (!is_name(tokens[first])) return refused("a column's name");
-      out.columns.push_back({unquote(tokens[first].text), text_of(sql, tokens, first + 1, at)});
+      out.columns.push_back({unquote(tokens[first].text), text_between(sql, tokens, first + 1, at)});
       first = at + 1;
     }
     if (closes) {
-      out.tail = text_of(sql, tokens, at, end);
+      out.tail = text_between(sql, tokens, at, end);
       return out;
     }
     if (is_symbol(tokens[at], "(")) ++depth;
@@ -105,7 +103,7 @@ std::string canonical_sql(std::string_view sql) { return canonical_sql(sql, {}, 
 std::string canonical_sql(std::string_view sql, std::string_view from, std::string_view to) {
   const auto tokens = tokenize(sql);
   if (!tokens) return std::string(sql);
-  const std::string folded_from = fold(from);
+  const std::string folded_from = fold_name(from);
   std::string out;
   for (const Token& token : *tokens) {
     if (!out.empty()) out += ' ';
@@ -113,8 +111,8 @@ std::string canonical_sql(std::string_view sql, std::string_view from, std::stri
       out += token.text;
       continue;
     }
-    const std::string word = fold(token.kind == Token::Kind::word ? std::string(token.text) : unquote(token.text));
-    out += !from.empty() && word == folded_from ? fold(to) : word;
+    const std::string word = fold_name(token.kind == Token::Kind::word ? std::string(token.text) : unquote(token.text));
+    out += !from.empty() && word == folded_from ? fold_name(to) : word;
   }
   return out;
 }

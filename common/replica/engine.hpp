@@ -18,6 +18,7 @@
 #include "common/replica/effects.hpp"
 #include "common/replica/registers.hpp"
 #include "common/replica/replica.hpp"
+#include "common/replica/sql_text.hpp"
 #include "common/replica/store.hpp"
 #include "common/replica/table.hpp"
 
@@ -434,7 +435,5 @@ struct Replica::Impl {
 
 // "insert", "update", "delete".
 std::string_view op_name(Op op);
-// Table names compare as SQLite compares them.
-std::string fold_name(std::string_view name);
 
 }  // namespace marmot::replica

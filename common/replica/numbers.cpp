@@ -20,7 +20,7 @@ std::vector<Version> replaced_by(const SchemaRegister& number) {
   return out;
 }
 
-std::string text_of(const HeaderNumber& number, int32_t value) { return std::string(number.name) + " " + std::to_string(value); }
+std::string spoken(const HeaderNumber& number, int32_t value) { return std::string(number.name) + " " + std::to_string(value); }
 
 }  // namespace
 
@@ -159,7 +159,7 @@ Status Replica::Impl::carry_out_numbers() {
     TRY_ASSIGN(const int64_t now, store.integer(number.read));
     if (now != wanted) {
       if (!unmade.empty()) {
-        const std::string waits = text_of(number, wanted) + " of the cluster waits here, where " + std::to_string(now) +
+        const std::string waits = spoken(number, wanted) + " of the cluster waits here, where " + std::to_string(now) +
                                   " stands, for what cannot be made: " + unmade.begin()->first;
         if (told_numbers.insert(waits).second) log(LogLevel::warn, waits);
         continue;
@@ -167,7 +167,7 @@ Status Replica::Impl::carry_out_numbers() {
       tables_dirty = true;
       TRY(db.exec(std::string(number.read) + " = " + std::to_string(wanted)));
       TRY(store.set_meta(number.seen_meta, int64_t{wanted}));
-      log(LogLevel::info, text_of(number, wanted) + " was set in the cluster: set, after " + std::to_string(now));
+      log(LogLevel::info, spoken(number, wanted) + " was set in the cluster: set, after " + std::to_string(now));
     }
     TRY(numbers_are_here(number));
   }

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "common/core/key.hpp"
 #include "common/replica/column_id.hpp"
+#include "common/replica/sql_text.hpp"
 #include "sql.hpp"
 
 namespace marmot::replica {
@@ -12,18 +12,16 @@ using sqlite::Statement;
 
 namespace {
 
-std::string fold(std::string_view name) { return fold_text(name, Collation::nocase); }
-
 // Each column has a name of its own, and none is left out for it: what stands in it would be gone on some nodes.
 void share_names(std::vector<ColumnSpec>& columns) {
   std::set<std::string> wanted, taken;
-  for (const ColumnSpec& column : columns) wanted.insert(fold(column.name));
+  for (const ColumnSpec& column : columns) wanted.insert(fold_name(column.name));
   for (ColumnSpec& column : columns) {
-    if (taken.insert(fold(column.name)).second) continue;
+    if (taken.insert(fold_name(column.name)).second) continue;
     const std::string name = column.name + '_';
     for (int number = 2;; ++number) {
       column.name = name + std::to_string(number);
-      if (wanted.count(fold(column.name)) == 0 && taken.insert(fold(column.name)).second) break;
+      if (wanted.count(fold_name(column.name)) == 0 && taken.insert(fold_name(column.name)).second) break;
     }
   }
 }
@@ -45,7 +43,7 @@ Version unspell_version(std::string_view text) {
   return Version{Hlc{numbers[0]}, Origin{NodeId{numbers[1]}, Incarnation{numbers[2]}}};
 }
 
-std::string object_id(std::string_view type, std::string_view name) { return std::string(type) + ' ' + fold(name); }
+std::string object_id(std::string_view type, std::string_view name) { return std::string(type) + ' ' + fold_name(name); }
 
 // A table's register is found by its permanent id alone.
 Registers::Key Registers::key_of(SchemaKind kind, const Version& table, std::string_view id) {
@@ -142,7 +140,7 @@ Version Registers::root_of(const Version& table) const {
 }
 
 std::string Registers::free_table_id(std::string_view name) const {
-  const std::string base = fold(name);
+  const std::string base = fold_name(name);
   std::string id = base;
   for (int generation = 2; made_as_.count(id) != 0; ++generation) id = base + '#' + std::to_string(generation);
   return id;
@@ -224,7 +222,7 @@ std::vector<TableSpec> Registers::tables() const {
     out.push_back(spec_of(root, ids));
     TableSpec& spec = out.back();
     if (spec.dropped()) continue;
-    while (!names.insert(fold(spec.name)).second) spec.name += '_' + to_hex(root.hlc.value & 0xffffff);
+    while (!names.insert(fold_name(spec.name)).second) spec.name += '_' + to_hex(root.hlc.value & 0xffffff);
   }
   return out;
 }

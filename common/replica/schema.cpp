@@ -12,8 +12,6 @@ namespace marmot::replica {
 
 using sqlite::Statement;
 
-std::string fold_name(std::string_view name) { return fold_text(name, Collation::nocase); }
-
 Table* Replica::Impl::table_by_id(int64_t id) {
   for (const auto& table : tables) {
     if (table->id == id) return table.get();

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "common/core/key.hpp"
+#include "common/replica/sql_text.hpp"
 #include "common/sqlite/database.hpp"
 
 namespace marmot::replica {
@@ -27,10 +27,8 @@ constexpr Sidecar kSidecars[] = {
     {"__harmonylite__", Place::start, "HarmonyLite"},   // __harmonylite___global_change_log, ..._<table>_change_log
 };
 
-std::string fold(std::string_view name) { return fold_text(name, Collation::nocase); }
-
 const Sidecar* find(std::string_view table) {
-  const std::string name = fold(table);
+  const std::string name = fold_name(table);
   const auto* const its = std::find_if(std::begin(kSidecars), std::end(kSidecars), [&](const Sidecar& one) {
     return one.place == Place::start ? name.starts_with(one.mark) : name.ends_with(one.mark);
   });
@@ -50,7 +48,7 @@ bool names_sidecar(const std::vector<std::string>& include, std::string_view tab
   if (its == nullptr) return false;
   const std::string name(table);
   return std::any_of(include.begin(), include.end(), [&](const std::string& glob) {
-    return fold(glob).find(its->mark) != std::string::npos && sqlite3_strglob(glob.c_str(), name.c_str()) == 0;
+    return fold_name(glob).find(its->mark) != std::string::npos && sqlite3_strglob(glob.c_str(), name.c_str()) == 0;
   });
 }
 

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <utility>
 
+#include "common/core/key.hpp"
+
 namespace marmot::replica {
 
 namespace {
@@ -308,6 +310,8 @@ Status parse_when(Cursor& in, TriggerSql& out) {
 }
 
 }  // namespace
+
+std::string fold_name(std::string_view name) { return fold_text(name, Collation::nocase); }
 
 Result<std::vector<Token>> tokenize(std::string_view sql) { return Scanner(sql).all(); }
 

@@ -22,6 +22,9 @@ Result<std::vector<Token>> tokenize(std::string_view sql);
 // The name a word or a quoted name ("x", `x`, [x], 'x') stands for.
 std::string unquote(std::string_view token);
 
+// A name as SQLite compares names: equal ones are the same name.
+std::string fold_name(std::string_view name);
+
 struct IndexSql {
   std::vector<std::string> terms;  // without ASC, DESC and COLLATE at their end
   std::string where;               // empty: not partial

@@ -6,6 +6,7 @@
 #include "common/replica/coerce.hpp"
 #include "common/replica/column_id.hpp"
 #include "common/replica/schema_migrate.hpp"
+#include "common/replica/sql_text.hpp"
 #include "sql.hpp"
 
 namespace marmot::replica {
@@ -14,8 +15,6 @@ using sqlite::quote_identifier;
 using sqlite::Statement;
 
 namespace {
-
-std::string fold(std::string_view name) { return fold_text(name, Collation::nocase); }
 
 bool same_column(const ColumnSql& a, const ColumnSpec& b) {
   return a.name == b.name && canonical_sql(a.definition) == canonical_sql(b.definition);
@@ -61,7 +60,7 @@ std::string key_order(const TableInfo& table) {
 bool fits(const CreateTable& actual, const LocalTable& local, const TableSpec& spec) {
   if (local.name != spec.name || actual.columns.size() != spec.columns.size() || canonical_sql(actual.tail) != canonical_sql(spec.tail)) return false;
   for (size_t i = 0; i < spec.columns.size(); ++i) {
-    const auto known = local.column_ids.find(fold(actual.columns[i].name));
+    const auto known = local.column_ids.find(fold_name(actual.columns[i].name));
     if (known == local.column_ids.end() || known->second != spec.columns[i].id || !same_column(actual.columns[i], spec.columns[i])) return false;
   }
   return true;
@@ -119,7 +118,7 @@ Status TableMigration::rename_table() {
   if (local_.name == spec_.name) return ok();
   const std::string to = quote_identifier(spec_.name);
   std::string from = quote_identifier(local_.name);
-  if (fold(local_.name) == fold(spec_.name)) {  // only the case: SQLite takes the new name for taken
+  if (fold_name(local_.name) == fold_name(spec_.name)) {  // only the case: SQLite takes the new name for taken
     TRY(db_.exec("ALTER TABLE main." + from + " RENAME TO __marmot_renamed"));
     from = "__marmot_renamed";
   }
@@ -143,14 +142,14 @@ Status TableMigration::rename_columns() {
     const ColumnSpec& column = *at;
     const auto known = local_column(column.id);
     if (known == local_.column_ids.end()) continue;
-    const auto here = std::find_if(actual_.columns.begin(), actual_.columns.end(), [&](const ColumnSql& one) { return fold(one.name) == known->first; });
+    const auto here = std::find_if(actual_.columns.begin(), actual_.columns.end(), [&](const ColumnSql& one) { return fold_name(one.name) == known->first; });
     if (here == actual_.columns.end() || here->name == column.name) continue;
-    if (fold(column.name) != known->first && local_.column_ids.count(fold(column.name)) != 0) continue;  // the name is taken: rebuild()
+    if (fold_name(column.name) != known->first && local_.column_ids.count(fold_name(column.name)) != 0) continue;  // the name is taken: rebuild()
     TRY_ASSIGN(const bool done, try_alter(head + quote_identifier(here->name) + " TO " + spelled(column.name)));
     if (!done) continue;
     std::string id = known->second;
     local_.column_ids.erase(known);
-    local_.column_ids[fold(column.name)] = std::move(id);
+    local_.column_ids[fold_name(column.name)] = std::move(id);
     TRY(reread());
   }
   return ok();
@@ -161,7 +160,7 @@ Status TableMigration::drop_columns() {
   const std::string head = "ALTER TABLE main." + quote_identifier(local_.name) + " DROP COLUMN ";
   const std::vector<ColumnSql> columns = actual_.columns;
   for (const ColumnSql& column : columns) {
-    const std::string folded = fold(column.name);
+    const std::string folded = fold_name(column.name);
     if (wanted(local_.column_ids[folded]) != nullptr) continue;
     TRY_ASSIGN(const bool done, try_alter(head + quote_identifier(column.name)));
     if (done) local_.column_ids.erase(folded);
@@ -174,7 +173,7 @@ Result<bool> TableMigration::filled_as_wanted(const ColumnSpec& column) {
   TRY_ASSIGN(TableInfo info, read_table(db_, local_.name));
   const ValueView filled = info.columns.back().default_value;
   const auto bytes = info.columns.back().default_bytes;  // `filled` borrows them
-  name_columns(info, {{fold(column.name), column.id}});
+  name_columns(info, {{fold_name(column.name), column.id}});
   return same_value(filled, info.columns.back().default_value);
 }
 
@@ -189,7 +188,7 @@ Status TableMigration::add_columns() {
     }
     TRY(db_.exec(done ? "RELEASE __marmot_add" : "ROLLBACK TO __marmot_add; RELEASE __marmot_add"));
     if (!done) continue;
-    local_.column_ids[fold(column.name)] = column.id;
+    local_.column_ids[fold_name(column.name)] = column.id;
     TRY(reread());
   }
   return ok();
@@ -228,7 +227,7 @@ Status TableMigration::rebuild() {
   if (!aside) return aside.error();
   TRY(db_.exec(wanted_sql(spec_)));
   std::map<std::string, std::string> ids;
-  for (const ColumnSpec& column : spec_.columns) ids[fold(column.name)] = column.id;
+  for (const ColumnSpec& column : spec_.columns) ids[fold_name(column.name)] = column.id;
   TRY_ASSIGN(TableInfo after, read_table(db_, spec_.name));
   name_columns(after, ids);
 
@@ -254,7 +253,7 @@ Status TableMigration::rebuild() {
     if (column.generated) continue;
     const auto known = local_column(column.spelled_id);
     const auto was = known == local_.column_ids.end() ? before.columns.end()
-                                                      : std::find_if(before.columns.begin(), before.columns.end(), [&](const Column& one) { return fold(one.name) == known->first; });
+                                                      : std::find_if(before.columns.begin(), before.columns.end(), [&](const Column& one) { return fold_name(one.name) == known->first; });
     const bool was_here = was != before.columns.end();
     std::string value = was_here ? quote_identifier(known->first) : number(column.default_value);
     if (was_here && known->second != column.spelled_id) {

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "agent/nats/mailbox.hpp"
 #include "agent/nats/nkey.hpp"
 #include "tests/nats/fixture.hpp"
 
@@ -28,6 +29,24 @@ std::string refusal(const Options& options) {
 bool starts_with(const std::string& text, const std::string& start) { return text.rfind(start, 0) == 0; }
 
 }  // namespace
+
+TEST_CASE("mailbox: a loop that does not take a post is asked again at the next event, and gets everything") {
+  bool takes = false;
+  std::function<void()> posted;
+  const auto mailbox = std::make_shared<Mailbox>([&](std::function<void()> call) {
+    if (takes) posted = std::move(call);
+    return takes;
+  });
+  std::deque<Event> taken;
+  mailbox->open([&] { mailbox->take(taken); });
+  mailbox->push(Trouble{make_error(Errc::io, "first")});
+  CHECK_FALSE(posted);
+  takes = true;
+  mailbox->push(Trouble{make_error(Errc::io, "second")});
+  REQUIRE(posted);
+  posted();
+  CHECK(taken.size() == 2);
+}
 
 TEST_CASE("nats options: what is wrong is named by its key, and secrets are not shown") {
   const Options good = Client::to("nats://127.0.0.1:4222");

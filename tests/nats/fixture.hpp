@@ -24,6 +24,7 @@ class Loop {
       std::lock_guard lock(shared->mutex);
       shared->queue.push_back(std::move(call));
       shared->changed.notify_all();
+      return true;
     };
   }
 

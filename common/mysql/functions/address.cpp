@@ -189,7 +189,7 @@ void is_ipv4_compat(Call& call) {
 // IS_IPV4_MAPPED(bytes): ::ffff:a.b.c.d
 void is_ipv4_mapped(Call& call) { call.integer_is(has_prefix(call, true) ? 1 : 0); }
 
-constexpr std::array kFunctions = {
+constexpr std::array kAddressFunctions = {
     Function{"BIN_TO_UUID", 1, 2, kStrict, bin_to_uuid},
     Function{"INET6_ATON", 1, 1, kStrict, inet6_aton},
     Function{"INET6_NTOA", 1, 1, kStrict, inet6_ntoa},
@@ -207,6 +207,6 @@ constexpr std::array kFunctions = {
 
 }  // namespace
 
-std::span<const Function> address_functions() { return kFunctions; }
+std::span<const Function> address_functions() { return kAddressFunctions; }
 
 }  // namespace marmot::mysql

@@ -212,30 +212,25 @@ class AnyValue final : public Aggregate {
   Answer first_;
 };
 
-template <class T>
-std::unique_ptr<Aggregate> make() {
-  return std::make_unique<T>();
-}
-
-constexpr std::array kFunctions = {
-    AggregateFunction{"ANY_VALUE", 1, 1, kPure, make<AnyValue>},
-    AggregateFunction{"AVG", 1, 1, kSession, make<Average>},
-    AggregateFunction{"BIT_AND", 1, 1, kPure, make<Bits<'&'>>},
-    AggregateFunction{"BIT_OR", 1, 1, kPure, make<Bits<'|'>>},
-    AggregateFunction{"BIT_XOR", 1, 1, kPure, make<Bits<'^'>>},
-    AggregateFunction{"GROUP_CONCAT", 1, 2, kSession, make<GroupConcat>},
-    AggregateFunction{"STD", 1, 1, kPure, make<Variance<false, true>>},
-    AggregateFunction{"STDDEV", 1, 1, kPure, make<Variance<false, true>>},
-    AggregateFunction{"STDDEV_POP", 1, 1, kPure, make<Variance<false, true>>},
-    AggregateFunction{"STDDEV_SAMP", 1, 1, kPure, make<Variance<true, true>>},
-    AggregateFunction{"SUM", 1, 1, kPure, make<Sum>},
-    AggregateFunction{"VARIANCE", 1, 1, kPure, make<Variance<false, false>>},
-    AggregateFunction{"VAR_POP", 1, 1, kPure, make<Variance<false, false>>},
-    AggregateFunction{"VAR_SAMP", 1, 1, kPure, make<Variance<true, false>>},
+constexpr std::array kAggregateFunctions = {
+    AggregateFunction{"ANY_VALUE", 1, 1, kPure, make_aggregate<AnyValue>},
+    AggregateFunction{"AVG", 1, 1, kSession, make_aggregate<Average>},
+    AggregateFunction{"BIT_AND", 1, 1, kPure, make_aggregate<Bits<'&'>>},
+    AggregateFunction{"BIT_OR", 1, 1, kPure, make_aggregate<Bits<'|'>>},
+    AggregateFunction{"BIT_XOR", 1, 1, kPure, make_aggregate<Bits<'^'>>},
+    AggregateFunction{"GROUP_CONCAT", 1, 2, kSession, make_aggregate<GroupConcat>},
+    AggregateFunction{"STD", 1, 1, kPure, make_aggregate<Variance<false, true>>},
+    AggregateFunction{"STDDEV", 1, 1, kPure, make_aggregate<Variance<false, true>>},
+    AggregateFunction{"STDDEV_POP", 1, 1, kPure, make_aggregate<Variance<false, true>>},
+    AggregateFunction{"STDDEV_SAMP", 1, 1, kPure, make_aggregate<Variance<true, true>>},
+    AggregateFunction{"SUM", 1, 1, kPure, make_aggregate<Sum>},
+    AggregateFunction{"VARIANCE", 1, 1, kPure, make_aggregate<Variance<false, false>>},
+    AggregateFunction{"VAR_POP", 1, 1, kPure, make_aggregate<Variance<false, false>>},
+    AggregateFunction{"VAR_SAMP", 1, 1, kPure, make_aggregate<Variance<true, false>>},
 };
 
 }  // namespace
 
-std::span<const AggregateFunction> aggregate_functions() { return kFunctions; }
+std::span<const AggregateFunction> aggregate_functions() { return kAggregateFunctions; }
 
 }  // namespace marmot::mysql

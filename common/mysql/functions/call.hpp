@@ -62,6 +62,10 @@ struct AggregateFunction {
   uint32_t flags;
   std::unique_ptr<Aggregate> (*make)();
 };
+template <class T>
+std::unique_ptr<Aggregate> make_aggregate() {
+  return std::make_unique<T>();
+}
 
 // What a function keeps between the calls of one place in one statement (RAND's generator, a compiled regular expression).
 struct Kept {

@@ -342,13 +342,13 @@ void cast(Call& call) {
   cast_to(call, *type);
 }
 
-constexpr std::array kFunctions = {
+constexpr std::array kCastFunctions = {
     Function{"CAST", 2, 2, kStrict, cast},
     Function{"CONVERT", 2, 2, kStrict, cast},
 };
 
 }  // namespace
 
-std::span<const Function> cast_functions() { return kFunctions; }
+std::span<const Function> cast_functions() { return kCastFunctions; }
 
 }  // namespace marmot::mysql

@@ -11,9 +11,9 @@ namespace marmot::mysql {
 namespace {
 
 // A word, a mark or a number at a time.
-class Reader {
+class TypeReader {
  public:
-  explicit Reader(std::string_view text) : rest_(text) { advance(0); }
+  explicit TypeReader(std::string_view text) : rest_(text) { advance(0); }
   bool done() const { return rest_.empty(); }
   std::string_view word() {
     size_t size = 0;
@@ -76,7 +76,7 @@ constexpr std::array kNames = {
     Name{"YEAR", CastKind::year, 0},
 };
 
-bool read_numbers(Reader& in, int most, CastType& type) {
+bool read_numbers(TypeReader& in, int most, CastType& type) {
   if (most == 0 || !in.mark('(')) return true;
   type.length = in.number();
   if (!type.length) return false;
@@ -88,7 +88,7 @@ bool read_numbers(Reader& in, int most, CastType& type) {
 }
 
 // CHARACTER SET name, CHARSET name; ASCII: latin1, UNICODE: ucs2.
-bool read_charset(Reader& in, CastType& type) {
+bool read_charset(TypeReader& in, CastType& type) {
   if (in.done()) return true;
   if (in.take("ASCII")) type.charset = "latin1";
   else if (in.take("UNICODE")) type.charset = "ucs2";
@@ -99,7 +99,7 @@ bool read_charset(Reader& in, CastType& type) {
 }  // namespace
 
 std::optional<CastType> read_cast_type(std::string_view text) {
-  Reader in(text);
+  TypeReader in(text);
   const bool national = in.take("NATIONAL");
   const std::string_view word = in.word();
   for (const Name& name : kNames) {

@@ -82,7 +82,7 @@ void bit_count(Call& call) {
   call.integer_is(out);
 }
 
-constexpr std::array kFunctions = {
+constexpr std::array kComparisonFunctions = {
     Function{"BIT_COUNT", 1, 1, kStrict, bit_count},
     Function{"COALESCE", 1, kMany, kPure, coalesce},
     Function{"GREATEST", 2, kMany, kStrict, greatest},
@@ -98,6 +98,6 @@ constexpr std::array kFunctions = {
 
 }  // namespace
 
-std::span<const Function> comparison_functions() { return kFunctions; }
+std::span<const Function> comparison_functions() { return kComparisonFunctions; }
 
 }  // namespace marmot::mysql

@@ -206,7 +206,7 @@ void random_bytes(Call& call) {
   call.blob_done();
 }
 
-constexpr std::array kFunctions = {
+constexpr std::array kCryptoFunctions = {
     Function{"AES_DECRYPT", 2, 6, kSession, aes_decrypt},
     Function{"AES_ENCRYPT", 2, 6, kSession, aes_encrypt},
     Function{"COMPRESS", 1, 1, kStrict, compress},
@@ -221,6 +221,6 @@ constexpr std::array kFunctions = {
 
 }  // namespace
 
-std::span<const Function> crypto_functions() { return kFunctions; }
+std::span<const Function> crypto_functions() { return kCryptoFunctions; }
 
 }  // namespace marmot::mysql

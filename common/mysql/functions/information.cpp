@@ -148,7 +148,7 @@ void format_pico_time(Call& call) {
   call.text_is(text);
 }
 
-constexpr std::array kFunctions = {
+constexpr std::array kInformationFunctions = {
     Function{"BENCHMARK", 2, 2, kEffect, benchmark},
     Function{"CHARSET", 1, 1, kPure, charset},
     Function{"COERCIBILITY", 1, 1, kPure, coercibility},
@@ -177,6 +177,6 @@ constexpr std::array kFunctions = {
 
 }  // namespace
 
-std::span<const Function> information_functions() { return kFunctions; }
+std::span<const Function> information_functions() { return kInformationFunctions; }
 
 }  // namespace marmot::mysql

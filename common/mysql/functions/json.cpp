@@ -183,7 +183,7 @@ void json_storage_free(Call& call) {
   if (kept_json(call, 0) != nullptr) call.integer_is(0);
 }
 
-constexpr std::array kFunctions = {
+constexpr std::array kJsonFunctions = {
     Function{"JSON_ARRAY", 0, kMany, kPure, json_array},
     Function{"JSON_ARRAY_APPEND", 3, kMany, kPure, json_array_append},
     Function{"JSON_ARRAY_INSERT", 3, kMany, kPure, json_array_insert},
@@ -216,6 +216,6 @@ constexpr std::array kFunctions = {
 
 }  // namespace
 
-std::span<const Function> json_functions() { return kFunctions; }
+std::span<const Function> json_functions() { return kJsonFunctions; }
 
 }  // namespace marmot::mysql

@@ -123,18 +123,13 @@ class ObjectAggregate final : public Aggregate {
   Held held_;
 };
 
-template <class T>
-std::unique_ptr<Aggregate> make() {
-  return std::make_unique<T>();
-}
-
-constexpr std::array kFunctions = {
-    AggregateFunction{"JSON_ARRAYAGG", 1, 1, kPure, make<ArrayAggregate>},
-    AggregateFunction{"JSON_OBJECTAGG", 2, 2, kPure, make<ObjectAggregate>},
+constexpr std::array kJsonAggregateFunctions = {
+    AggregateFunction{"JSON_ARRAYAGG", 1, 1, kPure, make_aggregate<ArrayAggregate>},
+    AggregateFunction{"JSON_OBJECTAGG", 2, 2, kPure, make_aggregate<ObjectAggregate>},
 };
 
 }  // namespace
 
-std::span<const AggregateFunction> json_aggregate_functions() { return kFunctions; }
+std::span<const AggregateFunction> json_aggregate_functions() { return kJsonAggregateFunctions; }
 
 }  // namespace marmot::mysql

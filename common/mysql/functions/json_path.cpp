@@ -6,12 +6,11 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "common/mysql/functions/ascii.hpp"
+
 namespace marmot::mysql {
 
 namespace {
-
-bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // An ECMAScript identifier: what may stand unquoted behind the point.
 bool is_identifier(std::string_view key) {

@@ -87,9 +87,9 @@ bool overlap(const Json& a, const Json& b) {
 // --- JSON_SEARCH -------------------------------------------------------------------------------------------------------
 
 // LIKE over code points, by bytes' equality: only the last % has to be gone back to.
-class Pattern {
+class LikePattern {
  public:
-  Pattern(std::string_view text, std::string_view escape) {
+  LikePattern(std::string_view text, std::string_view escape) {
     for (size_t i = 0; i < text.size();) {
       std::string_view character = first(text.substr(i));
       i += character.size();
@@ -151,7 +151,7 @@ class Pattern {
 // Collects the paths of strings below given values, each once, until one is enough or they would be too many for an answer.
 class StringSearch {
  public:
-  StringSearch(Pattern pattern, bool one, uint64_t most_bytes) : pattern_(std::move(pattern)), one_(one), most_bytes_(most_bytes) {}
+  StringSearch(LikePattern pattern, bool one, uint64_t most_bytes) : pattern_(std::move(pattern)), one_(one), most_bytes_(most_bytes) {}
 
   void search(const Json& document, const std::vector<const Json*>& roots) {
     const std::unordered_set<const Json*> wanted(roots.begin(), roots.end());
@@ -189,7 +189,7 @@ class StringSearch {
     paths_.push_back(path_);
   }
 
-  Pattern pattern_;
+  LikePattern pattern_;
   bool one_;
   uint64_t most_bytes_;
   uint64_t steps_ = kMostComparisons;
@@ -203,7 +203,7 @@ class StringSearch {
 std::optional<std::string_view> escape_of(Call& call, int i) {
   if (call.count() <= i || call.is_null(i) || call.text(i).empty()) return "\\";
   const std::string_view text = call.text(i);
-  if (Pattern::first(text).size() == text.size()) return text;
+  if (LikePattern::first(text).size() == text.size()) return text;
   call.fail(kErWrongArguments, "Incorrect arguments to ESCAPE");
   return std::nullopt;
 }
@@ -309,7 +309,7 @@ void json_search(Call& call) {
   if (!one) return;
   const auto escape = escape_of(call, 3);
   if (!escape) return;
-  StringSearch search(Pattern(call.text(2), *escape), *one, call.session().max_allowed_packet);
+  StringSearch search(LikePattern(call.text(2), *escape), *one, call.session().max_allowed_packet);
   if (call.count() <= 4) search.search(document->document, {&document->document});
   for (int i = 4; i < call.count(); ++i) {
     const auto path = json_path(call, i, false);

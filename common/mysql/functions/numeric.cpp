@@ -209,7 +209,7 @@ void rand(Call& call) {
   call.real_is(call.kept<Sequence>(0, [&] { return std::make_shared<Sequence>(seed); })->random.next());
 }
 
-constexpr std::array kFunctions = {
+constexpr std::array kNumericFunctions = {
     Function{"ABS", 1, 1, kStrict, abs},
     Function{"ACOS", 1, 1, kStrict, inverse_of<std::acos>},
     Function{"ASIN", 1, 1, kStrict, inverse_of<std::asin>},
@@ -244,6 +244,6 @@ constexpr std::array kFunctions = {
 
 }  // namespace
 
-std::span<const Function> numeric_functions() { return kFunctions; }
+std::span<const Function> numeric_functions() { return kNumericFunctions; }
 
 }  // namespace marmot::mysql

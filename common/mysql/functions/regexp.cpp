@@ -307,7 +307,7 @@ void regexp_replace(Call& call) {
   call.text_done();
 }
 
-constexpr std::array kFunctions = {
+constexpr std::array kRegexpFunctions = {
     Function{"REGEXP", 2, 2, kStrict, regexp},
     Function{"REGEXP_INSTR", 2, 6, kStrict, regexp_instr},
     Function{"REGEXP_LIKE", 2, 3, kStrict, regexp_like},
@@ -318,6 +318,6 @@ constexpr std::array kFunctions = {
 
 }  // namespace
 
-std::span<const Function> regexp_functions() { return kFunctions; }
+std::span<const Function> regexp_functions() { return kRegexpFunctions; }
 
 }  // namespace marmot::mysql

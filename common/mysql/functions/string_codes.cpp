@@ -239,7 +239,7 @@ void weight_string(Call& call) {
 // LOAD_FILE(file_name) -> NULL, as where secure_file_priv forbids reading files: SQL shall not read the disk of who runs it
 void load_file(Call& call) { call.warn(1290, "LOAD_FILE: reading files is refused (as with --secure-file-priv=NULL)"); }
 
-constexpr std::array kFunctions = {
+constexpr std::array kStringCodesFunctions = {
     Function{"ASCII", 1, 1, kStrict, ascii},
     Function{"BIN", 1, 1, kStrict, bin},
     Function{"CHAR", 1, kMany, kPure, character},
@@ -257,6 +257,6 @@ constexpr std::array kFunctions = {
 
 }  // namespace
 
-std::span<const Function> string_code_functions() { return kFunctions; }
+std::span<const Function> string_code_functions() { return kStringCodesFunctions; }
 
 }  // namespace marmot::mysql

@@ -105,10 +105,10 @@ void format(Call& call) {
   call.text_done();
 }
 
-constexpr std::array kFunctions = {Function{"FORMAT", 2, 3, kPure, format}};
+constexpr std::array kStringFormatFunctions = {Function{"FORMAT", 2, 3, kPure, format}};
 
 }  // namespace
 
-std::span<const Function> string_format_functions() { return kFunctions; }
+std::span<const Function> string_format_functions() { return kStringFormatFunctions; }
 
 }  // namespace marmot::mysql

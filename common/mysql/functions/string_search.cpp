@@ -151,7 +151,7 @@ void like(Call& call) {
   call.integer_is(match == Match::yes ? 1 : 0);
 }
 
-constexpr std::array kFunctions = {
+constexpr std::array kStringSearchFunctions = {
     Function{"FIELD", 2, kMany, kPure, field},
     Function{"FIND_IN_SET", 2, 2, kStrict, find_in_set},
     Function{"INSTR", 2, 2, kStrict, instr},
@@ -163,6 +163,6 @@ constexpr std::array kFunctions = {
 
 }  // namespace
 
-std::span<const Function> string_search_functions() { return kFunctions; }
+std::span<const Function> string_search_functions() { return kStringSearchFunctions; }
 
 }  // namespace marmot::mysql

@@ -312,7 +312,7 @@ void replace(Call& call) {
   text_or_blob_done(call, binary);
 }
 
-constexpr std::array kFunctions = {
+constexpr std::array kStringsFunctions = {
     Function{"BIT_LENGTH", 1, 1, kStrict, bit_length},
     Function{"CHARACTER_LENGTH", 1, 1, kStrict, char_length},
     Function{"CHAR_LENGTH", 1, 1, kStrict, char_length},
@@ -350,6 +350,6 @@ constexpr std::array kFunctions = {
 
 }  // namespace
 
-std::span<const Function> string_functions() { return kFunctions; }
+std::span<const Function> string_functions() { return kStringsFunctions; }
 
 }  // namespace marmot::mysql

@@ -7,7 +7,7 @@
 namespace marmot::mysql {
 
 namespace {
-bool ascii(char c) { return static_cast<signed char>(c) >= 0; }
+bool is_ascii_byte(char c) { return static_cast<signed char>(c) >= 0; }
 }  // namespace
 
 Character first_character(std::string_view text) {
@@ -22,7 +22,7 @@ Character first_character(std::string_view text) {
   return {static_cast<uint32_t>(code), static_cast<size_t>(at)};
 }
 
-size_t character_size(std::string_view text) { return ascii(text.front()) ? 1 : first_character(text).size; }
+size_t character_size(std::string_view text) { return is_ascii_byte(text.front()) ? 1 : first_character(text).size; }
 
 void append_character(std::string& out, uint32_t code) {
   if (code >= kNoCharacter) {
@@ -36,7 +36,7 @@ void append_character(std::string& out, uint32_t code) {
 }
 
 bool is_ascii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), ascii);
+  return std::all_of(text.begin(), text.end(), is_ascii_byte);
 }
 
 size_t count_characters(std::string_view text, bool binary) {

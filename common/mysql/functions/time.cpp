@@ -83,7 +83,7 @@ void time_part(Call& call) {
 
 constexpr uint32_t kPlain = kPure | kStrict, kTold = kSession | kStrict;
 
-constexpr std::array kFunctions = {
+constexpr std::array kTimeFunctions = {
     // The clock. All but SYSDATE() tell one time throughout a statement.
     Function{"NOW", 0, 1, kSession, time::now},                        // NOW([fsp]) -> 'YYYY-MM-DD hh:mm:ss[.ffffff]'
     Function{"CURRENT_TIMESTAMP", 0, 1, kSession, time::now},          // "CURRENT_TIMESTAMP"([fsp]), quoted in SQLite
@@ -154,6 +154,6 @@ constexpr std::array kFunctions = {
 
 }  // namespace
 
-std::span<const Function> time_functions() { return kFunctions; }
+std::span<const Function> time_functions() { return kTimeFunctions; }
 
 }  // namespace marmot::mysql

@@ -9,9 +9,9 @@ namespace marmot::mysql {
 namespace {
 
 // A cursor over the text; at the end it shows NUL, which is none of what it is asked for.
-class Reader {
+class TimeReader {
  public:
-  explicit Reader(std::string_view text) : at_(text.data()), end_(text.data() + text.size()) {}
+  explicit TimeReader(std::string_view text) : at_(text.data()), end_(text.data() + text.size()) {}
   bool done() const { return at_ == end_; }
   char peek(size_t ahead = 0) const { return ahead < static_cast<size_t>(end_ - at_) ? at_[ahead] : '\0'; }
   void skip() { ++at_; }
@@ -35,7 +35,7 @@ class Reader {
 };
 
 // The digits behind the point. The seventh rounds: `up` then, and the microsecond is still to be added.
-void read_fraction(Reader& in, ReadMoment& out, bool& up) {
+void read_fraction(TimeReader& in, ReadMoment& out, bool& up) {
   int scale = 100'000;
   int digits = 0;
   for (; in.at_digit() && digits < 6; in.skip(), ++digits, scale /= 10) out.moment.microsecond += (in.peek() - '0') * scale;
@@ -43,7 +43,7 @@ void read_fraction(Reader& in, ReadMoment& out, bool& up) {
   if (in.at_digit()) {
     up = in.peek() >= '5';
     out.truncated = true;
-    in.number(Reader::kAll);
+    in.number(TimeReader::kAll);
   }
 }
 
@@ -55,7 +55,7 @@ bool in_the_calendar(const Moment& m) {
 }
 
 // "+05:30" at the end (manual 11.1.3: from -13:59 to +14:00, "-00:00" is not permitted).
-bool read_offset(Reader& in, ReadMoment& out) {
+bool read_offset(TimeReader& in, ReadMoment& out) {
   const std::string_view rest = in.rest();
   if (rest.size() != 6 || (rest[0] != '+' && rest[0] != '-') || rest[3] != ':') return false;
   for (const size_t i : {1U, 2U, 4U, 5U}) {
@@ -70,7 +70,7 @@ bool read_offset(Reader& in, ReadMoment& out) {
 }
 
 // Six parts without delimiters: how many of the characters up to the next other belong to them decides on the year's digits.
-int compact_parts(Reader& in, size_t run, std::array<int64_t, 6>& parts) {
+int compact_parts(TimeReader& in, size_t run, std::array<int64_t, 6>& parts) {
   const bool four = run == 4 || run == 8 || run >= 14;
   int count = 0;
   while (count < 6 && in.at_digit()) {
@@ -82,14 +82,14 @@ int compact_parts(Reader& in, size_t run, std::array<int64_t, 6>& parts) {
 }
 
 // Six parts with delimiters between them: one of any punctuation; between day and hour a T or blanks as well.
-int delimited_parts(Reader& in, std::array<int64_t, 6>& parts, bool& spaced) {
+int delimited_parts(TimeReader& in, std::array<int64_t, 6>& parts, bool& spaced) {
   int count = 0;
   while (count < 6 && in.at_digit()) {
     const size_t before = in.rest().size();
-    parts[static_cast<size_t>(count)] = in.number(Reader::kAll);
+    parts[static_cast<size_t>(count)] = in.number(TimeReader::kAll);
     if (count == 0 && before - in.rest().size() == 2) parts[0] = full_year(static_cast<int>(parts[0]));
     if (++count == 6) break;
-    Reader next = in;
+    TimeReader next = in;
     if (count == 3 && (in.peek() == 'T' || is_blank(in.peek()))) {
       in.peek() == 'T' ? next.skip() : next.skip_blanks();
       if (!next.at_digit()) {
@@ -114,7 +114,7 @@ int delimited_parts(Reader& in, std::array<int64_t, 6>& parts, bool& spaced) {
 
 ReadMoment read_datetime(std::string_view text) {
   ReadMoment out;
-  Reader in(text);
+  TimeReader in(text);
   in.skip_blanks();
   if (in.peek() == '+') in.skip();
   if (!in.at_digit()) return out;
@@ -122,10 +122,10 @@ ReadMoment read_datetime(std::string_view text) {
   while (is_digit(in.peek(run)) || (in.peek(run) == 'T' && run == 8)) ++run;
   const bool compact = run == in.rest().size() || (in.peek(run) == '.' && run >= 12) || is_blank(in.peek(run));
   std::array<int64_t, 6> parts{};
-  Reader after = in;
+  TimeReader after = in;
   int count = 0;
   if (compact) {
-    after.number(Reader::kAll);
+    after.number(TimeReader::kAll);
     after.skip_blanks();
     if (is_blank(in.peek(run)) && !after.done()) return out;
     count = compact_parts(in, run, parts);
@@ -162,16 +162,16 @@ ReadMoment read_datetime(std::string_view text) {
 namespace {
 
 // Hour, minute and second of a time that is no datetime.
-bool read_clock(Reader& in, int64_t& hours, int64_t& minutes, int64_t& seconds) {
-  const int64_t first = in.number(Reader::kAll);
-  if (first >= Reader::kTooLarge) return false;
-  Reader next = in;
+bool read_clock(TimeReader& in, int64_t& hours, int64_t& minutes, int64_t& seconds) {
+  const int64_t first = in.number(TimeReader::kAll);
+  if (first >= TimeReader::kTooLarge) return false;
+  TimeReader next = in;
   next.skip_blanks();
   const bool days = is_blank(in.peek()) && next.at_digit() && next.rest().size() > 1;  // '1 2' is no day and hour
   if (days) {
     in = next;
-    hours = in.number(Reader::kAll);
-    if (hours >= Reader::kTooLarge) return false;
+    hours = in.number(TimeReader::kAll);
+    if (hours >= TimeReader::kTooLarge) return false;
     hours = hours + first * 24;
   } else if (in.peek() == ':' && is_digit(in.peek(1))) {
     hours = first;
@@ -184,7 +184,7 @@ bool read_clock(Reader& in, int64_t& hours, int64_t& minutes, int64_t& seconds) 
   for (int64_t* part : {&minutes, &seconds}) {
     if (in.peek() != ':' || !is_digit(in.peek(1))) break;
     in.skip();
-    *part = in.number(Reader::kAll);
+    *part = in.number(TimeReader::kAll);
   }
   return true;
 }
@@ -205,7 +205,7 @@ void make_time(ReadMoment& out, int64_t hours, int64_t minutes, int64_t seconds,
 
 ReadMoment read_time(std::string_view text) {
   ReadMoment out;
-  Reader in(text);
+  TimeReader in(text);
   in.skip_blanks();
   // Long enough to be a datetime it is read as one first; '100:11:12.25' is none, '2000:01:01 00:00' is.
   if (in.rest().size() >= 12) {

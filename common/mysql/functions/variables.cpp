@@ -85,13 +85,13 @@ void marmot_set_variable(Call& call) { set(call, call.text(0), 1); }
 // marmot_set_time_zone(zone) -> 1
 void marmot_set_time_zone(Call& call) { set(call, "time_zone", 0); }
 
-constexpr std::array kFunctions = {
+constexpr std::array kVariablesFunctions = {
     Function{"marmot_set_time_zone", 1, 1, kEffect, marmot_set_time_zone},
     Function{"marmot_set_variable", 2, 2, kEffect, marmot_set_variable},
 };
 
 }  // namespace
 
-std::span<const Function> variable_functions() { return kFunctions; }
+std::span<const Function> variable_functions() { return kVariablesFunctions; }
 
 }  // namespace marmot::mysql
