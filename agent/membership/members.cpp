@@ -1,13 +1,13 @@
 #include "agent/membership/members.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "agent/loop/clock.hpp"
+#include "common/codec/control.hpp"
 
 namespace marmot::agent {
 
-using Json = nlohmann::json;
+namespace control = codec::control;
 
 namespace {
 constexpr int64_t kTickMs = 2000;
@@ -65,9 +65,9 @@ void Members::tick() {
   const int64_t now = monotonic_ms();
   const WallMs wall = wall_now();
   const Peers::Self self = host_.self();
-  heard(replica::Member{self.origin.node, to_hex(self.origin.incarnation.value), wall, self.applied});
+  heard(replica::Member{self.origin.node, self.origin.incarnation, wall, self.applied});
   for (const Peer& peer : host_.peers.alive()) {
-    heard(replica::Member{peer.node, peer.life, wall - (now - peer.seen_ms), peer.applied});
+    heard(replica::Member{peer.node, peer.incarnation, wall - (now - peer.seen_ms), peer.applied});
   }
   for (auto it = members_.begin(); it != members_.end();) {
     if (wall - it->second.seen <= retention_ms_) {
@@ -102,27 +102,22 @@ void Members::keep() {
 
 void Members::tell() {
   told_ms_ = monotonic_ms();
-  Json list = Json::array();
+  control::MemberList list{host_.self().origin.node, {}};
   for (const auto& [node, member] : members_) {
-    list.push_back(Json::array({node, member.incarnation, std::max<int64_t>(0, wall_now() - member.seen), member.applied}));
+    list.members.push_back({member.node, member.incarnation, std::max<int64_t>(0, wall_now() - member.seen), member.applied});
   }
-  (void)connection_->publish(host_.prefix + "members", Json{{"node", host_.self().origin.node.value}, {"members", list}}.dump());
+  (void)connection_->publish(host_.prefix + "members", control::encode(list));
 }
 
 void Members::on_members(const nats::Message& message) {
-  const Json json = Json::parse(message.data, nullptr, false);
-  const uint64_t self = host_.self().origin.node.value;
-  if (!loaded_ || !json.is_object() || json.value("node", Json()) == Json(self)) return;
+  const Result<control::MemberList> list = control::decode<control::MemberList>(message.data);
+  if (!list) return host_.peers.not_understood(message.data, list.error());
+  const NodeId self = host_.self().origin.node;
+  if (!loaded_ || list->node == self) return;
   const WallMs wall = wall_now();
-  try {
-    for (const Json& one : json.at("members")) {
-      const int64_t age = one.at(2).get<int64_t>();
-      const uint64_t node = one.at(0).get<uint64_t>();
-      if (age < 0 || age > retention_ms_ || node == self || node > kMaxNodeId) continue;
-      heard(replica::Member{NodeId{node}, one.at(1).get<std::string>().substr(0, 16), wall - age, one.at(3).get<uint64_t>()});
-    }
-  } catch (const Json::exception&) {
-    return;  // of another version
+  for (const control::MemberList::Member& one : list->members) {
+    if (one.age_ms > retention_ms_ || one.node == self) continue;
+    heard(replica::Member{one.node, one.incarnation, wall - one.age_ms, one.applied});
   }
 }
 

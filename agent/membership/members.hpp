@@ -3,8 +3,8 @@
 // floor. The lowest member that is there announces it, at most once a minute, at what every member, away or not, had applied
 // ten seconds ago (docs/how-it-works.md).
 //
-//   marmot.<cluster>.ctl.<db>.members   every minute: {"node":N,"members":[[node,"incarnation",age_ms,SEQ],...]}, so that a
-//                                       node that came late knows of those who are away
+//   marmot.<cluster>.ctl.<db>.members   MemberList (common/codec/control.hpp), every minute, so that a node that came late knows
+//                                       of those who are away
 //
 // Loop thread only.
 #pragma once
@@ -14,7 +14,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <utility>
 #include <vector>

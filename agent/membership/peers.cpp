@@ -1,74 +1,35 @@
 #include "agent/membership/peers.hpp"
 
 #include <algorithm>
-#include <chrono>
-#include <nlohmann/json.hpp>
+#include <utility>
 
 #include "agent/loop/clock.hpp"
-#include "common/core/row_hash.hpp"
+#include "common/codec/control.hpp"
+#include "common/codec/message.hpp"
 
 namespace marmot::agent {
 
-using Json = nlohmann::json;
+namespace control = codec::control;
 
 namespace {
 
 constexpr int64_t kDigestWaitMs = 5000;
 constexpr size_t kMaxWaiting = 64;
 constexpr size_t kMaxPeers = 4096;
-constexpr size_t kMaxKeyBytes = 300 * 1024;  // of one bucket, before hexadecimal doubles it
+constexpr size_t kMaxKeyBytes = 300 * 1024;  // of one bucket
+constexpr size_t kMaxTold = 64;              // messages that were not understood; what comes then is dropped without a word
+constexpr size_t kMaxVersionText = 32;
 
-std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
-uint64_t number(const Json& json, const char* key) {
-  const auto it = json.find(key);
-  return it != json.end() && it->is_number_unsigned() ? it->get<uint64_t>() : 0;
-}
-
-std::string text(const Json& json, const char* key) {
-  const auto it = json.find(key);
-  return it != json.end() && it->is_string() ? it->get<std::string>() : std::string();
+// Another program's text, for a log.
+std::string printable(std::string_view text) {
+  std::string out(text.substr(0, kMaxVersionText));
+  for (char& c : out) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return out;
 }
 
 }  // namespace
-
-uint64_t digest_hash(const replica::TableDigest& digest) {
-  uint64_t hash = 0;
-  for (const auto& bucket : digest.buckets) {
-    const uint64_t pair[2] = {bucket.sum, static_cast<uint64_t>(bucket.rows)};
-    hash = bytes_hash(std::string_view(reinterpret_cast<const char*>(pair), sizeof pair), hash);
-  }
-  return hash;
-}
-
-std::string hex_bytes(std::string_view bytes) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string out;
-  out.reserve(bytes.size() * 2);
-  for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    out += kDigits[byte >> 4];
-    out += kDigits[byte & 15];
-  }
-  return out;
-}
-
-std::string bytes_of_hex(std::string_view hex) {
-  std::string out;
-  int high = -1;
-  for (const char c : hex) {
-    int digit = -1;
-    if (c >= '0' && c <= '9') digit = c - '0';
-    else if (c >= 'a' && c <= 'f') digit = c - 'a' + 10;
-    if (digit < 0) continue;
-    if (high < 0) high = digit;
-    else {
-      out += static_cast<char>(high * 16 + digit);
-      high = -1;
-    }
-  }
-  return out;
-}
 
 Peers::Peers(uv::Loop& loop, std::string subject_prefix, std::string name, DatabaseThread& thread, LogSink log, Events events)
     : prefix_(std::move(subject_prefix)),
@@ -100,34 +61,41 @@ void Peers::stop() {
   waiting_.clear();
 }
 
+void Peers::not_understood(std::string_view bytes, const Error& error) {
+  if (told_.size() >= kMaxTold || !told_.insert(std::to_string(control::sender(bytes).value) + ' ' + error.message).second) return;
+  log_(LogLevel::warn, name_ + ": a message of another node is dropped: " + error.message);
+}
+
 void Peers::beat() {
   if (connection_ == nullptr || !connection_->connected()) return;
   const Self self = events_.self();
-  const Json beat{{"node", self.origin.node.value}, {"incarnation", to_hex(self.origin.incarnation.value)},
-                  {"applied", self.applied}, {"pending", self.pending}, {"able", self.able}};
-  (void)connection_->publish(prefix_ + "beat", text_of(beat));  // the next one says it again
+  const control::Beat beat{self.origin.node, self.origin.incarnation, self.applied, self.pending, self.able, MARMOT_VERSION, codec::kFormat};
+  (void)connection_->publish(prefix_ + "beat", control::encode(beat));  // the next one says it again
 }
 
 void Peers::on_beat(const nats::Message& message) {
-  const Json json = Json::parse(message.data, nullptr, false);
-  const uint64_t node = json.is_object() ? number(json, "node") : 0;
-  if (node == 0) return;
+  const Result<control::Beat> beat = control::decode<control::Beat>(message.data);
+  if (!beat) return not_understood(message.data, beat.error());
+  const NodeId node = beat->node;
   const Self self = events_.self();
-  const std::string incarnation = text(json, "incarnation");
-  if (node == self.origin.node.value) {
-    const uint64_t other = bytes_hash(incarnation);
-    if (incarnation == to_hex(self.origin.incarnation.value) || told_twin_ == other) return;
+  if (node == self.origin.node) {
+    if (beat->incarnation == self.origin.incarnation || told_twin_ == beat->incarnation) return;
     // Our own last beat of a former life may come late: a second beat of the same stranger is no echo.
-    if (std::exchange(stranger_, other) != other) return;
-    told_twin_ = other;
-    log_(LogLevel::error, name_ + ": another agent calls itself node " + std::to_string(node) +
+    if (std::exchange(stranger_, beat->incarnation) != beat->incarnation) return;
+    told_twin_ = beat->incarnation;
+    log_(LogLevel::error, name_ + ": another agent calls itself node " + std::to_string(node.value) +
                               " too: give one of them another --node-id, or their changes will be taken for one another's");
     return;
   }
-  if (peers_.size() >= kMaxPeers && peers_.count(node) == 0) return;
-  Peer& peer = peers_[node];
-  peer = Peer{NodeId{node}, bytes_hash(incarnation), number(json, "applied"), number(json, "pending"), monotonic_ms(),
-              json.value("able", Json()) == Json(true), incarnation.substr(0, 16)};
+  if (peers_.size() >= kMaxPeers && peers_.count(node.value) == 0) return;
+  Peer& peer = peers_[node.value];
+  const bool another_life = peer.node != node || peer.incarnation != beat->incarnation;
+  peer = Peer{node, beat->incarnation, beat->applied, beat->pending, monotonic_ms(), beat->able, printable(beat->marmot), beat->data_format};
+  if (another_life && peer.data_format > codec::kFormat) {
+    log_(LogLevel::warn, name_ + ": node " + std::to_string(node.value) + " runs Marmot " + peer.marmot + " and may write messages of format " +
+                             std::to_string(peer.data_format) + ", this Marmot " MARMOT_VERSION " reads up to " +
+                             std::to_string(codec::kFormat) + ": upgrade it");
+  }
   events_.changed();
 }
 
@@ -147,23 +115,31 @@ std::vector<Peer> Peers::alive() const {
   return out;
 }
 
-void Peers::send(const std::string& reply, const Json& json) {
-  if (connection_ == nullptr) return;
-  const Status sent = connection_->publish(reply, text_of(json));
-  if (!sent && sent.error().code == Errc::bad_input) {
-    (void)connection_->publish(reply, text_of(Json{{"error", sent.error().message}}));
-  }
+template <class M>
+void Peers::send(const std::string& reply, M message) {
+  if (connection_ == nullptr || reply.empty()) return;
+  message.node = events_.self().origin.node;
+  const Status sent = connection_->publish(reply, control::encode(message));
+  if (sent || sent.error().code != Errc::bad_input) return;
+  (void)connection_->publish(reply, control::encode(control::Refusal{message.node, false, sent.error().message}));
+}
+
+void Peers::refuse(const std::string& reply, const Error& error) {
+  send(reply, control::Refusal{{}, error.code == Errc::not_found, error.message});
 }
 
 void Peers::on_digest(const nats::Message& message) {
-  const Json json = Json::parse(message.data, nullptr, false);
+  const Result<control::DigestRequest> request = control::decode<control::DigestRequest>(message.data);
+  if (!request) {
+    not_understood(message.data, request.error());
+    return refuse(message.reply, request.error());
+  }
   const Self self = events_.self();
-  if (!json.is_object() || message.reply.empty() || number(json, "node") == self.origin.node.value) return;
-  const StreamSeq seq = number(json, "seq");
-  if (self.applied >= seq) return answer_digest(message.reply);
+  if (message.reply.empty() || request->node == self.origin.node) return;
+  if (self.applied >= request->seq) return answer_digest(message.reply);
   if (waiting_.size() >= kMaxWaiting) return;
-  waiting_.push_back(Waiting{seq, monotonic_ms() + kDigestWaitMs, message.reply});
-  events_.hasten(seq);
+  waiting_.push_back(Waiting{request->seq, monotonic_ms() + kDigestWaitMs, message.reply});
+  events_.hasten(request->seq);
 }
 
 void Peers::on_applied() {
@@ -180,7 +156,7 @@ void Peers::on_applied() {
 
 void Peers::answer_digest(const std::string& reply) {
   // The position is read together with the tables: nothing is applied in between.
-  using Digests = std::pair<StreamSeq, std::vector<replica::TableDigest>>;
+  using Digests = std::pair<StreamSeq, std::vector<TableDigest>>;
   (void)thread_.ask<Digests>(
       [](replica::Replica& replica) -> Result<Digests> {
         TRY_ASSIGN(auto tables, replica.digests());
@@ -188,69 +164,71 @@ void Peers::answer_digest(const std::string& reply) {
       },
       [this, reply, token = std::weak_ptr<int>(alive_token_)](Result<Digests> digests) {
         if (token.expired() || !digests) return;
-        const Self self = events_.self();
-        Json tables = Json::array();
-        for (const auto& digest : digests->second) {
-          tables.push_back(Json::array({digest.table, digest.rows, to_hex(digest_hash(digest))}));
-        }
-        send(reply, Json{{"node", self.origin.node.value}, {"applied", digests->first}, {"pending", self.pending}, {"tables", tables}});
+        control::DigestAnswer answer{{}, digests->first, events_.self().pending, {}};
+        for (const TableDigest& digest : digests->second) answer.tables.push_back({digest.table, digest.rows, digest_hash(digest)});
+        send(reply, std::move(answer));
       });
 }
 
 void Peers::answer_full_text(const std::string& reply) {
-  using Faults = std::vector<replica::FullTextFault>;
+  using Faults = std::vector<FullTextFault>;
   constexpr int64_t kPatienceMs = 5000;
   thread_.ask_drained<Faults>([](replica::Replica& replica) { return replica.check_full_text(kFullTextLimitUs); }, kPatienceMs,
                               [this, reply, token = std::weak_ptr<int>(alive_token_)](Result<Faults> faults) {
     if (token.expired()) return;
-    Json list = Json::array();
-    if (!faults) list.push_back(Json::array({"", "not checked: " + faults.error().message, false}));
-    else for (const replica::FullTextFault& fault : *faults) list.push_back(Json::array({fault.index, fault.reason, fault.out_of_step}));
-    send(reply, Json{{"full_text", list}});
+    control::FullTextAnswer answer;
+    if (faults) answer.faults = *std::move(faults);
+    else answer.faults.push_back({"", "not checked: " + faults.error().message, false});
+    send(reply, std::move(answer));
   });
 }
 
-void Peers::on_node(const nats::Message& message) {
-  const Json json = Json::parse(message.data, nullptr, false);
-  if (!json.is_object() || message.reply.empty()) return;
-  const std::string table = text(json, "table");
-  const std::weak_ptr<int> token = alive_token_;
-  const std::string reply = message.reply;
-  if (json.contains("full_text")) return answer_full_text(reply);
-  if (!json.contains("bucket")) {
-    (void)thread_.ask<std::vector<replica::TableDigest>>(
-        [](replica::Replica& replica) { return replica.digests(); },
-        [this, token, reply, table](Result<std::vector<replica::TableDigest>> digests) {
-          if (token.expired() || !digests) return;
-          Json buckets = Json::array();
-          for (const auto& digest : *digests) {
-            if (digest.table != table) continue;
-            for (const auto& bucket : digest.buckets) buckets.push_back(Json::array({to_hex(bucket.sum), bucket.rows}));
-          }
-          send(reply, Json{{"buckets", buckets}});
-        });
-    return;
-  }
-  const int bucket = static_cast<int>(number(json, "bucket"));
-  (void)thread_.ask<std::vector<replica::KeyHash>>(
-      [table, bucket](replica::Replica& replica) { return replica.bucket_keys(table, bucket); },
-      [this, token, reply](Result<std::vector<replica::KeyHash>> keys) {
+void Peers::answer_buckets(const std::string& reply, const std::string& table) {
+  (void)thread_.ask<std::vector<TableDigest>>(
+      [](replica::Replica& replica) { return replica.digests(); },
+      [this, token = std::weak_ptr<int>(alive_token_), reply, table](Result<std::vector<TableDigest>> digests) {
         if (token.expired()) return;
-        if (!keys) return send(reply, Json{{"keys", Json::array()}, {"all", true}});
-        std::sort(keys->begin(), keys->end(), [](const auto& a, const auto& b) { return a.key < b.key; });
-        Json list = Json::array();
+        if (!digests) return refuse(reply, digests.error());
+        control::BucketsAnswer answer;
+        for (TableDigest& digest : *digests) {
+          if (digest.table == table) answer.buckets = std::move(digest.buckets);
+        }
+        send(reply, std::move(answer));
+      });
+}
+
+void Peers::answer_keys(const std::string& reply, const std::string& table, int bucket) {
+  (void)thread_.ask<std::vector<KeyHash>>(
+      [table, bucket](replica::Replica& replica) { return replica.bucket_keys(table, bucket); },
+      [this, token = std::weak_ptr<int>(alive_token_), reply](Result<std::vector<KeyHash>> keys) {
+        if (token.expired()) return;
+        control::KeysAnswer answer;
+        if (!keys) return send(reply, std::move(answer));
+        std::sort(keys->begin(), keys->end(), [](const KeyHash& a, const KeyHash& b) { return a.key < b.key; });
         size_t bytes = 0;
-        bool all = true;
-        for (const replica::KeyHash& key : *keys) {
+        for (KeyHash& key : *keys) {
           bytes += key.key.size() + 16;
           if (bytes > kMaxKeyBytes) {
-            all = false;
+            answer.all = false;
             break;
           }
-          list.push_back(Json::array({hex_bytes(key.key), to_hex(key.hash)}));
+          answer.keys.push_back(std::move(key));
         }
-        send(reply, Json{{"keys", list}, {"all", all}});
+        send(reply, std::move(answer));
       });
+}
+
+void Peers::on_node(const nats::Message& message) {
+  if (message.reply.empty()) return;
+  const Result<control::Message> request = control::decode_any(message.data);
+  if (!request) {
+    not_understood(message.data, request.error());
+    return refuse(message.reply, request.error());
+  }
+  if (std::holds_alternative<control::FullTextRequest>(*request)) return answer_full_text(message.reply);
+  if (const auto* buckets = std::get_if<control::BucketsRequest>(&*request)) return answer_buckets(message.reply, buckets->table);
+  if (const auto* keys = std::get_if<control::KeysRequest>(&*request)) return answer_keys(message.reply, keys->table, keys->bucket);
+  refuse(message.reply, make_error(Errc::bad_input, "no such request is answered here"));
 }
 
 }  // namespace marmot::agent

@@ -1,10 +1,11 @@
 // The other nodes of one database, over core NATS (nothing here is kept while the connection is away):
 //
-//   marmot.<cluster>.ctl.<db>.beat            every second: {"node":N,"incarnation":"hex","applied":SEQ,"pending":ROWS,"able":B}
-//   marmot.<cluster>.ctl.<db>.digest          request {"node":N,"seq":SEQ}: each node answers once it has applied SEQ
-//                                             {"node":N,"applied":SEQ,"pending":ROWS,"tables":[["name",ROWS,"hash"],...]}
-//   marmot.<cluster>.ctl.<db>.node.<N>        request {"table":S}: {"buckets":[["hash",ROWS],...]}
-//                                             request {"table":S,"bucket":I}: {"keys":[["hex key","hex hash"],...],"all":B}
+//   marmot.<cluster>.ctl.<db>.beat       Beat, every second
+//   marmot.<cluster>.ctl.<db>.digest     DigestRequest: each node answers once it has applied so much
+//   marmot.<cluster>.ctl.<db>.node.<N>   BucketsRequest, KeysRequest, FullTextRequest
+//
+// The messages are structs of common/codec/control.hpp; docs/format.md has their fields. One that is not understood is dropped
+// and logged once.
 //
 // Loop thread only.
 #pragma once
@@ -13,14 +14,16 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/database/database_thread.hpp"
 #include "agent/loop/uv.hpp"
 #include "agent/nats/transport.hpp"
 #include "common/base/log.hpp"
+#include "common/base/result.hpp"
 
 namespace marmot::agent {
 
@@ -29,12 +32,13 @@ inline constexpr int64_t kFullTextLimitUs = 1'000'000;
 
 struct Peer {
   NodeId node;
-  uint64_t incarnation = 0;
+  Incarnation incarnation;
   StreamSeq applied = 0;
   uint64_t pending = 0;
-  int64_t seen_ms = 0;  // of the loop's monotonic clock
-  bool able = false;    // a member that follows the stream
-  std::string life;     // the incarnation as it calls it
+  int64_t seen_ms = 0;      // of the loop's monotonic clock
+  bool able = false;        // a member that follows the stream
+  std::string marmot;       // its program's version: printable, at most 32 bytes
+  uint8_t data_format = 0;  // the latest format of stream messages that it may write
 };
 
 class Peers {
@@ -71,13 +75,20 @@ class Peers {
   std::vector<Peer> all() const;    // that were heard within kForgetMs
   std::vector<Peer> alive() const;  // within kAliveMs
 
+  // A message from another node, or its answer, was not understood and is dropped: logged once a node and reason.
+  void not_understood(std::string_view bytes, const Error& error);
+
  private:
   void on_beat(const nats::Message& message);
   void on_digest(const nats::Message& message);
   void on_node(const nats::Message& message);
   void answer_digest(const std::string& reply);
   void answer_full_text(const std::string& reply);
-  void send(const std::string& reply, const nlohmann::json& json);
+  void answer_buckets(const std::string& reply, const std::string& table);
+  void answer_keys(const std::string& reply, const std::string& table, int bucket);
+  template <class M>
+  void send(const std::string& reply, M message);
+  void refuse(const std::string& reply, const Error& error);
 
   const std::string prefix_, name_;
   DatabaseThread& thread_;
@@ -94,15 +105,10 @@ class Peers {
     std::string reply;
   };
   std::vector<Waiting> waiting_;
-  uint64_t stranger_ = 0;   // the last beat under our node id that was not ours: its incarnation, hashed
-  uint64_t told_twin_ = 0;
+  std::set<std::string> told_;  // of messages that were not understood
+  Incarnation stranger_;    // of the last beat under our node id that was not ours
+  Incarnation told_twin_;
   std::shared_ptr<int> alive_token_ = std::make_shared<int>(0);
 };
-
-// A table's digest in one number.
-uint64_t digest_hash(const replica::TableDigest& digest);
-
-std::string hex_bytes(std::string_view bytes);
-std::string bytes_of_hex(std::string_view hex);  // what is not hexadecimal is dropped
 
 }  // namespace marmot::agent

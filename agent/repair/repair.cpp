@@ -1,83 +1,20 @@
 #include "agent/repair/repair.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "agent/loop/clock.hpp"
+#include "common/codec/control.hpp"
 
 namespace marmot::agent {
 
-using Json = nlohmann::json;
-using replica::KeyRange;
-using replica::RangeDigest;
-using replica::RangeKeys;
-using replica::RepairAction;
-using replica::RepairOp;
+namespace control = codec::control;
 
 namespace {
 
 constexpr int64_t kAnswerMs = 3000;        // for one range
 constexpr int64_t kScrubMs = 3'600'000;    // a whole file
 const replica::RepairRound::Limits kLimits;
-
-std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
-Json range_json(const KeyRange& range) {
-  return Json{{"table", range.table}, {"after", hex_bytes(range.after)}, {"upto", hex_bytes(range.upto)}};
-}
-
-// Throws Json::exception.
-KeyRange range_of(const Json& json) {
-  return KeyRange{json.at("table").get<std::string>(), bytes_of_hex(json.at("after").get<std::string>()),
-                  bytes_of_hex(json.at("upto").get<std::string>())};
-}
-
-Version version_of(const Json& json, size_t at) {
-  return Version{Hlc{json.at(at).get<uint64_t>()},
-                 Origin{NodeId{json.at(at + 1).get<uint64_t>()}, Incarnation{json.at(at + 2).get<uint64_t>()}}};
-}
-
-uint64_t hex_number(const std::string& text) { return std::strtoull(text.c_str(), nullptr, 16); }
-
-Json digest_json(const RangeDigest& digest) {
-  return Json{{"position", digest.position}, {"newest", digest.newest}, {"floor", digest.floor}, {"pending", digest.pending},
-              {"cut", digest.cut}, {"n", digest.registers}, {"sum", to_hex(digest.sum)}};
-}
-
-RangeDigest digest_of(const Json& json) {
-  RangeDigest digest;
-  digest.position = json.at("position").get<uint64_t>();
-  digest.newest = json.at("newest").get<uint64_t>();
-  digest.floor = json.at("floor").get<uint64_t>();
-  digest.pending = json.at("pending").get<bool>();
-  digest.cut = json.at("cut").get<bool>();
-  digest.registers = json.at("n").get<int64_t>();
-  digest.sum = hex_number(json.at("sum").get<std::string>());
-  return digest;
-}
-
-Json keys_json(const RangeKeys& held) {
-  Json keys = Json::array();
-  for (const replica::RangeKey& key : held.keys) {
-    keys.push_back(Json::array({hex_bytes(key.key), key.version.hlc.value, key.version.origin.node.value,
-                                key.version.origin.incarnation.value, to_hex(key.hash), key.seq, key.live}));
-  }
-  return Json{{"position", held.position}, {"floor", held.floor}, {"floor_hlc", held.floor_hlc.value}, {"cut", held.cut}, {"keys", keys}};
-}
-
-RangeKeys keys_of(const Json& json) {
-  RangeKeys held;
-  held.position = json.at("position").get<uint64_t>();
-  held.floor = json.at("floor").get<uint64_t>();
-  held.floor_hlc = Hlc{json.at("floor_hlc").get<uint64_t>()};
-  held.cut = json.at("cut").get<bool>();
-  for (const Json& key : json.at("keys")) {
-    held.keys.push_back(replica::RangeKey{bytes_of_hex(key.at(0).get<std::string>()), version_of(key, 1),
-                                          hex_number(key.at(4).get<std::string>()), key.at(5).get<uint64_t>(), key.at(6).get<bool>()});
-  }
-  return held;
-}
 
 }  // namespace
 
@@ -129,46 +66,52 @@ void Repair::stop() {
   if (busy()) fail(make_error(Errc::unavailable, "the stream was left meanwhile"));
 }
 
-void Repair::send(const std::string& reply, const Json& json) {
+template <class M>
+void Repair::send(const std::string& reply, M message) {
   if (connection_ == nullptr || reply.empty()) return;
-  const marmot::Status sent = connection_->publish(reply, text_of(json));
-  if (!sent && sent.error().code == Errc::bad_input) (void)connection_->publish(reply, text_of(Json{{"error", sent.error().message}}));
+  message.node = host_.self().origin.node;
+  const marmot::Status sent = connection_->publish(reply, control::encode(message));
+  if (sent || sent.error().code != Errc::bad_input) return;
+  (void)connection_->publish(reply, control::encode(control::Refusal{message.node, false, sent.error().message}));
+}
+
+void Repair::refuse(const std::string& reply, const Error& error) {
+  send(reply, control::Refusal{{}, error.code == Errc::not_found, error.message});
 }
 
 // -- answering --------------------------------------------------------------------------------------------------------
 
 void Repair::on_repair(const nats::Message& message) {
-  const Json json = Json::parse(message.data, nullptr, false);
-  if (!json.is_object() || !host_.self().able) return;
+  if (!host_.self().able) return;
   const std::string reply = message.reply;
-  try {
-    if (json.contains("digest")) {
-      (void)host_.thread.ask<RangeDigest>(
-          // The other node's range may hold more here; four times as many say that it differs.
-          [range = range_of(json.at("digest"))](replica::Replica& engine) { return engine.range_digest(range, 4 * kLimits.range_registers); },
-          living([this, reply](Result<RangeDigest> digest) {
-            send(reply, digest ? digest_json(*digest) : Json{{"error", digest.error().message}});
-          }));
-      return;
-    }
-    if (json.contains("keys")) {
-      (void)host_.thread.ask<RangeKeys>(
-          [range = range_of(json.at("keys"))](replica::Replica& engine) { return engine.range_keys(range, kLimits.max_keys, kLimits.max_key_bytes); },
-          living([this, reply](Result<RangeKeys> held) {
-            send(reply, held ? keys_json(*held) : Json{{"error", held.error().message}});
-          }));
-      return;
-    }
-    std::vector<RepairAction> actions;
-    for (const Json& one : json.at("do")) {
-      const int op = one.at(1).get<int>();
-      if (op < 0 || op > static_cast<int>(RepairOp::remove)) return;
-      actions.push_back(RepairAction{static_cast<RepairOp>(op), bytes_of_hex(one.at(0).get<std::string>()), version_of(one, 2)});
-    }
-    act(json.at("table").get<std::string>(), std::move(actions), [this, reply](int64_t done) { send(reply, Json{{"done", done}}); });
-  } catch (const Json::exception&) {
-    send(reply, Json{{"error", "of another version"}});
+  Result<control::Message> request = control::decode_any(message.data);
+  if (!request) {
+    host_.peers.not_understood(message.data, request.error());
+    return refuse(reply, request.error());
   }
+  if (const auto* digest = std::get_if<control::RangeDigestRequest>(&*request)) {
+    (void)host_.thread.ask<RangeDigest>(
+        // The other node's range may hold more here; four times as many say that it differs.
+        [range = digest->range](replica::Replica& engine) { return engine.range_digest(range, 4 * kLimits.range_registers); },
+        living([this, reply](Result<RangeDigest> taken) {
+          if (!taken) return refuse(reply, taken.error());
+          send(reply, control::RangeDigestAnswer{{}, *std::move(taken)});
+        }));
+    return;
+  }
+  if (const auto* keys = std::get_if<control::RangeKeysRequest>(&*request)) {
+    (void)host_.thread.ask<RangeKeys>(
+        [range = keys->range](replica::Replica& engine) { return engine.range_keys(range, kLimits.max_keys, kLimits.max_key_bytes); },
+        living([this, reply](Result<RangeKeys> held) {
+          if (!held) return refuse(reply, held.error());
+          send(reply, control::RangeKeysAnswer{{}, *std::move(held)});
+        }));
+    return;
+  }
+  if (auto* repair = std::get_if<control::RepairRequest>(&*request)) {
+    return act(repair->table, std::move(repair->actions), [this, reply](int64_t done) { send(reply, control::RepairAnswer{{}, done}); });
+  }
+  refuse(reply, make_error(Errc::bad_input, "no such request is answered here"));
 }
 
 void Repair::act(const std::string& table, std::vector<RepairAction> actions, std::function<void(int64_t)> then) {
@@ -187,22 +130,26 @@ void Repair::act(const std::string& table, std::vector<RepairAction> actions, st
 }
 
 void Repair::on_scrub(const nats::Message& message) {
-  const Json json = Json::parse(message.data, nullptr, false);
-  const uint64_t self = host_.self().origin.node.value;
-  if (!json.is_object() || json.value("node", Json()) == Json(self) || !host_.self().able) return;
-  host_.thread.scrub(living([this, reply = message.reply, self](const ScrubReport& found) {
-    send(reply, Json{{"node", self}, {"found", found}});
+  const Result<control::ScrubRequest> request = control::decode<control::ScrubRequest>(message.data);
+  if (!request) {
+    host_.peers.not_understood(message.data, request.error());
+    return refuse(message.reply, request.error());
+  }
+  const Peers::Self self = host_.self();
+  if (request->node == self.origin.node || !self.able) return;
+  host_.thread.scrub(living([this, reply = message.reply](const ScrubReport& found) {
+    control::ScrubAnswer answer;
+    for (const auto& [table, rows] : found) answer.found.push_back({table, rows});
+    send(reply, std::move(answer));
   }));
 }
 
 void Repair::on_repaired(const nats::Message& message) {
-  const Json json = Json::parse(message.data, nullptr, false);
-  if (!json.is_object() || json.value("node", Json()) == Json(host_.self().origin.node.value)) return;
-  const auto divergent = json.find("divergent");
-  if (divergent != json.end() && divergent->is_number_unsigned()) {
-    told_divergent_ = static_cast<int64_t>(std::min<uint64_t>(divergent->get<uint64_t>(), 1U << 30));
-    round_.yield();
-  }
+  const Result<control::Repaired> told = control::decode<control::Repaired>(message.data);
+  if (!told) return host_.peers.not_understood(message.data, told.error());
+  if (told->node == host_.self().origin.node) return;
+  told_divergent_ = static_cast<int64_t>(std::min<uint64_t>(told->divergent, 1U << 30));
+  round_.yield();
 }
 
 // -- leading a round --------------------------------------------------------------------------------------------------
@@ -217,7 +164,7 @@ replica::RepairRound::Host Repair::round_host() {
   host.others = [this] {
     std::vector<RepairRound::Present> out;
     for (const Peer& peer : host_.peers.alive()) {
-      if (peer.able) out.push_back({peer.node.value, peer.incarnation, peer.applied});
+      if (peer.able) out.push_back({peer.node.value, peer.incarnation.value, peer.applied});
     }
     return out;
   };
@@ -228,12 +175,16 @@ replica::RepairRound::Host Repair::round_host() {
     if (!asked) later([this, error = asked.error()] { fail(error); });
   };
   host.digest = [this](uint64_t node, const KeyRange& range, int64_t limit, std::function<void(Result<RangeDigest>)> then) {
-    ask<RangeDigest>(node, Json{{"digest", range_json(range)}}, digest_of,
-                     [range, limit](replica::Replica& engine) { return engine.range_digest(range, limit); }, std::move(then));
+    const control::RangeDigestRequest request{host_.self().origin.node, range};
+    ask<control::RangeDigestAnswer, RangeDigest>(node, control::encode(request), &control::RangeDigestAnswer::digest,
+                                                 [range, limit](replica::Replica& engine) { return engine.range_digest(range, limit); },
+                                                 std::move(then));
   };
   host.keys = [this](uint64_t node, const KeyRange& range, std::function<void(Result<RangeKeys>)> then) {
-    ask<RangeKeys>(node, Json{{"keys", range_json(range)}}, keys_of,
-                   [range](replica::Replica& engine) { return engine.range_keys(range, kLimits.max_keys, kLimits.max_key_bytes); }, std::move(then));
+    const control::RangeKeysRequest request{host_.self().origin.node, range};
+    ask<control::RangeKeysAnswer, RangeKeys>(
+        node, control::encode(request), &control::RangeKeysAnswer::held,
+        [range](replica::Replica& engine) { return engine.range_keys(range, kLimits.max_keys, kLimits.max_key_bytes); }, std::move(then));
   };
   host.act = [this](uint64_t node, const std::string& table, std::vector<RepairAction> actions, std::function<void(int64_t)> then) {
     order(node, table, std::move(actions), std::move(then));
@@ -257,42 +208,43 @@ void Repair::later(std::function<void()> what) {
   pause_.start(uv::Milliseconds(0));
 }
 
-// A question to this node's engine, or to another one's.
-template <class T>
-void Repair::ask(uint64_t node, const Json& request, T (*parse)(const Json&), std::function<Result<T>(replica::Replica&)> here,
+// A question to this node's engine, or to another one's, whose answer holds what was asked for as `part`.
+template <class Answer, class T>
+void Repair::ask(uint64_t node, const std::string& request, T Answer::*part, std::function<Result<T>(replica::Replica&)> here,
                  std::function<void(Result<T>)> then) {
   const auto heard = living(std::move(then));
   const marmot::Status asked =
       node == host_.self().origin.node.value
           ? host_.thread.ask<T>(std::move(here), heard)
-          : connection_->request(host_.prefix + "repair." + std::to_string(node), text_of(request), kAnswerMs,
-                                 [parse, heard](const Result<std::string>& answer) {
-                                   if (!answer) return heard(Result<T>(answer.error()));
-                                   try {
-                                     const Json json = Json::parse(*answer);
-                                     // It does not have the table, or is of another version: it has no say.
-                                     if (json.contains("error")) return heard(Result<T>(make_error(Errc::not_found, "not there")));
-                                     heard(Result<T>(parse(json)));
-                                   } catch (const Json::exception& error) {
-                                     heard(Result<T>(make_error(Errc::corrupt, error.what())));
-                                   }
-                                 });
+          : connection_->request(host_.prefix + "repair." + std::to_string(node), request, kAnswerMs,
+                                 living([this, part, heard](const Result<std::string>& bytes) {
+                                   if (!bytes) return heard(Result<T>(bytes.error()));
+                                   Result<Answer> answer = control::decode_answer<Answer>(*bytes);
+                                   if (answer) return heard(Result<T>(std::move((*answer).*part)));
+                                   note_unread(*bytes, answer.error());
+                                   heard(Result<T>(std::move(answer).error()));
+                                 }));
   if (!asked) later([this, error = asked.error()] { fail(error); });
+}
+
+// An answer that does not come, or is a refusal, is asked for again in the next round; one that is not understood will not be
+// understood then either, and whoever waits for the end of an urgent round is told.
+void Repair::note_unread(std::string_view bytes, const Error& error) {
+  if (error.code != Errc::newer_format && error.code != Errc::corrupt) return;
+  host_.peers.not_understood(bytes, error);
+  if (done_) fail(error);
 }
 
 void Repair::order(uint64_t node, const std::string& table, std::vector<RepairAction> actions, std::function<void(int64_t)> then) {
   if (node == host_.self().origin.node.value) return act(table, std::move(actions), std::move(then));
-  Json list = Json::array();
-  for (const RepairAction& action : actions) {
-    list.push_back(Json::array({hex_bytes(action.key), static_cast<int>(action.op), action.version.hlc.value,
-                                action.version.origin.node.value, action.version.origin.incarnation.value}));
-  }
+  const control::RepairRequest request{host_.self().origin.node, table, std::move(actions)};
   const marmot::Status sent = connection_->request(
-      host_.prefix + "repair." + std::to_string(node), text_of(Json{{"table", table}, {"do", list}}), kAnswerMs,
-      living([then](const Result<std::string>& answer) {
-        const Json json = answer ? Json::parse(*answer, nullptr, false) : Json();
-        const auto done = json.is_object() ? json.find("done") : json.end();
-        then(done != json.end() && done->is_number_integer() ? done->get<int64_t>() : 0);
+      host_.prefix + "repair." + std::to_string(node), control::encode(request), kAnswerMs,
+      living([this, then](const Result<std::string>& bytes) {
+        if (!bytes) return then(0);
+        const Result<control::RepairAnswer> answer = control::decode_answer<control::RepairAnswer>(*bytes);
+        if (!answer) note_unread(*bytes, answer.error());
+        then(answer ? answer->done : 0);
       }));
   if (!sent) later([this, error = sent.error()] { fail(error); });
 }
@@ -321,8 +273,7 @@ void Repair::over(marmot::Status how) {
   told_divergent_ = 0;
   if (how) {
     ++rounds_;
-    (void)connection_->publish(host_.prefix + "repaired",
-                               text_of(Json{{"node", host_.self().origin.node.value}, {"divergent", round_.divergent()}}));
+    (void)connection_->publish(host_.prefix + "repaired", control::encode(control::Repaired{host_.self().origin.node, round_.divergent()}));
   }
   if (!done_) return;
   const Done done = std::exchange(done_, nullptr);
@@ -373,14 +324,20 @@ void Repair::scrub_everywhere() {
   if (alone) return;
   const int64_t left = std::clamp<int64_t>(deadline_ms_ - monotonic_ms(), 100, kScrubMs);
   const marmot::Status sent = connection_->request_many(
-      host_.prefix + "scrub", text_of(Json{{"node", self}}), left,
-      guarded([heard](const nats::Message& message) {
-        try {
-          const Json json = Json::parse(message.data);
-          heard(json.at("node").get<uint64_t>(), json.at("found").get<ScrubReport>());
-        } catch (const Json::exception&) {
-          return;
+      host_.prefix + "scrub", control::encode(control::ScrubRequest{NodeId{self}}), left,
+      guarded([this, heard, scrubbing](const nats::Message& message) {
+        const Result<control::ScrubAnswer> answer = control::decode_answer<control::ScrubAnswer>(message.data);
+        if (answer) {
+          ScrubReport found;
+          for (const control::ScrubAnswer::Found& one : answer->found) found[one.table] += one.rows;
+          return heard(answer->node.value, found);
         }
+        // Of a node that is waited for: it will give no other answer.
+        if (scrubbing->over || scrubbing->missing.count(control::sender(message.data).value) == 0) {
+          return host_.peers.not_understood(message.data, answer.error());
+        }
+        scrubbing->over = true;
+        fail(Error(answer.error()).in("repair"));
       }),
       guarded([this, scrubbing](size_t) {
         if (scrubbing->over) return;

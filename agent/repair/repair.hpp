@@ -2,14 +2,9 @@
 // differs is published again by whoever holds the higher version. What is compared, asked and done when is decided by
 // common/replica/repair_round.hpp; this carries its questions to the nodes, and answers theirs. Over core NATS:
 //
-//   marmot.<cluster>.ctl.<db>.repair.<N>   request {"digest":RANGE}, RANGE: {"table":S,"after":HEX,"upto":HEX}:
-//                                          {"position":SEQ,"newest":SEQ,"floor":SEQ,"pending":B,"cut":B,"n":I,"sum":"hex"}
-//                                          request {"keys":RANGE}:
-//                                          {"position":SEQ,"floor":SEQ,"floor_hlc":H,"cut":B,"keys":[["hex key",H,NODE,INC,"hash",SEQ,live],...]}
-//                                          request {"table":S,"do":[["hex key",op,H,NODE,INC],...]}: {"done":I}
-//   marmot.<cluster>.ctl.<db>.scrub        request {"node":N}: each node answers once it has compared all its rows with
-//                                          their versions: {"node":N,"found":{"table":I,...}}
-//   marmot.<cluster>.ctl.<db>.repaired     told after a round: {"node":N,"divergent":I}
+//   marmot.<cluster>.ctl.<db>.repair.<N>   RangeDigestRequest, RangeKeysRequest, RepairRequest (common/codec/control.hpp)
+//   marmot.<cluster>.ctl.<db>.scrub        ScrubRequest: each node answers once it has compared all its rows
+//   marmot.<cluster>.ctl.<db>.repaired     Repaired, after a round
 //
 // Nothing of this while a node joins or is behind. Every wait has a deadline; a message holds at most Limits::max_keys keys.
 // Loop thread only.
@@ -19,9 +14,9 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/database/database_thread.hpp"
@@ -79,17 +74,20 @@ class Repair {
   void over(marmot::Status how);
   replica::RepairRound::Host round_host();
   void later(std::function<void()> what);
-  template <class T>
-  void ask(uint64_t node, const nlohmann::json& request, T (*parse)(const nlohmann::json&),
-           std::function<Result<T>(replica::Replica&)> here, std::function<void(Result<T>)> then);
-  void order(uint64_t node, const std::string& table, std::vector<replica::RepairAction> actions, std::function<void(int64_t)> then);
+  template <class Answer, class T>
+  void ask(uint64_t node, const std::string& request, T Answer::*part, std::function<Result<T>(replica::Replica&)> here,
+           std::function<void(Result<T>)> then);
+  void note_unread(std::string_view bytes, const Error& error);
+  void order(uint64_t node, const std::string& table, std::vector<RepairAction> actions, std::function<void(int64_t)> then);
   void scrub_everywhere();
 
   void on_repair(const nats::Message& message);
   void on_scrub(const nats::Message& message);
   void on_repaired(const nats::Message& message);
-  void send(const std::string& reply, const nlohmann::json& json);
-  void act(const std::string& table, std::vector<replica::RepairAction> actions, std::function<void(int64_t)> then);
+  template <class M>
+  void send(const std::string& reply, M message);
+  void refuse(const std::string& reply, const Error& error);
+  void act(const std::string& table, std::vector<RepairAction> actions, std::function<void(int64_t)> then);
   template <class F>
   auto guarded(F callback);  // not called once the rows of all nodes were compared, or that was given up
   template <class F>

@@ -1,14 +1,14 @@
 #include "agent/repair/verify.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "agent/loop/clock.hpp"
+#include "common/codec/control.hpp"
 #include "common/core/key.hpp"
 
 namespace marmot::agent {
 
-using Json = nlohmann::json;
+namespace control = codec::control;
 
 namespace {
 constexpr int64_t kAnswerMs = 6000;      // peers wait up to 5 s until they have applied enough
@@ -17,7 +17,12 @@ constexpr int64_t kAgainMs = 200;        // between two rounds while writes go o
 constexpr int64_t kFullTextMs = 30'000;  // for all of a peer's indexes
 constexpr int64_t kDetailReserveMs = 500; // of the deadline, kept for naming what differs
 
-std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+// What another node answers, or why there is no such answer: the text begins with the node.
+template <class M>
+Result<M> read_answer(uint64_t node, const Result<std::string>& answer) {
+  if (!answer) return Error(answer.error()).in("node " + std::to_string(node));
+  return control::decode_answer<M>(*answer);
+}
 }  // namespace
 
 bool VerifyReport::identical() const {
@@ -76,7 +81,7 @@ void Verify::take_digests(StreamSeq seq) {
   expected_.clear();
   for (const Peer& peer : host_.peers.alive()) expected_.insert(peer.node.value);
   progress_("rows here and on " + std::to_string(expected_.size()) + " other nodes", 0, 1);
-  using Digests = std::pair<StreamSeq, std::vector<replica::TableDigest>>;
+  using Digests = std::pair<StreamSeq, std::vector<TableDigest>>;
   const Status asked = host_.thread.ask<Digests>(
       [](replica::Replica& replica) -> Result<Digests> {
         TRY_ASSIGN(auto tables, replica.digests());
@@ -90,12 +95,12 @@ void Verify::take_digests(StreamSeq seq) {
         compare();
       }));
   if (!asked) return fail(asked.error().code, "verify: " + asked.error().message);
-  const Json request{{"node", host_.self().origin.node.value}, {"seq", seq}};
+  const control::DigestRequest request{host_.self().origin.node, seq};
   // Nobody was heard: a node that came just now still gets a moment to answer.
   const int64_t longest = expected_.empty() ? kAloneMs : kAnswerMs;
   const int64_t left = std::max<int64_t>(100, std::min(longest, deadline_ms_ - monotonic_ms()));
   const Status sent = host_.connection.request_many(
-      host_.prefix + "digest", text_of(request), left,
+      host_.prefix + "digest", control::encode(request), left,
       guarded([this, round = round_](const nats::Message& message) { if (round == round_) on_digest(message); }),
       guarded([this, round = round_](size_t) {
         if (round != round_ || replies_over_) return;
@@ -106,19 +111,15 @@ void Verify::take_digests(StreamSeq seq) {
 }
 
 void Verify::on_digest(const nats::Message& message) {
-  const Json json = Json::parse(message.data, nullptr, false);
-  if (!json.is_object() || !json.contains("tables")) return;
-  try {
-    PeerDigest digest;
-    digest.applied = json.at("applied").get<uint64_t>();
-    digest.pending = json.at("pending").get<uint64_t>();
-    for (const Json& table : json.at("tables")) {
-      digest.tables[table.at(0).get<std::string>()] = {table.at(1).get<int64_t>(), table.at(2).get<std::string>()};
-    }
-    theirs_[json.at("node").get<uint64_t>()] = std::move(digest);
-  } catch (const Json::exception&) {
-    return;  // of another version: it is missed as one that did not answer
+  Result<control::DigestAnswer> answer = control::decode_answer<control::DigestAnswer>(message.data);
+  if (!answer) {
+    // Of a node that is waited for: it will give no other answer.
+    if (expected_.count(control::sender(message.data).value) != 0) return fail(answer.error().code, "verify: " + answer.error().message);
+    return host_.peers.not_understood(message.data, answer.error());
   }
+  PeerDigest& digest = theirs_[answer->node.value];
+  digest = PeerDigest{answer->applied, answer->pending, {}};
+  for (control::DigestAnswer::Table& table : answer->tables) digest.tables[std::move(table.name)] = {table.rows, table.hash};
   const bool all = std::all_of(expected_.begin(), expected_.end(), [this](uint64_t node) { return theirs_.count(node) != 0; });
   if (all && !replies_over_ && !expected_.empty()) {
     replies_over_ = true;
@@ -154,7 +155,7 @@ void Verify::compare() {
       const auto other = digest.tables.find(table.table);
       if (other == digest.tables.end()) {
         verdict(table.table).differs.push_back({node, {}, table.rows});
-      } else if (other->second.first != table.rows || other->second.second != to_hex(digest_hash(table))) {
+      } else if (other->second.first != table.rows || other->second.second != digest_hash(table)) {
         details_.push_back(Detail{table.table, node, {}});
       }
     }
@@ -178,27 +179,20 @@ void Verify::next_detail() {
   const Detail& detail = details_.back();
   progress_("what differs in " + detail.table, 0, static_cast<int64_t>(details_.size()));
   const Status sent = host_.connection.request(host_.prefix + "node." + std::to_string(detail.node),
-                                               text_of(Json{{"table", detail.table}}), kAnswerMs,
-                                               guarded([this](Result<std::string> answer) { on_buckets(std::move(answer)); }));
+                                               control::encode(control::BucketsRequest{host_.self().origin.node, detail.table}), kAnswerMs,
+                                               guarded([this](const Result<std::string>& answer) { on_buckets(answer); }));
   if (!sent) fail(sent.error().code, "verify: " + sent.error().message);
 }
 
-void Verify::on_buckets(Result<std::string> answer) {
-  if (!answer) return fail(answer.error().code, "verify: node " + std::to_string(details_.back().node) + ": " + answer.error().message);
+void Verify::on_buckets(const Result<std::string>& answer) {
   Detail& detail = details_.back();
-  const Json json = Json::parse(*answer, nullptr, false);
-  try {
-    const Json& buckets = json.at("buckets");
-    for (const auto& table : *ours_) {
-      if (table.table != detail.table) continue;
-      for (size_t i = 0; i < table.buckets.size() && i < buckets.size(); ++i) {
-        const bool same = buckets[i].at(0).get<std::string>() == to_hex(table.buckets[i].sum) &&
-                          buckets[i].at(1).get<int64_t>() == table.buckets[i].rows;
-        if (!same) detail.buckets.push_back(static_cast<int>(i));
-      }
+  const Result<control::BucketsAnswer> theirs = read_answer<control::BucketsAnswer>(detail.node, answer);
+  if (!theirs) return fail(theirs.error().code, "verify: " + theirs.error().message);
+  for (const TableDigest& table : *ours_) {
+    if (table.table != detail.table) continue;
+    for (size_t i = 0; i < table.buckets.size() && i < theirs->buckets.size(); ++i) {
+      if (theirs->buckets[i] != table.buckets[i]) detail.buckets.push_back(static_cast<int>(i));
     }
-  } catch (const Json::exception& error) {
-    return fail(Errc::corrupt, "verify: node " + std::to_string(detail.node) + " answers what this version does not read: " + error.what());
   }
   verdict(detail.table).differs.push_back({detail.node, {}, 0});
   next_bucket();
@@ -219,35 +213,29 @@ void Verify::next_bucket() {
     return next_detail();
   }
   const int bucket = detail.buckets.back();
-  const Status asked = host_.thread.ask<std::vector<replica::KeyHash>>(
+  const Status asked = host_.thread.ask<std::vector<KeyHash>>(
       [table = detail.table, bucket](replica::Replica& replica) { return replica.bucket_keys(table, bucket); },
-      guarded([this, bucket](Result<std::vector<replica::KeyHash>> ours) {
+      guarded([this, bucket](Result<std::vector<KeyHash>> ours) {
         if (!ours) return fail(ours.error().code, "verify: " + ours.error().message);
         const Status sent = host_.connection.request(
             host_.prefix + "node." + std::to_string(details_.back().node),
-            text_of(Json{{"table", details_.back().table}, {"bucket", bucket}}), kAnswerMs,
-            guarded([this, ours = *std::move(ours)](Result<std::string> answer) { on_keys(std::move(answer), ours); }));
+            control::encode(control::KeysRequest{host_.self().origin.node, details_.back().table, static_cast<uint8_t>(bucket)}), kAnswerMs,
+            guarded([this, ours = *std::move(ours)](const Result<std::string>& answer) { on_keys(answer, ours); }));
         if (!sent) fail(sent.error().code, "verify: " + sent.error().message);
       }));
   if (!asked) fail(asked.error().code, "verify: " + asked.error().message);
 }
 
-void Verify::on_keys(Result<std::string> answer, const std::vector<replica::KeyHash>& ours) {
+void Verify::on_keys(const Result<std::string>& answer, const std::vector<KeyHash>& ours) {
   Detail& detail = details_.back();
-  if (!answer) return fail(answer.error().code, "verify: node " + std::to_string(detail.node) + ": " + answer.error().message);
-  std::map<std::string, std::string> here, there;
-  for (const replica::KeyHash& key : ours) here[key.key] = to_hex(key.hash);
-  const Json json = Json::parse(*answer, nullptr, false);
-  bool all = true;
-  try {
-    all = json.at("all").get<bool>();
-    for (const Json& key : json.at("keys")) there[bytes_of_hex(key.at(0).get<std::string>())] = key.at(1).get<std::string>();
-  } catch (const Json::exception& error) {
-    return fail(Errc::corrupt, "verify: node " + std::to_string(detail.node) + " answers what this version does not read: " + error.what());
-  }
+  const Result<control::KeysAnswer> theirs = read_answer<control::KeysAnswer>(detail.node, answer);
+  if (!theirs) return fail(theirs.error().code, "verify: " + theirs.error().message);
+  std::map<std::string, uint64_t> here, there;
+  for (const KeyHash& key : ours) here[key.key] = key.hash;
+  for (const KeyHash& key : theirs->keys) there[key.key] = key.hash;
   const std::string last = there.empty() ? std::string() : there.rbegin()->first;
   for (const auto& [key, hash] : here) {
-    if (!all && key > last) break;  // their list ends there
+    if (!theirs->all && key > last) break;  // their list ends there
     const auto other = there.find(key);
     if (other == there.end() || other->second != hash) add_difference(detail.table, key);
   }
@@ -261,12 +249,12 @@ void Verify::on_keys(Result<std::string> answer, const std::vector<replica::KeyH
 void Verify::check_full_text() {
   progress_("full-text indexes", 0, 1);
   unchecked_ = expected_;
-  using Faults = std::vector<replica::FullTextFault>;
+  using Faults = std::vector<FullTextFault>;
   const int64_t patience = std::max<int64_t>(kDetailReserveMs, deadline_ms_ - monotonic_ms());
   host_.thread.ask_drained<Faults>([](replica::Replica& replica) { return replica.check_full_text(kFullTextLimitUs); }, patience,
                                    guarded([this](Result<Faults> faults) {
     if (!faults) return fail(faults.error().code, "verify: " + faults.error().message);
-    for (replica::FullTextFault& fault : *faults) report_.full_text.push_back({host_.self().origin.node.value, std::move(fault)});
+    for (FullTextFault& fault : *faults) report_.full_text.push_back({host_.self().origin.node.value, std::move(fault)});
     check_full_text_of_next();
   }));
 }
@@ -275,24 +263,15 @@ void Verify::check_full_text_of_next() {
   if (unchecked_.empty()) return finish();
   const uint64_t node = *unchecked_.begin();
   unchecked_.erase(unchecked_.begin());
-  const Status sent = host_.connection.request(host_.prefix + "node." + std::to_string(node), text_of(Json{{"full_text", true}}), kFullTextMs,
-                                               guarded([this, node](Result<std::string> answer) { on_full_text(node, std::move(answer)); }));
+  const Status sent = host_.connection.request(host_.prefix + "node." + std::to_string(node), control::encode(control::FullTextRequest{host_.self().origin.node}), kFullTextMs,
+                                               guarded([this, node](const Result<std::string>& answer) { on_full_text(node, answer); }));
   if (!sent) fail(sent.error().code, "verify: " + sent.error().message);
 }
 
-void Verify::on_full_text(uint64_t node, Result<std::string> answer) {
-  if (!answer) return fail(answer.error().code, "verify: node " + std::to_string(node) + ": its full-text indexes: " + answer.error().message);
-  const Json json = Json::parse(*answer, nullptr, false);
-  // An earlier version answers something else: it has no such check.
-  if (json.is_object() && json.contains("full_text")) {
-    try {
-      for (const Json& fault : json.at("full_text")) {
-        report_.full_text.push_back({node, {fault.at(0).get<std::string>(), fault.at(1).get<std::string>(), fault.at(2).get<bool>()}});
-      }
-    } catch (const Json::exception& error) {
-      return fail(Errc::corrupt, "verify: node " + std::to_string(node) + " answers what this version does not read: " + error.what());
-    }
-  }
+void Verify::on_full_text(uint64_t node, const Result<std::string>& answer) {
+  Result<control::FullTextAnswer> theirs = read_answer<control::FullTextAnswer>(node, answer);
+  if (!theirs) return fail(theirs.error().code, "verify: full-text indexes: " + theirs.error().message);
+  for (FullTextFault& fault : theirs->faults) report_.full_text.push_back({node, std::move(fault)});
   check_full_text_of_next();
 }
 

@@ -39,7 +39,7 @@ struct VerifyReport {
   std::vector<TableVerdict> tables;
   struct FullText {
     uint64_t node = 0;
-    replica::FullTextFault fault;
+    FullTextFault fault;
   };
   std::vector<FullText> full_text;
   bool identical() const;
@@ -73,7 +73,7 @@ class Verify {
   struct PeerDigest {
     StreamSeq applied = 0;
     uint64_t pending = 0;
-    std::map<std::string, std::pair<int64_t, std::string>> tables;  // name -> rows, hash
+    std::map<std::string, std::pair<int64_t, uint64_t>> tables;  // name -> rows, hash
   };
   struct Detail {  // a table that differs from one peer's
     std::string table;
@@ -88,10 +88,10 @@ class Verify {
   void next_detail();
   void check_full_text();
   void check_full_text_of_next();
-  void on_full_text(uint64_t node, Result<std::string> answer);
-  void on_buckets(Result<std::string> answer);
+  void on_full_text(uint64_t node, const Result<std::string>& answer);
+  void on_buckets(const Result<std::string>& answer);
   void next_bucket();
-  void on_keys(Result<std::string> answer, const std::vector<replica::KeyHash>& ours);
+  void on_keys(const Result<std::string>& answer, const std::vector<KeyHash>& ours);
   void add_difference(const std::string& table, const std::string& key);
   void fail(Errc code, std::string text);
   void finish();
@@ -111,7 +111,7 @@ class Verify {
   StreamSeq here_ = 0;                          // applied here when the own digests were taken
   std::set<uint64_t> expected_;                 // peers that were alive
   std::map<uint64_t, PeerDigest> theirs_;
-  std::optional<std::vector<replica::TableDigest>> ours_;
+  std::optional<std::vector<TableDigest>> ours_;
   bool replies_over_ = false;
   std::vector<Detail> details_;
   std::set<uint64_t> unchecked_;                // peers whose full-text indexes are still to be asked for

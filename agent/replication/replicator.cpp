@@ -131,7 +131,9 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
       Snapshots::Setup{config.cluster, database.name, plan_.stream.name, prefix_, config.data_dir, config.log.replicas,
                        static_cast<size_t>(config.snapshot.keep),
                        SnapshotPolicy{config.snapshot.interval_ms, config.log.max_age_ms, config.log.max_bytes}},
-      Snapshots::Host{[this] { return snapshot_rank(); }}, log_);
+      Snapshots::Host{[this] { return snapshot_rank(); },
+                      [this](std::string_view bytes, const Error& error) { peers_->not_understood(bytes, error); }},
+      log_);
   plan_.company = [this] { return company(); };
   if (file_held_) state_text_ = "waiting for NATS: " + database.path + " does not exist or is empty, and may be built from a snapshot";
 }

@@ -336,7 +336,7 @@ void Replicator::members(const Reply& reply) {
   for (const replica::Member& member : members_->all()) {
     const int64_t age = member.node.value == self ? 0 : std::max<int64_t>(0, wall - member.seen);
     const StreamSeq there = member.node.value == self ? std::max(applied(), member.applied) : member.applied;
-    list.push_back(Json{{"node", member.node.value}, {"incarnation", member.incarnation}, {"seen_ms_ago", age}, {"applied", there},
+    list.push_back(Json{{"node", member.node.value}, {"incarnation", to_hex(member.incarnation.value)}, {"seen_ms_ago", age}, {"applied", there},
                         {"behind", changes_.between(there, end)}, {"self", member.node.value == self},
                         {"alive", member.node.value == self || age < Peers::kAliveMs}});
   }

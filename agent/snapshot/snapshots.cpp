@@ -5,12 +5,13 @@
 #include <utility>
 
 #include "agent/loop/clock.hpp"
-#include "agent/membership/peers.hpp"
 #include "common/base/long_work.hpp"
+#include "common/codec/control.hpp"
 
 namespace marmot::agent {
 
 using Json = nlohmann::json;
+namespace control = codec::control;
 
 namespace {
 constexpr int64_t kBusyLimitMs = 30'000;  // for a moment when the log is empty
@@ -77,9 +78,9 @@ void Snapshots::ask(NodeId node, StreamSeq seq) {
   const int64_t now = monotonic_ms();
   if (connection_ == nullptr || (asked_ms_ != 0 && now - asked_ms_ < kAskAgainMs)) return;
   asked_ms_ = now;
-  Json json{{"seq", seq}, {"node", node.value}};
-  if (store_ && !store_->damaged().empty()) json["damaged"] = store_->damaged();
-  (void)connection_->publish(setup_.prefix + "snapshot", json.dump());  // asked again if nothing comes
+  control::SnapshotRequest request{node, seq, {}};
+  if (store_) request.damaged.assign(store_->damaged().begin(), store_->damaged().end());
+  (void)connection_->publish(setup_.prefix + "snapshot", control::encode(request));  // asked again if nothing comes
 }
 
 std::set<uint64_t> Snapshots::waiting_nodes() const {
@@ -91,22 +92,15 @@ std::set<uint64_t> Snapshots::waiting_nodes() const {
 }
 
 void Snapshots::on_asked(const nats::Message& message) {
-  const Json json = Json::parse(message.data, nullptr, false);
-  if (!json.is_object()) return;
-  const auto node = json.find("node");
-  const bool named = node != json.end() && node->is_number_unsigned();
-  if (named && (askers_.size() < kMaxAskers || askers_.count(node->get<uint64_t>()) != 0)) askers_[node->get<uint64_t>()] = monotonic_ms();
+  Result<control::SnapshotRequest> request = control::decode<control::SnapshotRequest>(message.data);
+  if (!request) return host_.not_understood(message.data, request.error());
+  const uint64_t node = request->node.value;
+  if (askers_.size() < kMaxAskers || askers_.count(node) != 0) askers_[node] = monotonic_ms();
   const auto rank = host_.rank();
   if (!rank || taking_ || answer_.active()) return;
-  const auto seq = json.find("seq");
-  if (seq == json.end() || !seq->is_number_unsigned()) return;
-  wanted_ = std::max<StreamSeq>(seq->get<StreamSeq>(), 1);
+  wanted_ = std::max<StreamSeq>(request->seq, 1);
   unwanted_.clear();
-  if (const auto damaged = json.find("damaged"); damaged != json.end() && damaged->is_array()) {
-    for (const Json& nuid : *damaged) {
-      if (nuid.is_string()) unwanted_.insert(nuid.get<std::string>());
-    }
-  }
+  for (std::string& nuid : request->damaged) unwanted_.insert(std::move(nuid));
   answer_.start(uv::Milliseconds(static_cast<int64_t>(*rank) * kRankWaitMs));
 }
 

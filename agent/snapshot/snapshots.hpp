@@ -1,8 +1,9 @@
 // Takes the snapshots of one database, and gives them out.
 //
 // Who takes: on the schedule (snapshot_schedule.hpp) only the live node with the lowest id; on `marmot snapshot save` the
-// node that is asked; when a node that cannot go on asks for one (control subject marmot.<cluster>.ctl.<db>.snapshot), the
-// lowest live one at once and the others, should none appear, one after the other a little later.
+// node that is asked; when a node that cannot go on asks for one (SnapshotRequest of common/codec/control.hpp, on subject
+// marmot.<cluster>.ctl.<db>.snapshot), the lowest live one at once and the others, should none appear, one after the other a
+// little later.
 //
 // How: the database thread begins the copy (a read transaction at a moment when the log is empty; no writer waits), a pool
 // thread copies and compresses, the loop uploads. kill -9 anywhere leaves nothing but a temporary file, which the next
@@ -16,6 +17,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/database/database_thread.hpp"
@@ -43,6 +45,8 @@ class Snapshots {
     // How many live members have a lower id than this node; nullopt: this node is none that may take snapshots (it is not
     // in the stream, or still joining).
     std::function<std::optional<size_t>()> rank;
+    // A message from another node was not understood.
+    std::function<void(std::string_view bytes, const Error& error)> not_understood;
   };
   using Saved = std::function<void(Result<SnapshotRecord>)>;
   using Progress = SnapshotStore::Progress;

@@ -23,6 +23,7 @@
 #include "common/base/ids.hpp"
 #include "common/base/log.hpp"
 #include "common/base/result.hpp"
+#include "common/core/comparison.hpp"
 #include "common/core/hlc.hpp"
 #include "common/core/unit.hpp"
 #include "common/sqlite/database.hpp"
@@ -150,34 +151,10 @@ struct FailedEffects {
   std::string last;                     // the last that was new, as the log has it; empty: none failed
 };
 
-// A table's content in 256 buckets by key hash: equal digests on two nodes mean equal rows.
-struct TableDigest {
-  std::string table;
-  int64_t rows = 0;
-  struct Bucket {
-    int64_t rows = 0;
-    uint64_t sum = 0;
-    bool operator==(const Bucket&) const = default;
-  };
-  std::vector<Bucket> buckets;  // 256
-};
-
-struct KeyHash {
-  std::string key;  // canonical bytes
-  uint64_t hash = 0;
-};
-
-// What FTS's own check says of a full-text index.
-struct FullTextFault {
-  std::string index;
-  std::string reason;        // with the cure
-  bool out_of_step = false;  // else it was not checked
-};
-
 // Somebody who belongs to the cluster.
 struct Member {
   NodeId node;
-  std::string incarnation;  // as it calls itself
+  Incarnation incarnation;
   WallMs seen = 0;          // here
   StreamSeq applied = 0;    // by it, then
 };
@@ -192,11 +169,6 @@ struct ScrubResult {
   bool not_now = false;         // something waits to be drained, or the file is no member: nothing was looked at
   int64_t held_us = 0;
 };
-
-struct KeyRange;
-struct RangeDigest;
-struct RangeKeys;
-struct RepairAction;
 
 class Replica {
  public:

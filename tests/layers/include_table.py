@@ -67,7 +67,7 @@ LAYERS = {
     "agent/database": (["common/base", "common/core", "common/codec", "common/sqlite", "common/replica", "agent/loop"], True),
     "agent/membership": (["common/base", "common/core", "common/codec", "common/replica", "agent/loop", "agent/nats", "agent/database"], True),
     "agent/check": (["common/base", "common/sqlite", "common/replica", "agent/report", "agent/database"], True),
-    "agent/snapshot": (["common/base", "common/codec", "common/sqlite", "common/replica", "agent/loop", "agent/report", "agent/nats", "agent/database", "agent/membership"], True),
+    "agent/snapshot": (["common/base", "common/codec", "common/sqlite", "common/replica", "agent/loop", "agent/report", "agent/nats", "agent/database"], True),
     "agent/repair": (["common/base", "common/core", "common/codec", "common/replica", "agent/loop", "agent/nats", "agent/database", "agent/membership"], True),
     "agent/control": (["common/base", "agent/loop", "agent/config"], True),
     "agent/replication": (["common/base", "common/core", "common/codec", "common/sqlite", "common/replica", "agent/loop", "agent/report", "agent/nats", "agent/config", "agent/database", "agent/membership", "agent/check", "agent/snapshot", "agent/repair", "agent/control"], True),

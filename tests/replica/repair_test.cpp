@@ -6,10 +6,6 @@
 
 using namespace marmot;
 using namespace marmot::test;
-using replica::RangeDigest;
-using replica::RangeKeys;
-using replica::RepairAction;
-using replica::RepairOp;
 
 namespace {
 
@@ -45,7 +41,7 @@ struct Pair {
 
   // One comparison of a table, and what it takes to make it equal. The number of actions.
   int64_t anti_entropy(const std::string& table) {
-    const replica::KeyRange all{table, "", ""};
+    const KeyRange all{table, "", ""};
     const RangeDigest here = require(a.engine().range_digest(all, 1000)), there = require(b.engine().range_digest(all, 1000));
     CHECK(comparable(here, there));
     if (equal(here, there)) return 0;
@@ -222,7 +218,7 @@ TEST_CASE("repair: a row that is back behind the floor is deleted again, and kep
 
 TEST_CASE("repair: what one node cannot know yet is not compared, what no node has to say is not divergent") {
   Pair t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES(1,'one')");
-  const replica::KeyRange all{"t", "", ""};
+  const KeyRange all{"t", "", ""};
   t.a.sql("INSERT INTO t VALUES(2,'two')");
   t.a.publish(t.stream);
   CHECK(require(t.a.engine().range_digest(all, 100)).pending);
@@ -267,8 +263,8 @@ TEST_CASE("repair: ranges that follow one another cover a table once") {
 
 TEST_CASE("repair: the plan is what the versions say, and moves nothing that is still moving") {
   const Version old{Hlc{10}, {NodeId{1}, Incarnation{1}}}, young{Hlc{20}, {NodeId{2}, Incarnation{1}}};
-  const auto keys = [](std::vector<replica::RangeKey> list, Hlc floor = {}) { return RangeKeys{100, 0, floor, std::move(list), false}; };
-  using Key = replica::RangeKey;
+  const auto keys = [](std::vector<RangeKey> list, Hlc floor = {}) { return RangeKeys{100, 0, floor, std::move(list), false}; };
+  using Key = RangeKey;
   {
     const auto plan = replica::plan_repair({{1, keys({Key{"k", old, 7, 5, true}})}, {2, keys({Key{"k", young, 8, 6, true}})},
                                             {3, keys({Key{"k", young, 8, 6, true}})}});

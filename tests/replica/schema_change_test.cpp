@@ -28,7 +28,7 @@ void same_table(Three& t, const std::string& table) {
     for (auto& one : require(node.engine().digests())) {
       if (one.table == table) return one.buckets;
     }
-    return std::vector<replica::TableDigest::Bucket>();
+    return std::vector<TableDigest::Bucket>();
   };
   CHECK(digest(t.a) == digest(t.b));
   CHECK(digest(t.a) == digest(t.c));

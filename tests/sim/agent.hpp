@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/replica/entry.hpp"
@@ -93,9 +94,15 @@ class Agent {
   void compare_nodes();
   std::vector<replica::RepairRound::Present> present() const;
   replica::RepairRound::Host round_host();
-  int64_t act(const std::string& table, const std::vector<replica::RepairAction>& actions);
+  int64_t act(const std::string& table, const std::vector<RepairAction>& actions);
   template <class T>
   void ask_node(uint64_t node, std::function<Result<T>(Agent&)> question, std::function<void(Result<T>)> then);
+  template <class Answer, class Request, class T>
+  void send_request(uint64_t node, const Request& request, T Answer::*part, std::function<void(Result<T>)> then);
+  template <class T>
+  T must_read(Result<T> message) const;
+  std::string answer(std::string_view request);
+  std::string refusal(const Error& error) const;
 
   // agent_entry.cpp
   void enter();

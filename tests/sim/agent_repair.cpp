@@ -1,15 +1,14 @@
 // Anti-entropy as the agent does it (agent/repair/repair.cpp): common/replica/repair_round.hpp leads, the nodes answer over core NATS:
-// late, or not at all.
+// late, or not at all. Between nodes travel the bytes of common/codec/control.hpp.
 #include <algorithm>
 
+#include "common/codec/control.hpp"
 #include "tests/sim/agent.hpp"
 #include "tests/sim/world.hpp"
 
 namespace marmot::sim {
 
-using replica::KeyRange;
-using replica::RangeDigest;
-using replica::RangeKeys;
+namespace control = codec::control;
 using replica::RepairRound;
 
 namespace {
@@ -60,6 +59,50 @@ void Agent::ask_node(uint64_t node, std::function<Result<T>(Agent&)> question, s
   });
 }
 
+// What one node has encoded every other one reads.
+template <class T>
+T Agent::must_read(Result<T> message) const {
+  if (message) return *std::move(message);
+  world_.fail(node_.id, "a message between agents: " + message.error().message);
+  return T();
+}
+
+std::string Agent::refusal(const Error& error) const {
+  return control::encode(control::Refusal{engine_->origin().node, error.code == Errc::not_found, error.message});
+}
+
+// Inside the process.
+std::string Agent::answer(std::string_view bytes) {
+  const control::Message request = must_read(control::decode_any(bytes));
+  const NodeId self = engine_->origin().node;
+  if (const auto* digest = std::get_if<control::RangeDigestRequest>(&request)) {
+    auto taken = engine_->range_digest(digest->range, 4 * world_.profile.repair_registers);
+    return taken ? control::encode(control::RangeDigestAnswer{self, *std::move(taken)}) : refusal(taken.error());
+  }
+  if (const auto* keys = std::get_if<control::RangeKeysRequest>(&request)) {
+    auto held = engine_->range_keys(keys->range, world_.profile.repair_keys, 1 << 20);
+    return held ? control::encode(control::RangeKeysAnswer{self, *std::move(held)}) : refusal(held.error());
+  }
+  const auto* repair = std::get_if<control::RepairRequest>(&request);
+  if (repair == nullptr) return refusal(make_error(Errc::bad_input, "no such request is answered here"));
+  return control::encode(control::RepairAnswer{self, act(repair->table, repair->actions)});
+}
+
+// To another node; its answer holds what was asked for as `part`.
+template <class Answer, class Request, class T>
+void Agent::send_request(uint64_t node, const Request& request, T Answer::*part, std::function<void(Result<T>)> then) {
+  ask_node<std::string>(
+      node, [bytes = control::encode(request)](Agent& agent) -> Result<std::string> { return agent.answer(bytes); },
+      [this, part, then = std::move(then)](const Result<std::string>& bytes) {
+        if (!bytes) return then(bytes.error());
+        Result<Answer> answer = control::decode_answer<Answer>(*bytes);
+        if (answer) return then(std::move((*answer).*part));
+        const Errc code = answer.error().code;
+        if (code != Errc::not_found && code != Errc::unavailable) must_read(std::move(answer));
+        else then(std::move(answer).error());
+      });
+}
+
 RepairRound::Host Agent::round_host() {
   RepairRound::Host host;
   host.self = [this] { return RepairRound::Present{engine_->origin().node.value, engine_->origin().incarnation.value, position()}; };
@@ -73,16 +116,25 @@ RepairRound::Host Agent::round_host() {
         });
   };
   host.digest = [this](uint64_t node, const KeyRange& range, int64_t limit, std::function<void(Result<RangeDigest>)> then) {
+    const NodeId self = engine_->origin().node;
+    if (node != self.value) return send_request(node, control::RangeDigestRequest{self, range}, &control::RangeDigestAnswer::digest, std::move(then));
     ask_node<RangeDigest>(node, [range, limit](Agent& agent) { return agent.engine_->range_digest(range, limit); }, std::move(then));
   };
   host.keys = [this](uint64_t node, const KeyRange& range, std::function<void(Result<RangeKeys>)> then) {
     world_.divergent(node_, range.table);
+    const NodeId self = engine_->origin().node;
+    if (node != self.value) return send_request(node, control::RangeKeysRequest{self, range}, &control::RangeKeysAnswer::held, std::move(then));
     ask_node<RangeKeys>(node, [range, most = world_.profile.repair_keys](Agent& agent) { return agent.engine_->range_keys(range, most, 1 << 20); },
                         std::move(then));
   };
-  host.act = [this](uint64_t node, const std::string& table, std::vector<replica::RepairAction> actions, std::function<void(int64_t)> then) {
-    ask_node<int64_t>(node, [table, actions = std::move(actions)](Agent& agent) -> Result<int64_t> { return agent.act(table, actions); },
-                      [then](const Result<int64_t>& done) { then(done ? *done : 0); });
+  host.act = [this](uint64_t node, const std::string& table, std::vector<RepairAction> actions, std::function<void(int64_t)> then) {
+    const auto acted = [then = std::move(then)](const Result<int64_t>& done) { then(done ? *done : 0); };
+    const NodeId self = engine_->origin().node;
+    if (node != self.value) {
+      return send_request<control::RepairAnswer, control::RepairRequest, int64_t>(
+          node, control::RepairRequest{self, table, std::move(actions)}, &control::RepairAnswer::done, acted);
+    }
+    ask_node<int64_t>(node, [table, actions = std::move(actions)](Agent& agent) -> Result<int64_t> { return agent.act(table, actions); }, acted);
   };
   host.pause = [this](int64_t ms, std::function<void()> then) {
     world_.after(ms / kHaste + 1, [this, life = life_, then = std::move(then)] {
@@ -101,7 +153,7 @@ RepairRound::Host Agent::round_host() {
 }
 
 // Inside the process.
-int64_t Agent::act(const std::string& table, const std::vector<replica::RepairAction>& actions) {
+int64_t Agent::act(const std::string& table, const std::vector<RepairAction>& actions) {
   if (!held_.empty()) return 0;
   int64_t done = 0;
   auto result = engine_->repair(table, actions, busy_ < 6, &done);
