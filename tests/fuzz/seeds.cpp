@@ -6,6 +6,8 @@
 #include "common/codec/frame.hpp"
 #include "common/codec/message.hpp"
 #include "common/core/key.hpp"
+#include "common/core/row.hpp"
+#include "tests/unit/control_generator.hpp"
 #include "tests/unit/generator.hpp"
 
 using namespace marmot;
@@ -46,6 +48,19 @@ int main(int argc, char** argv) {
     write(folder, "open", n, '\0' + codec::seal(codec::Kind::rows, version.origin, version.hlc.value, payload, 65536)[0]);
     write(folder, "open", kSeeds + n, '\0' + codec::seal(codec::Kind::schema, version.origin, version.hlc.value, payload, 65536, codec::kFormatOfNumbers)[0]);
     write_payload(folder, "genesis", n, codec::encode_genesis(version.hlc.value | 1));
+    write_payload(folder, "floor", n, codec::encode_floor(Floor{version.hlc.value / 2, version.hlc}));
+    for (size_t kind = 0; kind < std::variant_size_v<codec::control::Message>; ++kind) {
+      const codec::control::Message message = test::random_control_message(random, kind);
+      const std::string bytes = std::visit([](const auto& one) { return codec::control::encode(one); }, message);
+      write(folder, "control", n * 32 + static_cast<int>(kind), '\0' + bytes);
+    }
+    std::string row;
+    for (uint64_t columns = random.below(5); columns > 0; --columns) {
+      const std::string name = test::random_bytes(random, 12);
+      const test::OwnedValue value = test::random_value(random);
+      append_row_column(row, name, value.view());
+    }
+    write(folder, "row", n, row);
     write_payload(folder, "schema", n,
                   *codec::encode_schema({{SchemaKind::table, version, "", version, false, "t", ")", 0},
                                          {SchemaKind::column, version, "a", version, true, "a", "INT", 1},
