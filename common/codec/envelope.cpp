@@ -44,6 +44,12 @@ struct HeaderVisitor : RefusingVisitor {
 
 Error corrupt(const char* what) { return make_error(Errc::corrupt, what); }
 
+// `sender` 0: not known.
+Error newer(const std::string& what, NodeId sender, const char* bound, int limit) {
+  const std::string from = sender.value == 0 ? "" : " from node " + std::to_string(sender.value);
+  return make_error(Errc::newer_format, what + from + ": this Marmot " + bound + " " + std::to_string(limit) + ", upgrade it");
+}
+
 // Reads one hexadecimal field as to_hex() writes it: lower case, no leading zero.
 bool take_hex(std::string_view& text, uint64_t& value) {
   const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
@@ -100,18 +106,16 @@ Result<Envelope> open(std::string_view message) {
   if (message.size() < kPrefixSize || message.substr(0, kMagic.size()) != kMagic) return corrupt("not a Marmot message");
   const auto format = static_cast<uint8_t>(message[3]);
   const auto kind = static_cast<uint8_t>(message[4]);
-  if (format > kFormat) {
-    return make_error(Errc::newer_format, "message format " + std::to_string(format) + ": this Marmot reads up to " +
-                                              std::to_string(kFormat) + ", upgrade it");
-  }
-  if (format == 0) return corrupt("message format 0");
-  if (kind < static_cast<uint8_t>(Kind::genesis) || kind > static_cast<uint8_t>(Kind::floor)) {
-    return make_error(Errc::corrupt, "message of unknown kind " + std::to_string(kind));
-  }
-
   HeaderVisitor header;
   size_t used = 0;
-  if (!parse_value(message.substr(kPrefixSize), header, used)) return corrupt("message header does not decode");
+  const bool parsed = parse_value(message.substr(kPrefixSize), header, used);
+  if (format > kFormat) {  // of a later format nothing else is known for sure, not even who sent it
+    return newer("message format " + std::to_string(format), parsed ? header.envelope.origin.node : NodeId{}, "reads up to", kFormat);
+  }
+  if (format == 0) return corrupt("message format 0");
+  if (kind == 0) return corrupt("message of kind 0");
+
+  if (!parsed) return corrupt("message header does not decode");
   const size_t end = kPrefixSize + used;
   if (static_cast<uint8_t>(message[end - kChecksumSize]) != 0xcf) return corrupt("message header does not decode");
   header.envelope.kind = static_cast<Kind>(kind);
@@ -119,6 +123,8 @@ Result<Envelope> open(std::string_view message) {
   if (header.sum != checksum(message.substr(0, end - kChecksumSize), header.envelope.slice)) {
     return corrupt("message does not match its checksum");
   }
+  constexpr auto kLast = static_cast<uint8_t>(Kind::floor);
+  if (kind > kLast) return newer("message of kind " + std::to_string(kind), header.envelope.origin.node, "knows kinds up to", kLast);
   return header.envelope;
 }
 

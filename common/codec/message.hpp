@@ -49,6 +49,7 @@ struct Envelope {
 std::vector<std::string> seal(Kind kind, Origin origin, uint64_t number, std::string_view payload, size_t max_message,
                               uint8_t format = kFirstFormat);
 
+// Errc::newer_format: a later format, or a kind that is not known here under a checksum that fits; the text names the sender.
 Result<Envelope> open(std::string_view message);
 
 // "<node>.<incarnation>.<number>.<part>" in hexadecimal: the Nats-Msg-Id, never reused for other bytes.
@@ -99,6 +100,7 @@ Result<DecodedUnit> decode_unit(const Envelope& envelope, std::string_view paylo
 
 Result<std::string> encode_schema(const std::vector<SchemaRegister>& objects);
 uint8_t schema_format(const std::vector<SchemaRegister>& registers);  // for seal()
+// Errc::newer_format: a register of a kind that is not known here.
 Result<std::vector<SchemaRegister>> decode_schema(std::string_view payload);
 
 std::string encode_floor(const Floor& floor);

@@ -25,19 +25,19 @@ struct SchemaVisitor : RefusingVisitor {
   std::vector<SchemaRegister> registers;
   int depth = 0;
   uint32_t field = 0;
+  uint32_t fields = 0;      // of the register that is read
+  uint64_t newer_kind = 0;  // the first that is not known here
 
   bool start_array(uint32_t count) {
     if (++depth == 1) return true;  // registers are counted as they come, not reserved on the word of a header
-    if (depth != 2 || count != kNumbers + kTexts) return false;
+    if (depth != 2) return false;
+    fields = count;  // told by the kind, which comes first: one that is not known here may have others
     registers.emplace_back();
     field = 0;
     return true;
   }
 
-  bool end_array() {
-    --depth;
-    return true;
-  }
+  bool end_array() { return --depth == 0 || field == kNumbers + kTexts; }
 
   bool visit_positive_integer(uint64_t value) {
     if (depth != 2 || field >= kNumbers) return false;
@@ -46,7 +46,8 @@ struct SchemaVisitor : RefusingVisitor {
     switch (at) {
       case 0:
         into.kind = static_cast<SchemaKind>(value);
-        return value >= static_cast<uint64_t>(SchemaKind::table) && value <= static_cast<uint64_t>(SchemaKind::number);
+        if (value > static_cast<uint64_t>(SchemaKind::number)) newer_kind = value;
+        return value >= static_cast<uint64_t>(SchemaKind::table) && newer_kind == 0 && fields == kNumbers + kTexts;
       case 1: into.dropped = value != 0; return value <= 1;
       case 2: into.position = static_cast<int64_t>(value); return value <= kMaxInt63;
       case 3: case 4: case 5: return set_version_field(into.table, at - 3, value);
@@ -116,7 +117,12 @@ uint8_t schema_format(const std::vector<SchemaRegister>& registers) {
 Result<std::vector<SchemaRegister>> decode_schema(std::string_view payload) {
   TRY_ASSIGN(const Buffer raw, decompress(payload, kMaxSchemaBytes));
   SchemaVisitor visitor;
-  if (!parse_whole(raw.view(), visitor)) return make_error(Errc::corrupt, "schema does not decode");
+  const bool whole = parse_whole(raw.view(), visitor);
+  if (visitor.newer_kind != 0) {
+    return make_error(Errc::newer_format, "schema change of kind " + std::to_string(visitor.newer_kind) + ": this Marmot knows kinds up to " +
+                                              std::to_string(static_cast<int>(SchemaKind::number)) + ", upgrade it");
+  }
+  if (!whole) return make_error(Errc::corrupt, "schema does not decode");
   return std::move(visitor.registers);
 }
 

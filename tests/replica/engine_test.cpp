@@ -1,6 +1,7 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
+#include "common/codec/message.hpp"
 #include "tests/replica/cluster.hpp"
 
 using namespace marmot;
@@ -330,6 +331,48 @@ TEST_CASE("engine: a message of a later format stops before it, and keeps it") {
   CHECK(refused.error().code == Errc::newer_format);
   CHECK(queue.size() == 1);
   CHECK(t.b.query("SELECT * FROM t") == "1|known");
+}
+
+TEST_CASE("engine: a message, or a schema change, of a kind that a later Marmot brought stops before it, and is read after the upgrade") {
+  SchemaRegister later;
+  later.kind = static_cast<SchemaKind>(6);
+  later.id = later.name = std::string(600, 'x');
+  const std::string schema = require(codec::encode_schema({later}));
+  const struct {
+    codec::Kind kind;
+    std::string payload;
+    std::string told;
+  } cases[] = {{static_cast<codec::Kind>(5), "anything", "kind 5"}, {codec::Kind::schema, schema, "schema change of kind 6"}};
+  for (const auto& one : cases) {
+    Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
+    t.a.sql("INSERT INTO t VALUES(1,'known')");
+    t.a.publish(t.stream);
+    const Origin origin{NodeId{9}, Incarnation{5}};
+    const auto sealed = codec::seal(one.kind, origin, 1, one.payload, 4096);
+    REQUIRE(sealed.size() == 1);
+    t.stream.append(codec::message_id(origin, 1, 0), sealed[0]);
+    t.a.sql("INSERT INTO t VALUES(2,'behind it')");
+    t.a.publish(t.stream);
+    const StreamSeq stops_at = t.stream.messages.size() - 1;
+    std::deque<replica::Incoming> queue;
+    for (const replica::Incoming& message : t.stream.messages) {
+      if (message.seq > t.b.engine().position().seq) queue.push_back(message);
+    }
+    for (int attempt = 0; attempt < 3; ++attempt) {
+      const auto applied = t.b.engine().apply(queue, false);
+      if (attempt == 0) continue;  // what stands before it
+      REQUIRE_FALSE(applied);
+      CHECK(applied.error().code == Errc::newer_format);
+      CHECK(applied.error().message.find(one.told) != std::string::npos);
+    }
+    CHECK(t.b.engine().position().seq == stops_at - 1);
+    CHECK(t.b.query("SELECT * FROM t") == "1|known");
+    CHECK(require(t.b.engine().counters()).quarantined == 0);
+    // The upgraded one knows it.
+    t.stream.messages[stops_at - 1].bytes = codec::seal(codec::Kind::schema, origin, 1, require(codec::encode_schema({})), 4096)[0];
+    t.b.apply(t.stream);
+    CHECK(t.b.query("SELECT * FROM t") == "1|known\n2|behind it");
+  }
 }
 
 TEST_CASE("engine: an FTS5 index fed by triggers finds what another node wrote, and an audit trigger does not double") {

@@ -91,12 +91,23 @@ TEST_CASE("envelope: a later format is told apart from damage") {
   const auto newer = codec::open(message);
   REQUIRE_FALSE(newer);
   CHECK(newer.error().code == Errc::newer_format);
-  CHECK(newer.error().message == "message format 3: this Marmot reads up to 2, upgrade it");
+  CHECK(newer.error().message == "message format 3 from node " + std::to_string(kOrigin.node.value) + ": this Marmot reads up to 2, upgrade it");
   CHECK(code_of("MMT\xff\xff") == Errc::newer_format);  // nothing else of a later format is known
   message[3] = 0;
   const auto none = codec::open(message);
   REQUIRE_FALSE(none);
   CHECK(none.error().message == "message format 0");
+}
+
+TEST_CASE("envelope: a kind that a later Marmot brought is told apart from damage") {
+  const std::string message = codec::seal(static_cast<codec::Kind>(5), kOrigin, 1, "payload", 4096)[0];
+  const auto newer = codec::open(message);
+  REQUIRE_FALSE(newer);
+  CHECK(newer.error().code == Errc::newer_format);
+  CHECK(newer.error().message == "message of kind 5 from node " + std::to_string(kOrigin.node.value) + ": this Marmot knows kinds up to 4, upgrade it");
+  std::string damaged = codec::seal(codec::Kind::rows, kOrigin, 1, "payload", 4096)[0];
+  damaged[4] = 5;
+  CHECK(code_of(damaged) == Errc::corrupt);
 }
 
 TEST_CASE("envelope: what is no message of ours is corrupt") {
