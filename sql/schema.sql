@@ -2,7 +2,7 @@
 -- Plain SQL of SQLite 3.35; nothing here needs the extension. `marmot cleanup` drops them all.
 
 -- name: create_internal_tables
-CREATE TABLE IF NOT EXISTS __marmot_meta(     -- facts about this file: see the keys in common/replica/store.hpp
+CREATE TABLE IF NOT EXISTS __marmot_meta(     -- facts about this file: see the keys in common/replica/meta.hpp
   key TEXT PRIMARY KEY,
   value
 ) WITHOUT ROWID;
@@ -147,22 +147,3 @@ CREATE TABLE IF NOT EXISTS __marmot_member(   -- who belongs to the cluster: nod
   seen INT NOT NULL,                          -- wall clock here, milliseconds
   applied INT NOT NULL                        -- the stream sequence that it had applied then
 );
-
--- name: drop_internal_tables
-DROP TABLE IF EXISTS __marmot_meta;
-DROP TABLE IF EXISTS __marmot_table;
-DROP TABLE IF EXISTS __marmot_column;
-DROP TABLE IF EXISTS __marmot_schema;
-DROP TABLE IF EXISTS __marmot_log;
-DROP TABLE IF EXISTS __marmot_parked;
-DROP TABLE IF EXISTS __marmot_origin;
-DROP TABLE IF EXISTS __marmot_version;
-DROP TABLE IF EXISTS __marmot_unique;
-DROP TABLE IF EXISTS __marmot_shelf;
-DROP TABLE IF EXISTS __marmot_rowid;
-DROP TABLE IF EXISTS __marmot_part;
-DROP TABLE IF EXISTS __marmot_waiting;
-DROP TABLE IF EXISTS __marmot_quarantine;
-DROP TABLE IF EXISTS __marmot_conflict;
-DROP TABLE IF EXISTS __marmot_reread;
-DROP TABLE IF EXISTS __marmot_member;

@@ -6,6 +6,7 @@
 #include "agent/config/paths.hpp"
 #include "agent/report/text.hpp"
 #include "common/replica/capture.hpp"
+#include "common/replica/meta.hpp"
 #include "common/sqlite/database.hpp"
 
 namespace marmot::agent {
@@ -21,7 +22,7 @@ Result<std::string> journal_mode_before(sqlite::Database& db) {
   TRY_ASSIGN(const int64_t count,
              db.query_integer("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '__marmot_meta'"));
   if (count == 0) return std::string();
-  auto mode = db.query_text("SELECT value FROM __marmot_meta WHERE key = 'journal_mode_before'");
+  auto mode = db.query_text("SELECT value FROM __marmot_meta WHERE key = " + sqlite::quote_text(replica::meta::kJournalModeBefore));
   if (!mode && mode.error().code == Errc::not_found) return std::string();
   if (!mode) return std::move(mode).error();
   for (const char* known : {"delete", "truncate", "persist", "memory", "off"}) {

@@ -8,8 +8,11 @@
 #include <fstream>
 
 #include "agent/loop/random.hpp"
+#include "common/replica/meta.hpp"
 
 namespace marmot::agent {
+
+namespace meta = replica::meta;
 
 namespace {
 
@@ -34,7 +37,7 @@ uint64_t parse_node(const std::string& text) {
 
 }  // namespace
 
-Result<std::string> read_meta(sqlite::Database& db, const std::string& key) {
+Result<std::string> read_meta(sqlite::Database& db, std::string_view key) {
   TRY_ASSIGN(const int64_t exists,
              db.query_integer("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '__marmot_meta'"));
   if (exists == 0) return make_error(Errc::not_found, "no __marmot_meta");
@@ -46,21 +49,21 @@ constexpr std::string_view kWriteMeta = "INSERT INTO __marmot_meta(key, value) V
                                         " ON CONFLICT(key) DO UPDATE SET value = excluded.value";
 }  // namespace
 
-Status write_meta(sqlite::Database& db, const std::string& key, const std::string& value) {
+Status write_meta(sqlite::Database& db, std::string_view key, std::string_view value) {
   TRY_ASSIGN(sqlite::Statement statement, db.prepare(kWriteMeta));
-  statement.bind(1, std::string_view(key)).bind(2, std::string_view(value));
+  statement.bind(1, key).bind(2, value);
   return statement.run();
 }
 
-Status write_meta(sqlite::Database& db, const std::string& key, int64_t value) {
+Status write_meta(sqlite::Database& db, std::string_view key, int64_t value) {
   TRY_ASSIGN(sqlite::Statement statement, db.prepare(kWriteMeta));
-  statement.bind(1, std::string_view(key)).bind(2, value);
+  statement.bind(1, key).bind(2, value);
   return statement.run();
 }
 
 Result<FileIdentity> identify(sqlite::Database& db, const std::string& path, uint64_t configured, uint64_t fallback) {
   FileIdentity identity;
-  auto known = read_meta(db, "node_id");
+  auto known = read_meta(db, meta::kNodeId);
   if (!known && known.error().code != Errc::not_found) return std::move(known).error().in("read the node id");
   identity.before = NodeId{known ? parse_node(*known) : 0};
   if (configured != 0) {
@@ -74,7 +77,7 @@ Result<FileIdentity> identify(sqlite::Database& db, const std::string& path, uin
     return identity;
   }
   TRY_ASSIGN(const std::string place, place_of(path));
-  auto remembered = read_meta(db, "file_place");
+  auto remembered = read_meta(db, meta::kFilePlace);
   if (remembered && *remembered != place) {
     identity.node = NodeId{random_node_id()};
     identity.origin = FileIdentity::Origin::copied;
@@ -87,12 +90,12 @@ Result<FileIdentity> identify(sqlite::Database& db, const std::string& path, uin
 Status remember(sqlite::Database& db, const std::string& path, NodeId node) {
   TRY_ASSIGN(const std::string place, place_of(path));
   const std::string id = std::to_string(node.value);
-  const auto known_id = read_meta(db, "node_id");
-  const auto known_place = read_meta(db, "file_place");
+  const auto known_id = read_meta(db, meta::kNodeId);
+  const auto known_place = read_meta(db, meta::kFilePlace);
   if (known_id && *known_id == id && known_place && *known_place == place) return ok();
   TRY_ASSIGN(sqlite::Transaction transaction, sqlite::Transaction::begin(db, sqlite::Transaction::Kind::immediate));
-  TRY(write_meta(db, "node_id", static_cast<int64_t>(node.value)));
-  TRY(write_meta(db, "file_place", place));
+  TRY(write_meta(db, meta::kNodeId, static_cast<int64_t>(node.value)));
+  TRY(write_meta(db, meta::kFilePlace, place));
   return transaction.commit();
 }
 

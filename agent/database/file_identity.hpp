@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "common/base/ids.hpp"
 #include "common/base/result.hpp"
@@ -30,9 +31,9 @@ Result<FileIdentity> identify(sqlite::Database& db, const std::string& path, uin
 // Writes the node id and where the file stands now. __marmot_meta must exist. Writes nothing when nothing changed.
 Status remember(sqlite::Database& db, const std::string& path, NodeId node);
 
-// One fact of __marmot_meta. Errc::not_found: no such table or no such key.
-Result<std::string> read_meta(sqlite::Database& db, const std::string& key);
-Status write_meta(sqlite::Database& db, const std::string& key, const std::string& value);
-Status write_meta(sqlite::Database& db, const std::string& key, int64_t value);
+// One fact of __marmot_meta; keys: common/replica/meta.hpp. Errc::not_found: no such table or no such key.
+Result<std::string> read_meta(sqlite::Database& db, std::string_view key);
+Status write_meta(sqlite::Database& db, std::string_view key, std::string_view value);
+Status write_meta(sqlite::Database& db, std::string_view key, int64_t value);
 
 }  // namespace marmot::agent

@@ -13,6 +13,7 @@
 
 #include "agent/database/file_identity.hpp"
 #include "common/replica/capture.hpp"
+#include "common/replica/meta.hpp"
 
 namespace marmot::agent {
 
@@ -135,7 +136,7 @@ Status into_wal(const OpenOptions& options, sqlite::Database& db) {
   const auto remember_mode = [&]() -> Status {
     TRY_ASSIGN(sqlite::Transaction transaction, sqlite::Transaction::begin(db, sqlite::Transaction::Kind::immediate));
     TRY(replica::install(db));
-    TRY(write_meta(db, "journal_mode_before", before));
+    TRY(write_meta(db, replica::meta::kJournalModeBefore, before));
     return transaction.commit();
   };
   TRY(while_busy(options, "remember the journal mode", remember_mode));

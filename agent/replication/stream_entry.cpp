@@ -8,6 +8,7 @@
 #include "common/base/long_work.hpp"
 #include "common/codec/message.hpp"
 #include "common/replica/capture.hpp"
+#include "common/replica/meta.hpp"
 
 namespace marmot::agent {
 
@@ -264,7 +265,7 @@ void StreamEntry::refuse(const replica::Comparison& comparison) {
   if (!plan_.installed_now) return finish(std::move(outcome));
   // Leave the file as it was found.
   const auto take_out = [](replica::Replica& replica) -> Status {
-    const auto mode = read_meta(replica.database(), "journal_mode_before");
+    const auto mode = read_meta(replica.database(), replica::meta::kJournalModeBefore);
     TRY(replica::cleanup(replica.database()));
     // Fails while another process has the file open; WAL does no harm then.
     if (mode) (void)replica.database().exec("PRAGMA journal_mode = " + *mode);

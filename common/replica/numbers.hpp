@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "common/core/schema.hpp"
+#include "common/replica/meta.hpp"
 
 namespace marmot::replica {
 
@@ -27,8 +28,8 @@ struct HeaderNumber {
   bool counts;                 // one that a joining file brought along contends with the cluster's; else it gives way
 };
 inline constexpr std::array<HeaderNumber, 2> kHeaderNumbers{{
-    {"user_version", "PRAGMA user_version", "user_version_seen", true},
-    {"application_id", "PRAGMA application_id", "application_id_seen", false},
+    {"user_version", "PRAGMA user_version", meta::kUserVersionSeen, true},
+    {"application_id", "PRAGMA application_id", meta::kApplicationIdSeen, false},
 }};
 
 // A register's id. The one that waits to meet a stream is under the number's name alone: it is no node's yet.

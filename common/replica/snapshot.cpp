@@ -9,10 +9,6 @@ namespace marmot::replica {
 
 namespace {
 
-constexpr std::string_view kTakenAt = "snapshot_at";      // keys of the copy's __marmot_meta
-constexpr std::string_view kTakenBy = "snapshot_node";
-constexpr std::string_view kRows = "snapshot_rows";
-
 Result<SnapshotInfo> info_of(sqlite::Database& db) {
   Store store(db);
   SnapshotInfo info;
@@ -21,11 +17,11 @@ Result<SnapshotInfo> info_of(sqlite::Database& db) {
   TRY_ASSIGN(info.msg_id, store.meta_text(meta::kCursorMsgId));
   info.stream_id = static_cast<uint64_t>(stream.value_or(0));
   info.seq = static_cast<StreamSeq>(seq.value_or(0));
-  TRY_ASSIGN(const auto node, store.meta_integer(kTakenBy));
-  TRY_ASSIGN(const auto at, store.meta_integer(kTakenAt));
+  TRY_ASSIGN(const auto node, store.meta_integer(meta::kSnapshotNode));
+  TRY_ASSIGN(const auto at, store.meta_integer(meta::kSnapshotAt));
   info.node.value = static_cast<uint64_t>(node.value_or(0));
   info.at = at.value_or(0);
-  TRY_ASSIGN(const auto rows, store.meta_integer(kRows));
+  TRY_ASSIGN(const auto rows, store.meta_integer(meta::kSnapshotRows));
   info.rows = rows.value_or(0);
   return info;
 }
@@ -94,9 +90,9 @@ Result<bool> SnapshotCopy::step(int pages) {
   {
     Store store(*state.copy);
     TRY_ASSIGN(state.info.rows, store.integer("SELECT count(*) FROM __marmot_version"));
-    TRY(store.set_meta(kRows, state.info.rows));
-    TRY(store.set_meta(kTakenBy, static_cast<int64_t>(state.info.node.value)));
-    TRY(store.set_meta(kTakenAt, state.info.at));
+    TRY(store.set_meta(meta::kSnapshotRows, state.info.rows));
+    TRY(store.set_meta(meta::kSnapshotNode, static_cast<int64_t>(state.info.node.value)));
+    TRY(store.set_meta(meta::kSnapshotAt, state.info.at));
   }
   state.copy.reset();
   state.done = true;

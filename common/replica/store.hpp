@@ -10,29 +10,10 @@
 #include "common/base/ids.hpp"
 #include "common/base/result.hpp"
 #include "common/core/version.hpp"
+#include "common/replica/meta.hpp"
 #include "common/sqlite/database.hpp"
 
 namespace marmot::replica {
-
-// Keys of __marmot_meta.
-namespace meta {
-inline constexpr std::string_view kFormat = "format";          // of the internal tables; kFormatVersion
-inline constexpr std::string_view kNodeId = "node_id";
-inline constexpr std::string_view kHlc = "hlc";                // the clock
-inline constexpr std::string_view kStreamId = "stream_id";
-inline constexpr std::string_view kCursorSeq = "cursor_seq";
-inline constexpr std::string_view kCursorMsgId = "cursor_msg_id";
-inline constexpr std::string_view kMembership = "membership";  // Membership as a number
-inline constexpr std::string_view kJoinEnd = "join_end";       // stream sequence at which joining ends
-inline constexpr std::string_view kConflictsDropped = "conflicts_dropped";  // how many the bound has pushed out
-inline constexpr std::string_view kTrimmed = "trimmed";        // 1: the stream was read from after its first message
-inline constexpr std::string_view kFloorSeq = "floor_seq";     // Floor, of this stream
-inline constexpr std::string_view kFloorHlc = "floor_hlc";
-inline constexpr std::string_view kFence = "fence";            // the message with which a node last told this stream a former one's floor
-inline constexpr std::string_view kReread = "reread";          // 1: after lost history, until all that this file holds is in the stream
-inline constexpr std::string_view kFloorSeen = "floor_seen";   // the highest HLC of the stream's floors
-inline constexpr int64_t kFormatVersion = 2;
-}  // namespace meta
 
 enum class RowState : uint8_t {
   dead = 0,
