@@ -12,7 +12,7 @@ namespace control = codec::control;
 
 namespace {
 
-constexpr int64_t kAnswerMs = 3000;        // for one range
+constexpr int64_t kRangeMs = 3000;        // for one range
 constexpr int64_t kScrubMs = 3'600'000;    // a whole file
 const replica::RepairRound::Limits kLimits;
 
@@ -216,7 +216,7 @@ void Repair::ask(uint64_t node, const std::string& request, T Answer::*part, std
   const marmot::Status asked =
       node == host_.self().origin.node.value
           ? host_.thread.ask<T>(std::move(here), heard)
-          : connection_->request(host_.prefix + "repair." + std::to_string(node), request, kAnswerMs,
+          : connection_->request(host_.prefix + "repair." + std::to_string(node), request, kRangeMs,
                                  living([this, part, heard](const Result<std::string>& bytes) {
                                    if (!bytes) return heard(Result<T>(bytes.error()));
                                    Result<Answer> answer = control::decode_answer<Answer>(*bytes);
@@ -239,7 +239,7 @@ void Repair::order(uint64_t node, const std::string& table, std::vector<RepairAc
   if (node == host_.self().origin.node.value) return act(table, std::move(actions), std::move(then));
   const control::RepairRequest request{host_.self().origin.node, table, std::move(actions)};
   const marmot::Status sent = connection_->request(
-      host_.prefix + "repair." + std::to_string(node), control::encode(request), kAnswerMs,
+      host_.prefix + "repair." + std::to_string(node), control::encode(request), kRangeMs,
       living([this, then](const Result<std::string>& bytes) {
         if (!bytes) return then(0);
         const Result<control::RepairAnswer> answer = control::decode_answer<control::RepairAnswer>(*bytes);
