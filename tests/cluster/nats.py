@@ -42,6 +42,21 @@ class NatsClient:
             elif words[0] == b"-ERR":
                 raise Failure(f"nats-server says {line!r}")
 
+    def listen(self, subject):
+        """Every message of a subject, as (subject, reply, payload), without end: for a connection that does nothing else."""
+        self._send(f"SUB {subject} 2\r\n".encode())
+        while True:
+            words = self._file.readline().split()
+            if not words:
+                return
+            if words[0] == b"PING":
+                self._send(b"PONG\r\n")
+            elif words[0] == b"MSG":
+                body = self._file.read(int(words[-1]) + 2)[:-2]
+                yield words[1].decode(), words[3].decode() if len(words) == 5 else "", body
+            elif words[0] == b"HMSG":
+                self._file.read(int(words[-1]) + 2)
+
     def publish(self, subject, payload, headers=None, reply=""):
         if headers is None:
             self._send(f"PUB {subject} {reply} {len(payload)}\r\n".encode() + payload + b"\r\n")

@@ -40,6 +40,7 @@ import test_faults  # noqa: E402,F401
 import test_snapshots  # noqa: E402,F401
 import test_stream  # noqa: E402,F401
 import test_repair  # noqa: E402,F401
+import test_messages  # noqa: E402,F401
 import test_large  # noqa: E402,F401
 import test_disk  # noqa: E402,F401
 import test_routed  # noqa: E402,F401

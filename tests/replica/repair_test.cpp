@@ -6,6 +6,8 @@
 
 using namespace marmot;
 using namespace marmot::test;
+using replica::comparable;
+using replica::equal;
 
 namespace {
 
