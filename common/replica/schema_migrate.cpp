@@ -189,6 +189,10 @@ class Migrate {
       other_hash = other_hash || (!was.generated && (now == info.columns.end() || now->affinity != was.affinity || now->not_null != was.not_null ||
                                                      now->spelled_id != was.spelled_id || !same_value(now->default_value, was.default_value)));
       refilled = refilled || (now != info.columns.end() && now->spelled_id != was.spelled_id);
+      // Another column under its name: an index on that name holds other values.
+      refilled = refilled || std::any_of(info.columns.begin(), info.columns.end(), [&](const Column& other) {
+        return other.id != was.id && fold_name(other.name) == fold_name(was.name);
+      });
     }
     if (refilled) TRY(impl_.db.exec("UPDATE __marmot_table SET uniques = '' WHERE id = " + std::to_string(local.id)));  // other values: made anew
     if (same_key && !other_hash && refused.empty() && impl_.state.shelved == 0) return ok();

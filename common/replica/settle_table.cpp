@@ -162,7 +162,11 @@ Status Replica::Impl::create_unique_index(int64_t table_id, const std::string& s
   info.unique.push_back(std::move(index));
   Table with_index(db, store, self.node, table_id, std::move(info));
   TRY_ASSIGN(const auto known, known_definitions(store, **owned));
-  TRY(rebuild_unique(with_index, known.value_or("")));
+  std::string kept = known.value_or("");
+  // It does not stand on the table: what is known of one like it may be of a column that had its name.
+  const std::string made_anew = definition(with_index.info.unique.back());
+  if (const size_t at = kept.find(made_anew); at != std::string::npos) kept.erase(at, made_anew.size());
+  TRY(rebuild_unique(with_index, kept));
   Settle settle(*this, with_index);
   std::vector<std::string> colliding;
   {

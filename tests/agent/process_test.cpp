@@ -60,26 +60,26 @@ TEST_CASE("process: the child inherits no descriptor, no blocked or ignored sign
 }
 
 TEST_CASE("process: without variables of its own the child has the agent's environment; its own ones replace those of the same name only") {
-  ::setenv("MARMOT_TEST_A", "a=1", 1);
-  ::setenv("MARMOT_TEST_AB", "ab", 1);
+  ::setenv("MARMOT_CHILD_A", "a=1", 1);
+  ::setenv("MARMOT_CHILD_AB", "ab", 1);
   std::optional<uv::ProcessEnd> end;
-  CHECK(shell_output("env", end).find("MARMOT_TEST_A=a=1\n") != std::string::npos);
+  CHECK(shell_output("env", end).find("MARMOT_CHILD_A=a=1\n") != std::string::npos);
   const test::TempDir dir;
   uv::Loop loop;
   uv::ProcessOptions options;
   options.file = "/bin/sh";
-  options.args = {"-c", "env | grep MARMOT_TEST | sort; echo \"$HOME\"; echo complaint >&2"};
+  options.args = {"-c", "env | grep MARMOT_CHILD_ | sort; echo \"$HOME\"; echo complaint >&2"};
   options.output = dir.file("out");
   options.errors = dir.file("errors");
-  options.environment = {"MARMOT_TEST_A=mine", "MARMOT_TEST_ABC=new"};
+  options.environment = {"MARMOT_CHILD_A=mine", "MARMOT_CHILD_ABC=new"};
   bool ended = false;
   const auto process = uv::Process::spawn(loop, options, [&](const uv::ProcessEnd&) { ended = true; });
   REQUIRE(process);
   CHECK(run_until(loop, [&] { return ended; }));
-  CHECK(test::read(dir.file("out")) == "MARMOT_TEST_A=mine\nMARMOT_TEST_AB=ab\nMARMOT_TEST_ABC=new\n" + std::string(::getenv("HOME")) + "\n");
+  CHECK(test::read(dir.file("out")) == "MARMOT_CHILD_A=mine\nMARMOT_CHILD_AB=ab\nMARMOT_CHILD_ABC=new\n" + std::string(::getenv("HOME")) + "\n");
   CHECK(test::read(dir.file("errors")) == "complaint\n");
-  ::unsetenv("MARMOT_TEST_A");
-  ::unsetenv("MARMOT_TEST_AB");
+  ::unsetenv("MARMOT_CHILD_A");
+  ::unsetenv("MARMOT_CHILD_AB");
 }
 
 TEST_CASE("process: a program that does not exist is an error that names it") {

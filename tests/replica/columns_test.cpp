@@ -109,6 +109,26 @@ TEST_CASE("columns: rows that a unique index keeps apart, and that get one fill,
   t.same("SELECT (SELECT count(*) FROM t) + (SELECT count(*) FROM __marmot_shelf) + (SELECT count(*) > 0 FROM __marmot_conflict)", "2");
 }
 
+// Simulator seed 467: what was known of the index was of the column that had its name before, so that no row made room.
+TEST_CASE("columns: another column gets the name of one that a unique index stands on") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, p, q); INSERT INTO t VALUES(1, 'x', 7), (2, 'y', 7), (3, 'z', 7)");
+  t.a.sql("ALTER TABLE t RENAME COLUMN p TO s");
+  t.c.sql("ALTER TABLE t RENAME COLUMN q TO s");
+  at_rest(t);
+  t.same(kColumns, "id,s,s_2");
+  t.same("SELECT s FROM t", "x\ny\nz");
+  t.b.sql("CREATE UNIQUE INDEX u ON t(s)");
+  t.a.sql("ALTER TABLE t DROP COLUMN s");
+  t.b.publish(t.stream);
+  at_rest(t);
+  t.same(kColumns, "id,s");
+  t.same("SELECT count(*) FROM t WHERE s = 7", "1");
+  t.same("SELECT count(*) FROM __marmot_conflict WHERE kind = 'unique'", "2");
+  t.c.sql("INSERT INTO t VALUES(4, 'x')");  // a value of the column that went: it is in nobody's way
+  at_rest(t);
+  t.same("SELECT s FROM t WHERE id = 4", "x");
+}
+
 TEST_CASE("columns: another default later is for rows to come: one in flight from before the column has the first") {
   Three t(kTable);
   t.b.sql("INSERT INTO t VALUES(3, 'p3', 'q3')");
