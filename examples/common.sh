@@ -27,7 +27,7 @@ provide_marmot() {
   else
     build=$root/build-quickstart
     if [ ! -x "$build/agent/marmot" ]; then
-      echo "Building Marmot into build-quickstart/: two to four minutes on two cores, the first time only."
+      echo "Building Marmot into build-quickstart/: two to three minutes on two cores, the first time only."
     fi
     {
       # unity: several files at once, which takes a third of the time where everything is compiled anyway.
