@@ -293,7 +293,7 @@ Migration Migrations::next(sqlite::Database& db, uint64_t ddl) {
 Result<std::string> print_schema(sqlite::Database& db) {
   std::string out;
   TRY_ASSIGN(auto tables, db.prepare("SELECT s.name, c.name, c.type, c.\"notnull\", coalesce(c.dflt_value, '') FROM main.sqlite_schema s, pragma_table_info(s.name) c"
-                                     " WHERE s.type = 'table' AND s.name NOT GLOB '__marmot*' AND s.name NOT GLOB 'sqlite_*' AND s.name <> 'sim_seen' ORDER BY s.name, c.cid"));
+                                     " WHERE s.type = 'table' AND s.name NOT GLOB '__marmot*' AND s.name NOT GLOB 'sqlite_*' AND s.name NOT IN ('sim_seen', 'sim_commit') ORDER BY s.name, c.cid"));
   for (;;) {
     TRY_ASSIGN(const bool more, tables.step());
     if (!more) break;
