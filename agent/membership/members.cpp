@@ -18,7 +18,7 @@ constexpr int64_t kSettledMs = 10'000;   // the floor lies where all were so lon
 constexpr size_t kMaxMembers = 4096;
 }  // namespace
 
-Members::Members(Host host, int64_t retention_ms)
+Members::Members(PeersHost host, int64_t retention_ms)
     : host_(std::move(host)), retention_ms_(retention_ms), timer_(host_.loop, [this] { tick(); }) {}
 
 Members::~Members() = default;

@@ -29,17 +29,7 @@ namespace marmot::agent {
 
 class Members {
  public:
-  struct Host {
-    uv::Loop& loop;
-    DatabaseThread& thread;
-    Peers& peers;
-    std::string prefix;  // of the control subjects
-    std::string name;    // in the log
-    LogSink log;
-    std::function<Peers::Self()> self;
-  };
-
-  Members(Host host, int64_t retention_ms);
+  Members(PeersHost host, int64_t retention_ms);
   ~Members();
   Members(const Members&) = delete;
   Members& operator=(const Members&) = delete;
@@ -61,7 +51,7 @@ class Members {
   void consider_floor();
   void on_members(const nats::Message& message);
 
-  const Host host_;
+  const PeersHost host_;
   const int64_t retention_ms_;
   nats::Connection* connection_ = nullptr;
   std::vector<std::unique_ptr<nats::Subscription>> subscriptions_;

@@ -21,7 +21,7 @@ constexpr size_t kMaxTold = 64;              // messages that were not understoo
 constexpr size_t kMaxVersionText = 32;
 
 // Another program's text, for a log.
-std::string printable(std::string_view text) {
+std::string version_text(std::string_view text) {
   std::string out(text.substr(0, kMaxVersionText));
   for (char& c : out) {
     if (c < ' ' || c > '~') c = '?';
@@ -90,7 +90,7 @@ void Peers::on_beat(const nats::Message& message) {
   if (peers_.size() >= kMaxPeers && peers_.count(node.value) == 0) return;
   Peer& peer = peers_[node.value];
   const bool another_life = peer.node != node || peer.incarnation != beat->incarnation;
-  peer = Peer{node, beat->incarnation, beat->applied, beat->pending, monotonic_ms(), beat->able, printable(beat->marmot), beat->data_format};
+  peer = Peer{node, beat->incarnation, beat->applied, beat->pending, monotonic_ms(), beat->able, version_text(beat->marmot), beat->data_format};
   if (another_life && peer.data_format > codec::kFormat) {
     log_(LogLevel::warn, name_ + ": node " + std::to_string(node.value) + " runs Marmot " + peer.marmot + " and may write messages of format " +
                              std::to_string(peer.data_format) + ", this Marmot " MARMOT_VERSION " reads up to " +
@@ -115,25 +115,18 @@ std::vector<Peer> Peers::alive() const {
   return out;
 }
 
-template <class M>
-void Peers::send(const std::string& reply, M message) {
-  if (connection_ == nullptr || reply.empty()) return;
-  message.node = events_.self().origin.node;
-  const Status sent = connection_->publish(reply, control::encode(message));
-  if (sent || sent.error().code != Errc::bad_input) return;
-  (void)connection_->publish(reply, control::encode(control::Refusal{message.node, false, sent.error().message}));
+void Peers::refuse(const std::string& reply, const Error& error) {
+  answer(reply, control::Refusal{{}, error.code == Errc::not_found, error.message});
 }
 
-void Peers::refuse(const std::string& reply, const Error& error) {
-  send(reply, control::Refusal{{}, error.code == Errc::not_found, error.message});
+void Peers::reject(const nats::Message& request, const Error& error) {
+  not_understood(request.data, error);
+  refuse(request.reply, error);
 }
 
 void Peers::on_digest(const nats::Message& message) {
   const Result<control::DigestRequest> request = control::decode<control::DigestRequest>(message.data);
-  if (!request) {
-    not_understood(message.data, request.error());
-    return refuse(message.reply, request.error());
-  }
+  if (!request) return reject(message, request.error());
   const Self self = events_.self();
   if (message.reply.empty() || request->node == self.origin.node) return;
   if (self.applied >= request->seq) return answer_digest(message.reply);
@@ -164,9 +157,9 @@ void Peers::answer_digest(const std::string& reply) {
       },
       [this, reply, token = std::weak_ptr<int>(alive_token_)](Result<Digests> digests) {
         if (token.expired() || !digests) return;
-        control::DigestAnswer answer{{}, digests->first, events_.self().pending, {}};
-        for (const TableDigest& digest : digests->second) answer.tables.push_back({digest.table, digest.rows, digest_hash(digest)});
-        send(reply, std::move(answer));
+        control::DigestAnswer out{{}, digests->first, events_.self().pending, {}};
+        for (const TableDigest& digest : digests->second) out.tables.push_back({digest.table, digest.rows, digest_hash(digest)});
+        answer(reply, std::move(out));
       });
 }
 
@@ -176,10 +169,10 @@ void Peers::answer_full_text(const std::string& reply) {
   thread_.ask_drained<Faults>([](replica::Replica& replica) { return replica.check_full_text(kFullTextLimitUs); }, kPatienceMs,
                               [this, reply, token = std::weak_ptr<int>(alive_token_)](Result<Faults> faults) {
     if (token.expired()) return;
-    control::FullTextAnswer answer;
-    if (faults) answer.faults = *std::move(faults);
-    else answer.faults.push_back({"", "not checked: " + faults.error().message, false});
-    send(reply, std::move(answer));
+    control::FullTextAnswer out;
+    if (faults) out.faults = *std::move(faults);
+    else out.faults.push_back({"", "not checked: " + faults.error().message, false});
+    answer(reply, std::move(out));
   });
 }
 
@@ -189,11 +182,11 @@ void Peers::answer_buckets(const std::string& reply, const std::string& table) {
       [this, token = std::weak_ptr<int>(alive_token_), reply, table](Result<std::vector<TableDigest>> digests) {
         if (token.expired()) return;
         if (!digests) return refuse(reply, digests.error());
-        control::BucketsAnswer answer;
+        control::BucketsAnswer out;
         for (TableDigest& digest : *digests) {
-          if (digest.table == table) answer.buckets = std::move(digest.buckets);
+          if (digest.table == table) out.buckets = std::move(digest.buckets);
         }
-        send(reply, std::move(answer));
+        answer(reply, std::move(out));
       });
 }
 
@@ -202,29 +195,26 @@ void Peers::answer_keys(const std::string& reply, const std::string& table, int 
       [table, bucket](replica::Replica& replica) { return replica.bucket_keys(table, bucket); },
       [this, token = std::weak_ptr<int>(alive_token_), reply](Result<std::vector<KeyHash>> keys) {
         if (token.expired()) return;
-        control::KeysAnswer answer;
-        if (!keys) return send(reply, std::move(answer));
+        control::KeysAnswer out;
+        if (!keys) return answer(reply, std::move(out));
         std::sort(keys->begin(), keys->end(), [](const KeyHash& a, const KeyHash& b) { return a.key < b.key; });
         size_t bytes = 0;
         for (KeyHash& key : *keys) {
           bytes += key.key.size() + 16;
           if (bytes > kMaxKeyBytes) {
-            answer.all = false;
+            out.all = false;
             break;
           }
-          answer.keys.push_back(std::move(key));
+          out.keys.push_back(std::move(key));
         }
-        send(reply, std::move(answer));
+        answer(reply, std::move(out));
       });
 }
 
 void Peers::on_node(const nats::Message& message) {
   if (message.reply.empty()) return;
   const Result<control::Message> request = control::decode_any(message.data);
-  if (!request) {
-    not_understood(message.data, request.error());
-    return refuse(message.reply, request.error());
-  }
+  if (!request) return reject(message, request.error());
   if (std::holds_alternative<control::FullTextRequest>(*request)) return answer_full_text(message.reply);
   if (const auto* buckets = std::get_if<control::BucketsRequest>(&*request)) return answer_buckets(message.reply, buckets->table);
   if (const auto* keys = std::get_if<control::KeysRequest>(&*request)) return answer_keys(message.reply, keys->table, keys->bucket);

@@ -24,6 +24,7 @@
 #include "agent/nats/transport.hpp"
 #include "common/base/log.hpp"
 #include "common/base/result.hpp"
+#include "common/codec/control.hpp"
 
 namespace marmot::agent {
 
@@ -78,6 +79,20 @@ class Peers {
   // A message from another node, or its answer, was not understood and is dropped: logged once a node and reason.
   void not_understood(std::string_view bytes, const Error& error);
 
+  // The answer to a request, from this node. One that is too large for a message becomes a refusal that says so. An empty `reply`: nobody
+  // waits for it.
+  template <class M>
+  void answer(const std::string& reply, M message) {
+    if (connection_ == nullptr || reply.empty()) return;
+    message.node = events_.self().origin.node;
+    const Status sent = connection_->publish(reply, codec::control::encode(message));
+    if (sent || sent.error().code != Errc::bad_input) return;
+    (void)connection_->publish(reply, codec::control::encode(codec::control::Refusal{message.node, false, sent.error().message}));
+  }
+  void refuse(const std::string& reply, const Error& error);
+  // A request that was not understood: both of the above.
+  void reject(const nats::Message& request, const Error& error);
+
  private:
   void on_beat(const nats::Message& message);
   void on_digest(const nats::Message& message);
@@ -86,9 +101,6 @@ class Peers {
   void answer_full_text(const std::string& reply);
   void answer_buckets(const std::string& reply, const std::string& table);
   void answer_keys(const std::string& reply, const std::string& table, int bucket);
-  template <class M>
-  void send(const std::string& reply, M message);
-  void refuse(const std::string& reply, const Error& error);
 
   const std::string prefix_, name_;
   DatabaseThread& thread_;
@@ -109,6 +121,17 @@ class Peers {
   Incarnation stranger_;    // of the last beat under our node id that was not ours
   Incarnation told_twin_;
   std::shared_ptr<int> alive_token_ = std::make_shared<int>(0);
+};
+
+// What Members and Repair work with.
+struct PeersHost {
+  uv::Loop& loop;
+  DatabaseThread& thread;
+  Peers& peers;
+  std::string prefix;  // of the control subjects
+  std::string name;    // in the log
+  LogSink log;
+  std::function<Peers::Self()> self;
 };
 
 }  // namespace marmot::agent

@@ -32,7 +32,7 @@ auto Repair::living(F callback) {
   };
 }
 
-Repair::Repair(Host host, int64_t interval_ms)
+Repair::Repair(PeersHost host, int64_t interval_ms)
     : host_(std::move(host)),
       interval_ms_(interval_ms),
       timer_(host_.loop, [this] { tick(); }),
@@ -66,36 +66,20 @@ void Repair::stop() {
   if (busy()) fail(make_error(Errc::unavailable, "the stream was left meanwhile"));
 }
 
-template <class M>
-void Repair::send(const std::string& reply, M message) {
-  if (connection_ == nullptr || reply.empty()) return;
-  message.node = host_.self().origin.node;
-  const marmot::Status sent = connection_->publish(reply, control::encode(message));
-  if (sent || sent.error().code != Errc::bad_input) return;
-  (void)connection_->publish(reply, control::encode(control::Refusal{message.node, false, sent.error().message}));
-}
-
-void Repair::refuse(const std::string& reply, const Error& error) {
-  send(reply, control::Refusal{{}, error.code == Errc::not_found, error.message});
-}
-
 // -- answering --------------------------------------------------------------------------------------------------------
 
 void Repair::on_repair(const nats::Message& message) {
   if (!host_.self().able) return;
   const std::string reply = message.reply;
   Result<control::Message> request = control::decode_any(message.data);
-  if (!request) {
-    host_.peers.not_understood(message.data, request.error());
-    return refuse(reply, request.error());
-  }
+  if (!request) return host_.peers.reject(message, request.error());
   if (const auto* digest = std::get_if<control::RangeDigestRequest>(&*request)) {
     (void)host_.thread.ask<RangeDigest>(
         // The other node's range may hold more here; four times as many say that it differs.
         [range = digest->range](replica::Replica& engine) { return engine.range_digest(range, 4 * kLimits.range_registers); },
         living([this, reply](Result<RangeDigest> taken) {
-          if (!taken) return refuse(reply, taken.error());
-          send(reply, control::RangeDigestAnswer{{}, *std::move(taken)});
+          if (!taken) return host_.peers.refuse(reply, taken.error());
+          host_.peers.answer(reply, control::RangeDigestAnswer{{}, *std::move(taken)});
         }));
     return;
   }
@@ -103,15 +87,15 @@ void Repair::on_repair(const nats::Message& message) {
     (void)host_.thread.ask<RangeKeys>(
         [range = keys->range](replica::Replica& engine) { return engine.range_keys(range, kLimits.max_keys, kLimits.max_key_bytes); },
         living([this, reply](Result<RangeKeys> held) {
-          if (!held) return refuse(reply, held.error());
-          send(reply, control::RangeKeysAnswer{{}, *std::move(held)});
+          if (!held) return host_.peers.refuse(reply, held.error());
+          host_.peers.answer(reply, control::RangeKeysAnswer{{}, *std::move(held)});
         }));
     return;
   }
   if (auto* repair = std::get_if<control::RepairRequest>(&*request)) {
-    return act(repair->table, std::move(repair->actions), [this, reply](int64_t done) { send(reply, control::RepairAnswer{{}, done}); });
+    return act(repair->table, std::move(repair->actions), [this, reply](int64_t done) { host_.peers.answer(reply, control::RepairAnswer{{}, done}); });
   }
-  refuse(reply, make_error(Errc::bad_input, "no such request is answered here"));
+  host_.peers.refuse(reply, make_error(Errc::bad_input, "no such request is answered here"));
 }
 
 void Repair::act(const std::string& table, std::vector<RepairAction> actions, std::function<void(int64_t)> then) {
@@ -131,16 +115,13 @@ void Repair::act(const std::string& table, std::vector<RepairAction> actions, st
 
 void Repair::on_scrub(const nats::Message& message) {
   const Result<control::ScrubRequest> request = control::decode<control::ScrubRequest>(message.data);
-  if (!request) {
-    host_.peers.not_understood(message.data, request.error());
-    return refuse(message.reply, request.error());
-  }
+  if (!request) return host_.peers.reject(message, request.error());
   const Peers::Self self = host_.self();
   if (request->node == self.origin.node || !self.able) return;
   host_.thread.scrub(living([this, reply = message.reply](const ScrubReport& found) {
     control::ScrubAnswer answer;
     for (const auto& [table, rows] : found) answer.found.push_back({table, rows});
-    send(reply, std::move(answer));
+    host_.peers.answer(reply, std::move(answer));
   }));
 }
 

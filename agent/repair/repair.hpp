@@ -37,15 +37,6 @@ using RepairReport = std::map<std::string, TableRepair>;
 
 class Repair {
  public:
-  struct Host {
-    uv::Loop& loop;
-    DatabaseThread& thread;
-    Peers& peers;
-    std::string prefix;  // of the control subjects
-    std::string name;    // in the log
-    LogSink log;
-    std::function<Peers::Self()> self;
-  };
   struct Status {
     int64_t divergent_ranges = 0;  // that differed twice and are not equal yet, as far as this node has heard
     uint64_t rounds = 0;           // completed, begun here
@@ -53,7 +44,7 @@ class Repair {
     uint64_t repaired = 0;         // registers that this node published again
   };
 
-  Repair(Host host, int64_t interval_ms);  // 0: only when asked
+  Repair(PeersHost host, int64_t interval_ms);  // 0: only when asked
   ~Repair();
   Repair(const Repair&) = delete;
   Repair& operator=(const Repair&) = delete;
@@ -84,16 +75,13 @@ class Repair {
   void on_repair(const nats::Message& message);
   void on_scrub(const nats::Message& message);
   void on_repaired(const nats::Message& message);
-  template <class M>
-  void send(const std::string& reply, M message);
-  void refuse(const std::string& reply, const Error& error);
   void act(const std::string& table, std::vector<RepairAction> actions, std::function<void(int64_t)> then);
   template <class F>
   auto guarded(F callback);  // not called once the rows of all nodes were compared, or that was given up
   template <class F>
   auto living(F callback);   // not called once this object is gone
 
-  const Host host_;
+  const PeersHost host_;
   const int64_t interval_ms_;
   nats::Connection* connection_ = nullptr;
   bool started_ = false;

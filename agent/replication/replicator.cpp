@@ -122,9 +122,9 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
   peers_ = std::make_unique<Peers>(loop, prefix_, database.name, *thread_, log_,
                                    Peers::Events{[this] { return self(); }, [this] { poke(); },
                                                  [this](StreamSeq) { thread_->hasten(); }});
-  repair_ = std::make_unique<Repair>(Repair::Host{loop, *thread_, *peers_, prefix_, database.name, log_, [this] { return self(); }},
+  repair_ = std::make_unique<Repair>(PeersHost{loop, *thread_, *peers_, prefix_, database.name, log_, [this] { return self(); }},
                                      config.anti_entropy_interval_s * 1000);
-  members_ = std::make_unique<Members>(Members::Host{loop, *thread_, *peers_, prefix_, database.name, log_, [this] { return self(); }},
+  members_ = std::make_unique<Members>(PeersHost{loop, *thread_, *peers_, prefix_, database.name, log_, [this] { return self(); }},
                                        config.retention_ms);
   snapshots_ = std::make_unique<Snapshots>(
       loop, *thread_,

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "common/codec/frame.hpp"
+
 #define FUZZ_CHECK(condition)                                                   \
   do {                                                                          \
     if (!(condition)) {                                                         \
@@ -28,6 +30,14 @@ inline uint8_t take_byte(std::string_view& input) {
 
 inline bool lies_in(std::string_view part, std::string_view whole) {
   return part.empty() || (part.data() >= whole.data() && part.data() + part.size() <= whole.data() + whole.size());
+}
+
+// Calls `check` with a payload: any bytes, or a frame made here around them, by the first byte.
+template <class F>
+void payload_or_frame(const uint8_t* data, size_t size, F check) {
+  std::string_view input = text(data, size);
+  if (take_byte(input) % 2 == 0) check(input);
+  else check(*codec::compress({input}));
 }
 
 }  // namespace marmot::fuzz

@@ -1,5 +1,4 @@
 // codec::decode_floor, on payloads of any bytes and on frames made here around any MessagePack.
-#include "common/codec/frame.hpp"
 #include "common/codec/message.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
@@ -21,8 +20,6 @@ void check_payload(std::string_view payload) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  std::string_view input = fuzz::text(data, size);
-  if (fuzz::take_byte(input) % 2 == 0) check_payload(input);
-  else check_payload(*codec::compress({input}));
+  fuzz::payload_or_frame(data, size, [](std::string_view payload) { check_payload(payload); });
   return 0;
 }

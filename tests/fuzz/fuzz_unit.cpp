@@ -1,6 +1,5 @@
 // codec::decode_unit. By the first byte: a payload of any bytes, or a frame made here around raw MessagePack of any bytes
 // (no fuzzer finds zstd's checksum). What decodes is well-formed and survives another round.
-#include "common/codec/frame.hpp"
 #include "common/codec/message.hpp"
 #include "tests/fuzz/fuzz.hpp"
 #include "tests/unit/generator.hpp"
@@ -39,8 +38,6 @@ void check_payload(std::string_view payload) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  std::string_view input = fuzz::text(data, size);
-  if (fuzz::take_byte(input) % 2 == 0) check_payload(input);
-  else check_payload(*codec::compress({input}));
+  fuzz::payload_or_frame(data, size, [](std::string_view payload) { check_payload(payload); });
   return 0;
 }
