@@ -282,7 +282,7 @@ void DatabaseThread::Worker::merge() {
     if (!begun) return trouble(begun.error());
     merging.begun = true;
   }
-  auto merged = politely([this](bool polite) -> Result<replica::Replica::MergeResult> {
+  auto merged = politely([this](bool polite) -> Result<replica::MergeResult> {
     if (!merging.begun) return make_error(Errc::busy, "given up");  // while it waited for the application
     return engine->merge_slice(polite);
   });

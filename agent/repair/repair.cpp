@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t kRangeMs = 3000;        // for one range
 constexpr int64_t kScrubMs = 3'600'000;    // a whole file
-const replica::RepairRound::Limits kLimits;
+const node::RepairRound::Limits kLimits;
 
 }  // namespace
 
@@ -135,8 +135,8 @@ void Repair::on_repaired(const nats::Message& message) {
 
 // -- leading a round --------------------------------------------------------------------------------------------------
 
-replica::RepairRound::Host Repair::round_host() {
-  using replica::RepairRound;
+node::RepairRound::Host Repair::round_host() {
+  using node::RepairRound;
   RepairRound::Host host;
   host.self = [this] {
     const Peers::Self self = host_.self();

@@ -1,6 +1,6 @@
-// Anti-entropy: the nodes of one database compare their registers with one another (common/replica/repair.hpp), and what
+// Anti-entropy: the nodes of one database compare their registers with one another (common/node/repair_plan.hpp), and what
 // differs is published again by whoever holds the higher version. What is compared, asked and done when is decided by
-// common/replica/repair_round.hpp; this carries its questions to the nodes, and answers theirs. Over core NATS:
+// common/node/repair_round.hpp; this carries its questions to the nodes, and answers theirs. Over core NATS:
 //
 //   marmot.<cluster>.ctl.<db>.repair.<N>   RangeDigestRequest, RangeKeysRequest, RepairRequest (common/codec/control.hpp)
 //   marmot.<cluster>.ctl.<db>.scrub        ScrubRequest: each node answers once it has compared all its rows
@@ -24,7 +24,7 @@
 #include "agent/membership/peers.hpp"
 #include "agent/nats/transport.hpp"
 #include "common/base/log.hpp"
-#include "common/replica/repair_round.hpp"
+#include "common/node/repair_round.hpp"
 
 namespace marmot::agent {
 
@@ -63,7 +63,7 @@ class Repair {
   bool busy() const;
   void fail(Error error);
   void over(marmot::Status how);
-  replica::RepairRound::Host round_host();
+  node::RepairRound::Host round_host();
   void later(std::function<void()> what);
   template <class Answer, class T>
   void ask(uint64_t node, const std::string& request, T Answer::*part, std::function<Result<T>(replica::Replica&)> here,
@@ -90,7 +90,7 @@ class Repair {
   std::function<void()> after_pause_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 
-  replica::RepairRound round_;
+  node::RepairRound round_;
   std::shared_ptr<int> scrubbing_;   // on demand: rows are compared with their versions first
   int64_t deadline_ms_ = 0;
   int64_t told_divergent_ = 0;       // by the node that led the last round

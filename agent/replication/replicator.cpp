@@ -84,13 +84,15 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
       events_(std::move(events)),
       plan_(plan_of(config, database)),
       prefix_("marmot." + config.cluster + ".ctl." + database.name + "."),
-      publisher_(loop, plan_.stream.name, plan_.stream.subject, database.name, log_,
-                 {[this] {
-                    update_flow();
-                    announce_ready();
-                    poke();
-                  },
-                  [this] { reenter("the stream was cut back", 0); }}),
+      publisher_host_(loop, plan_.stream.name, plan_.stream.subject),
+      publisher_(publisher_host_.host(
+          database.name, log_,
+          [this] {
+            update_flow();
+            announce_ready();
+            poke();
+          },
+          [this] { reenter("the stream was cut back", 0); })),
       clock_(loop, plan_.stream.name, plan_.stream.subject, config.max_clock_drift_ms, [this] { on_clock(); }),
       alarm_(loop, database.name, database.path + "-wal", log_,
              [this] { return StallRule::Facts{thread_->stalled_ms(), followed(), stream_end(), 0}; }, [this] { return trouble(); }),
@@ -130,7 +132,7 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
       loop, *thread_,
       Snapshots::Setup{config.cluster, database.name, plan_.stream.name, prefix_, config.data_dir, config.log.replicas,
                        static_cast<size_t>(config.snapshot.keep),
-                       SnapshotPolicy{config.snapshot.interval_ms, config.log.max_age_ms, config.log.max_bytes}},
+                       node::SnapshotPolicy{config.snapshot.interval_ms, config.log.max_age_ms, config.log.max_bytes}},
       Snapshots::Host{[this] { return snapshot_rank(); },
                       [this](std::string_view bytes, const Error& error) { peers_->not_understood(bytes, error); }},
       log_);
@@ -410,7 +412,8 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
         return true;
       },
       [](const Result<bool>&) {});
-  publisher_.start(*connection_, progress.position.seq, progress.own_units);
+  publisher_host_.connect(*connection_);
+  publisher_.start(progress.position.seq, progress.own_units);
   clock_.start(*connection_, progress.origin.node);
   nats::LogHandlers handlers;
   handlers.on_message = [this](nats::Delivered message) { on_delivered(std::move(message)); };
@@ -537,11 +540,11 @@ void Replicator::on_clock() {
 void Replicator::update_flow() {
   if (!thread_) return;
   const bool running = state_ == State::running;
-  const bool publish = running && !clock_.beyond() && publisher_.bytes() < Publisher::kMaxBytes;
+  const bool publish = running && !clock_.beyond() && publisher_.bytes() < node::Publisher::kMaxBytes;
   if (publish != publishing_) thread_->set_publishing(publishing_ = publish);
   // While an entry compares, the mode is its own.
   if (state_ == State::entering) return;
-  const auto mode = running && publisher_.bytes() < 4 * Publisher::kMaxBytes ? DatabaseThread::Mode::apply : DatabaseThread::Mode::idle;
+  const auto mode = running && publisher_.bytes() < 4 * node::Publisher::kMaxBytes ? DatabaseThread::Mode::apply : DatabaseThread::Mode::idle;
   if (mode != mode_) thread_->set_mode(mode_ = mode);
 }
 

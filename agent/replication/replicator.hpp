@@ -26,7 +26,7 @@
 #include "agent/repair/verify.hpp"
 #include "agent/replication/change_count.hpp"
 #include "agent/replication/clock_check.hpp"
-#include "agent/replication/publisher.hpp"
+#include "agent/replication/publisher_host.hpp"
 #include "agent/replication/stall_alarm.hpp"
 #include "agent/replication/stream_entry.hpp"
 #include "agent/report/progress.hpp"
@@ -112,7 +112,7 @@ class Replicator {
   void add_pending(Pending pending);
   void poke();
   Peers::Self self() const;
-  replica::EntryFacts::Company company() const;
+  node::EntryFacts::Company company() const;
   // snapshot_control.cpp
   std::optional<size_t> snapshot_rank() const;
   void list_snapshots(const Reply& reply);
@@ -145,7 +145,8 @@ class Replicator {
   DatabaseProgress progress_;
 
   std::unique_ptr<DatabaseThread> thread_;
-  Publisher publisher_;
+  PublisherHost publisher_host_;
+  node::Publisher publisher_;
   ClockCheck clock_;
   std::unique_ptr<Peers> peers_;
   std::unique_ptr<Repair> repair_;

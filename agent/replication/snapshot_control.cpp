@@ -31,8 +31,8 @@ std::optional<size_t> Replicator::snapshot_rank() const {
 }
 
 // Who else could take the snapshot that this node waits for.
-replica::EntryFacts::Company Replicator::company() const {
-  replica::EntryFacts::Company company;
+node::EntryFacts::Company Replicator::company() const {
+  node::EntryFacts::Company company;
   if (behind_since_ms_ != 0) company.waited_ms = monotonic_ms() - behind_since_ms_;
   for (const Peer& peer : peers_->alive()) company.able = company.able || peer.able;
   const std::set<uint64_t> waiting = snapshots_->waiting_nodes();

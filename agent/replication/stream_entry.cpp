@@ -89,33 +89,33 @@ void StreamEntry::on_stream(Result<nats::StreamState> state) {
 
 // One step towards the stream; what needs an answer comes back here with it.
 void StreamEntry::proceed() {
-  const replica::EntryDecision decision = replica::decide_entry(facts_);
+  const node::EntryDecision decision = node::decide_entry(facts_);
   switch (decision.step) {
-    case replica::EntryStep::wait_for_founder:
+    case node::EntryStep::wait_for_founder:
       return wait("waiting for the first agent: the stream " + plan_.stream.name + " is empty", 200, false);
-    case replica::EntryStep::publish_genesis: return publish_genesis();
-    case replica::EntryStep::read_genesis:
+    case node::EntryStep::publish_genesis: return publish_genesis();
+    case node::EntryStep::read_genesis:
       return connection_.get_message(plan_.stream.name, facts_.first,
                                      guarded([this](Result<nats::StoredMessage> message) { on_genesis(std::move(message)); }));
-    case replica::EntryStep::learn_stream: return learn_stream();
-    case replica::EntryStep::found: return found();
-    case replica::EntryStep::join: return join_or_compare();
-    case replica::EntryStep::read_position:
+    case node::EntryStep::learn_stream: return learn_stream();
+    case node::EntryStep::found: return found();
+    case node::EntryStep::join: return join_or_compare();
+    case node::EntryStep::read_position:
       return connection_.get_message(plan_.stream.name, facts_.position.seq,
                                      guarded([this](Result<nats::StoredMessage> message) { on_position(std::move(message)); }));
-    case replica::EntryStep::follow_unchecked:
+    case node::EntryStep::follow_unchecked:
       log_(LogLevel::warn, plan_.name + ": message " + std::to_string(facts_.position.seq) + " was deleted from the stream: cannot"
                                " check that it is the one this file has seen");
       return follow();
-    case replica::EntryStep::follow: return follow();
-    case replica::EntryStep::snapshot: return need_snapshot(decision.why);
-    case replica::EntryStep::ask_for_snapshot: return ask_for_snapshot(decision.why);
-    case replica::EntryStep::begin_anew:
+    case node::EntryStep::follow: return follow();
+    case node::EntryStep::snapshot: return need_snapshot(decision.why);
+    case node::EntryStep::ask_for_snapshot: return ask_for_snapshot(decision.why);
+    case node::EntryStep::begin_anew:
       log_(LogLevel::error, plan_.name + ": the stream " + plan_.stream.name + " no longer holds " + decision.why + ", and there is neither a"
                                 " snapshot nor a node that could take one: beginning it anew from what the nodes hold");
       return publish_genesis();
-    case replica::EntryStep::drop_before: return drop_before();
-    case replica::EntryStep::history_lost: return lose_history(decision.why);
+    case node::EntryStep::drop_before: return drop_before();
+    case node::EntryStep::history_lost: return lose_history(decision.why);
   }
 }
 
@@ -137,8 +137,8 @@ void StreamEntry::publish_genesis() {
           return drop_before();
         }
         facts_.first = facts_.last = ack->seq;
-        facts_.genesis = replica::EntryFacts::Genesis{id, origin};
-        facts_.beginning = replica::EntryFacts::Beginning::there;
+        facts_.genesis = node::EntryFacts::Genesis{id, origin};
+        facts_.beginning = node::EntryFacts::Beginning::there;
         proceed();
       }));
   if (!sent) wait("found the stream: " + sent.error().message, 1000, true);
@@ -154,7 +154,7 @@ void StreamEntry::drop_before() {
 
 void StreamEntry::on_genesis(Result<nats::StoredMessage> message) {
   if (!message) return wait("read the stream's first message: " + message.error().message, 1000, true);
-  auto genesis = replica::read_beginning(message->seq, message->data);
+  auto genesis = node::read_beginning(message->seq, message->data);
   if (!genesis) {
     if (genesis.error().code == Errc::newer_format) return wait("upgrade this Marmot: " + genesis.error().message, 10'000, true);
     EntryOutcome outcome;
@@ -164,7 +164,7 @@ void StreamEntry::on_genesis(Result<nats::StoredMessage> message) {
     return finish(std::move(outcome));
   }
   facts_.genesis = *std::move(genesis);
-  facts_.beginning = facts_.genesis ? replica::EntryFacts::Beginning::there : replica::EntryFacts::Beginning::gone;
+  facts_.beginning = facts_.genesis ? node::EntryFacts::Beginning::there : node::EntryFacts::Beginning::gone;
   proceed();
 }
 
@@ -339,10 +339,10 @@ void StreamEntry::follow() {
 
 void StreamEntry::on_position(Result<nats::StoredMessage> message) {
   if (message) {
-    facts_.looked = replica::EntryFacts::Look::found;
+    facts_.looked = node::EntryFacts::Look::found;
     facts_.msg_id = std::move(message->msg_id);
   } else if (message.error().code == Errc::not_found) {
-    facts_.looked = replica::EntryFacts::Look::deleted;
+    facts_.looked = node::EntryFacts::Look::deleted;
   } else {
     return wait("check the stream: " + message.error().message, 1000, true);
   }

@@ -23,7 +23,7 @@
 #include "agent/snapshot/snapshots.hpp"
 #include "common/base/log.hpp"
 #include "common/base/long_work.hpp"
-#include "common/replica/entry.hpp"
+#include "common/node/stream_entry.hpp"
 
 namespace marmot::agent {
 
@@ -34,7 +34,7 @@ struct EntryPlan {
   std::string name;         // of the database, for people
   std::string path;
   bool installed_now = false;  // this run put the internal tables into the file: refusing takes them out again
-  std::function<replica::EntryFacts::Company()> company;  // the other nodes, as this one hears of them
+  std::function<node::EntryFacts::Company()> company;  // the other nodes, as this one hears of them
 };
 
 struct EntryOutcome {
@@ -117,7 +117,7 @@ class StreamEntry {
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 
   nats::StreamState state_;
-  replica::EntryFacts facts_;
+  node::EntryFacts facts_;
   std::unique_ptr<nats::LogSubscription> comparing_;
   uint64_t from_ = 0;  // what is compared begins behind it
   uint64_t fed_ = 0;  // sequence of the last message given to the thread for comparing

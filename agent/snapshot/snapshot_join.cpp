@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "common/base/long_work.hpp"
-#include "common/replica/entry.hpp"
+#include "common/node/stream_entry.hpp"
 #include "common/replica/snapshot.hpp"
 #include "common/sqlite/database.hpp"
 
@@ -57,7 +57,7 @@ SnapshotJoin::SnapshotJoin(uv::Loop& loop, nats::Connection& connection, Snapsho
     if (state->first_seq > state->last_seq) return choose(*state, 0);
     connection_.get_message(stream_, state->first_seq, guarded([this, known = *state](Result<nats::StoredMessage> message) {
       if (!message) return finish(std::move(message).error());
-      const auto genesis = replica::read_beginning(message->seq, message->data);
+      const auto genesis = node::read_beginning(message->seq, message->data);
       if (!genesis) return finish(false);
       choose(known, *genesis ? (*genesis)->stream_id : 0);
     }));

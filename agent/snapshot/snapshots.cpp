@@ -39,7 +39,7 @@ void Snapshots::start(nats::Connection& connection) {
   if (!store_) {
     store_ = std::make_unique<SnapshotStore>(loop_, connection, setup_.cluster, setup_.name, setup_.replicas, setup_.directory, log_);
     asked_ = connection.subscribe(setup_.prefix + "snapshot", [this](const nats::Message& message) { on_asked(message); });
-    const int64_t every = snapshot_look_ms(setup_.policy);
+    const int64_t every = node::snapshot_look_ms(setup_.policy);
     look_.start(uv::Milliseconds(every), uv::Milliseconds(every));
   }
 }
@@ -60,16 +60,17 @@ void Snapshots::on_listed(Result<std::vector<SnapshotRecord>> records) {
     if (alive.expired() || !state || taking_ || answer_.active()) return;
     const auto now_rank = host_.rank();
     if (!now_rank) return;
-    std::optional<SnapshotMark> newest;
+    std::optional<node::SnapshotMark> newest;
     for (const SnapshotRecord& record : known_) {
       if (newest || record.info.seq > state->last_seq || record.info.at < state->created_ms) continue;
-      newest = SnapshotMark{record.info.seq, record.info.at};
+      newest = node::SnapshotMark{record.info.seq, record.info.at};
     }
     const bool asked = wanted_ != 0 && (!newest || newest->seq < wanted_ || unwanted_.count(known_.front().object.nuid) != 0);
     if (!asked) wanted_ = 0;
     if (asked) return take("a node asks for one");
     if (*now_rank != 0) return;
-    const std::string why = snapshot_due(setup_.policy, *state, newest, wall_now());
+    const node::StreamExtent extent{state->first_seq, state->last_seq, state->messages, state->bytes, state->created_ms};
+    const std::string why = node::snapshot_due(setup_.policy, extent, newest, wall_now());
     if (!why.empty()) take(why);
   });
 }

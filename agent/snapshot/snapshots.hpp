@@ -24,7 +24,7 @@
 #include "agent/loop/uv.hpp"
 #include "agent/nats/transport.hpp"
 #include "agent/report/progress.hpp"
-#include "agent/snapshot/snapshot_schedule.hpp"
+#include "common/node/snapshot_due.hpp"
 #include "agent/snapshot/snapshot_store.hpp"
 #include "common/base/log.hpp"
 #include "common/base/long_work.hpp"
@@ -39,7 +39,7 @@ class Snapshots {
     std::string directory;  // for temporary files
     int replicas = 1;
     size_t keep = 3;
-    SnapshotPolicy policy;
+    node::SnapshotPolicy policy;
   };
   struct Host {
     // How many live members have a lower id than this node; nullopt: this node is none that may take snapshots (it is not

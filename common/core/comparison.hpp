@@ -1,5 +1,5 @@
 // What nodes tell one another about their rows, so as to find out where they differ and who puts it right:
-// digests and keys of rows (`marmot verify`), and digests and keys of registers (anti-entropy, common/replica/repair.hpp).
+// digests and keys of rows (`marmot verify`), and digests and keys of registers (anti-entropy, common/node/repair_plan.hpp).
 #pragma once
 
 #include <cstdint>

@@ -232,7 +232,7 @@ Status Replica::merge_begin(const std::string& path) {
   return ok();
 }
 
-Result<Replica::MergeResult> Replica::merge_slice(bool polite) {
+Result<MergeResult> Replica::merge_slice(bool polite) {
   Impl& impl = *impl_;
   if (!impl.merging) return make_error(Errc::internal, "merge_slice without merge_begin");
   MergeResult result;

@@ -25,7 +25,7 @@
 #include "common/base/result.hpp"
 #include "common/core/comparison.hpp"
 #include "common/core/hlc.hpp"
-#include "common/core/unit.hpp"
+#include "common/replica/types.hpp"
 #include "common/sqlite/database.hpp"
 
 namespace marmot::replica {
@@ -57,117 +57,6 @@ struct Identity {
   NodeId node;
   Incarnation incarnation;
   Hlc high_water;  // from data_dir: no smaller HLC was ever given out for this file (it may have been rolled back)
-};
-
-// Where this file stands in the stream.
-struct Position {
-  uint64_t stream_id = 0;  // 0: never been in a stream
-  StreamSeq seq = 0;       // the last message applied
-  std::string msg_id;      // its Nats-Msg-Id
-};
-
-// Something to publish: all parts, in order. The same bytes again on every retry.
-struct OutUnit {
-  uint64_t number = 0;
-  size_t rows = 0;
-  std::vector<std::string> messages;
-  std::vector<std::string> msg_ids;  // one a message
-};
-
-// A message of the stream.
-struct Incoming {
-  StreamSeq seq = 0;
-  WallMs at = 0;  // JetStream's timestamp
-  std::string msg_id;
-  std::string bytes;
-};
-
-// One row that changed, for `marmot tail`.
-struct Change {
-  bool in = false;  // from the stream; else ours
-  std::string table;
-  Op op = Op::insert;
-  std::string key;  // core describe_key
-  Version version;
-  StreamSeq seq = 0;
-};
-
-struct DrainResult {
-  std::vector<OutUnit> units;   // to be published in this order
-  std::vector<Change> changes;  // when tracing
-  bool more = false;            // the log holds more than atomic_rows: call again
-  int64_t held_us = 0;          // how long the write lock was held
-};
-
-struct ApplyResult {
-  std::vector<OutUnit> units;   // what the drain before the apply found
-  std::vector<Change> changes;
-  size_t messages = 0;          // consumed from the front of the queue
-  size_t rows = 0;              // rows in them
-  size_t rows_changed = 0;      // rows that won
-  bool refused = false;         // a unit of ours came too late (floor.cpp): publish_outbox() has work again
-  StreamSeq begins_anew = 0;    // the front message is the genesis of another stream: what was before it is void (entry.hpp)
-  int64_t held_us = 0;
-};
-
-// What joining would do to a file that holds data.
-struct Comparison {
-  int64_t equal = 0;
-  int64_t differing = 0;    // the same key, another row
-  int64_t only_here = 0;
-  int64_t only_there = 0;   // will simply arrive
-  std::vector<std::string> examples;  // "users 17: differs", at most ten
-  bool accepted() const { return differing == 0 && only_here == 0; }
-};
-
-enum class Membership : uint8_t {
-  none,     // has not met a stream: publishes nothing
-  joining,  // applies the stream up to where it ended when it joined: publishes nothing yet
-  member,
-};
-
-struct StoppedTable {
-  std::string name;
-  std::string reason;  // with the cure
-};
-
-struct Counters {
-  int64_t log_rows = 0;     // touched, not yet drained
-  int64_t outbox_rows = 0;  // drained, not yet seen in the stream
-  int64_t waiting_units = 0;
-  int64_t staged_parts = 0;
-  int64_t quarantined = 0;
-  int64_t conflicts = 0;
-  int64_t shelved = 0;           // live rows that are not visible: a newer row has a unique value of theirs, or refused
-  int64_t conflicts_dropped = 0; // pushed out by conflict_log_rows
-  int64_t split_units = 0;  // units since the start that went out or came in as part of a larger one (beyond atomic_rows)
-};
-
-// What triggers should have written here, to tables that are not replicated, and what failed (docs/decisions/0018-effects-that-fail.md).
-// Counted since the file was opened.
-struct FailedEffects {
-  static constexpr size_t kMost = 100;  // different ones that are told and counted; later ones are neither
-  size_t different = 0;                 // in trigger, table or reason
-  std::string last;                     // the last that was new, as the log has it; empty: none failed
-};
-
-// Somebody who belongs to the cluster.
-struct Member {
-  NodeId node;
-  Incarnation incarnation;
-  WallMs seen = 0;          // here
-  StreamSeq applied = 0;    // by it, then
-};
-
-// A slice of the comparison of rows with their versions (repair.hpp).
-struct ScrubResult {
-  std::vector<OutUnit> units;
-  std::vector<Change> changes;  // when tracing
-  std::vector<Change> found;    // what capture had not seen
-  int64_t rows = 0;             // rows and versions looked at
-  bool done = false;            // a whole pass ends here; the next call begins another
-  bool not_now = false;         // something waits to be drained, or the file is no member: nothing was looked at
-  int64_t held_us = 0;
 };
 
 class Replica {
@@ -240,14 +129,6 @@ class Replica {
   // conflicts). Also how a file that never met the stream joins when the stream lost its beginning. Errc::stale: the snapshot
   // lacks units of this incarnation that had come round; what follows them has to come from another one.
   Status merge_begin(const std::string& path);
-  struct MergeResult {
-    std::vector<OutUnit> units;  // what the drain before the slice found
-    std::vector<Change> changes;
-    bool done = false;
-    int64_t rows = 0;            // registers looked at, of `total`
-    int64_t total = 0;
-    int64_t held_us = 0;
-  };
   Result<MergeResult> merge_slice(bool polite);
   void merge_abandon();          // closes the snapshot; what was merged stays
 
@@ -301,7 +182,7 @@ class Replica {
   Result<ScrubResult> scrub(bool polite);
   void scrub_again();  // the next call begins a new pass
 
-  // Anti-entropy (repair.hpp): at most `limit` registers. Errc::not_found: the table is not replicated here, or stopped.
+  // Anti-entropy (common/node/repair_plan.hpp): at most `limit` registers. Errc::not_found: the table is not replicated here, or stopped.
   Result<RangeDigest> range_digest(const KeyRange& range, int64_t limit);
   Result<RangeKeys> range_keys(const KeyRange& range, int64_t limit, size_t max_bytes);
   // Does the actions whose register is still what the plan saw (`done` counts them); publish_outbox sends the rest.

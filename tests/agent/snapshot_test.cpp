@@ -8,7 +8,6 @@
 #include <thread>
 
 #include "agent/loop/pool_job.hpp"
-#include "agent/snapshot/snapshot_schedule.hpp"
 #include "agent/snapshot/snapshot_store.hpp"
 #include "agent/snapshot/zstd_file.hpp"
 #include "tests/agent/support.hpp"
@@ -33,10 +32,6 @@ nats::StreamState stream(StreamSeq first, StreamSeq last, uint64_t bytes = 1000,
   return state;
 }
 
-bool due(const SnapshotPolicy& policy, const nats::StreamState& state, std::optional<SnapshotMark> newest) {
-  return !snapshot_due(policy, state, newest, kNow).empty();
-}
-
 std::string bytes_of(size_t size, bool random) {
   std::mt19937_64 engine(size);
   std::string out(size, 'a');
@@ -47,47 +42,6 @@ std::string bytes_of(size_t size, bool random) {
 }
 
 }  // namespace
-
-TEST_CASE("snapshot schedule: none is due while nothing changed, whatever the time; the first message alone is no change") {
-  const SnapshotPolicy policy{1, 1, 1};
-  CHECK_FALSE(due(policy, stream(1, 0), std::nullopt));
-  CHECK_FALSE(due(policy, stream(1, 1), std::nullopt));
-  CHECK_FALSE(due(policy, stream(1, 40, 1'000'000), SnapshotMark{40, kNow - 50 * kHour}));
-  CHECK_FALSE(due(policy, stream(41, 40, 0), SnapshotMark{40, kNow - 50 * kHour}));
-  CHECK(due(policy, stream(1, 2), std::nullopt));
-}
-
-TEST_CASE("snapshot schedule: the interval counts from the newest snapshot, or from the stream's making; 0 turns it off") {
-  const SnapshotPolicy hourly{kHour, 0, 0}, never{0, 0, 0};
-  CHECK_FALSE(due(hourly, stream(1, 40), SnapshotMark{39, kNow - kHour + 1}));
-  CHECK(due(hourly, stream(1, 40), SnapshotMark{39, kNow - kHour}));
-  CHECK_FALSE(due(hourly, stream(1, 40, 1000, kNow - kHour + 1), std::nullopt));
-  CHECK(due(hourly, stream(1, 40, 1000, kNow - kHour), std::nullopt));
-  CHECK_FALSE(due(never, stream(1, 40), std::nullopt));
-}
-
-TEST_CASE("snapshot schedule: a quarter of the log's age or bytes behind the newest snapshot is enough") {
-  const SnapshotPolicy age{0, 24 * kHour, 0}, size{0, 0, 4000};
-  CHECK_FALSE(due(age, stream(1, 40), SnapshotMark{39, kNow - 6 * kHour + 1}));
-  CHECK(due(age, stream(1, 40), SnapshotMark{39, kNow - 6 * kHour}));
-  // 40 messages of 100 bytes: 9 of them are 900 bytes, 10 are 1,000.
-  CHECK_FALSE(due(size, stream(1, 40, 4000), SnapshotMark{31, kNow}));
-  CHECK(due(size, stream(1, 40, 4000), SnapshotMark{30, kNow}));
-}
-
-TEST_CASE("snapshot schedule: what the log dropped and no snapshot holds makes one due at once") {
-  const SnapshotPolicy policy{kHour, 24 * kHour, 1'000'000'000};
-  CHECK_FALSE(due(policy, stream(31, 40), SnapshotMark{30, kNow}));
-  CHECK(due(policy, stream(32, 40), SnapshotMark{30, kNow}));
-  CHECK(due(policy, stream(2, 40, 1000, kNow), std::nullopt));
-}
-
-TEST_CASE("snapshot schedule: it looks often enough for its shortest limit, and never without a pause") {
-  CHECK(snapshot_look_ms({kHour, 24 * kHour, 0}) == 10'000);
-  CHECK(snapshot_look_ms({4000, 0, 0}) == 1000);
-  CHECK(snapshot_look_ms({0, 16'000, 0}) == 1000);
-  CHECK(snapshot_look_ms({1, 1, 1}) == 250);
-}
 
 TEST_CASE("snapshot records: metadata comes back; what is deleted, foreign or damaged is none") {
   nats::ObjectInfo object;

@@ -1,14 +1,14 @@
-// What a node does that comes to its stream (common/replica/entry.hpp), and where a stream begins anew.
+// What a node does that comes to its stream (common/node/stream_entry.hpp), and where a stream begins anew.
 #include <doctest/doctest.h>
 
 #include "common/codec/message.hpp"
-#include "common/replica/entry.hpp"
+#include "common/node/stream_entry.hpp"
 #include "tests/replica/cluster.hpp"
 
 using namespace marmot;
 using namespace marmot::test;
-using replica::EntryFacts;
-using replica::EntryStep;
+using node::EntryFacts;
+using node::EntryStep;
 
 namespace {
 
@@ -29,7 +29,7 @@ EntryFacts severed() {
   return facts;
 }
 
-EntryStep step(const EntryFacts& facts) { return replica::decide_entry(facts).step; }
+EntryStep step(const EntryFacts& facts) { return node::decide_entry(facts).step; }
 
 }  // namespace
 
@@ -63,12 +63,12 @@ TEST_CASE("entry: a genesis that was met in the stream voids what is before it")
   facts.first = 8;
   facts.beginning = EntryFacts::Beginning::not_read;
   CHECK(step(facts) == EntryStep::read_genesis);
-  facts.genesis = *require(replica::read_beginning(8, genesis(78)));
+  facts.genesis = *require(node::read_beginning(8, genesis(78)));
   facts.beginning = EntryFacts::Beginning::there;
   CHECK(step(facts) == EntryStep::history_lost);
-  CHECK(replica::before_beginning(facts) == 7);
-  CHECK_FALSE(require(replica::read_beginning(8, "anything")).has_value());
-  CHECK_FALSE(replica::read_beginning(1, "anything"));
+  CHECK(node::before_beginning(facts) == 7);
+  CHECK_FALSE(require(node::read_beginning(8, "anything")).has_value());
+  CHECK_FALSE(node::read_beginning(1, "anything"));
 }
 
 TEST_CASE("entry: a stream whose messages have all aged out is named by a snapshot before its numbers are believed") {
@@ -88,7 +88,7 @@ TEST_CASE("entry: a stream whose messages have all aged out is named by a snapsh
   facts.position.seq = 8;
   facts.genesis->stream_id = 78;  // made anew, and just as long
   CHECK(step(facts) == EntryStep::history_lost);
-  CHECK(replica::before_beginning(facts) == 0);
+  CHECK(node::before_beginning(facts) == 0);
   facts.membership = replica::Membership::none;  // it has no place there that could be wrong
   facts.genesis.reset();
   facts.asked_name = false;

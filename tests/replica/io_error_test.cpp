@@ -5,7 +5,7 @@
 
 #include <csignal>
 
-#include "common/replica/repair.hpp"
+#include "common/node/repair_plan.hpp"
 #include "tests/replica/cluster.hpp"
 
 using namespace marmot;

@@ -1,13 +1,13 @@
 // Scrub and anti-entropy at engine level: damage done behind the triggers' back is found and ends alike everywhere.
 #include <doctest/doctest.h>
 
-#include "common/replica/repair.hpp"
+#include "common/node/repair_plan.hpp"
 #include "tests/replica/cluster.hpp"
 
 using namespace marmot;
 using namespace marmot::test;
-using replica::comparable;
-using replica::equal;
+using node::comparable;
+using node::equal;
 
 namespace {
 
@@ -50,7 +50,7 @@ struct Pair {
     std::map<uint64_t, RangeKeys> held{{1, require(a.engine().range_keys(all, 1000, 1 << 20))},
                                        {2, require(b.engine().range_keys(all, 1000, 1 << 20))}};
     int64_t total = 0;
-    for (const auto& [node, actions] : replica::plan_repair(held)) {
+    for (const auto& [node, actions] : node::plan_repair(held)) {
       Node& who = node == 1 ? a : b;
       int64_t done = 0;
       const auto result = require(who.engine().repair(table, actions, false, &done));
@@ -268,34 +268,34 @@ TEST_CASE("repair: the plan is what the versions say, and moves nothing that is 
   const auto keys = [](std::vector<RangeKey> list, Hlc floor = {}) { return RangeKeys{100, 0, floor, std::move(list), false}; };
   using Key = RangeKey;
   {
-    const auto plan = replica::plan_repair({{1, keys({Key{"k", old, 7, 5, true}})}, {2, keys({Key{"k", young, 8, 6, true}})},
+    const auto plan = node::plan_repair({{1, keys({Key{"k", old, 7, 5, true}})}, {2, keys({Key{"k", young, 8, 6, true}})},
                                             {3, keys({Key{"k", young, 8, 6, true}})}});
     REQUIRE(plan.size() == 1);
     CHECK(plan.at(2).size() == 1);
     CHECK(plan.at(2)[0].op == RepairOp::republish);
     CHECK(plan.at(2)[0].version == young);
   }
-  CHECK(replica::plan_repair({{1, keys({Key{"k", old, 7, 0, true}})}, {2, keys({Key{"k", young, 8, 6, true}})}}).empty());
-  CHECK(replica::plan_repair({{1, keys({Key{"k", old, 7, 5, true}})}, {2, keys({Key{"k", young, 8, 101, true}})}}).empty());
-  CHECK(replica::plan_repair({{1, keys({Key{"k", young, 7, 5, true}})}, {2, keys({Key{"k", young, 7, 9, true}})}}).empty());
+  CHECK(node::plan_repair({{1, keys({Key{"k", old, 7, 0, true}})}, {2, keys({Key{"k", young, 8, 6, true}})}}).empty());
+  CHECK(node::plan_repair({{1, keys({Key{"k", old, 7, 5, true}})}, {2, keys({Key{"k", young, 8, 101, true}})}}).empty());
+  CHECK(node::plan_repair({{1, keys({Key{"k", young, 7, 5, true}})}, {2, keys({Key{"k", young, 7, 9, true}})}}).empty());
   {
-    const auto plan = replica::plan_repair({{1, keys({Key{"k", young, 9, 5, true}})}, {2, keys({Key{"k", young, 8, 5, true}})}});
+    const auto plan = node::plan_repair({{1, keys({Key{"k", young, 9, 5, true}})}, {2, keys({Key{"k", young, 8, 5, true}})}});
     CHECK(plan.at(1)[0].op == RepairOp::restamp);
   }
   // Older than what was pruned: one against one it is a delete, two against one it is a loss.
   {
-    const auto plan = replica::plan_repair({{1, keys({}, Hlc{15})}, {2, keys({Key{"k", old, 8, 5, true}}, Hlc{15})}});
+    const auto plan = node::plan_repair({{1, keys({}, Hlc{15})}, {2, keys({Key{"k", old, 8, 5, true}}, Hlc{15})}});
     CHECK(plan.at(2)[0].op == RepairOp::remove);
-    const auto kept = replica::plan_repair({{1, keys({}, Hlc{15})}, {2, keys({Key{"k", old, 8, 5, true}}, Hlc{15})},
+    const auto kept = node::plan_repair({{1, keys({}, Hlc{15})}, {2, keys({Key{"k", old, 8, 5, true}}, Hlc{15})},
                                             {3, keys({Key{"k", old, 8, 5, true}}, Hlc{15})}});
     CHECK(kept.at(2)[0].op == RepairOp::republish);
-    const auto newer = replica::plan_repair({{1, keys({}, Hlc{15})}, {2, keys({Key{"k", young, 8, 5, true}}, Hlc{15})}});
+    const auto newer = node::plan_repair({{1, keys({}, Hlc{15})}, {2, keys({Key{"k", young, 8, 5, true}}, Hlc{15})}});
     CHECK(newer.at(2)[0].op == RepairOp::republish);
   }
   // Behind the last key of a list that was cut nothing is known.
   {
     auto cut = keys({Key{"a", old, 7, 5, true}});
     cut.cut = true;
-    CHECK(replica::plan_repair({{1, cut}, {2, keys({Key{"a", old, 7, 5, true}, Key{"b", old, 7, 5, true}})}}).empty());
+    CHECK(node::plan_repair({{1, cut}, {2, keys({Key{"a", old, 7, 5, true}, Key{"b", old, 7, 5, true}})}}).empty());
   }
 }

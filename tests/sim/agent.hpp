@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "common/replica/entry.hpp"
-#include "common/replica/repair_round.hpp"
+#include "common/node/stream_entry.hpp"
+#include "common/node/repair_round.hpp"
 #include "common/replica/replica.hpp"
 #include "common/replica/snapshot.hpp"
 #include "tests/sim/sender.hpp"
@@ -83,7 +83,7 @@ class Agent {
   void take_snapshot();
   Status adopt_snapshot();  // where there is no file
   void learn_stream();
-  replica::EntryFacts::Company company() const;
+  node::EntryFacts::Company company() const;
   void need_snapshot(const std::string& why);
   void compare_with_snapshot(const replica::SnapshotInfo& info);
   void merge_begin();
@@ -92,8 +92,8 @@ class Agent {
 
   // agent_repair.cpp
   void compare_nodes();
-  std::vector<replica::RepairRound::Present> present() const;
-  replica::RepairRound::Host round_host();
+  std::vector<node::RepairRound::Present> present() const;
+  node::RepairRound::Host round_host();
   int64_t act(const std::string& table, const std::vector<RepairAction>& actions);
   template <class T>
   void ask_node(uint64_t node, std::function<Result<T>(Agent&)> question, std::function<void(Result<T>)> then);
@@ -134,7 +134,7 @@ class Agent {
   std::optional<replica::Replica> engine_;
   std::unique_ptr<Sender> sender_;
   std::deque<replica::Incoming> queue_;
-  replica::EntryFacts facts_;
+  node::EntryFacts facts_;
   uint64_t created_ = 0;    // the stream that was entered
   StreamSeq anew_ = 0;      // where it begins anew, as this process has seen
   int64_t fed_at_ = 0;      // when the last message was delivered
@@ -148,7 +148,7 @@ class Agent {
   std::unique_ptr<replica::SnapshotCopy> copy_;
   uint64_t copy_of_ = 0;    // the stream's stamp
   int64_t snapshot_at_ = 0;
-  std::unique_ptr<replica::RepairRound> round_;
+  std::unique_ptr<node::RepairRound> round_;
   int64_t repair_at_ = 0, round_began_ = 0;
 };
 

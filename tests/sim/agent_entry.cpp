@@ -7,8 +7,8 @@
 
 namespace marmot::sim {
 
-using replica::EntryFacts;
-using replica::EntryStep;
+using node::EntryFacts;
+using node::EntryStep;
 using replica::Membership;
 
 // Nothing happens once the agent has died or left.
@@ -88,7 +88,7 @@ void Agent::enter() {
 }
 
 void Agent::proceed() {
-  const replica::EntryDecision decision = replica::decide_entry(facts_);
+  const node::EntryDecision decision = node::decide_entry(facts_);
   switch (decision.step) {
     case EntryStep::wait_for_founder: return leave(State::waiting, 200);
     case EntryStep::publish_genesis: return publish_genesis();
@@ -159,7 +159,7 @@ void Agent::read_genesis() {
       },
       guarded([this, message](bool came) {
         if (!came || !*message) return leave(State::waiting, 1000);
-        const auto genesis = replica::read_beginning(facts_.first, (*message)->bytes);
+        const auto genesis = node::read_beginning(facts_.first, (*message)->bytes);
         if (!genesis) {
           world_.fail(node_.id, "refused: the stream does not begin with Marmot's first message");
           return leave(State::behind, 0);

@@ -1,4 +1,4 @@
-// Anti-entropy as the agent does it (agent/repair/repair.cpp): common/replica/repair_round.hpp leads, the nodes answer over core NATS:
+// Anti-entropy as the agent does it (agent/repair/repair.cpp): common/node/repair_round.hpp leads, the nodes answer over core NATS:
 // late, or not at all. Between nodes travel the bytes of common/codec/control.hpp.
 #include <algorithm>
 
@@ -9,7 +9,7 @@
 namespace marmot::sim {
 
 namespace control = codec::control;
-using replica::RepairRound;
+using node::RepairRound;
 
 namespace {
 constexpr int64_t kAnswerWithin = 500;

@@ -69,13 +69,13 @@ Status Agent::adopt_snapshot() {
 // The stream's first messages are gone: a snapshot of it has its id too.
 void Agent::learn_stream() {
   facts_.asked_name = true;
-  if (const KeptSnapshot* const kept = world_.choose_snapshot(0)) facts_.genesis = replica::EntryFacts::Genesis{kept->info.stream_id, {}};
+  if (const KeptSnapshot* const kept = world_.choose_snapshot(0)) facts_.genesis = node::EntryFacts::Genesis{kept->info.stream_id, {}};
   proceed();
 }
 
 // Who else is there, as far as the network lets it be known.
-replica::EntryFacts::Company Agent::company() const {
-  replica::EntryFacts::Company company;
+node::EntryFacts::Company Agent::company() const {
+  node::EntryFacts::Company company;
   company.waited_ms = node_.waits_since < 0 ? 0 : world_.now() - node_.waits_since;
   company.all_wait = company.lowest = true;
   for (const auto& [id, other] : world_.nodes) {
@@ -151,7 +151,7 @@ void Agent::merge_begin() {
 void Agent::merge() {
   if (work_) drain();  // a slice drains too, and tells nobody what
   if (!engine_ || world_.disks.of(node_.id).stopped) return;
-  std::optional<Result<replica::Replica::MergeResult>> result;
+  std::optional<Result<replica::MergeResult>> result;
   if (!inside([&] { result = engine_->merge_slice(busy_ < 6); })) return;
   if (!*result) {
     const bool busy = result->error().code == Errc::busy;

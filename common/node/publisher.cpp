@@ -1,12 +1,9 @@
-#include "agent/replication/publisher.hpp"
+#include "common/node/publisher.hpp"
 
 #include <algorithm>
 #include <utility>
 
-#include "agent/loop/clock.hpp"
-#include "agent/replication/clock_check.hpp"
-
-namespace marmot::agent {
+namespace marmot::node {
 
 namespace {
 constexpr int64_t kFirstBackoffMs = 50;
@@ -14,15 +11,12 @@ constexpr int64_t kMaxBackoffMs = 2000;
 constexpr uint64_t kEchoAhead = 64;  // echoes come in the order of sending, but for what was sent again
 }  // namespace
 
-Publisher::Publisher(uv::Loop& loop, std::string stream, std::string subject, std::string name, LogSink log, Events events)
-    : stream_(std::move(stream)),
-      subject_(std::move(subject)),
-      name_(std::move(name)),
-      log_(std::move(log)),
-      events_(std::move(events)),
-      retry_(loop, [this] { pump(); }) {}
-
-Publisher::~Publisher() = default;
+template <class F>
+auto Publisher::guarded(F callback) {
+  return [run = std::weak_ptr<int>(run_), callback = std::move(callback)](auto&&... values) {
+    if (!run.expired()) callback(std::forward<decltype(values)>(values)...);
+  };
+}
 
 void Publisher::add(std::vector<replica::OutUnit> units) {
   for (replica::OutUnit& given : units) {
@@ -35,12 +29,12 @@ void Publisher::add(std::vector<replica::OutUnit> units) {
     }
   }
   pump();
-  events_.changed();
+  host_.changed();
 }
 
-void Publisher::start(nats::Connection& connection, StreamSeq position, uint64_t own_units) {
+void Publisher::start(StreamSeq position, uint64_t own_units) {
   pause();
-  connection_ = &connection;
+  started_ = true;
   position_ = position;
   while (!messages_.empty() && messages_.front().unit->number <= own_units) {
     Message& front = messages_.front();
@@ -60,11 +54,9 @@ void Publisher::start(nats::Connection& connection, StreamSeq position, uint64_t
 }
 
 void Publisher::pause() {
-  ++generation_;
-  connection_ = nullptr;
-  retry_.stop();
+  run_ = std::make_shared<int>(0);
+  started_ = failing_ = waiting_ = false;
   in_flight_ = 0;
-  failing_ = false;
   cursor_ = first_;
   for (Message& message : messages_) {
     if (message.state == Message::State::in_flight) message.state = Message::State::unsent;
@@ -81,7 +73,7 @@ void Publisher::applied(StreamSeq position) {
     released = true;
   }
   cursor_ = std::max(cursor_, first_);
-  if (released) events_.changed();
+  if (released) host_.changed();
 }
 
 void Publisher::drop_front() {
@@ -100,7 +92,7 @@ void Publisher::clear() {
   position_ = last_stored_ = 0;
   backoff_ms_ = 0;
   last_error_.clear();
-  events_.changed();
+  host_.changed();
 }
 
 void Publisher::hold(bool on) {
@@ -129,7 +121,7 @@ bool Publisher::stored_through(uint64_t mark) const {
 }
 
 void Publisher::pump() {
-  if (connection_ == nullptr || held_ || failing_ || retry_.active()) return;
+  if (!started_ || held_ || failing_ || waiting_) return;
   while (cursor_ < first_ + messages_.size()) {
     Message& message = messages_[static_cast<size_t>(cursor_ - first_)];
     if (message.state != Message::State::unsent) {
@@ -139,12 +131,7 @@ void Publisher::pump() {
     const std::string& bytes = message.unit->messages[message.index];
     const std::string& msg_id = message.unit->msg_ids[message.index];
     const uint64_t id = cursor_;
-    const Status sent = connection_->publish_log(
-        nats::LogMessage{subject_, stream_, msg_id, bytes, std::nullopt},
-        [this, id, generation = generation_, alive = std::weak_ptr<int>(alive_)](Result<nats::Ack> answer) {
-          if (alive.expired() || generation != generation_) return;
-          answered(id, std::move(answer));
-        });
+    const Status sent = host_.send(msg_id, bytes, guarded([this, id](const Result<PublishAck>& answer) { answered(id, answer); }));
     if (!sent) {
       if (sent.error().code == Errc::busy && in_flight_ > 0) return;  // an answer makes room
       failed(sent.error());
@@ -152,14 +139,14 @@ void Publisher::pump() {
     }
     message.state = Message::State::in_flight;
     message.position = position_;
-    if (message.sends == 0) message.sent_at = wall_now();
+    if (message.sends == 0) message.sent_at = host_.now();
     ++message.sends;
     ++in_flight_;
     ++cursor_;
   }
 }
 
-void Publisher::answered(uint64_t id, Result<nats::Ack> answer) {
+void Publisher::answered(uint64_t id, const Result<PublishAck>& answer) {
   --in_flight_;
   if (id < first_) return pump();
   Message& message = messages_[static_cast<size_t>(id - first_)];
@@ -171,7 +158,7 @@ void Publisher::answered(uint64_t id, Result<nats::Ack> answer) {
   const std::string& msg_id = message.unit->msg_ids[message.index];
   if (answer->duplicate && message.sends == 1) {
     last_error_ = "the stream holds message id " + msg_id + " already, and dropped what was sent under it: report this";
-    log_(LogLevel::error, name_ + ": " + last_error_);
+    host_.log(LogLevel::error, last_error_);
   }
   message.seq = answer->seq;
   settle(message);
@@ -181,15 +168,15 @@ void Publisher::answered(uint64_t id, Result<nats::Ack> answer) {
   if (!failing_) {
     backoff_ms_ = 0;
     if (!last_error_.empty() && !answer->duplicate) {
-      log_(LogLevel::info, name_ + ": publishing again");
+      host_.log(LogLevel::info, "publishing again");
       last_error_.clear();
     }
   }
   applied(position_);
   if (failing_) retry_when_idle();
   else pump();
-  events_.changed();
-  if (suspicious) events_.suspicious();
+  host_.changed();
+  if (suspicious) host_.suspicious();
 }
 
 void Publisher::settle(Message& message) {
@@ -208,17 +195,21 @@ void Publisher::failed(const Error& error) {
   if (text == last_error_) return;
   last_error_ = text;
   // A broken connection is told by whoever watches it.
-  if (error.code != Errc::unavailable) log_(LogLevel::error, name_ + ": " + text + " (trying again)");
-  events_.changed();
+  if (error.code != Errc::unavailable) host_.log(LogLevel::error, text + " (trying again)");
+  host_.changed();
 }
 
 // Everything in flight is answered for first: then all that is not stored goes again, the oldest first.
 void Publisher::retry_when_idle() {
-  if (in_flight_ > 0 || connection_ == nullptr) return;
+  if (in_flight_ > 0 || !started_) return;
   failing_ = false;
   cursor_ = first_;
   backoff_ms_ = backoff_ms_ == 0 ? kFirstBackoffMs : std::min(backoff_ms_ * 2, kMaxBackoffMs);
-  retry_.start(uv::Milliseconds(backoff_ms_));
+  waiting_ = true;
+  host_.pause(backoff_ms_, guarded([this] {
+    waiting_ = false;
+    pump();
+  }));
 }
 
-}  // namespace marmot::agent
+}  // namespace marmot::node

@@ -13,9 +13,9 @@
 #include <map>
 #include <vector>
 
-#include "common/replica/replica.hpp"
+#include "common/core/comparison.hpp"
 
-namespace marmot::replica {
+namespace marmot::node {
 
 // Both digests speak of the same messages: a difference is a difference of state.
 bool comparable(const RangeDigest& a, const RangeDigest& b);
@@ -29,4 +29,4 @@ bool equal(const RangeDigest& a, const RangeDigest& b);
 //   where there is none it is deleted
 std::map<uint64_t, std::vector<RepairAction>> plan_repair(const std::map<uint64_t, RangeKeys>& held);
 
-}  // namespace marmot::replica
+}  // namespace marmot::node

@@ -1,4 +1,4 @@
-// One round of anti-entropy as the node that leads it goes through it (repair.hpp compares and plans; docs/decisions/0013).
+// One round of anti-entropy as the node that leads it goes through it (repair_plan.hpp compares and plans; docs/decisions/0013).
 // No I/O, no clock: the Host asks the nodes and waits; the agent over NATS, the simulator over its own network.
 //
 //   walk        every table, a range at a time: digests of all nodes
@@ -18,9 +18,10 @@
 #include <vector>
 
 #include "common/base/log.hpp"
-#include "common/replica/repair.hpp"
+#include "common/base/result.hpp"
+#include "common/node/repair_plan.hpp"
 
-namespace marmot::replica {
+namespace marmot::node {
 
 class RepairRound {
  public:
@@ -117,4 +118,4 @@ class RepairRound {
   int rested_ = 0;
 };
 
-}  // namespace marmot::replica
+}  // namespace marmot::node

@@ -13,15 +13,15 @@
 #include <string>
 
 #include "common/base/ids.hpp"
-#include "common/replica/replica.hpp"
+#include "common/replica/types.hpp"
 
-namespace marmot::replica {
+namespace marmot::node {
 
 struct EntryFacts {
   // The file.
   NodeId node;
-  Membership membership = Membership::none;
-  Position position;
+  replica::Membership membership = replica::Membership::none;
+  replica::Position position;
   bool may_found = true;  // false: somebody else makes the stream's first message
   StreamSeq anew = 0;     // ApplyResult::begins_anew: a genesis that stands behind the file's position; 0: none was met
 
@@ -83,4 +83,4 @@ EntryDecision decide_entry(const EntryFacts& facts);
 // Where reading begins for a file that has to read all of the stream: behind this message.
 StreamSeq before_beginning(const EntryFacts& facts);
 
-}  // namespace marmot::replica
+}  // namespace marmot::node

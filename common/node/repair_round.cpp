@@ -1,9 +1,9 @@
-#include "common/replica/repair_round.hpp"
+#include "common/node/repair_round.hpp"
 
 #include <algorithm>
 #include <optional>
 
-namespace marmot::replica {
+namespace marmot::node {
 
 namespace {
 
@@ -246,4 +246,4 @@ void RepairRound::look_whether_equal() {
   });
 }
 
-}  // namespace marmot::replica
+}  // namespace marmot::node

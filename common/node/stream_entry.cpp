@@ -1,10 +1,10 @@
-#include "common/replica/entry.hpp"
+#include "common/node/stream_entry.hpp"
 
 #include "common/base/mutation.hpp"
 #include "common/codec/message.hpp"
 #include "common/core/row_hash.hpp"
 
-namespace marmot::replica {
+namespace marmot::node {
 
 namespace {
 
@@ -18,7 +18,7 @@ EntryDecision without_messages(const EntryFacts& facts, const std::string& what)
   if (!facts.company) return {EntryStep::snapshot, what};
   const EntryFacts::Company& company = *facts.company;
   const int64_t least = !company.all_wait ? kMissingMs : company.lowest ? kAskedMs : kRivalMs;
-  if (facts.membership == Membership::none || company.able || company.waited_ms < least) return {EntryStep::ask_for_snapshot, what};
+  if (facts.membership == replica::Membership::none || company.able || company.waited_ms < least) return {EntryStep::ask_for_snapshot, what};
   return {EntryStep::begin_anew, what};
 }
 
@@ -33,7 +33,7 @@ EntryDecision without_position(const EntryFacts& facts) {
 
 // Is this the stream, and does it still hold what this file has seen?
 EntryDecision with_position(const EntryFacts& facts) {
-  const Position& position = facts.position;
+  const replica::Position& position = facts.position;
   if (facts.genesis && facts.genesis->stream_id != position.stream_id && !mutated(Mutation::cursor_without_stream)) {
     return {EntryStep::history_lost, "it is another stream"};
   }
@@ -80,10 +80,10 @@ EntryDecision decide_entry(const EntryFacts& facts) {
   if (facts.last == 0) return {facts.may_found ? EntryStep::publish_genesis : EntryStep::wait_for_founder, {}};
   if (facts.first < facts.anew && facts.anew <= facts.last) return {EntryStep::drop_before, {}};
   if (facts.beginning == EntryFacts::Beginning::not_read && facts.first <= facts.last) return {EntryStep::read_genesis, {}};
-  if (facts.membership == Membership::none) return without_position(facts);
+  if (facts.membership == replica::Membership::none) return without_position(facts);
   // A stream that was made anew may have come just as far as this file's position.
   if (facts.beginning != EntryFacts::Beginning::there && !facts.genesis && !facts.asked_name) return {EntryStep::learn_stream, {}};
   return with_position(facts);
 }
 
-}  // namespace marmot::replica
+}  // namespace marmot::node

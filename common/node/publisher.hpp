@@ -5,7 +5,7 @@
 // reconnect. After a failure nothing new is sent until everything in flight is answered for; then all that is not stored
 // goes again from the oldest on, so that a later unit overtakes an earlier one only on the wire, never for good.
 //
-// Loop thread only.
+// No I/O, no clock: the Host sends and waits; the agent over NATS, the simulator over its own network. One thread.
 #pragma once
 
 #include <cstdint>
@@ -16,34 +16,46 @@
 #include <string>
 #include <vector>
 
-#include "agent/loop/uv.hpp"
-#include "agent/nats/transport.hpp"
 #include "common/base/log.hpp"
-#include "common/replica/replica.hpp"
+#include "common/base/result.hpp"
+#include "common/replica/types.hpp"
 
-namespace marmot::agent {
+namespace marmot::node {
+
+// What the stream says of a message that was sent to it.
+struct PublishAck {
+  StreamSeq seq = 0;
+  bool duplicate = false;  // it holds this message id already, at `seq`: the bytes just sent were dropped
+};
 
 class Publisher {
  public:
   // Beyond this no drain is asked for; beyond four times this nothing is applied either (an apply drains first).
   static constexpr size_t kMaxBytes = size_t{64} << 20;
 
-  struct Events {
-    std::function<void()> changed;    // bytes(), pending_rows() or last_error() changed
-    std::function<void()> suspicious; // the server's answer does not fit what this file has seen: look at the stream again
+  // `send` and `pause` never call back before they return; what they call back after pause(), clear() or the Publisher's end is not
+  // listened to.
+  struct Host {
+    // To the stream, in this order; exactly one answer. An error here: it was not sent. Errc::busy while others are in flight: an
+    // answer makes room.
+    std::function<Status(std::string_view msg_id, std::string_view bytes, std::function<void(Result<PublishAck>)> then)> send;
+    std::function<void(int64_t ms, std::function<void()> then)> pause;  // one at a time
+    std::function<WallMs()> now;
+    std::function<void()> changed;     // bytes(), pending_rows() or last_error() changed
+    std::function<void()> suspicious;  // the answer does not fit what this file has seen: look at the stream again
+    LogSink log;
   };
 
-  Publisher(uv::Loop& loop, std::string stream, std::string subject, std::string name, LogSink log, Events events);
-  ~Publisher();
+  explicit Publisher(Host host) : host_(std::move(host)) {}
   Publisher(const Publisher&) = delete;
   Publisher& operator=(const Publisher&) = delete;
 
   void add(std::vector<replica::OutUnit> units);
 
-  // Connected, and the stream is the one: sends every unit behind `own_units`, the last one of this incarnation that this file knows to be
+  // The stream can be reached, and is the one: sends every unit behind `own_units`, the last one of this incarnation that this file knows to be
   // in the stream. Its `position` does not tell: a file that merged a snapshot has one beyond a unit that the stream lost meanwhile.
-  void start(nats::Connection& connection, StreamSeq position, uint64_t own_units);
-  // Not connected, or the stream is in doubt. What is kept stays kept.
+  void start(StreamSeq position, uint64_t own_units);
+  // It cannot be reached, or is in doubt. What is kept stays kept.
   void pause();
   // The file holds the stream up to here: echoes up to it have been applied.
   void applied(StreamSeq position);
@@ -78,19 +90,18 @@ class Publisher {
   };
 
   void pump();
-  void answered(uint64_t id, Result<nats::Ack> answer);
+  void answered(uint64_t id, const Result<PublishAck>& answer);
   void failed(const Error& error);
   void retry_when_idle();
   void settle(Message& message);
   void drop_front();
 
-  const std::string stream_, subject_, name_;
-  const LogSink log_;
-  const Events events_;
-  uv::Timer retry_;
-  nats::Connection* connection_ = nullptr;  // while started
-  uint64_t generation_ = 0;                 // answers of an earlier start() are not listened to
-  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+  template <class F>
+  auto guarded(F callback);
+
+  const Host host_;
+  std::shared_ptr<int> run_ = std::make_shared<int>(0);  // made anew by pause(): what was asked for before is not listened to
+  bool started_ = false;
 
   std::deque<Message> messages_;
   uint64_t first_ = 1;   // id of messages_.front()
@@ -105,8 +116,9 @@ class Publisher {
   uint64_t echo_ = 1;      // id behind the last one that sent_at() found
   bool held_ = false;
   bool failing_ = false;
+  bool waiting_ = false;   // for Host::pause
   int64_t backoff_ms_ = 0;
   std::string last_error_;
 };
 
-}  // namespace marmot::agent
+}  // namespace marmot::node
