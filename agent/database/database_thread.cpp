@@ -57,6 +57,18 @@ void DatabaseThread::set_mode(Mode mode) {
   signal([mode](Shared& shared) { shared.mode = mode; });
 }
 
+void DatabaseThread::set_max_message(size_t bytes) {
+  signal([bytes](Shared& shared) { shared.max_message = bytes; });
+}
+
+void DatabaseThread::set_follows_to(StreamSeq end) {
+  signal([end](Shared& shared) { shared.follows_to = end; });
+}
+
+void DatabaseThread::set_tracing(bool on) {
+  signal([on](Shared& shared) { shared.tracing = on; });
+}
+
 void DatabaseThread::set_publishing(bool allowed) {
   signal([allowed](Shared& shared) { shared.publishing = allowed; });
 }
@@ -129,7 +141,7 @@ void DatabaseThread::add_drained_job(Job job) {
 Status DatabaseThread::change(std::function<Status(replica::Replica&)> write, std::function<void(Status)> then) {
   return add_job([this, write = std::move(write), then = std::move(then), since = int64_t{0}](replica::Replica& engine) mutable {
     if (since == 0) since = monotonic_us();
-    if (monotonic_us() - since < GivingWay::kPatienceUs && shared_->worker->reading()) return false;
+    if (monotonic_us() - since < node::kPatienceUs && shared_->worker->reading()) return false;
     auto outcome = std::make_shared<Status>(write(engine));
     if (!*outcome && outcome->error().code == Errc::busy) return false;
     to_loop([outcome, then] { then(std::move(*outcome)); });
@@ -141,7 +153,7 @@ Status DatabaseThread::write(DrainingWrite write, std::function<void(Result<size
   return add_job([this, write = std::move(write), then = std::move(then), since = int64_t{0}](replica::Replica& engine) mutable {
     const int64_t now = monotonic_us();
     if (since == 0) since = now;
-    auto outcome = write(engine, now - since < GivingWay::kPatienceUs);
+    auto outcome = write(engine, now - since < node::kPatienceUs);
     if (!outcome && outcome.error().code == Errc::busy) return false;
     Result<size_t> rows = size_t{0};
     if (outcome) {

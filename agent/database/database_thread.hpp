@@ -1,14 +1,10 @@
 // One thread a database file. It owns the only connection that writes and the replication engine; nothing else of the
 // agent touches either. The loop feeds it messages, wakes it, and asks; it answers by posting to the loop.
 //
-// When it works, and when it stays away (docs/decisions/0008-giving-way.md):
-//   - after holding the write lock for t it leaves it alone for max(2t, 5 ms), unless no other process has the file open;
-//   - before BEGIN it looks whether another process is inside a transaction that it could make fail, and waits for the gap behind
-//     that one; just before COMMIT it makes sure that none begins (giving_way.hpp says how long it waits, and what for). At the end of
-//     that patience it writes all the same, until it got the lock;
-//   - messages that are all its own echoes only mark sequence numbers: they ride along with the next drain or apply, or wait until
-//     nothing has happened for kEchoQuietUs and nobody reads; where something waits for them, for kEchoDelayUs;
-//   - it drains only while may_publish() says that the publisher has room.
+// What it does when is decided in common/node/schedule.hpp, and how its writes give way to the application in
+// docs/decisions/0008-giving-way.md: before BEGIN it looks whether another process is inside a transaction that it could make fail,
+// and waits for the gap behind that one; just before COMMIT it makes sure that none begins (giving_way.hpp). At the end of its patience
+// (common/node/patience.hpp) it writes all the same, until it got the lock.
 #pragma once
 
 #include <chrono>
@@ -28,6 +24,7 @@
 #include "agent/loop/uv.hpp"
 #include "common/base/log.hpp"
 #include "common/base/result.hpp"
+#include "common/node/turn.hpp"
 #include "common/replica/replica.hpp"
 
 namespace marmot::agent {
@@ -100,11 +97,6 @@ class DatabaseThread {
   static constexpr size_t kMaxQueueBytes = size_t{64} << 20;
   static constexpr size_t kMaxQueueMessages = 16384;
   static constexpr size_t kMaxJobs = 1024;
-  static constexpr size_t kMaxEchoes = 10'000;  // so many do not wait for a drain,
-  static constexpr size_t kMaxEchoBytes = size_t{512} << 10;  // or so many bytes: some ten thousand rows
-  static constexpr int64_t kEchoDelayUs = 100'000;
-  static constexpr int64_t kEchoQuietUs = 2'000'000;
-  static constexpr int64_t kEchoLongestUs = 60'000'000;  // then they are written as anything else is
 
   // `sender`: the loop's mailbox.
   DatabaseThread(DatabaseSetup setup, DatabaseEvents events, uv::Mailbox::Sender sender);
@@ -124,12 +116,12 @@ class DatabaseThread {
   // The WAL file changed: somebody may have committed.
   void wake();
 
-  enum class Mode : uint8_t {
-    idle,     // messages are kept, not looked at
-    compare,  // messages go to Replica::compare
-    apply,
-  };
+  // Settings: the last one counts, none is refused, and each holds for every message that is fed after it.
+  using Mode = node::Mode;
   void set_mode(Mode mode);
+  void set_max_message(size_t bytes);      // Replica::set_max_message
+  void set_follows_to(StreamSeq end);      // Replica::follows_to
+  void set_tracing(bool on);               // Replica::trace, for DatabaseEvents::changes
 
   // Drain, and publish the outbox. `outbox`: take up what is unacknowledged from before this incarnation.
   void set_publishing(bool allowed);
@@ -151,7 +143,7 @@ class DatabaseThread {
   // loop, behind the units event.
   void after_drain(std::function<void()> done);
 
-  // A question to the engine; it must not write. Runs between transactions. `then` runs on the loop with the answer.
+  // A question to the engine, which only reads. Runs between transactions. `then` runs on the loop with the answer.
   // Errc::busy: too many are waiting.
   template <class T>
   Status ask(std::function<Result<T>(replica::Replica&)> question, std::function<void(Result<T>)> then) {

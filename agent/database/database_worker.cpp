@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 
 #include "agent/database/file_identity.hpp"
@@ -16,26 +15,26 @@ namespace marmot::agent {
 
 namespace {
 
-// The WAL's last write comes before the commit is visible (an fsync may lie between), and no event tells of the latter: so
-// after an event the file is looked at again and again for a while. Microseconds between two looks.
-constexpr std::array<int64_t, 10> kRechecks{0, 100, 200, 400, 800, 1500, 3000, 6000, 12'000, 25'000};
-
-constexpr int64_t kNap = 1000;
-constexpr int64_t kMinAway = 5000;
-constexpr int64_t kShortLog = 2000;           // rows: so many are drained while new readers wait
-constexpr size_t kShortBytes = size_t{1} << 20;  // and so many bytes of messages applied
+constexpr int64_t kNap = 1000;                // until a locked database is tried again
 constexpr int kCheckpointPages = 1000;        // of the WAL, as SQLite's default
-constexpr int64_t kContendedAway = 25'000;    // where applications read and write all the time, commit less often
-constexpr int64_t kMaxBackoff = 1'000'000;
 constexpr int64_t kBusyTold = 5'000'000;      // a lock held by another process for so long is reported
 constexpr int64_t kLogAgain = 10'000'000;     // the same trouble is logged again after
-constexpr int64_t kResumeEvery = 5'000'000;   // stopped tables are tried again
 constexpr int64_t kDrainedAgain = 20'000;     // a job that wants an empty log looks again, also where nothing is drained
 constexpr int64_t kSyncAfter = 1'000'000;     // the high-water mark reaches the disk at least so often
 
 void nap(int64_t us = kNap) { std::this_thread::sleep_for(std::chrono::microseconds(us)); }
 
+node::Schedule::Limits limits_of(const DatabaseSetup& setup) {
+  node::Schedule::Limits limits;
+  limits.poll_us = setup.poll_interval_ms * 1000;
+  limits.scrub_every_us = setup.scrub_interval_ms * 1000;
+  return limits;
+}
+
 }  // namespace
+
+DatabaseThread::Worker::Worker(std::shared_ptr<Shared> given)
+    : shared(std::move(given)), setup(shared->setup), schedule(limits_of(setup), monotonic_us()) {}
 
 Result<DatabaseOpened> DatabaseThread::Worker::open() {
   const auto cancelled = [this] { return shared->stop.load(); };
@@ -99,11 +98,10 @@ void DatabaseThread::Worker::run() {
   shared->post([opened](DatabaseEvents& events) { events.opened(std::move(*opened)); });
   if (!usable) return;
   ::prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);  // of this thread, nanoseconds: the gap between two transactions is short
-  scrubbing.next = monotonic_us() + setup.scrub_interval_ms * 1000;
   int64_t until = 0;
   while (take(until)) {
     const bool retry = run_jobs();
-    until = step();
+    until = turn();
     tell_schema_changes();
     if (retry) until = std::min(until, monotonic_us() + kNap);
     if (progress_changed) post_progress();
@@ -117,25 +115,17 @@ bool DatabaseThread::Worker::take(int64_t until_us) {
   shared->changed.wait_until(lock, until, [this] { return shared->signalled; });
   shared->signalled = false;
   if (shared->stop) return false;
-  if (std::exchange(shared->wake, false)) {
-    recheck = 0;
-    recheck_at = monotonic_us();
-  }
-  mode = shared->mode;
-  publishing = shared->publishing;
-  if (std::exchange(shared->hasten, false)) hastened = true;
-  if (std::exchange(shared->outbox, false)) {
-    outbox_due = true;
-    drained_for_outbox = false;
-    progress.outbox_done = false;
-  }
+  if (std::exchange(shared->wake, false)) schedule.wake(monotonic_us());
+  take_settings();
+  if (std::exchange(shared->hasten, false)) schedule.hasten();
+  if (std::exchange(shared->outbox, false)) schedule.request_outbox();
   if (!shared->after_drain.empty()) {
     for (auto& done : shared->after_drain) waiting_for_drain.push_back(std::move(done));
     shared->after_drain.clear();
-    looked = false;
+    schedule.look_now();
   }
-  for (auto& done : shared->scrubs) scrubbing.asked.push_back(std::move(done));
-  if (!shared->scrubs.empty()) scrubbing.running = false;  // a pass of its own
+  if (!shared->scrubs.empty()) schedule.scrubbing.ask();
+  for (auto& done : shared->scrubs) waiting_for_scrub.push_back(std::move(done));
   shared->scrubs.clear();
   for (Job& job : shared->jobs) jobs.push_back(std::move(job));
   shared->jobs.clear();
@@ -144,10 +134,57 @@ bool DatabaseThread::Worker::take(int64_t until_us) {
   if (shared->merge) {
     if (merging.begun) engine->merge_abandon();
     merging = *std::exchange(shared->merge, std::nullopt);
+    schedule.merge(!merging.path.empty());
     progress.merged = progress.to_merge = 0;
   }
   take_queue();
   return true;
+}
+
+// Under the lock, before the queue: what a setting is for comes behind it.
+void DatabaseThread::Worker::take_settings() {
+  schedule.set(shared->mode, shared->publishing);
+  if (shared->max_message != max_message) engine->set_max_message(max_message = shared->max_message);
+  if (shared->follows_to != follows_to) engine->follows_to(follows_to = shared->follows_to);
+  if (shared->tracing != tracing) engine->trace(tracing = shared->tracing);
+}
+
+// Under the lock.
+void DatabaseThread::Worker::take_queue() {
+  if (auto reset = std::exchange(shared->reset, std::nullopt)) {
+    shared->queued_bytes -= schedule.inbox().bytes();
+    shared->queued_messages -= schedule.inbox().size();
+    schedule.clear();
+    progress.compared = 0;
+    ++shared->unanswered_jobs;
+    jobs.push_back([this, done = *std::move(reset)](replica::Replica& replica) {
+      progress.membership = replica.membership();
+      progress.position = replica.position();
+      progress.origin = replica.origin();
+      const auto units = replica.own_units();
+      progress.own_units = units ? *units : 0;  // all are sent again then, which does no harm
+      shared->post([done, now = progress](DatabaseEvents&) { done(now); });
+      progress.begins_anew = 0;
+      return true;
+    });
+  }
+  // The origin changes when history was lost.
+  schedule.add(std::exchange(shared->inbox, {}), engine->origin(), monotonic_us());
+}
+
+void DatabaseThread::Worker::consumed(size_t messages, size_t bytes) {
+  bool room = false;
+  {
+    const std::lock_guard lock(shared->mutex);
+    shared->queued_bytes -= bytes;
+    shared->queued_messages -= messages;
+    progress.waiting = shared->queued_messages;
+    if (shared->full && shared->queued_bytes < kMaxQueueBytes / 2 && shared->queued_messages < kMaxQueueMessages / 2) {
+      shared->full = false;
+      room = true;
+    }
+  }
+  if (room) shared->post([](DatabaseEvents& events) { events.room(); });
 }
 
 // True: one is left that must be tried again.
@@ -162,7 +199,7 @@ bool DatabaseThread::Worker::run_jobs() {
       const std::lock_guard lock(shared->mutex);
       --shared->unanswered_jobs;
     }
-    if (busy_since != 0) succeeded();
+    if (schedule.locked()) succeeded();
   }
   return false;
 }
@@ -172,88 +209,62 @@ void DatabaseThread::Worker::run_drained_jobs() {
   drained_jobs_at = monotonic_us() + kDrainedAgain;
 }
 
-int64_t DatabaseThread::Worker::step() {
+int64_t DatabaseThread::Worker::turn() {
   const int64_t now = monotonic_us();
-  if (!progress.halted.empty()) {
-    finish_after_drain();
-    return now + 1'000'000;
+  if (!schedule.halted()) chores(now);
+  const node::Turn turn = schedule.next(now, standing());
+  switch (turn.step) {
+    case node::Step::none: break;
+    case node::Step::baseline: baseline(); break;
+    case node::Step::merge: merge(); break;
+    case node::Step::compare: compare(); break;
+    case node::Step::look: look(); break;
+    case node::Step::outbox: outbox(); break;
+    case node::Step::apply: apply(); break;
+    case node::Step::drain: drain(); break;
+    case node::Step::resume: resume(); break;
+    case node::Step::scrub: scrub(); break;
   }
-  if (sync_at != 0 && now >= sync_at && (!work || now >= sync_at + kSyncAfter)) {
+  finish_after_drain();
+  if (engine->outbox_again()) schedule.outbox_again();
+  if (progress.outbox_done != schedule.outbox_done()) {
+    progress.outbox_done = schedule.outbox_done();
+    progress_changed = true;
+  }
+  if (!turn.waits) shared->stalled_since = 0;
+  else if (shared->stalled_since == 0) shared->stalled_since = now;
+  if (turn.step != node::Step::none) return 0;
+  int64_t again = turn.again;
+  if (sync_at != 0) again = std::min(again, sync_at + (schedule.logged() ? kSyncAfter : 0));
+  if (!drained_jobs.empty()) again = std::min(again, drained_jobs_at);
+  return again;
+}
+
+// What is done beside the turns, for no lock of the file is needed for it.
+void DatabaseThread::Worker::chores(int64_t now) {
+  if (sync_at != 0 && now >= sync_at && (!schedule.logged() || now >= sync_at + kSyncAfter)) {
     sync_at = 0;
     if (const Status synced = high_water->sync(); !synced) failed("sync", synced.error());
   }
-  if (now >= not_before && !held_units.empty()) flush_units();
-  const bool follows = progress.baseline_done && merging.path.empty() && mode != Mode::compare && engine->membership() != replica::Membership::none;
-  if (!follows) shared->stalled_since = 0;  // it has other things to do first
-  if (!progress.baseline_done) {
-    if (now >= not_before) baseline();
-    return not_before;
-  }
-  if (!merging.path.empty()) {
-    if (now >= not_before) merge();
-    return std::max(not_before, int64_t{1});
-  }
-  if (mode == Mode::compare) {
-    compare();
-    return queue.empty() || mode == Mode::idle ? now + 1'000'000 : now;
-  }
-  if (engine->membership() == replica::Membership::none) {
-    finish_after_drain();
-    return now + 1'000'000;
-  }
-  look(now);
-  const bool may_drain = publishing && held_units.empty();
-  if (now >= not_before) {
-    const bool may_outbox = outbox_due && may_drain && drained_for_outbox;
-    if (may_outbox && !outbox_last) outbox();
-    else if (apply_due(now)) apply();
-    else if (may_drain && (work || (outbox_due && !drained_for_outbox))) drain();
-    else if (may_outbox) outbox();
-    else if (now >= resume_at && !progress.stopped.empty()) resume();
-    else if (may_drain && scrub_due(now)) scrub();
-  }
-  finish_after_drain();
+  if (schedule.may_write(now) && schedule.holds()) flush_units();
   if (!drained_jobs.empty() && now >= drained_jobs_at) run_drained_jobs();
-  if (engine->outbox_again()) {
-    outbox_due = true;
-    progress.outbox_done = false;
-  }
+}
 
-  const bool more = apply_due(now) || (may_drain && (work || outbox_due));
-  if (!more && !work) shared->stalled_since = 0;
-  else if (shared->stalled_since == 0) shared->stalled_since = now;
-  int64_t next = more ? std::max(not_before, int64_t{1}) : std::max(next_look(), not_before);
-  if (!more && mode == Mode::apply && !queue.empty()) {
-    const int64_t first = echoes_since + kEchoDelayUs;
-    next = std::min(next, std::max(not_before, now < first ? first : now + kEchoDelayUs / 2));
-  }
-  if (sync_at != 0) next = std::min(next, sync_at + (work ? kSyncAfter : 0));
-  if (!drained_jobs.empty()) next = std::min(next, drained_jobs_at);
-  if (!more && scrub_wanted()) next = std::min(next, std::max(not_before, scrubbing.next));
-  return next;
+node::Schedule::Standing DatabaseThread::Worker::standing() {
+  return {engine->membership(), !engine->stopped().empty(), engine->wants_echoes()};
 }
 
 // Did somebody commit?
-void DatabaseThread::Worker::look(int64_t now) {
-  const bool recheck_due = recheck_at != 0 && now >= recheck_at;
-  if (!recheck_due && now < poll_at && (looked || waiting_for_drain.empty())) return;
-  poll_at = now + setup.poll_interval_ms * 1000;
-  if (recheck_due) recheck_at = ++recheck < kRechecks.size() ? now + kRechecks[recheck] : 0;
-  looked = true;
+void DatabaseThread::Worker::look() {
+  const int64_t now = monotonic_us();
   if (now >= sample_at) {
     sample_at = now + setup.poll_interval_ms * 1000;
     way->sample(now, setup.poll_interval_ms);
     if (progress.giving_way.read_percent != way->facts().read_percent) progress_changed = true;
   }
-  if (work) return;  // a drain takes whatever is there by then
-  const auto found = engine->has_work();
+  const auto found = schedule.logged() ? Result<bool>(true) : engine->has_work();
+  schedule.looked(now, found && *found);
   if (!found) failed("look for commits", found.error());
-  else if (*found) work = true;
-  if (work) moved_us = now;
-}
-
-int64_t DatabaseThread::Worker::next_look() const {
-  return recheck_at != 0 ? std::min(recheck_at, poll_at) : poll_at;
 }
 
 void DatabaseThread::Worker::baseline() {
@@ -263,6 +274,7 @@ void DatabaseThread::Worker::baseline() {
   stay_away(monotonic_us() - start);
   succeeded();
   if (!*done) return;
+  schedule.baselined();
   progress.baseline_done = true;
   progress.membership = engine->membership();
   progress.position = engine->position();
@@ -300,6 +312,7 @@ void DatabaseThread::Worker::merge() {
 void DatabaseThread::Worker::end_merge(Status outcome) {
   engine->merge_abandon();
   const auto done = std::exchange(merging, Merge{}).done;
+  schedule.merge(false);
   progress.merged = progress.to_merge = 0;
   progress_changed = true;
   shared->post([done, outcome](DatabaseEvents&) { done(outcome); });
@@ -307,6 +320,7 @@ void DatabaseThread::Worker::end_merge(Status outcome) {
 
 void DatabaseThread::Worker::compare() {
   const int64_t start = monotonic_us();
+  std::deque<replica::Incoming>& queue = schedule.inbox().queue();
   size_t done = 0;
   while (done < queue.size() && monotonic_us() - start < 20'000) {
     const Status compared = engine->compare(queue[done]);
@@ -318,27 +332,27 @@ void DatabaseThread::Worker::compare() {
     ++done;
   }
   queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(done));
-  consumed(done);
+  consumed(done, schedule.inbox().consumed(done));
   if (done > 0) progress_changed = true;
-  if (!progress.trouble.empty()) mode = Mode::idle;
+  if (done > 0 && queue.empty() && !progress.trouble.empty()) succeeded();
 }
 
 template <class F>
 auto DatabaseThread::Worker::politely(F attempt, bool may_wait) -> decltype(attempt(true)) {
   if (polite_since == 0) polite_since = monotonic_us();
   bool waited = false;
-  int64_t patience = GivingWay::kPatienceUs;
+  int64_t patience = node::kPatienceUs;
   bool little = false;
   for (bool now_or_never = false;;) {
     if (!now_or_never) {  // no question to the file while the marks are held
-      const Backlog waiting = backlog();
-      patience = GivingWay::patience_us(waiting);
-      little = waiting.rows <= kShortLog && waiting.bytes <= kShortBytes && !engine->being_copied();
+      const node::Backlog waiting = backlog();
+      patience = node::patience_us(waiting);
+      little = node::is_little(waiting) && !engine->being_copied();
     }
     const int64_t now = monotonic_us();
     // What may wait waits until a reader that stays for long is known as one.
     const bool polite = !shared->stop && (may_wait || now - polite_since < patience);
-    if (may_wait && now - polite_since > GivingWay::kPatienceUs + ShmReaders::kIgnoreAfterUs / 4) {
+    if (may_wait && now - polite_since > node::kPatienceUs + ShmReaders::kIgnoreAfterUs / 4) {
       polite_since = 0;
       return make_error(Errc::busy, "others read");
     }
@@ -374,44 +388,37 @@ int DatabaseThread::Worker::committed(void* self, sqlite3* db, const char* schem
   return SQLITE_OK;
 }
 
+node::Backlog DatabaseThread::Worker::backlog() {
+  node::Backlog out = schedule.inbox().backlog(monotonic_us());
+  const auto rows = engine->undrained();
+  out.rows += rows ? *rows : 0;
+  out.wal_bytes = way->wal_bytes();
+  return out;
+}
+
 void DatabaseThread::Worker::apply() {
-  const bool echoes_only = foreign == 0 && !hastened && !work && queue.size() < kMaxEchoes && monotonic_us() - tags.front().came_us < kEchoLongestUs;
-  auto applied = politely([this](bool polite) { return engine->apply(queue, polite); }, echoes_only);
-  if (!applied && echoes_only && applied.error().code == Errc::busy) {
-    echoes_since = monotonic_us();
-    marking = false;
-    return;
-  }
+  const bool echoes_only = schedule.echoes_only(monotonic_us());
+  auto applied = politely([this](bool polite) { return engine->apply(schedule.inbox().queue(), polite); }, echoes_only);
+  if (!applied && echoes_only && applied.error().code == Errc::busy) return schedule.echoes_put_off(monotonic_us());
   if (!applied) return failed("apply", applied.error());
-  outbox_last = false;
-  hastened = false;
-  drained_for_outbox = true;
-  if (applied->refused) {
-    outbox_due = true;
-    progress.outbox_done = false;
-  }
-  if (applied->messages > 0) progress.applied_at = tags[applied->messages - 1].at;
+  if (applied->messages > 0) progress.applied_at = schedule.inbox().at(applied->messages - 1);
   if (!drained_jobs.empty()) run_drained_jobs();
-  consumed(applied->messages);
-  marking = echoes_only && !queue.empty();
+  stay_away(applied->held_us);
+  consumed(applied->messages, schedule.applied(monotonic_us(), *applied, echoes_only));
   progress.begins_anew = applied->begins_anew;
   progress.rows_in += applied->rows;
   progress.rows_changed += applied->rows_changed;
   progress_changed = true;
-  stay_away(applied->held_us);
   succeeded();
   trace(std::move(applied->changes));
   publish(std::move(applied->units));
-  // Nothing consumed and no error: never spin on it.
-  if (applied->messages == 0) not_before = std::max(not_before, monotonic_us() + kMinAway);
 }
 
 void DatabaseThread::Worker::drain() {
   auto drained = politely([this](bool polite) { return engine->drain(polite); });
   if (!drained) return failed("drain", drained.error());
   if (!drained_jobs.empty()) run_drained_jobs();
-  outbox_last = false;
-  drained_for_outbox = true;
+  schedule.drained();
   stay_away(drained->held_us);
   succeeded();
   trace(std::move(drained->changes));
@@ -421,36 +428,23 @@ void DatabaseThread::Worker::drain() {
 void DatabaseThread::Worker::outbox() {
   auto drained = politely([this](bool polite) { return engine->publish_outbox(polite); });
   if (!drained) return failed("publish what is unacknowledged", drained.error());
-  outbox_last = true;
+  schedule.sent_outbox(*drained);
   stay_away(drained->held_us);
-  const bool nothing = drained->units.empty() && !drained->more;
   succeeded();
   trace(std::move(drained->changes));
   publish(std::move(drained->units));
-  if (nothing) {
-    outbox_due = false;
-    progress.outbox_done = true;
-    progress_changed = true;
-  }
 }
 
 void DatabaseThread::Worker::resume() {
-  resume_at = monotonic_us() + kResumeEvery;
   const auto resumed = engine->resume_stopped();
+  schedule.resumed(monotonic_us(), resumed);
   if (!resumed) return failed("resume stopped tables", resumed.error());
-  if (*resumed) {
-    // What was written while the table was stopped goes out with the outbox.
-    work = outbox_due = true;
-    drained_for_outbox = false;
-    progress.outbox_done = false;
-  }
   progress.stopped = engine->stopped();
   progress_changed = true;
 }
 
 void DatabaseThread::Worker::finish_after_drain() {
-  const bool draining = publishing && progress.halted.empty() && engine->membership() != replica::Membership::none;
-  if (waiting_for_drain.empty() || (draining && (work || !looked || !held_units.empty()))) return;
+  if (waiting_for_drain.empty() || !schedule.drained(standing())) return;
   for (auto& done : waiting_for_drain) {
     shared->post([done = std::move(done)](DatabaseEvents&) { done(); });
   }
@@ -458,12 +452,10 @@ void DatabaseThread::Worker::finish_after_drain() {
 }
 
 void DatabaseThread::Worker::publish(std::vector<replica::OutUnit> units) {
-  for (replica::OutUnit& unit : units) {
-    progress.rows_out += unit.rows;
-    progress_changed = true;
-    held_units.push_back(std::move(unit));
-  }
-  if (!held_units.empty()) flush_units();
+  for (const replica::OutUnit& unit : units) progress.rows_out += unit.rows;
+  progress_changed = progress_changed || !units.empty();
+  schedule.hold(std::move(units));
+  if (schedule.holds()) flush_units();
 }
 
 // No version leaves before data_dir remembers its HLC.
@@ -471,7 +463,7 @@ void DatabaseThread::Worker::flush_units() {
   const auto stored = high_water->store(engine->last_hlc());
   if (!stored) return failed("keep the clock", stored.error());
   if (*stored && sync_at == 0) sync_at = monotonic_us() + kSyncAfter;
-  auto units = std::make_shared<std::vector<replica::OutUnit>>(std::exchange(held_units, {}));
+  auto units = std::make_shared<std::vector<replica::OutUnit>>(schedule.release());
   shared->post([units](DatabaseEvents& events) { events.units(std::move(*units)); });
 }
 
@@ -491,16 +483,14 @@ void DatabaseThread::Worker::tell_schema_changes() {
 }
 
 void DatabaseThread::Worker::stay_away(int64_t held_us) {
-  if (!way->alone()) not_before = monotonic_us() + std::max(2 * held_us, contended ? kContendedAway : kMinAway);
+  schedule.stay_away(monotonic_us(), held_us, way->alone(), contended);
 }
 
 // After every piece of work that went well.
 void DatabaseThread::Worker::succeeded() {
-  busy_since = 0;
-  backoff = 0;
-  shared->stalled_since = 0;  // step() looks whether more is due
+  shared->stalled_since = 0;  // turn() looks whether more is due
   const auto found = engine->has_work();
-  work = found && *found;
+  schedule.succeeded(found && *found);
   if (!progress.trouble.empty()) {
     setup.log(LogLevel::info, setup.name + ": goes on (it was: " + progress.trouble + ")");
     progress.trouble.clear();
@@ -525,14 +515,10 @@ void DatabaseThread::Worker::failed(const char* verb, const Error& error) {
   const bool of_virtual_table = error.detail == SQLITE_CORRUPT_VTAB;
   if (error.code == Errc::corrupt && error.detail != 0 && !of_virtual_table) return halt(setup.path + ": " + explain_damage(error));
   std::string text = std::string(verb) + ": " + (of_virtual_table ? explain_damage(error) : error.message);
+  const int64_t locked_us = schedule.failed(now, error.code);
   if (error.code == Errc::busy) {
-    if (busy_since == 0) busy_since = now;
-    not_before = now + kNap;
-    if (now - busy_since < kBusyTold) return;
-    text = "another process has kept the database locked for " + std::to_string((now - busy_since) / 1'000'000) + " s";
-  } else {
-    backoff = backoff == 0 ? 10'000 : std::min(backoff * 2, kMaxBackoff);
-    not_before = now + backoff;
+    if (locked_us < kBusyTold) return;
+    text = "another process has kept the database locked for " + std::to_string(locked_us / 1'000'000) + " s";
   }
   // A busy text counts seconds: it is not news each time.
   const std::string kind = error.code == Errc::busy ? "busy" : text;
@@ -549,6 +535,7 @@ void DatabaseThread::Worker::failed(const char* verb, const Error& error) {
 
 void DatabaseThread::Worker::halt(const std::string& why) {
   setup.log(LogLevel::error, setup.name + ": stopped: " + why);
+  schedule.halt();
   progress.halted = why;
   progress_changed = true;
 }

@@ -29,11 +29,6 @@ GivingWay::GivingWay(const std::string& path, std::string name, LogSink log) : n
   else log_(LogLevel::warn, name_ + ": cannot see commits at once: " + commits.error().message);
 }
 
-int64_t GivingWay::patience_us(const Backlog& backlog) {
-  const bool pressed = backlog.oldest_us >= kOldestUs || backlog.rows >= kMostRows || backlog.bytes >= kMostBytes || backlog.wal_bytes >= kMostWalBytes;
-  return pressed ? 0 : kPatienceUs;
-}
-
 bool GivingWay::free(int64_t now_us, bool hold) {
   if (!readers_) return true;
   bool nobody = !readers_->reading(now_us);

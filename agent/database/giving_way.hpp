@@ -1,8 +1,8 @@
 // How the agent's writes give way to the application (docs/decisions/0008-giving-way.md): whom they wait for, how long, and how they
 // find the gap between two transactions of an application that never rests.
 //
-// The rule of patience is a function of what waits (patience_us). Everything else is the operating system's: who reads
-// (ShmReaders), who commits (CommitWatch). One thread: the database thread.
+// For how long is common/node/patience.hpp's to say. This is the operating system's part: who reads (ShmReaders), who commits
+// (CommitWatch). One thread: the database thread.
 #pragma once
 
 #include <cstdint>
@@ -15,22 +15,8 @@
 
 namespace marmot::agent {
 
-// What waits while the agent gives way.
-struct Backlog {
-  int64_t oldest_us = 0;    // since when the oldest row of another node is here and not applied; 0: there is none
-  int64_t rows = 0;         // logged here and not drained, and messages of other nodes, each at least a row
-  uint64_t bytes = 0;       // of messages of other nodes
-  uint64_t wal_bytes = 0;   // of the WAL that are in use
-};
-
 class GivingWay {
  public:
-  static constexpr int64_t kPatienceUs = 1'000'000;   // at rest
-  static constexpr int64_t kOldestUs = 2'000'000;     // none, where a row of another node has waited for so long,
-  static constexpr int64_t kMostRows = 10'000;        // or so many rows wait,
-  static constexpr uint64_t kMostBytes = 8 << 20;     // or so many bytes of messages,
-  static constexpr uint64_t kMostWalBytes = 64 << 20; // or the WAL has so many
-
   // Counted since the agent started.
   struct Facts {
     uint64_t gave_way = 0;   // writes that waited for an application
@@ -42,9 +28,6 @@ class GivingWay {
   // After SQLite has opened the database at `path` in WAL mode, and destroyed after it was closed. Where the operating system refuses,
   // nobody is given way to, and the log says so.
   GivingWay(const std::string& path, std::string name, LogSink log);
-
-  // For how long a write may wait for readers.
-  static int64_t patience_us(const Backlog& backlog);
 
   // Nobody reads at this moment: write now. `hold`: and nobody begins to until release(), which must follow within milliseconds. (An
   // application that begins to read while we have the write lock, and comes to write before we are done, fails as well.)

@@ -244,17 +244,8 @@ void Replicator::on_changes(std::vector<replica::Change> changes) {
 void Replicator::on_up(nats::Connection& connection) {
   connection_ = &connection;
   connected_ = true;
-  // Before anything is drained in this connection: jobs go first.
   const size_t largest = std::min(connection.max_payload(), kServerDefault) / 8 * 7;
-  if (largest != 0 && largest != max_message_) {
-    max_message_ = largest;
-    (void)thread_->ask<bool>(
-        [largest](replica::Replica& replica) -> Result<bool> {
-          replica.set_max_message(largest);
-          return true;
-        },
-        [](const Result<bool>&) {});
-  }
+  if (largest != 0) thread_->set_max_message(largest);
   snapshots_->start(connection);
   peers_->listen(connection);
   if (file_held_) first_file();
@@ -405,13 +396,7 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
     history_lost_ = true;
   }
   if (outcome.history_lost || outcome.founded) outbox_wanted_ = true;
-  // Before its first message: jobs go first.
-  (void)thread_->ask<bool>(
-      [end = outcome.end](replica::Replica& replica) -> Result<bool> {
-        replica.follows_to(end);
-        return true;
-      },
-      [](const Result<bool>&) {});
+  thread_->set_follows_to(outcome.end);
   publisher_host_.connect(*connection_);
   publisher_.start(progress.position.seq, progress.own_units);
   clock_.start(*connection_, progress.origin.node);

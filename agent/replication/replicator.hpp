@@ -161,7 +161,6 @@ class Replicator {
   uv::Timer retry_, check_, poke_, outbox_delay_, beat_soon_;
   bool wal_watched_ = false;
 
-  size_t max_message_ = 0;      // as the thread was told
   bool publishing_ = false;     // as the thread was told
   DatabaseThread::Mode mode_ = DatabaseThread::Mode::idle;
   StreamSeq end_ = 0;           // of the stream, when it was entered

@@ -347,22 +347,12 @@ void Replicator::tail(const std::string& table_glob, const std::string& directio
   if (!direction.empty() && direction != "in" && direction != "out") {
     return reply.fail(make_error(Errc::bad_input, "direction = " + direction + ": it is `in` or `out`"));
   }
-  const auto trace = [this](bool on) {
-    return thread_->ask<bool>(
-        [on](replica::Replica& replica) -> Result<bool> {
-          replica.trace(on);
-          return on;
-        },
-        [](const Result<bool>&) {});
-  };
-  if (tails_.empty()) {
-    if (const Status asked = trace(true); !asked) return reply.fail(asked.error());
-  }
+  thread_->set_tracing(true);
   tails_.push_back(Tail{reply, table_glob, direction});
-  reply.on_gone([this, trace, alive = std::weak_ptr<int>(alive_)] {
+  reply.on_gone([this, alive = std::weak_ptr<int>(alive_)] {
     if (alive.expired()) return;
     tails_.erase(std::remove_if(tails_.begin(), tails_.end(), [](const Tail& tail) { return tail.reply.gone(); }), tails_.end());
-    if (tails_.empty()) (void)trace(false);  // a full queue: it traces on, for nobody, until the next tail ends
+    if (tails_.empty()) thread_->set_tracing(false);
   });
 }
 

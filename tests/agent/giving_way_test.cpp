@@ -43,17 +43,6 @@ void begin_reading(Shell& shell) {
 
 }  // namespace
 
-TEST_CASE("giving way: a write waits for a second at rest, and not at all where much waits") {
-  const int64_t rest = GivingWay::kPatienceUs;
-  CHECK(rest == 1'000'000);
-  CHECK(GivingWay::patience_us({}) == rest);
-  CHECK(GivingWay::patience_us({1'999'999, 9'999, (8U << 20) - 1, (64U << 20) - 1}) == rest);
-  CHECK(GivingWay::patience_us({2'000'000, 0, 0, 0}) == 0);
-  CHECK(GivingWay::patience_us({0, 10'000, 0, 0}) == 0);
-  CHECK(GivingWay::patience_us({0, 0, 8U << 20, 0}) == 0);
-  CHECK(GivingWay::patience_us({0, 0, 0, 64U << 20}) == 0);
-}
-
 TEST_CASE("readers: one who reads what was committed last is seen; an older snapshot cannot be written from, and nobody waits for it") {
   File file;
   auto marks = ShmReaders::open(file.path + "-shm");
