@@ -525,11 +525,11 @@ void Replicator::on_clock() {
 void Replicator::update_flow() {
   if (!thread_) return;
   const bool running = state_ == State::running;
-  const bool publish = running && !clock_.beyond() && publisher_.bytes() < node::Publisher::kMaxBytes;
+  const bool publish = running && !clock_.beyond() && publisher_.takes_units();
   if (publish != publishing_) thread_->set_publishing(publishing_ = publish);
   // While an entry compares, the mode is its own.
   if (state_ == State::entering) return;
-  const auto mode = running && publisher_.bytes() < 4 * node::Publisher::kMaxBytes ? DatabaseThread::Mode::apply : DatabaseThread::Mode::idle;
+  const auto mode = running && publisher_.lets_apply() ? DatabaseThread::Mode::apply : DatabaseThread::Mode::idle;
   if (mode != mode_) thread_->set_mode(mode_ = mode);
 }
 

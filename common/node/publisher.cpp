@@ -133,8 +133,9 @@ void Publisher::pump() {
     const uint64_t id = cursor_;
     const Status sent = host_.send(msg_id, bytes, guarded([this, id](const Result<PublishAck>& answer) { answered(id, answer); }));
     if (!sent) {
-      if (sent.error().code == Errc::busy && in_flight_ > 0) return;  // an answer makes room
-      failed(sent.error());
+      // An answer makes room; where none is expected here, what was sent before pause() is still under way.
+      if (sent.error().code != Errc::busy) failed(sent.error());
+      else if (in_flight_ > 0) return;
       return retry_when_idle();
     }
     message.state = Message::State::in_flight;

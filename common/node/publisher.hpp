@@ -30,7 +30,6 @@ struct PublishAck {
 
 class Publisher {
  public:
-  // Beyond this no drain is asked for; beyond four times this nothing is applied either (an apply drains first).
   static constexpr size_t kMaxBytes = size_t{64} << 20;
 
   // `send` and `pause` never call back before they return; what they call back after pause(), clear() or the Publisher's end is not
@@ -46,7 +45,7 @@ class Publisher {
     LogSink log;
   };
 
-  explicit Publisher(Host host) : host_(std::move(host)) {}
+  explicit Publisher(Host host, size_t max_bytes = kMaxBytes) : host_(std::move(host)), max_bytes_(max_bytes) {}
   Publisher(const Publisher&) = delete;
   Publisher& operator=(const Publisher&) = delete;
 
@@ -67,6 +66,10 @@ class Publisher {
   std::optional<WallMs> sent_at(std::string_view msg_id);
 
   size_t bytes() const { return bytes_; }
+  // Beyond the bound nothing is drained; beyond four times that nothing is applied either (an apply drains first), but echoes are
+  // once all is stored: nothing else makes room. One drain may go beyond both.
+  bool takes_units() const { return bytes_ < max_bytes_; }
+  bool lets_apply() const { return bytes_ < 4 * max_bytes_ || all_stored(); }
   size_t pending_rows() const { return pending_rows_; }    // in units that are not stored whole
   uint64_t published_rows() const { return published_rows_; }
   bool all_stored() const { return unstored_ == 0; }
@@ -100,6 +103,7 @@ class Publisher {
   auto guarded(F callback);
 
   const Host host_;
+  const size_t max_bytes_;
   std::shared_ptr<int> run_ = std::make_shared<int>(0);  // made anew by pause(): what was asked for before is not listened to
   bool started_ = false;
 

@@ -19,7 +19,7 @@ namespace marmot::node {
 class Schedule {
  public:
   struct Limits {
-    int64_t poll_us = 100'000;           // whether somebody committed is looked at so often
+    int64_t poll_us = 100'000;           // whether somebody committed is looked at so often; above 0
     int64_t scrub_every_us = 0;          // Scrubbing
     // Our own messages only mark what they acknowledge: they ride along with the next drain or apply. Where something waits for them,
     // or there are many, they wait for so long only:

@@ -11,6 +11,7 @@ using replica::Membership;
 
 namespace {
 constexpr int64_t kResumeEvery = 2000, kCheckEvery = 1500;
+constexpr size_t kInFlight = 8;
 constexpr int64_t kAskedLately = 3000;  // a node that waits for a snapshot asks again before that
 constexpr int kPoliteTries = 6;
 }  // namespace
@@ -25,11 +26,12 @@ void Agent::start() {
   ++generation_;
   state_ = State::opening;
   retry_at_ = 0;
-  work_ = outbox_wanted_ = true;
-  outbox_due_ = drained_for_outbox_ = false;
+  outbox_wanted_ = true;
   busy_ = 0;
   anew_ = 0;
-  sender_ = std::make_unique<Sender>(world_, node_, [this] { reenter("the stream was cut back"); });
+  in_flight_ = 0;
+  schedule_.emplace(limits(), now_us());
+  publisher_ = std::make_unique<node::Publisher>(publisher_host(), world_.profile.publisher_bytes);
   world_.say(node_.id, "agent starts");
   world_.after(1, [this, life = life_] {
     if (life == life_ && alive_) tick();
@@ -45,12 +47,11 @@ void Agent::kill() {
   ++generation_;
   world_.disks.of(node_.id).kill(Process::agent);
   const Enter scope(world_.disks, node_.id, Process::agent);
-  sender_.reset();
+  publisher_.reset();
   round_.reset();
   copy_.reset();
   engine_.reset();
-  queue_.clear();
-  held_.clear();
+  schedule_.reset();
   world_.say(node_.id, "agent dies");
 }
 
@@ -81,20 +82,13 @@ void Agent::tick() {
 }
 
 void Agent::work() {
-  if (!held_.empty()) publish({});
-  switch (state_) {
-    case State::opening:
-      if (world_.now() >= retry_at_ && open()) state_ = State::preparing;
-      return;
-    case State::preparing: return prepare();
-    case State::waiting:
-      if (node_.link.connected && world_.now() >= retry_at_) enter();
-      return;
-    case State::entering: return;
-    case State::merging: return merge();
-    case State::running: return run_one();
-    case State::behind: return;
+  if (state_ == State::opening) {
+    if (world_.now() >= retry_at_ && open()) state_ = State::preparing;
+    return;
   }
+  if (state_ == State::waiting && node_.link.connected && world_.now() >= retry_at_) enter();
+  if (state_ == State::running) follow();
+  if (alive_ && engine_ && !snapshots()) turn();
 }
 
 // -- the file ---------------------------------------------------------------------------------------------------------
@@ -186,110 +180,162 @@ void Agent::watch_commits() {
   sqlite3_wal_hook(engine_->database().get(), hook, this);
 }
 
+// -- turns ------------------------------------------------------------------------------------------------------------
+
+int64_t Agent::now_us() const { return world_.now() * 1000; }
+
+node::Schedule::Limits Agent::limits() {
+  node::Schedule::Limits limits;
+  limits.poll_us = world_.random.between(1, 3 * world_.profile.tick_ms) * 1000;
+  limits.scrub_every_us = world_.profile.scrub ? 50 * world_.profile.tick_ms * 1000 : 0;
+  limits.echo_delay_us = limits.echo_quiet_us = world_.profile.echo_ms * 1000;
+  limits.resume_every_us = kResumeEvery * 1000;
+  return limits;
+}
+
+node::Schedule::Standing Agent::standing() const {
+  return {engine_->membership(), !engine_->stopped().empty(), engine_->wants_echoes()};
+}
+
+// An application that reads is waited for, but not for ever.
+bool Agent::polite() const { return busy_ < kPoliteTries && node::patience_us(schedule_->inbox().backlog(now_us())) > 0; }
+
+node::Publisher::Host Agent::publisher_host() {
+  node::Publisher::Host host;
+  host.send = [this](std::string_view msg_id, std::string_view bytes, std::function<void(Result<node::PublishAck>)> then) -> Status {
+    if (in_flight_ >= kInFlight) return make_error(Errc::busy, "enough is in flight");
+    ++in_flight_;
+    const auto answer = std::make_shared<std::optional<StreamAck>>();
+    World& world = world_;
+    world_.request(
+        node_,
+        [&world, answer, id = std::string(msg_id), data = std::string(bytes)] {
+          if (!world.stream.exists()) return;
+          *answer = world.stream.publish(world.now(), id, data, std::nullopt);
+          if (*answer) world.ledger.stored(id);
+        },
+        [this, answer, life = life_, then = std::move(then)](bool came) {
+          if (life != life_) return;
+          --in_flight_;
+          if (came && *answer) then(node::PublishAck{(*answer)->seq, (*answer)->duplicate});
+          else then(make_error(Errc::unavailable, "no answer"));
+        });
+    return ok();
+  };
+  host.pause = [this](int64_t ms, std::function<void()> then) { world_.after(ms, std::move(then)); };
+  host.now = [this] { return world_.wall(node_); };
+  host.changed = [] {};
+  host.suspicious = [this] { reenter("the stream was cut back"); };
+  host.log = [this](LogLevel level, std::string_view text) {
+    if (level == LogLevel::error) world_.fail(node_.id, std::string(text));
+  };
+  return host;
+}
+
+void Agent::turn() {
+  const bool running = state_ == State::running;
+  schedule_->set(running && publisher_->lets_apply() ? node::Mode::apply : node::Mode::idle, running && publisher_->takes_units());
+  if (world_.calm()) schedule_->hasten();
+  if (engine_->outbox_again()) schedule_->outbox_again();
+  if (schedule_->holds()) publish({});
+  node::Turn turn = schedule_->next(now_us(), standing());
+  if (turn.step == node::Step::look) {
+    look();
+    turn = schedule_->next(now_us(), standing());
+  }
+  take(turn.step);
+}
+
+void Agent::take(node::Step step) {
+  switch (step) {
+    case node::Step::none: case node::Step::compare: case node::Step::look: return;
+    case node::Step::baseline: return prepare();
+    case node::Step::merge: return merge();
+    case node::Step::outbox: return outbox();
+    case node::Step::apply: return apply();
+    case node::Step::drain: return drain();
+    case node::Step::resume: return resume();
+    case node::Step::scrub: return scrub();
+  }
+}
+
+void Agent::look() {
+  const Enter scope(world_.disks, node_.id, Process::agent);
+  const auto found = engine_->has_work();
+  schedule_->looked(now_us(), found && *found);
+}
+
+// In the stream: what comes from it, and what an agent does beside its turns.
+void Agent::follow() {
+  feed();
+  if (state_ != State::running) return;
+  compare_nodes();
+  if (world_.now() >= check_at_) check_stream();
+  if (state_ == State::running && member() && engine_->position().seq >= end_ && std::exchange(outbox_wanted_, false)) schedule_->request_outbox();
+}
+
+// A snapshot is taken on a connection of its own, between turns. True: this tick was for it.
+bool Agent::snapshots() {
+  const bool wanted = world_.snapshot_wanted_at >= 0 && world_.now() - world_.snapshot_wanted_at < kAskedLately && world_.choose_snapshot(0) == nullptr;
+  const bool due = state_ == State::running && !schedule_->holds() && world_.now() >= snapshot_at_ &&
+                   (wanted || (world_.profile.snapshot_ms != 0 && !world_.calm()));
+  if (!(copy_ || due) || !world_.random.per_mille(400)) return false;
+  take_snapshot();
+  return true;
+}
+
 void Agent::prepare() {
   std::optional<Result<bool>> all;
   if (!inside([&] { all = engine_->baseline(); })) return;
   if (!*all) return done("baseline", all->error());
   if (!**all) return;
+  schedule_->baselined();
   note_versions();
   node_.prepared = true;
   leave(State::waiting, 0);
 }
 
-// -- running ----------------------------------------------------------------------------------------------------------
-
-void Agent::run_one() {
-  feed();
-  if (state_ != State::running) return;
-  compare_nodes();
-  if (world_.now() >= check_at_) {
-    check_stream();
-    if (state_ != State::running) return;
-  }
-  const bool held = !held_.empty();
-  if (engine_->membership() == Membership::member && outbox_wanted_ && engine_->position().seq >= end_) {
-    outbox_wanted_ = false;
-    outbox_due_ = true;
-    drained_for_outbox_ = false;
-  }
-  if (engine_->outbox_again()) outbox_due_ = true;
-  std::vector<int> due;
-  if (!queue_.empty() && !echoes_wait()) due.insert(due.end(), {0, 0});
-  if (!held && (work_ || (outbox_due_ && !drained_for_outbox_) || world_.random.per_mille(50))) due.push_back(1);
-  if (!held && outbox_due_ && drained_for_outbox_) due.push_back(2);
-  if (world_.now() >= resume_at_ && !engine_->stopped().empty()) due.push_back(3);
-  const bool scrubs = world_.profile.scrub && (world_.calm() ? !scrubbed_ && due.empty() : world_.random.per_mille(20));
-  if (!held && scrubs) due.push_back(4);
-  const bool wanted = world_.snapshot_wanted_at >= 0 && world_.now() - world_.snapshot_wanted_at < kAskedLately && world_.choose_snapshot(0) == nullptr;
-  const bool snapshots = !held && world_.now() >= snapshot_at_ && (wanted || (world_.profile.snapshot_ms != 0 && !world_.calm()));
-  if (copy_ || (snapshots && due.empty())) due.push_back(5);
-  if (due.empty()) {
-    const Enter scope(world_.disks, node_.id, Process::agent);
-    const auto found = engine_->has_work();
-    work_ = found && *found;
-    return;
-  }
-  switch (world_.random.pick(due)) {
-    case 0: return apply();
-    case 1: return drain();
-    case 2: return outbox();
-    case 4: return scrub();
-    case 5: return take_snapshot();
-    default: return resume();
-  }
-}
-
-// As DatabaseThread::Worker::echoes_due: its own messages only mark what they acknowledge, and wait for a drain to ride along with.
-bool Agent::echoes_wait() const {
-  if (world_.profile.echo_ms == 0 || world_.calm() || work_ || engine_->wants_echoes()) return false;
-  const Origin self = engine_->origin();
-  const auto own = [&](const replica::Incoming& message) {
-    const auto id = codec::parse_message_id(message.msg_id);
-    return id && id->origin == self;
-  };
-  return std::all_of(queue_.begin(), queue_.end(), own) && world_.now() - fed_at_ < world_.profile.echo_ms;
-}
-
 void Agent::drain() {
   std::optional<Result<replica::DrainResult>> result;
-  const bool lives = inside([&] { result = engine_->drain(busy_ < kPoliteTries); });
+  const bool lives = inside([&] { result = engine_->drain(polite()); });
   if (*result) note((*result)->changes);
   if (!lives) return;
   if (!*result) return done("drain", result->error());
-  drained_for_outbox_ = true;
-  succeeded();
+  schedule_->drained();
+  succeeded((*result)->held_us);
   publish(std::move((*result)->units));
 }
 
 void Agent::outbox() {
   std::optional<Result<replica::DrainResult>> result;
-  const bool lives = inside([&] { result = engine_->publish_outbox(busy_ < kPoliteTries); });
+  const bool lives = inside([&] { result = engine_->publish_outbox(polite()); });
   if (*result) note((*result)->changes);
   if (!lives) return;
   if (!*result) return done("outbox", result->error());
-  const bool nothing = (*result)->units.empty() && !(*result)->more;
-  succeeded();
+  schedule_->sent_outbox(**result);
+  succeeded((*result)->held_us);
   publish(std::move((*result)->units));
-  if (nothing) outbox_due_ = false;
 }
 
 void Agent::apply() {
   const StreamSeq before = engine_->position().seq;
-  const std::deque<replica::Incoming> queue_before = queue_;
+  std::deque<replica::Incoming>& queue = schedule_->inbox().queue();
+  const std::deque<replica::Incoming> queue_before = queue;
+  const bool only_echoes = schedule_->echoes_only(now_us());
   std::optional<Result<replica::ApplyResult>> result;
-  const bool lives = inside([&] { result = engine_->apply(queue_, busy_ < kPoliteTries); });
+  const bool lives = inside([&] { result = engine_->apply(queue, only_echoes || polite()); });
   if (*result) note((*result)->changes);
   if (!lives) return;
+  if (!*result && only_echoes && result->error().code == Errc::busy) return schedule_->echoes_put_off(now_us());
   if (!*result) return done("apply", result->error());
-  drained_for_outbox_ = true;
   const size_t consumed = (*result)->messages;
-  if ((*result)->refused) outbox_due_ = true;
+  schedule_->applied(now_us(), **result, only_echoes);
   anew_ = (*result)->begins_anew;
   if (consumed > 0) world_.say(node_.id, "applied to " + std::to_string(engine_->position().seq) + ", " + std::to_string((*result)->rows_changed) + " rows changed");
   check_cursor(before, queue_before, consumed);
-  succeeded();
+  succeeded((*result)->held_us);
   publish(std::move((*result)->units));
-  sender_->applied(engine_->position().seq);
+  publisher_->applied(engine_->position().seq);
   if (anew_ != 0) reenter("it begins anew");
 }
 
@@ -333,13 +379,13 @@ void Agent::note_versions() {
 }
 
 void Agent::announce_floor(StreamSeq seen) {
-  if (state_ != State::running || !held_.empty()) return;
+  if (state_ != State::running || schedule_->holds()) return;
   std::optional<Result<replica::DrainResult>> result;
   const bool lives = inside([&] { result = engine_->announce_floor(seen, true); });
   if (*result) note((*result)->changes);
   if (!lives) return world_.processes_stopped(node_);
   if (!*result) return done("floor", result->error());
-  succeeded();
+  succeeded((*result)->held_us);
   publish(std::move((*result)->units));
 }
 
@@ -352,56 +398,66 @@ void Agent::outbox_now() {
 }
 
 void Agent::scrub_again() {
-  if (engine_) engine_->scrub_again();
+  if (schedule_ && world_.profile.scrub) schedule_->scrubbing.ask();
   scrubbed_ = !world_.profile.scrub;
 }
 
 // What capture did not see is a change like any other.
 void Agent::scrub() {
+  node::Scrubbing& scrubbing = schedule_->scrubbing;
+  const int64_t began = now_us();
   std::optional<Result<replica::ScrubResult>> result;
-  const bool lives = inside([&] { result = engine_->scrub(busy_ < kPoliteTries); });
+  const bool lives = inside([&] {
+    const auto version = engine_->data_version();
+    bool fresh = false;
+    if (!scrubbing.begin(began, version ? std::optional(*version) : std::nullopt, &fresh)) return;
+    if (fresh) engine_->scrub_again();
+    result = engine_->scrub(scrubbing.polite());
+  });
+  if (!result) return;
   if (*result) note((*result)->changes);
   if (!lives) return;
-  if (!*result) return done("scrub", result->error());
+  const bool busy = !*result && result->error().code == Errc::busy;
+  if (!*result && !busy) scrubbing.failed(began);
+  if (!*result && !busy) return done("scrub", result->error());
+  if (busy || (*result)->not_now) return schedule_->scrub_put_off(began, busy);
   for (const auto& found : (*result)->found) world_.say(node_.id, "scrub finds " + found.table + " " + found.key);
-  if ((*result)->done) scrubbed_ = true;
-  succeeded();
+  if (scrubbing.done(began, now_us(), **result)) scrubbed_ = true;
+  if ((*result)->held_us > 0) succeeded((*result)->held_us);
   publish(std::move((*result)->units));
 }
 
 void Agent::resume() {
-  resume_at_ = world_.now() + kResumeEvery;
   std::optional<Result<bool>> result;
   if (!inside([&] { result = engine_->resume_stopped(); })) return;
+  schedule_->resumed(now_us(), *result);
   if (!*result) return done("resume", result->error());
   note_versions();
-  if (**result) {
-    work_ = outbox_due_ = true;
-    drained_for_outbox_ = false;
-  }
 }
 
 // No version leaves before data_dir remembers its HLC.
 void Agent::publish(std::vector<replica::OutUnit> units) {
-  for (auto& unit : units) {
+  for (const auto& unit : units) {
     world_.say(node_.id, "unit " + unit.msg_ids.front() + " of " + std::to_string(unit.rows) + " rows, " + std::to_string(unit.messages.size()) + " parts");
     if (std::string wrong = world_.ledger.published(node_.id, unit); !wrong.empty()) world_.fail(node_.id, wrong);
-    held_.push_back(std::move(unit));
   }
-  if (held_.empty() || !engine_) return;
+  if (!schedule_) return;
+  schedule_->hold(std::move(units));
+  if (!schedule_->holds() || !engine_) return;
   const uint64_t clock = engine_->last_hlc().value;
   if (clock > node_.high_water) {
     node_.high_water = clock;
     if (node_.high_water_since < 0) node_.high_water_since = world_.now();
   }
-  sender_->add(std::exchange(held_, {}));
+  publisher_->add(schedule_->release());
 }
 
-void Agent::succeeded() {
+void Agent::succeeded(int64_t held_us) {
+  schedule_->stay_away(now_us(), held_us, false, busy_ > 0);
   busy_ = 0;
   const Enter scope(world_.disks, node_.id, Process::agent);
   const auto found = engine_->has_work();
-  work_ = found && *found;
+  schedule_->succeeded(found && *found);
   if (node_.high_water_since >= 0 && world_.now() - node_.high_water_since > 1000) {
     node_.high_water_synced = node_.high_water;
     node_.high_water_since = -1;
@@ -411,6 +467,7 @@ void Agent::succeeded() {
 // A call that failed. Locks, full disks and I/O errors pass; nothing else is expected.
 void Agent::done(const char* verb, const Error& error) {
   world_.count(error.code == Errc::busy ? "busy" : "failed");
+  if (schedule_) schedule_->failed(now_us(), error.code);
   if (error.code == Errc::busy) {
     ++busy_;
     return;
@@ -431,7 +488,7 @@ void Agent::done(const char* verb, const Error& error) {
 
 // What the subscription delivers: in order, some of it twice.
 void Agent::feed() {
-  if (node_.link.in_blocked || !node_.link.connected || !world_.server_up || queue_.size() > 50) return;
+  if (node_.link.in_blocked || !node_.link.connected || !world_.server_up || schedule_->inbox().size() > 50) return;
   const Stream& stream = world_.stream;
   if (stream.created() != created_ || stream.last() + 1 < next_) {
     const bool noticed = world_.random.per_mille(200);
@@ -447,8 +504,7 @@ void Agent::feed() {
       ++next_;
       continue;
     }
-    queue_.push_back({next_, stored->at, stored->msg_id, stored->bytes});
-    fed_at_ = world_.now();
+    schedule_->add({{next_, stored->at, stored->msg_id, stored->bytes}}, engine_->origin(), now_us());
     ++next_;
   }
 }
@@ -469,8 +525,8 @@ bool Agent::settled(std::string* why) {
   if (state_ != State::running) return no("its agent is not in the stream, state " + std::to_string(static_cast<int>(state_)));
   if (!member()) return no("is no member");
   if (engine_->position().seq != world_.stream.last()) return no("at " + std::to_string(position()) + " of " + std::to_string(world_.stream.last()));
-  if (!sender_->empty() || !held_.empty()) return no("its sender is not done");
-  if (outbox_due_ || outbox_wanted_ || work_) return no("has something to publish");
+  if (!publisher_->empty() || schedule_->holds()) return no("its publisher is not done");
+  if (schedule_->outbox_due() || outbox_wanted_ || schedule_->logged()) return no("has something to publish");
   if (!scrubbed_) return no("is still comparing its rows with their versions");
   const Enter scope(world_.disks, node_.id, Process::agent);
   const auto found = engine_->has_work();

@@ -1,5 +1,5 @@
-// What the real agent does with the engine (agent/database/database_worker.cpp, replicator.cpp and stream_entry.cpp), on simulated
-// time: opening, first versions, entering the stream, draining, publishing, applying, and starting over.
+// An agent on simulated time: it carries the engine and what common/node decides (entering the stream, what is done next with the
+// file, publishing, repair) over the simulated disk and network.
 #pragma once
 
 #include <deque>
@@ -11,10 +11,11 @@
 #include <vector>
 
 #include "common/node/stream_entry.hpp"
+#include "common/node/publisher.hpp"
 #include "common/node/repair_round.hpp"
+#include "common/node/schedule.hpp"
 #include "common/replica/replica.hpp"
 #include "common/replica/snapshot.hpp"
-#include "tests/sim/sender.hpp"
 
 namespace marmot::sim {
 
@@ -62,8 +63,17 @@ class Agent {
   Status remember(NodeId node);
   void watch_commits();
   void work();
+  void turn();
+  void take(node::Step step);
+  void follow();
+  bool snapshots();
+  int64_t now_us() const;
+  node::Schedule::Limits limits();
+  node::Schedule::Standing standing() const;
+  bool polite() const;
+  node::Publisher::Host publisher_host();
+  void look();
   void prepare();
-  void run_one();
   void drain();
   void apply();
   void outbox();
@@ -74,9 +84,8 @@ class Agent {
   void note_versions();
   void check_stream();
   void done(const char* verb, const Error& error);
-  void succeeded();
+  void succeeded(int64_t held_us);
   void publish(std::vector<replica::OutUnit> units);
-  bool echoes_wait() const;
   void check_cursor(StreamSeq before, const std::deque<replica::Incoming>& queue_before, size_t consumed);
 
   // agent_snapshot.cpp
@@ -132,19 +141,18 @@ class Agent {
   int64_t retry_at_ = 0;
   int64_t monotonic_us_ = 0;
   std::optional<replica::Replica> engine_;
-  std::unique_ptr<Sender> sender_;
-  std::deque<replica::Incoming> queue_;
+  std::optional<node::Schedule> schedule_;  // of this process
+  std::unique_ptr<node::Publisher> publisher_;
+  size_t in_flight_ = 0;
   node::EntryFacts facts_;
   uint64_t created_ = 0;    // the stream that was entered
   StreamSeq anew_ = 0;      // where it begins anew, as this process has seen
-  int64_t fed_at_ = 0;      // when the last message was delivered
   StreamSeq next_ = 1;      // to be delivered
   StreamSeq end_ = 0;
   int busy_ = 0;            // attempts that were turned away, one after another
-  bool work_ = true, outbox_wanted_ = true, outbox_due_ = false, drained_for_outbox_ = false;
+  bool outbox_wanted_ = true;
   bool scrubbed_ = true;
-  int64_t resume_at_ = 0, check_at_ = 0;
-  std::vector<replica::OutUnit> held_;
+  int64_t check_at_ = 0;
   std::unique_ptr<replica::SnapshotCopy> copy_;
   uint64_t copy_of_ = 0;    // the stream's stamp
   int64_t snapshot_at_ = 0;

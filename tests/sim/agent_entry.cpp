@@ -1,4 +1,4 @@
-// How a simulated agent enters the stream: agent/replication/stream_entry.cpp's steps, each a request over the network.
+// How a simulated agent enters the stream: the steps that common/node/stream_entry.hpp decides, each a request over the network.
 #include <algorithm>
 
 #include "common/codec/message.hpp"
@@ -23,8 +23,9 @@ void Agent::leave(State state, int64_t retry_ms) {
   if (!alive_) return;  // what was tried last has ended it
   ++generation_;
   if (round_ && round_->busy()) round_->stop(make_error(Errc::unavailable, "the stream was left meanwhile"));
-  sender_->pause();
-  queue_.clear();
+  publisher_->pause();
+  schedule_->clear();
+  schedule_->merge(false);
   state_ = state;
   retry_at_ = world_.now() + retry_ms;
 }
@@ -47,7 +48,7 @@ void Agent::change(std::function<Status()> change, std::function<void()> then) {
   std::optional<Status> result;
   if (!inside([&] { result = change(); })) return;
   if (*result) {
-    succeeded();
+    succeeded(0);
     return then();
   }
   done("change", result->error());
@@ -255,12 +256,12 @@ void Agent::go_live(StreamSeq end, bool founded, bool history_lost) {
   anew_ = 0;
   node_.waits_since = -1;
   next_ = engine_->position().seq + 1;
-  queue_.clear();
-  if (history_lost) sender_->clear();
+  schedule_->clear();
+  if (history_lost) publisher_->clear();
   if (history_lost || founded) outbox_wanted_ = true;
   engine_->follows_to(end);
   const auto units = engine_->own_units();
-  sender_->start(engine_->position().seq, units ? *units : 0);
+  publisher_->start(engine_->position().seq, units ? *units : 0);
   scrub_again();
   check_at_ = world_.now() + world_.random.between(0, 500);
   world_.say(node_.id, "in the stream, from " + std::to_string(next_) + " of " + std::to_string(end));

@@ -1,4 +1,4 @@
-// Anti-entropy as the agent does it (agent/repair/repair.cpp): common/node/repair_round.hpp leads, the nodes answer over core NATS:
+// Anti-entropy over the simulated network: common/node/repair_round.hpp leads, the nodes answer:
 // late, or not at all. Between nodes travel the bytes of common/codec/control.hpp.
 #include <algorithm>
 
@@ -154,9 +154,9 @@ RepairRound::Host Agent::round_host() {
 
 // Inside the process.
 int64_t Agent::act(const std::string& table, const std::vector<RepairAction>& actions) {
-  if (!held_.empty()) return 0;
+  if (schedule_->holds()) return 0;
   int64_t done = 0;
-  auto result = engine_->repair(table, actions, busy_ < 6, &done);
+  auto result = engine_->repair(table, actions, polite(), &done);
   if (!result) {
     if (result.error().code == Errc::busy) ++busy_;
     return 0;  // whoever leads plans it again
@@ -164,13 +164,13 @@ int64_t Agent::act(const std::string& table, const std::vector<RepairAction>& ac
   note(result->changes);
   note_versions();
   publish(std::move(result->units));
-  if (done > 0) outbox_due_ = true;
+  if (done > 0) schedule_->outbox_again();
   world_.count("repaired");
   return done;
 }
 
 bool Agent::repair_now(const std::string& table) {
-  if (!follows() || !held_.empty()) return false;
+  if (!follows() || schedule_->holds()) return false;
   return inside([&] { act(table, {}); });
 }
 

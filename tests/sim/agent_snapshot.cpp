@@ -1,4 +1,4 @@
-// Snapshots as the agent takes and uses them (agent/snapshot/snapshots.cpp, snapshot_join.cpp, stream_entry_snapshot.cpp).
+// Snapshots as a simulated agent takes and uses them.
 #include <algorithm>
 
 #include "tests/sim/agent.hpp"
@@ -41,7 +41,7 @@ void Agent::take_snapshot() {
 bool Agent::snapshot_now() {
   const size_t before = world_.snapshots.empty() ? 0 : world_.snapshots.back().info.seq;
   const size_t count = world_.snapshots.size();
-  if (!engine_ || state_ != State::running || !held_.empty()) return false;
+  if (!engine_ || state_ != State::running || schedule_->holds()) return false;
   take_snapshot();
   while (copy_) take_snapshot();
   return world_.snapshots.size() != count || world_.snapshots.back().info.seq != before;
@@ -109,7 +109,7 @@ void Agent::need_snapshot(const std::string& why) {
   change([this, info, incarnation] { return engine_->history_lost(info.stream_id, facts_.last, Incarnation{incarnation}); },
          [this] {
            note_versions();
-           sender_->clear();
+           publisher_->clear();
            outbox_wanted_ = true;
            merge_begin();
          });
@@ -144,15 +144,14 @@ void Agent::merge_begin() {
     return leave(State::waiting, 500);
   }
   state_ = State::merging;
+  schedule_->merge(true);
   node_.merging = true;
   node_.waits_since = -1;
 }
 
 void Agent::merge() {
-  if (work_) drain();  // a slice drains too, and tells nobody what
-  if (!engine_ || world_.disks.of(node_.id).stopped) return;
   std::optional<Result<replica::MergeResult>> result;
-  if (!inside([&] { result = engine_->merge_slice(busy_ < 6); })) return;
+  if (!inside([&] { result = engine_->merge_slice(polite()); })) return;
   if (!*result) {
     const bool busy = result->error().code == Errc::busy;
     done("merge", result->error());
@@ -161,7 +160,7 @@ void Agent::merge() {
     engine_->merge_abandon();
     return leave(State::waiting, 200);
   }
-  succeeded();
+  succeeded((*result)->held_us);
   note((*result)->changes);
   publish(std::move((*result)->units));
   if (!(*result)->done) return;

@@ -42,7 +42,7 @@ void App::refused(const std::string& sql, int rc) {
   const bool own = kind == SQLITE_CONSTRAINT || kind == SQLITE_MISMATCH || (kind == SQLITE_ERROR && world_.profile.moving != 0 && refused_without_us(*db_, sql));
   const bool disk = kind == SQLITE_FULL || kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN;
   const bool busy = kind == SQLITE_BUSY || kind == SQLITE_LOCKED;
-  const bool bare = kind == SQLITE_ERROR && message.rfind("no such table", 0) == 0 && !node_.prepared;  // its file was rolled back
+  const bool bare = kind == SQLITE_ERROR && message.rfind("no such table", 0) == 0 && (!node_.prepared || !node_.agent->member());  // its file was rolled back
   if (bare) return;
   if (message.find("__marmot") == std::string::npos && (own || busy || (disk && !world_.calm()))) return;
   world_.fail(node_.id, "the application's own statement was refused: " + sql + ": " + message);

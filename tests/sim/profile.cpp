@@ -83,6 +83,7 @@ Profile Profile::draw(Random& random) {
   out.trim_all = random.per_mille(400);
   out.echo_ms = static_cast<int64_t>(maybe(random, 3000));
   out.failing_effects = random.per_mille(300);
+  if (random.per_mille(200)) out.publisher_bytes = 1 + random.below(2000);
   return out;
 }
 
@@ -137,6 +138,7 @@ std::string Profile::print() const {
   add("repair_keys", repair_keys);
   add("damage_ms", damage_ms);
   add("echo_ms", echo_ms);
+  if (publisher_bytes < 10'000) add_u("publisher_bytes", publisher_bytes);
   add("scrub", scrub ? 1 : 0);
   return out;
 }
