@@ -17,9 +17,9 @@
 //           "published":N,      rows acknowledged since the agent started
 //           "applied":N,        rows of other nodes written here since the agent started
 //           "waiting":N,        units that wait for a stopped table
-//           "lag_rows":N,       rows in the stream that are not applied here yet
+//           "lag_messages":N,   messages of the stream that are not applied here yet; the agents' own are not counted
 //           "lag_ms":N,         age of the oldest of them
-//           "peers":[{"node":N,"lag_rows":N,"seen_ms_ago":N}],
+//           "peers":[{"node":N,"lag_messages":N,"seen_ms_ago":N}],
 //           "tables":[{"name":S,"stopped":S}],     "stopped" is why; "" or absent: it runs
 //           "snapshots":{"count":N,"taking":B,"last_error":S,"newest":{"id":S,"seq":N,"age_ms":N}},
 //           "quarantined":N,"conflicts":N,"conflicts_dropped":N,"shelved":N}]}

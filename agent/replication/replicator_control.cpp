@@ -207,7 +207,7 @@ Json Replicator::status_json(const std::optional<replica::Counters>& counters) c
   const StreamSeq end = stream_end();
   const StreamSeq position = applied();
   if (state_ == State::running || state_ == State::behind) {
-    json["lag_rows"] = changes_.between(followed(), end);
+    json["lag_messages"] = changes_.between(followed(), end);
     json["lag_ms"] = arrivals_.empty() ? int64_t{0} : std::max<int64_t>(0, wall_now() - arrivals_.front().second);
   }
   json["position"] = position;
@@ -226,7 +226,7 @@ Json Replicator::status_json(const std::optional<replica::Counters>& counters) c
   json["members"] = members_->all().size();
   Json peers = Json::array();
   for (const Peer& peer : peers_->all()) {
-    peers.push_back(Json{{"node", peer.node.value}, {"lag_rows", changes_.between(peer.applied, end)},
+    peers.push_back(Json{{"node", peer.node.value}, {"lag_messages", changes_.between(peer.applied, end)},
                          {"seen_ms_ago", monotonic_ms() - peer.seen_ms}});
   }
   json["peers"] = std::move(peers);
