@@ -39,8 +39,8 @@ THIRD_PARTY = {
     r"toml\.hpp": "agent/config",
     r"CLI/.*": "agent/cli",
     r"(spdlog|fmt)/.*": "agent/report",
-    # JetStream's API, schema reports, what is kept in small files, and the faces. What lies between them speaks in structs.
-    r"nlohmann/.*": ("agent/nats", "agent/check", "agent/control", "agent/daemon", "agent/cli", "common/mysql"),
+    # JetStream's API, what is kept in small files, and the faces. What lies between them speaks in structs.
+    r"nlohmann/.*": ("agent/nats", "agent/control", "agent/daemon", "agent/cli", "common/mysql"),
     r"openssl/.*": ("agent/nats", "common/mysql"),
     r"arpa/inet\.h": ("agent", "common/mysql"),  # inet_pton, inet_ntop: pure
     r"unicode/.*": "common/mysql",
