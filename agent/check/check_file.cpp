@@ -2,7 +2,6 @@
 
 #include <sys/stat.h>
 
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "agent/database/open_database.hpp"
@@ -45,13 +44,6 @@ std::string unique_text(const TableFacts& table) {
   return out.empty() ? "-" : out;
 }
 
-std::string kind_text(const TableFacts& table) {
-  if (table.not_watched == replica::NotWatched::virtual_table) return "virtual (" + table.module + ")";
-  if (table.not_watched) return "not replicated";
-  if (!table.unreadable.empty()) return "cannot be replicated";
-  return key_text(table);
-}
-
 // Findings that say the same of several tables are one paragraph.
 bool alike(const Finding& a, const Finding& b) { return a.rule == b.rule && a.what == b.what; }
 
@@ -72,6 +64,13 @@ std::string paragraph(const std::vector<const Finding*>& group) {
 }
 
 }  // namespace
+
+std::string kind_text(const TableFacts& table) {
+  if (table.not_watched == replica::NotWatched::virtual_table) return "virtual (" + table.module + ")";
+  if (table.not_watched) return "not replicated";
+  if (!table.unreadable.empty()) return "cannot be replicated";
+  return key_text(table);
+}
 
 Result<CheckReport> check_file(const CheckRequest& request) {
   auto report = read_report(request);
@@ -96,21 +95,6 @@ std::string report_text(const std::string& shown, const CheckReport& report) {
   std::vector<std::vector<std::string>> rows{{"table", "key", "unique"}};
   for (const TableFacts& table : report.facts.tables) rows.push_back({printable(table.name), printable(kind_text(table)), printable(unique_text(table))});
   return report.facts.tables.empty() ? out : out + "\n" + columns(rows);
-}
-
-nlohmann::json report_json(const std::string& path, const CheckReport& report) {
-  using Json = nlohmann::json;
-  Json findings = Json::array(), tables = Json::array();
-  for (const Finding& one : report.findings) {
-    findings.push_back(Json{{"severity", to_string(one.severity)}, {"rule", one.rule}, {"table", one.table}, {"subject", one.subject},
-                            {"what", one.what}, {"cure", one.cure}});
-  }
-  for (const TableFacts& table : report.facts.tables) {
-    Json keys = Json::array();
-    for (const ForeignKey& key : table.foreign_keys) keys.push_back(Json{{"columns", key.columns}, {"parent", key.parent}});
-    tables.push_back(Json{{"name", table.name}, {"key", kind_text(table)}, {"unique", table.unique}, {"foreign_keys", keys}});
-  }
-  return Json{{"path", path}, {"findings", findings}, {"tables", tables}};
 }
 
 }  // namespace marmot::agent

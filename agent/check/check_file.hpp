@@ -1,7 +1,6 @@
 // `marmot check`, the short form that `marmot agent` prints at its start, and what `marmot status` keeps of it.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -24,8 +23,9 @@ struct CheckReport {
 // wait for a locked file for some seconds (Errc::busy).
 Result<CheckReport> check_file(const CheckRequest& request);
 
-// For people, and for programs: {path, findings: [{severity, rule, table, subject, what, cure}], tables: [...]}.
+// For people.
 std::string report_text(const std::string& shown, const CheckReport& report);
-nlohmann::json report_json(const std::string& path, const CheckReport& report);
+// How the rows of a table are known (key_text), or why they are not replicated, in a word or two.
+std::string kind_text(const TableFacts& table);
 
 }  // namespace marmot::agent

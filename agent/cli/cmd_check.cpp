@@ -24,6 +24,21 @@ Result<std::vector<CheckRequest>> requests(const TargetOptions& options) {
   return out;
 }
 
+// For programs.
+Json report_json(const std::string& path, const CheckReport& report) {
+  Json findings = Json::array(), tables = Json::array();
+  for (const Finding& one : report.findings) {
+    findings.push_back(Json{{"severity", to_string(one.severity)}, {"rule", one.rule}, {"table", one.table}, {"subject", one.subject},
+                            {"what", one.what}, {"cure", one.cure}});
+  }
+  for (const TableFacts& table : report.facts.tables) {
+    Json keys = Json::array();
+    for (const ForeignKey& key : table.foreign_keys) keys.push_back(Json{{"columns", key.columns}, {"parent", key.parent}});
+    tables.push_back(Json{{"name", table.name}, {"key", kind_text(table)}, {"unique", table.unique}, {"foreign_keys", keys}});
+  }
+  return Json{{"path", path}, {"findings", findings}, {"tables", tables}};
+}
+
 }  // namespace
 
 int cmd_check(const TargetOptions& options) {

@@ -21,7 +21,7 @@ std::string shown_ms(const Json& object, const char* key) {
 
 std::string peer_text(const Json& peer) {
   const auto id = number_in(peer, "node");
-  return "node " + (id ? std::to_string(*id) : "-") + ": " + shown(peer, "lag_rows") + " rows behind, seen " +
+  return "node " + (id ? std::to_string(*id) : "-") + ": " + shown(peer, "lag_messages") + " messages behind, seen " +
          shown_ms(peer, "seen_ms_ago") + " ago";
 }
 
@@ -42,7 +42,7 @@ std::string database_text(const Json& database) {
   rows.push_back({"  stream", text_in(database, "stream")});
   rows.push_back({"  here", shown(database, "pending") + " rows pending, " + shown(database, "published") +
                                 " published, " + shown(database, "applied") + " applied"});
-  rows.push_back({"  behind", shown(database, "lag_rows") + " rows, " + shown_ms(database, "lag_ms")});
+  rows.push_back({"  behind", shown(database, "lag_messages") + " messages, " + shown_ms(database, "lag_ms")});
   if (number_in(database, "gave_way").value_or(0) != 0) rows.push_back({"  application", shown(database, "gave_way") + " writes gave way to it, " + shown(database, "forced") +
                                        " were forced; inside a transaction " + shown(database, "read_percent") + " % of the last minute"});
   if (database.contains("snapshots")) rows.push_back({"  snapshots", snapshots_text(database["snapshots"])});

@@ -12,23 +12,34 @@
 //   status   {"cmd":"status"[,"db":P]}
 //     -> {"ok":true,"node":N,"pid":N,"version":"0.1.0","cluster":"main","uptime_ms":N,
 //         "nats":{"url":S,"connected":B,"embedded":B,"last_error":S},
-//         "databases":[{"name":S,"path":P,"stream":S,"state":S,"last_error":S,
+//         "databases":[{"name":S,"path":P,"stream":S,"node":N,"state":S,"last_error":S,
+//           "state_text":S,     why it waits, is behind or stopped; absent: it does not
 //           "pending":N,        rows changed here that the stream has not acknowledged
 //           "published":N,      rows acknowledged since the agent started
 //           "applied":N,        rows of other nodes written here since the agent started
 //           "waiting":N,        units that wait for a stopped table
-//           "lag_rows":N,       rows in the stream that are not applied here yet
-//           "lag_ms":N,         age of the oldest of them
-//           "peers":[{"node":N,"lag_rows":N,"seen_ms_ago":N}],
+//           "lag_messages":N,   messages of the stream that are not applied here yet; the agents' own are not counted
+//           "lag_ms":N,         age of the oldest of them that was delivered
+//           "position":N,       the last message of the stream that is applied here
+//           "peers":[{"node":N,"lag_messages":N,"seen_ms_ago":N}],
 //           "tables":[{"name":S,"stopped":S}],     "stopped" is why; "" or absent: it runs
 //           "snapshots":{"count":N,"taking":B,"last_error":S,"newest":{"id":S,"seq":N,"age_ms":N}},
+//           "repair":{"rounds":N,"ranges":N,"repaired":N,"scrub_passes":N,"scrub_found":N},"divergent_ranges":N,
+//           "gave_way":N,"forced":N,"read_percent":N,"wal_bytes":N,"alarm":S,"members":N,"to_know":S,
+//           "failed_effects":N,"last_failed_effect":S,"staged_parts":N,"split_units":N,
 //           "quarantined":N,"conflicts":N,"conflicts_dropped":N,"shelved":N}]}
-//     Numbers may be absent while they are not known; clients show "-". Empty last_error: none.
+//     Numbers may be absent while they are not known; clients show "-". Empty last_error: none. What each means:
+//     agent/replication/status.hpp.
 //   wait     {"cmd":"wait","db":P,"level":"published"|"all","timeout_ms":N}
 //     -> {"ok":true,"done":B,"pending":N}          done false: not in time
-//   verify   {"cmd":"verify","db":P,"timeout_ms":N}
+//   verify   {"cmd":"verify","db":P,"timeout_ms":N[,"repair":B]}
 //     -> {"ok":true,"nodes":3,"identical":B,"tables":[{"name":S,"rows":N,"identical":B,
-//           "differs":[{"node":N,"keys":["17","'a'"],"more":N}]}]}     keys as describe_key prints them; more: not listed
+//           "differs":[{"node":N,"keys":["17","'a'"],"more":N}]}],    keys as describe_key prints them; more: not listed
+//         "full_text":[{"node":N,"name":S,"out_of_step":B,"reason":S}]}         indexes that their own check finds wrong
+//     with repair also "repair":true, and of each table "found":N (rows written without the triggers) and "repaired":N
+//   members  {"cmd":"members","db":P}
+//     -> {"ok":true,"members":[{"node":N,"incarnation":S,"seen_ms_ago":N,"applied":N,"behind":N,"self":B,"alive":B}]}
+//     behind: messages, as lag_messages; incarnation in hexadecimal
 //   snapshot {"cmd":"snapshot","db":P,"action":"save"|"list"|"restore"[,"id":S][,"to":P][,"keep":B]}
 //     save    -> {"progress":...} ... {"ok":true,"snapshot":{"id":S,"seq":N,"at_ms":N,"node":N,"rows":N,"bytes":N,
 //                "stored_bytes":N,"digest":S,"version":S}}
@@ -37,6 +48,8 @@
 //   tail     {"cmd":"tail","db":P[,"table":GLOB][,"direction":"in"|"out"]}
 //     -> {"event":{"direction":"in"|"out","table":S,"op":"insert"|"update"|"delete","key":S,"node":N,"hlc":S,"seq":N}} ...
 //     until the client closes. hlc as to_string(Hlc) prints it; seq absent while the stream has not given one.
+//   stop     {"cmd":"stop"}
+//     -> {"ok":true}, and the agent ends as after SIGTERM
 #pragma once
 
 #include <chrono>

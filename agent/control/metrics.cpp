@@ -23,7 +23,7 @@ constexpr Metric kDatabase[] = {
     {"marmot_pending_rows", "gauge", "Rows changed here that the stream does not have yet.", "/pending"},
     {"marmot_published_rows_total", "counter", "Rows published since the agent started.", "/published"},
     {"marmot_applied_rows_total", "counter", "Rows of other nodes applied since the agent started.", "/applied"},
-    {"marmot_lag_messages", "gauge", "Messages of the stream that are not applied here yet.", "/lag_rows"},
+    {"marmot_lag_messages", "gauge", "Messages of the stream that are not applied here yet.", "/lag_messages"},
     {"marmot_lag_seconds", "gauge", "Age of the oldest message that was delivered and is not applied.", "/lag_ms", true},
     {"marmot_stream_position", "gauge", "The last message of the stream that is applied here.", "/position"},
     {"marmot_waiting_units", "gauge", "Units that wait because a table is stopped.", "/waiting"},
@@ -128,7 +128,7 @@ std::string metrics_text(const Json& status) {
     for (const Json& peer : list_in(database, "peers")) {
       const std::string both = "{database=" + label(text_in(database, "name")) + ",peer=\"" +
                                std::to_string(number_in(peer, "node").value_or(0)) + "\"} ";
-      lag += kPeerLag + both + std::to_string(number_in(peer, "lag_rows").value_or(0)) + "\n";
+      lag += kPeerLag + both + std::to_string(number_in(peer, "lag_messages").value_or(0)) + "\n";
       seen += kPeerSeen + both + in_seconds(number_in(peer, "seen_ms_ago").value_or(0)) + "\n";
     }
   }

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/control/control.hpp"
+#include "agent/control/database_commands.hpp"
 #include "agent/control/lock.hpp"
 #include "agent/daemon/join_line.hpp"
 #include "agent/daemon/nats_server.hpp"
@@ -31,7 +32,6 @@ namespace {
 constexpr size_t kMailbox = 4096;
 constexpr int64_t kStopMs = 3000;       // of the 5 s that a stop may take; the rest closes files and the server
 constexpr int64_t kPostMs = 10'000;     // a nats.c thread waits so long for a loop that lags
-constexpr int64_t kWaitDefaultMs = 30'000;
 constexpr int64_t kOneSignalMs = 1000;  // signals within it are one
 
 // Everything of a running agent. Members die in reverse order: what calls into others is declared after them.
@@ -222,76 +222,32 @@ class Agent {
 
   // -- the control socket ---------------------------------------------------------------------------------------------
 
-  // nullptr: answered with an error.
-  Replicator* database_of(const Json& request, const Reply& reply) {
-    const std::string path = request.value("db", std::string());
-    for (const auto& replicator : replicators_) {
-      if (replicator->path() == path || (path.empty() && replicators_.size() == 1)) return replicator.get();
-    }
-    reply.fail(make_error(Errc::not_found, path.empty() ? "this agent runs several databases: name one"
-                                                        : "this agent does not run " + path));
-    return nullptr;
-  }
-
   void serve() {
-    control_->handle("status", [this](const Json& request, const Reply& reply) { status(request, reply); });
-    control_->handle("wait", [this](const Json& request, const Reply& reply) {
-      Replicator* const database = database_of(request, reply);
-      if (database != nullptr) database->wait(request.value("level", std::string("published")), request.value("timeout_ms", kWaitDefaultMs), reply);
-    });
-    control_->handle("verify", [this](const Json& request, const Reply& reply) {
-      Replicator* const database = database_of(request, reply);
-      if (database != nullptr) database->verify(request.value("timeout_ms", kWaitDefaultMs), request.value("repair", false), reply);
-    });
-    control_->handle("members", [this](const Json& request, const Reply& reply) {
-      Replicator* const database = database_of(request, reply);
-      if (database != nullptr) database->members(reply);
-    });
-    control_->handle("snapshot", [this](const Json& request, const Reply& reply) {
-      Replicator* const database = database_of(request, reply);
-      if (database != nullptr) database->snapshot(request, reply);
-    });
-    control_->handle("tail", [this](const Json& request, const Reply& reply) {
-      Replicator* const database = database_of(request, reply);
-      if (database != nullptr) database->tail(request.value("table", std::string()), request.value("direction", std::string()), reply);
-    });
+    commands_.serve(*control_);
     control_->handle("stop", [this](const Json&, const Reply& reply) {
       reply.finish(Json::object());
       stop();
     });
   }
 
-  void status(const Json& request, const Reply& reply) {
-    struct Gathering {
-      Json head;
-      std::vector<Json> databases;
-      size_t missing = 0;
-    };
-    const auto gathering = std::make_shared<Gathering>();
-    const std::string path = request.value("db", std::string());
-    std::vector<Replicator*> asked;
-    for (const auto& replicator : replicators_) {
-      if (path.empty() || replicator->path() == path) asked.push_back(replicator.get());
-    }
-    if (asked.empty()) return reply.fail(make_error(Errc::not_found, "this agent does not run " + path));
+  std::vector<Replicator*> databases() const {
+    std::vector<Replicator*> all;
+    for (const auto& replicator : replicators_) all.push_back(replicator.get());
+    return all;
+  }
+
+  AgentStatus status() const {
     const bool connected = connection_ && connection_->connected();
-    gathering->head = Json{{"pid", ::getpid()}, {"version", MARMOT_VERSION}, {"cluster", config_.cluster},
-                           {"uptime_ms", monotonic_ms() - started_ms_},
-                           {"nats", {{"url", connected ? connection_->url() : std::string()}, {"connected", connected},
-                                     {"embedded", config_.nats.embedded()},
-                                     {"last_error", connection_ && !connected ? connection_->down_reason() : std::string()}}}};
-    gathering->databases.resize(asked.size());
-    gathering->missing = asked.size();
-    for (size_t i = 0; i < asked.size(); ++i) {
-      asked[i]->status([gathering, reply, i](Json json) {
-        gathering->databases[i] = std::move(json);
-        if (--gathering->missing > 0) return;
-        Json answer = gathering->head;
-        answer["node"] = gathering->databases.front()["node"];
-        answer["databases"] = gathering->databases;
-        reply.finish(std::move(answer));
-      });
-    }
+    AgentStatus status;
+    status.pid = ::getpid();
+    status.version = MARMOT_VERSION;
+    status.cluster = config_.cluster;
+    status.uptime_ms = monotonic_ms() - started_ms_;
+    if (connected) status.nats.url = connection_->url();
+    status.nats.connected = connected;
+    status.nats.embedded = config_.nats.embedded();
+    if (connection_ && !connected) status.nats.last_error = connection_->down_reason();
+    return status;
   }
 
   // -- the end ----------------------------------------------------------------------------------------------------------
@@ -346,6 +302,7 @@ class Agent {
   uv::Signal interrupt_, terminate_;
   std::vector<AgentLock> locks_;
   Progress bar_;
+  DatabaseCommands commands_{{[this] { return databases(); }, [this] { return status(); }}};
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<NatsServer> server_;
   std::unique_ptr<nats::Connection> connection_;

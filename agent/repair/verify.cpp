@@ -64,8 +64,8 @@ void Verify::round() {
   replies_over_ = false;
   report_ = {};
   details_.clear();
-  host_.settle(deadline_ms_, guarded([this](bool settled) {
-    if (!settled) return fail(Errc::timeout, "verify: not everything written here reached the stream in time");
+  host_.until_published(deadline_ms_, guarded([this](bool published) {
+    if (!published) return fail(Errc::timeout, "verify: not everything written here reached the stream in time");
     host_.connection.stream_state(host_.stream, guarded([this](Result<nats::StreamState> state) {
       if (!state) return fail(state.error().code, "verify: " + state.error().message);
       seq_ = state->last_seq;

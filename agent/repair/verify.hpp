@@ -1,6 +1,6 @@
 // `marmot verify`: are the rows of one database the same on every node that is there?
 //
-//   settle (what is written here is in the stream) -> apply up to the stream's end -> digests here and of every live peer,
+//   what is written here is in the stream -> apply up to the stream's end -> digests here and of every live peer,
 //   each taken once it has applied that much -> where they differ: buckets, then keys, of that peer -> FTS's own check of the
 //   full-text indexes, here and on every peer: they are not replicated, and each node's own triggers keep them.
 //
@@ -57,7 +57,7 @@ class Verify {
     std::string stream;
     std::string prefix;  // of the control subjects
     // Calls back with false when the deadline passed first.
-    std::function<void(int64_t deadline_ms, std::function<void(bool)>)> settle;
+    std::function<void(int64_t deadline_ms, std::function<void(bool)>)> until_published;
     std::function<void(StreamSeq seq, int64_t deadline_ms, std::function<void(bool)>)> until_applied;
     std::function<Peers::Self()> self;
   };

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <nlohmann/json.hpp>
 #include <random>
 #include <utility>
 
@@ -105,14 +104,14 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
         else enter();
       }),
       check_(loop, [this] { check_stream(); }),
-      poke_(loop, [this] { poke(); }),
       outbox_delay_(loop, [this] { thread_->publish_outbox(); }),
-      beat_soon_(loop, [this] { peers_->beat(); }) {
+      beat_soon_(loop, [this] { peers_->beat(); }),
+      waiters_(loop) {
   DatabaseEvents handlers;
   handlers.opened = [this](Result<DatabaseOpened> opened) { on_opened(std::move(opened)); };
   handlers.units = [this](std::vector<replica::OutUnit> units) { publisher_.add(std::move(units)); };
   handlers.progress = [this](const DatabaseProgress& progress) { on_progress(progress); };
-  handlers.changes = [this](std::vector<replica::Change> changes) { on_changes(std::move(changes)); };
+  handlers.changes = [this](const std::vector<replica::Change>& changes) { tails_->tell(changes); };
   handlers.schema_changed = [this](const std::set<std::string>& names) { events_.schema_changed(names); };
   handlers.room = [this] {
     if (subscription_ && !in_gap_) subscription_->resume();
@@ -121,6 +120,7 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
   DatabaseSetup setup = setup_of(config, database, log_);
   setup.hold = file_held_ = nothing_there(database.path);
   thread_ = std::make_unique<DatabaseThread>(std::move(setup), std::move(handlers), std::move(sender));
+  tails_ = std::make_unique<Tails>(*thread_);
   peers_ = std::make_unique<Peers>(loop, prefix_, database.name, *thread_, log_,
                                    Peers::Events{[this] { return self(); }, [this] { poke(); },
                                                  [this](StreamSeq) { thread_->hasten(); }});
@@ -148,7 +148,6 @@ Replicator::~Replicator() {
   members_.reset();
   first_file_.reset();
   entry_.reset();
-  restore_work_.reset();
   snapshots_.reset();
   subscription_.reset();
   publisher_.pause();
@@ -222,21 +221,6 @@ void Replicator::on_progress(const DatabaseProgress& progress) {
     else log_(LogLevel::info, name() + ": waiting for NATS; the application is not affected");
   }
   poke();
-}
-
-void Replicator::on_changes(std::vector<replica::Change> changes) {
-  for (const replica::Change& change : changes) {
-    const std::string direction = change.in ? "in" : "out";
-    const char* op = change.op == Op::insert ? "insert" : change.op == Op::update ? "update" : "delete";
-    Json event{{"direction", direction}, {"table", change.table}, {"op", op}, {"key", change.key},
-               {"node", change.version.origin.node.value}, {"hlc", to_string(change.version.hlc)}};
-    if (change.seq != 0) event["seq"] = change.seq;
-    for (const Tail& tail : tails_) {
-      if (!tail.direction.empty() && tail.direction != direction) continue;
-      if (!tail.table.empty() && sqlite3_strglob(tail.table.c_str(), change.table.c_str()) != 0) continue;
-      (void)tail.reply.event(event);  // a client that is gone is taken out by on_gone
-    }
-  }
 }
 
 // -- the stream -------------------------------------------------------------------------------------------------------

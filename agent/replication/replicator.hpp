@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "agent/config/config.hpp"
-#include "agent/control/control.hpp"
 #include "agent/database/database_thread.hpp"
 #include "agent/loop/uv.hpp"
 #include "agent/membership/members.hpp"
@@ -28,8 +27,10 @@
 #include "agent/replication/clock_check.hpp"
 #include "agent/replication/publisher_host.hpp"
 #include "agent/replication/stall_alarm.hpp"
+#include "agent/replication/status.hpp"
 #include "agent/replication/stream_entry.hpp"
-#include "agent/report/progress.hpp"
+#include "agent/replication/tails.hpp"
+#include "agent/replication/waiters.hpp"
 #include "agent/snapshot/snapshot_join.hpp"
 #include "agent/snapshot/snapshots.hpp"
 #include "common/base/long_work.hpp"
@@ -58,13 +59,22 @@ class Replicator {
   // Drains once more and publishes what is possible until then; `done` comes once.
   void stop(int64_t timeout_ms, std::function<void()> done);
 
-  // control.hpp
-  void status(std::function<void(Json)> done);
-  void wait(const std::string& level, int64_t timeout_ms, const Reply& reply);
-  void verify(int64_t timeout_ms, bool repair, const Reply& reply);
-  void members(const Reply& reply);
-  void tail(const std::string& table_glob, const std::string& direction, const Reply& reply);
-  void snapshot(const Json& request, const Reply& reply);
+  // The questions that the faces pass on (agent/control). Each callback comes once, possibly from within the call, unless this
+  // object is destroyed first.
+
+  // At once, or within a second; without DatabaseStatus::file where the database thread does not answer in that time.
+  void status(std::function<void(DatabaseStatus)> done);
+  std::vector<MemberStatus> members() const;
+  enum class WaitLevel : uint8_t {
+    published,  // what was committed here before this call is in the stream, and has come back from there
+    all,        // and every live node has applied it
+  };
+  void wait(WaitLevel level, int64_t timeout_ms, std::function<void(const WaitOutcome&)> done);
+  // Compares the rows of all live nodes; with `repair` after they were repaired. Errc::busy: another one runs.
+  // Errc::unavailable: not connected, or not in the stream.
+  void verify(int64_t timeout_ms, bool repair, Verify::Progress progress, std::function<void(Result<VerifyOutcome>)> done);
+  Tails& tails() { return *tails_; }
+  Snapshots& snapshots() { return *snapshots_; }
 
   const std::string& name() const { return database_.name; }
   const std::string& path() const { return database_.path; }
@@ -72,17 +82,11 @@ class Replicator {
   LongWork work() const;
 
  private:
-  enum class State : uint8_t { opening, preparing, waiting, entering, running, behind, stopped };
-  struct Pending {  // something that waits for the publisher, a position or other nodes
-    int64_t deadline_ms = 0;
-    std::function<bool()> poke;         // true: it is done, and has said so
-    std::function<void()> timed_out;
-  };
+  using State = DatabaseState;
 
   void on_opened(Result<DatabaseOpened> opened);
   void tell_whole_schema();
   void on_progress(const DatabaseProgress& progress);
-  void on_changes(std::vector<replica::Change> changes);
   void on_delivered(nats::Delivered message);
   void on_problem(const nats::LogProblem& problem);
 
@@ -103,27 +107,26 @@ class Replicator {
   void announce_ready();
   void check_file(std::vector<std::string> watched);
   void report(LogLevel level, const std::string& text);
-
-  void settle(int64_t deadline_ms, std::function<void(bool)> done);
-  void until_applied(StreamSeq seq, int64_t deadline_ms, std::function<void(bool)> done);
-  void until_running(int64_t deadline_ms, std::function<void(bool)> done);
-  void verify_now(int64_t timeout_ms, bool repair, const Reply& reply);
-  void compare(int64_t timeout_ms, const Reply& reply, std::function<void(Json)> done);
-  void add_pending(Pending pending);
-  void poke();
-  Peers::Self self() const;
-  node::EntryFacts::Company company() const;
-  // snapshot_control.cpp
-  std::optional<size_t> snapshot_rank() const;
-  void list_snapshots(const Reply& reply);
-  void restore_snapshot(const std::string& id, const std::string& to, bool keep, const Reply& reply);
   bool outbox_complete() const;
   StreamSeq applied() const;
   StreamSeq followed() const;
+
+  // replicator_waits.cpp. `done(false)`: not in time.
+  void until_published(int64_t deadline_ms, std::function<void(bool)> done);
+  void until_applied(StreamSeq seq, int64_t deadline_ms, std::function<void(bool)> done);
+  void until_running(int64_t deadline_ms, std::function<void(bool)> done);
+  void repair_and_compare(int64_t timeout_ms, const Verify::Progress& progress, std::function<void(Result<VerifyOutcome>)> done);
+  void compare(int64_t timeout_ms, Verify::Progress progress, Verify::Done done);
+  void poke() { waiters_.look(); }
+
+  // replicator_status.cpp
+  Peers::Self self() const;
+  node::EntryFacts::Company company() const;
+  std::optional<size_t> snapshot_rank() const;
   StreamSeq stream_end() const;
-  std::string state_name() const;
+  DatabaseState shown_state() const;
   std::string trouble() const;
-  Json status_json(const std::optional<replica::Counters>& counters) const;
+  DatabaseStatus status_now(const std::optional<replica::Counters>& counters) const;
 
   uv::Loop& loop_;
   const Config& config_;
@@ -134,7 +137,7 @@ class Replicator {
   const std::string prefix_;  // of control subjects
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 
-  State state_ = State::opening;
+  State state_ = State::opening;  // never `joining`: shown_state() tells it from `running`
   std::string state_text_;   // why it waits, is behind or stopped
   std::string last_error_;
   std::string reported_;     // the last text of report(), so that it is said once
@@ -158,7 +161,7 @@ class Replicator {
   std::unique_ptr<nats::LogSubscription> subscription_;
   std::unique_ptr<Verify> verify_;
   uv::FsEvent wal_;
-  uv::Timer retry_, check_, poke_, outbox_delay_, beat_soon_;
+  uv::Timer retry_, check_, outbox_delay_, beat_soon_;
   bool wal_watched_ = false;
 
   bool publishing_ = false;     // as the thread was told
@@ -179,20 +182,12 @@ class Replicator {
   std::optional<StreamSeq> stuck_at_;  // the last message delivered when the stream was looked at, and had more
   std::deque<std::pair<StreamSeq, WallMs>> arrivals_;  // of other nodes: delivered, not applied yet
 
-  std::vector<Pending> pending_;
-  bool poking_ = false;
+  Waiters waiters_;
+  std::unique_ptr<Tails> tails_;
   bool verify_running_ = false;
-  bool restoring_ = false;
-  std::unique_ptr<uv::PoolJob> restore_work_;
   std::vector<std::string> watched_;
   std::unique_ptr<uv::PoolJob> check_work_;
   std::string to_know_;         // what `marmot check` says of the file, in short, as it was when it became ready
-  struct Tail {
-    Reply reply;
-    std::string table;
-    std::string direction;
-  };
-  std::vector<Tail> tails_;
 };
 
 }  // namespace marmot::agent

@@ -11,7 +11,6 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "agent/loop/clock.hpp"
@@ -84,12 +83,6 @@ std::optional<SnapshotRecord> read_record(const nats::ObjectInfo& object) {
   record.bytes = number_of<int64_t>(object, "bytes").value_or(0);
   record.version = text_of(object, "marmot");
   return record;
-}
-
-nlohmann::json to_json(const SnapshotRecord& record) {
-  return nlohmann::json{{"id", record.object.name},     {"seq", record.info.seq},       {"at_ms", record.info.at},
-                        {"node", record.info.node.value}, {"rows", record.info.rows},     {"bytes", record.bytes},
-                        {"stored_bytes", record.object.size}, {"digest", record.object.digest}, {"version", record.version}};
 }
 
 bool bridges(const SnapshotRecord& record, const nats::StreamState& stream) {

@@ -7,7 +7,6 @@
 
 #include <functional>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
 #include <string>
@@ -30,7 +29,6 @@ struct SnapshotRecord {
 
 // nullopt: the object is none of ours, or only a mark of a deleted one.
 std::optional<SnapshotRecord> read_record(const nats::ObjectInfo& object);
-nlohmann::json to_json(const SnapshotRecord& record);
 
 // May a file that takes this snapshot go on with that stream, as far as its numbers and times tell?
 bool bridges(const SnapshotRecord& record, const nats::StreamState& stream);

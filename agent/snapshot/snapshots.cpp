@@ -1,7 +1,6 @@
 #include "agent/snapshot/snapshots.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "agent/loop/clock.hpp"
@@ -10,7 +9,6 @@
 
 namespace marmot::agent {
 
-using Json = nlohmann::json;
 namespace control = codec::control;
 
 namespace {
@@ -18,6 +16,8 @@ constexpr int64_t kBusyLimitMs = 30'000;  // for a moment when the log is empty
 constexpr int64_t kFailedWaitMs = 60'000;
 constexpr size_t kMaxAskers = 4096;
 constexpr int64_t kRankWaitMs = 2'000;    // the node of rank r waits r times so long before it answers
+
+Error not_connected() { return make_error(Errc::unavailable, "not connected to NATS yet, where the snapshots are"); }
 }  // namespace
 
 Snapshots::Snapshots(uv::Loop& loop, DatabaseThread& thread, Setup setup, Host host, LogSink log)
@@ -31,6 +31,7 @@ Snapshots::Snapshots(uv::Loop& loop, DatabaseThread& thread, Setup setup, Host h
 
 Snapshots::~Snapshots() {
   alive_.reset();
+  restore_.reset();
   store_.reset();
 }
 
@@ -106,6 +107,7 @@ void Snapshots::on_asked(const nats::Message& message) {
 }
 
 void Snapshots::save(Progress progress, Saved done) {
+  if (!store_) return done(not_connected());
   if (!host_.rank()) {
     return done(make_error(Errc::unavailable, "this node is not in the cluster's stream now (see marmot status): try again when it is running"));
   }
@@ -115,6 +117,17 @@ void Snapshots::save(Progress progress, Saved done) {
   }
   waiting_.emplace_back(std::move(progress), std::move(done));
   take("asked for");
+}
+
+void Snapshots::list(Listed done) {
+  if (!store_) return done(not_connected());
+  store_->list(std::move(done));
+}
+
+void Snapshots::restore(RestoreOrder order, Progress progress, SnapshotRestore::Done done) {
+  if (!store_) return done(not_connected());
+  if (restore_ && !restore_->over()) return done(make_error(Errc::busy, "another snapshot is being restored: try again when it is done"));
+  restore_ = std::make_unique<SnapshotRestore>(loop_, *store_, std::move(order), std::move(progress), std::move(done));
 }
 
 void Snapshots::take(const std::string& why) {
@@ -173,14 +186,15 @@ void Snapshots::taken(Result<SnapshotRecord> record) {
   take("asked for");
 }
 
-Json Snapshots::status() const {
-  Json json{{"taking", taking_}, {"last_error", last_error_}};
-  if (listed_) json["count"] = known_.size();
-  if (!known_.empty()) {
-    const SnapshotRecord& newest = known_.front();
-    json["newest"] = Json{{"id", newest.object.name}, {"seq", newest.info.seq}, {"age_ms", std::max<int64_t>(0, wall_now() - newest.info.at)}};
-  }
-  return json;
+SnapshotsStatus Snapshots::status() const {
+  SnapshotsStatus status;
+  status.taking = taking_;
+  status.last_error = last_error_;
+  if (listed_) status.count = known_.size();
+  if (known_.empty()) return status;
+  const SnapshotRecord& newest = known_.front();
+  status.newest = SnapshotsStatus::Newest{newest.object.name, newest.info.seq, std::max<int64_t>(0, wall_now() - newest.info.at)};
+  return status;
 }
 
 }  // namespace marmot::agent

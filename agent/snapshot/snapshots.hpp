@@ -1,4 +1,4 @@
-// Takes the snapshots of one database, and gives them out.
+// Takes the snapshots of one database, lists them, and gives them out.
 //
 // Who takes: on the schedule (snapshot_schedule.hpp) only the live node with the lowest id; on `marmot snapshot save` the
 // node that is asked; when a node that cannot go on asks for one (SnapshotRequest of common/codec/control.hpp, on subject
@@ -13,7 +13,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
 #include <string>
@@ -23,13 +22,26 @@
 #include "agent/database/database_thread.hpp"
 #include "agent/loop/uv.hpp"
 #include "agent/nats/transport.hpp"
-#include "agent/report/progress.hpp"
-#include "common/node/snapshot_due.hpp"
+#include "agent/snapshot/snapshot_restore.hpp"
 #include "agent/snapshot/snapshot_store.hpp"
 #include "common/base/log.hpp"
 #include "common/base/long_work.hpp"
+#include "common/node/snapshot_due.hpp"
 
 namespace marmot::agent {
+
+// What is known of the snapshots of one database, for `marmot status`.
+struct SnapshotsStatus {
+  bool taking = false;           // one is being taken here
+  std::string last_error;        // why the last one could not be taken here; empty: it could
+  std::optional<size_t> count;   // in the object store, as last listed; nullopt: not listed yet
+  struct Newest {
+    std::string id;              // the object's name
+    StreamSeq seq = 0;           // the last message it holds
+    int64_t age_ms = 0;
+  };
+  std::optional<Newest> newest;  // nullopt: none is known
+};
 
 class Snapshots {
  public:
@@ -49,6 +61,7 @@ class Snapshots {
     std::function<void(std::string_view bytes, const Error& error)> not_understood;
   };
   using Saved = std::function<void(Result<SnapshotRecord>)>;
+  using Listed = std::function<void(Result<std::vector<SnapshotRecord>>)>;
   using Progress = SnapshotStore::Progress;
 
   Snapshots(uv::Loop& loop, DatabaseThread& thread, Setup setup, Host host, LogSink log);
@@ -60,8 +73,13 @@ class Snapshots {
   void start(nats::Connection& connection);
   SnapshotStore* store() { return store_.get(); }
 
-  // Takes one now. While one is being taken, waits for the one after it.
+  // Takes one now. While one is being taken, waits for the one after it. Errc::unavailable, as of the two below: not
+  // connected yet; here also: this node is none that may take snapshots.
   void save(Progress progress, Saved done);
+  // All there are, newest first.
+  void list(Listed done);
+  // Makes one a database of its own (snapshot_restore.hpp). One at a time: Errc::busy.
+  void restore(RestoreOrder order, Progress progress, SnapshotRestore::Done done);
 
   // Asks, as `node`, the other nodes for a snapshot that holds everything up to `seq` at least and is none of those that were
   // found damaged. At most once in kAskAgainMs.
@@ -70,8 +88,7 @@ class Snapshots {
   // The other nodes that have asked lately: they wait for one.
   std::set<uint64_t> waiting_nodes() const;
 
-  // For `marmot status`.
-  nlohmann::json status() const;
+  SnapshotsStatus status() const;
   // What is going on, for a progress bar; empty: nothing.
   const LongWork& work() const { return work_; }
 
@@ -90,6 +107,7 @@ class Snapshots {
   const LogSink log_;
   nats::Connection* connection_ = nullptr;
   std::unique_ptr<SnapshotStore> store_;
+  std::unique_ptr<SnapshotRestore> restore_;  // the last one; it may be over
   std::unique_ptr<nats::Subscription> asked_;
   uv::Timer look_, answer_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);

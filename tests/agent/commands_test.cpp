@@ -187,8 +187,8 @@ TEST_CASE("status: tells what the agent tells, tables that are stopped loudly; -
       {"databases",
        Json::array({{{"name", "app"}, {"path", f.db}, {"stream", "MARMOT_main_app"}, {"state", "running"},
                      {"last_error", "disk full"}, {"pending", 12345}, {"published", 1}, {"applied", 2}, {"waiting", 0},
-                     {"lag_rows", 3}, {"lag_ms", 1500}, {"quarantined", 0}, {"conflicts", 2},
-                     {"peers", Json::array({{{"node", 8}, {"lag_rows", 5}, {"seen_ms_ago", 20}}})},
+                     {"lag_messages", 3}, {"lag_ms", 1500}, {"quarantined", 0}, {"conflicts", 2},
+                     {"peers", Json::array({{{"node", 8}, {"lag_messages", 5}, {"seen_ms_ago", 20}}})},
                      {"tables", Json::array({{{"name", "t"}, {"stopped", ""}}, {{"name", "u"}, {"stopped", "no column x"}}})}}})}};
   f.answer("status", status);
   const auto text = f.run({"status", f.db});
@@ -202,8 +202,8 @@ TEST_CASE("status: tells what the agent tells, tables that are stopped loudly; -
         "  state       running\n"
         "  stream      MARMOT_main_app\n"
         "  here        12,345 rows pending, 1 published, 2 applied\n"
-        "  behind      3 rows, 1.5 s\n"
-        "  peer        node 8: 5 rows behind, seen 20 ms ago\n"
+        "  behind      3 messages, 1.5 s\n"
+        "  peer        node 8: 5 messages behind, seen 20 ms ago\n"
         "  tables      1: t\n"
         "  STOPPED     u: no column x\n"
         "  conflicts   2 (list them: marmot conflicts " + f.db + ")\n"

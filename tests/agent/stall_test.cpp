@@ -77,7 +77,7 @@ TEST_CASE("metrics: every name is in docs/operate.md, and a status that lacks mu
 
   const auto status = nlohmann::json::parse(R"({"version":"1","cluster":"a\"b","node":7,"uptime_ms":61005,"nats":{"connected":true},
     "databases":[{"name":"app","state":"running","pending":3,"lag_ms":1500,"repair":{"rounds":2},"alarm":"x",
-                  "tables":[{"name":"t","stopped":""},{"name":"u","stopped":"why"}],"peers":[{"node":9,"lag_rows":4,"seen_ms_ago":20}]}]})");
+                  "tables":[{"name":"t","stopped":""},{"name":"u","stopped":"why"}],"peers":[{"node":9,"lag_messages":4,"seen_ms_ago":20}]}]})");
   const std::string out = metrics_text(status);
   for (const char* line : {"marmot_up{version=\"1\",cluster=\"a\\\"b\",node=\"7\"} 1\n", "marmot_uptime_seconds 61.005\n",
                            "marmot_nats_connected 1\n", "marmot_pending_rows{database=\"app\"} 3\n", "marmot_lag_seconds{database=\"app\"} 1.500\n",
