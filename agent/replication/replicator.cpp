@@ -340,12 +340,9 @@ void Replicator::on_entry(EntryOutcome outcome) {
       retry_.start(uv::Milliseconds(outcome.retry_ms));
       return;
     case EntryOutcome::Kind::merged:
-      outbox_wanted_ = true;
+      catch_up_.merged(outcome.history_lost);
       behind_since_ms_ = 0;
-      if (outcome.history_lost) {
-        publisher_.clear();
-        history_lost_ = true;
-      }
+      if (outcome.history_lost) publisher_.clear();
       leave(State::waiting);
       state_text_ = outcome.text;
       retry_.start(uv::Milliseconds(0));
@@ -365,7 +362,6 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
   last_error_.clear();
   reported_.clear();
   progress_ = progress;
-  end_ = outcome.end;
   delivered_ = progress.position.seq;
   delivered_id_ = progress.position.msg_id;
   changes_.restart();
@@ -375,11 +371,8 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
   stuck_at_.reset();
   in_gap_ = false;
   behind_since_ms_ = 0;
-  if (outcome.history_lost) {
-    publisher_.clear();
-    history_lost_ = true;
-  }
-  if (outcome.history_lost || outcome.founded) outbox_wanted_ = true;
+  if (outcome.history_lost) publisher_.clear();
+  catch_up_.entered(outcome.end, outcome.founded, outcome.history_lost);
   thread_->set_follows_to(outcome.end);
   publisher_host_.connect(*connection_);
   publisher_.start(progress.position.seq, progress.own_units);
@@ -419,7 +412,7 @@ void Replicator::on_problem(const nats::LogProblem& problem) {
     if (alive.expired() || generation != generation_) return;
     if (!state) return reenter(state.error().message, 500);
     const std::string what = "messages " + std::to_string(from) + " to " + std::to_string(to);
-    if (state->first_seq > from) {
+    if (node::gap_is_lost(state->first_seq, from)) {
       return reenter("the stream no longer holds " + what + ", which this file has not seen", 0);
     }
     log_(LogLevel::warn, name() + ": " + what + " were deleted from the stream: going on without them; compare the nodes with `marmot verify`");
@@ -447,8 +440,7 @@ void Replicator::check_stream() {
       return;  // away: the connection says so
     }
     if (created_.empty()) created_ = state->created;
-    if (created_ != state->created) return reenter("it was made anew", 0);
-    if (state->last_seq < seen) return reenter("it ends before what this file has seen", 0);
+    if (const std::string why = node::doubt(created_ == state->created, state->last_seq, seen); !why.empty()) return reenter(why, 0);
     known_end_ = std::max(known_end_, state->last_seq);
     check_position();
     check_delivery(state->last_seq);
@@ -532,16 +524,16 @@ StreamSeq Replicator::followed() const {
 }
 
 bool Replicator::outbox_complete() const {
-  return !outbox_wanted_ && !outbox_delay_.active() && progress_.outbox_done;
+  return !catch_up_.wanted() && !outbox_delay_.active() && progress_.outbox_done;
 }
 
 // Once everything was applied that stood in the stream when it was entered: what it still lacks of ours goes out.
 void Replicator::caught_up() {
-  if (state_ != State::running || progress_.membership != replica::Membership::member) return;
-  if (applied() < end_) return;
-  if (std::exchange(outbox_wanted_, false)) {
+  if (state_ != State::running || !catch_up_.caught_up(progress_.membership, applied())) return;
+  bool spread = false;
+  if (catch_up_.due(progress_.membership, applied(), &spread)) {
     progress_.outbox_done = false;
-    if (std::exchange(history_lost_, false)) {
+    if (spread) {
       std::random_device device;
       const auto delay = std::uniform_int_distribution<int64_t>(0, kSpreadMs)(device);
       outbox_delay_.start(uv::Milliseconds(delay));
@@ -598,7 +590,7 @@ LongWork Replicator::work() const {
     if (const LongWork work = entry_->work(); !work.what.empty()) return work;
   }
   if (state_ == State::running && progress_.membership == replica::Membership::joining) {
-    return {"join " + name(), progress_.position.seq, end_};
+    return {"join " + name(), progress_.position.seq, catch_up_.end()};
   }
   if (state_ == State::running && !progress_.outbox_done && progress_.rows_out > 0) {
     return {"publish " + name(), progress_.rows_out, 0};

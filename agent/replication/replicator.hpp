@@ -34,6 +34,7 @@
 #include "agent/snapshot/snapshot_join.hpp"
 #include "agent/snapshot/snapshots.hpp"
 #include "common/base/long_work.hpp"
+#include "common/node/following.hpp"
 
 namespace marmot::agent {
 
@@ -166,9 +167,7 @@ class Replicator {
 
   bool publishing_ = false;     // as the thread was told
   DatabaseThread::Mode mode_ = DatabaseThread::Mode::idle;
-  StreamSeq end_ = 0;           // of the stream, when it was entered
-  bool outbox_wanted_ = true;   // to be taken up once caught up with end_
-  bool history_lost_ = false;
+  node::CatchUp catch_up_;
   bool file_held_ = false;      // not opened yet: first_file()
   bool from_snapshot_ = false;  // first_file() filled it
   int64_t behind_since_ms_ = 0; // no snapshot has helped since; 0: not behind

@@ -12,7 +12,7 @@ constexpr int64_t kCountersMs = 1000;  // a status without counters is better th
 }  // namespace
 
 Peers::Self Replicator::self() const {
-  const bool able = state_ == State::running && progress_.membership == replica::Membership::member && !in_gap_ && applied() >= end_;
+  const bool able = state_ == State::running && !in_gap_ && catch_up_.caught_up(progress_.membership, applied());
   return Peers::Self{progress_.origin, applied(), publisher_.pending_rows(), able};
 }
 

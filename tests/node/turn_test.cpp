@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/node/following.hpp"
 #include "common/node/patience.hpp"
 #include "common/node/schedule.hpp"
 
@@ -381,4 +382,35 @@ TEST_CASE("scrubbing: a pass every interval, left out while nobody commits, and 
   CHECK(never.at(kNow) == kNever);
   never.ask();
   CHECK(never.at(kNow) == kNow);
+}
+
+TEST_CASE("following: what puts the stream in doubt, and a gap that needs a snapshot") {
+  CHECK(doubt(true, 8, 8).empty());
+  CHECK(doubt(true, 7, 8) == "it ends before what this file has seen");
+  CHECK(doubt(false, 9, 8) == "it was made anew");
+  CHECK(gap_is_lost(6, 5));
+  CHECK_FALSE(gap_is_lost(5, 5));
+}
+
+TEST_CASE("following: what the stream lacks goes out once, when all that stood in it was applied by a member") {
+  CatchUp catch_up;
+  bool spread = true;
+  catch_up.entered(5, false, false);
+  CHECK_FALSE(catch_up.due(Membership::member, 4, &spread));
+  CHECK_FALSE(catch_up.due(Membership::joining, 5, &spread));
+  CHECK(catch_up.wanted());
+  CHECK(catch_up.due(Membership::member, 5, &spread));
+  CHECK_FALSE(spread);
+  CHECK_FALSE(catch_up.due(Membership::member, 6, &spread));
+  // Entered again: nothing is new, but where it founded the stream, lost its history or merged a snapshot.
+  catch_up.entered(7, false, false);
+  CHECK_FALSE(catch_up.due(Membership::member, 7, &spread));
+  catch_up.entered(7, false, true);
+  CHECK(catch_up.due(Membership::member, 7, &spread));
+  CHECK(spread);
+  catch_up.merged(false);
+  CHECK(catch_up.due(Membership::member, 7, &spread));
+  CHECK_FALSE(spread);
+  catch_up.entered(1, true, false);
+  CHECK(catch_up.due(Membership::member, 1, &spread));
 }

@@ -26,7 +26,7 @@ void Agent::start() {
   ++generation_;
   state_ = State::opening;
   retry_at_ = 0;
-  outbox_wanted_ = true;
+  catch_up_ = {};
   busy_ = 0;
   anew_ = 0;
   in_flight_ = 0;
@@ -271,7 +271,8 @@ void Agent::follow() {
   if (state_ != State::running) return;
   compare_nodes();
   if (world_.now() >= check_at_) check_stream();
-  if (state_ == State::running && member() && engine_->position().seq >= end_ && std::exchange(outbox_wanted_, false)) schedule_->request_outbox();
+  bool spread = false;
+  if (state_ == State::running && catch_up_.due(engine_->membership(), position(), &spread)) schedule_->request_outbox();
 }
 
 // A snapshot is taken on a connection of its own, between turns. True: this tick was for it.
@@ -490,9 +491,8 @@ void Agent::done(const char* verb, const Error& error) {
 void Agent::feed() {
   if (node_.link.in_blocked || !node_.link.connected || !world_.server_up || schedule_->inbox().size() > 50) return;
   const Stream& stream = world_.stream;
-  if (stream.created() != created_ || stream.last() + 1 < next_) {
-    const bool noticed = world_.random.per_mille(200);
-    if (noticed) reenter(stream.created() != created_ ? "it is another stream" : "the stream ends before what was delivered");
+  if (const std::string why = node::doubt(stream.created() == created_, stream.last(), next_ - 1); !why.empty()) {
+    if (world_.random.per_mille(200)) reenter(why);
     return;
   }
   const uint64_t most = world_.random.below(5);
@@ -500,7 +500,7 @@ void Agent::feed() {
   for (uint64_t i = 0; i < most && next_ <= stream.last(); ++i) {
     const Stored* const stored = stream.get(next_);
     if (stored == nullptr) {
-      if (stream.first() > next_ && engine_->position().seq + 1 <= next_ && !mutated(Mutation::gap_skipped)) return reenter("messages are gone");
+      if (position() < next_ && node::gap_is_lost(stream.first(), next_)) return reenter("messages are gone");
       ++next_;
       continue;
     }
@@ -512,8 +512,8 @@ void Agent::feed() {
 void Agent::check_stream() {
   check_at_ = world_.now() + kCheckEvery;
   if (!node_.link.connected || node_.link.in_blocked || node_.link.out_blocked || !world_.server_up) return;
-  if (world_.stream.created() != created_) return reenter("it was made anew");
-  if (world_.stream.last() < std::max(engine_->position().seq, next_ - 1)) reenter("it ends before what this file has seen");
+  const std::string why = node::doubt(world_.stream.created() == created_, world_.stream.last(), std::max(position(), next_ - 1));
+  if (!why.empty()) reenter(why);
 }
 
 bool Agent::settled(std::string* why) {
@@ -526,7 +526,7 @@ bool Agent::settled(std::string* why) {
   if (!member()) return no("is no member");
   if (engine_->position().seq != world_.stream.last()) return no("at " + std::to_string(position()) + " of " + std::to_string(world_.stream.last()));
   if (!publisher_->empty() || schedule_->holds()) return no("its publisher is not done");
-  if (schedule_->outbox_due() || outbox_wanted_ || schedule_->logged()) return no("has something to publish");
+  if (schedule_->outbox_due() || catch_up_.wanted() || schedule_->logged()) return no("has something to publish");
   if (!scrubbed_) return no("is still comparing its rows with their versions");
   const Enter scope(world_.disks, node_.id, Process::agent);
   const auto found = engine_->has_work();

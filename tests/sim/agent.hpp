@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/node/stream_entry.hpp"
+#include "common/node/following.hpp"
 #include "common/node/publisher.hpp"
 #include "common/node/repair_round.hpp"
 #include "common/node/schedule.hpp"
@@ -126,7 +127,7 @@ class Agent {
   void lose_history(const std::string& why);
   void go_live(StreamSeq end, bool founded, bool history_lost);
   void leave(State state, int64_t retry_ms);
-  void reenter(const char* why);
+  void reenter(const std::string& why);
   // Runs `change` on the engine until it is not busy, then `then`.
   void change(std::function<Status()> change, std::function<void()> then);
   template <class F>
@@ -148,9 +149,8 @@ class Agent {
   uint64_t created_ = 0;    // the stream that was entered
   StreamSeq anew_ = 0;      // where it begins anew, as this process has seen
   StreamSeq next_ = 1;      // to be delivered
-  StreamSeq end_ = 0;
   int busy_ = 0;            // attempts that were turned away, one after another
-  bool outbox_wanted_ = true;
+  node::CatchUp catch_up_;
   bool scrubbed_ = true;
   int64_t check_at_ = 0;
   std::unique_ptr<replica::SnapshotCopy> copy_;

@@ -30,9 +30,9 @@ void Agent::leave(State state, int64_t retry_ms) {
   retry_at_ = world_.now() + retry_ms;
 }
 
-void Agent::reenter(const char* why) {
+void Agent::reenter(const std::string& why) {
   if (state_ != State::running && state_ != State::entering) return;
-  world_.say(node_.id, std::string("checks the stream again: ") + why);
+  world_.say(node_.id, "checks the stream again: " + why);
   leave(State::waiting, 0);
 }
 
@@ -252,13 +252,12 @@ void Agent::lose_history(const std::string& why) {
 void Agent::go_live(StreamSeq end, bool founded, bool history_lost) {
   ++generation_;
   state_ = State::running;
-  end_ = end;
   anew_ = 0;
   node_.waits_since = -1;
   next_ = engine_->position().seq + 1;
   schedule_->clear();
   if (history_lost) publisher_->clear();
-  if (history_lost || founded) outbox_wanted_ = true;
+  catch_up_.entered(end, founded, history_lost);
   engine_->follows_to(end);
   const auto units = engine_->own_units();
   publisher_->start(engine_->position().seq, units ? *units : 0);

@@ -110,7 +110,7 @@ void Agent::need_snapshot(const std::string& why) {
          [this] {
            note_versions();
            publisher_->clear();
-           outbox_wanted_ = true;
+           catch_up_.merged(true);
            merge_begin();
          });
 }
@@ -167,7 +167,7 @@ void Agent::merge() {
   node_.merging = false;
   world_.say(node_.id, "merged, at " + std::to_string(engine_->position().seq));
   world_.disks.of(node_.id).remove(scratch("merge"));
-  outbox_wanted_ = true;
+  catch_up_.merged(false);
   leave(State::waiting, 0);
 }
 
