@@ -34,6 +34,7 @@ enum class Mutation : uint8_t {
   repair_not_published,   // what repair plans is not done
   schema_version_check,   // a register of the schema of a lower version overwrites a higher one
   default_not_filled,     // a row that was made without a column gets NULL in it
+  forgotten_when_stored,  // a unit is not sent again once it was acknowledged
   effect_blamed,          // the effect of a trigger that fails is blamed on the row
 };
 

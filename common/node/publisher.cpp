@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/mutation.hpp"
+
 namespace marmot::node {
 
 namespace {
@@ -68,7 +70,7 @@ void Publisher::applied(StreamSeq position) {
   bool released = false;
   while (!messages_.empty()) {
     const Message& front = messages_.front();
-    if (front.state != Message::State::stored || front.seq > position) break;
+    if (front.state != Message::State::stored || (front.seq > position && !mutated(Mutation::forgotten_when_stored))) break;
     drop_front();
     released = true;
   }

@@ -93,6 +93,8 @@ void schemas(Profile& p) {
   quiet.ddl = 150;
   p = quiet;
 }
+// The stream loses what it had acknowledged just before.
+void tails(Profile& p) { p.stream_tail_ms = 300; p.delay_ms = 60; p.tick_ms = 40; p.stream_new_ms = p.restore_ms = 0; p.power = 0; }
 void effects(Profile& p) { p.failing_effects = true; }
 void none(Profile&) {}
 
@@ -123,6 +125,7 @@ const Case kCases[] = {
     {"repair_not_published", Mutation::repair_not_published, damaged},
     {"schema_version_check", Mutation::schema_version_check, schemas},
     {"default_not_filled", Mutation::default_not_filled, schemas},
+    {"forgotten_when_stored", Mutation::forgotten_when_stored, tails},
     {"effect_blamed", Mutation::effect_blamed, effects},
 };
 
