@@ -77,8 +77,8 @@ class Table {
   // The canonical keys that a log row, whose k1... begin at `first`, speaks of. The log is read in its order, and a rowid that
   // is used again is another row: the one that was known under it has gone. So there are two keys where a row was put in
   // place of a keyless one; none where a keyless row is neither known nor there. `reused`: what has its rowid now came to it
-  // by a part of the log that is yet to be read.
-  Result<std::vector<std::string>> keys_of_log(sqlite::Statement& log, int first, LogOp op, bool reused);
+  // by a part of the log that is yet to be read. `gone_too`: a keyless row that came and went has a key as well.
+  Result<std::vector<std::string>> keys_of_log(sqlite::Statement& log, int first, LogOp op, bool reused, bool gone_too);
   // The rowid of the row that a log row speaks of, where no declared key tells it.
   std::optional<int64_t> keyless_of_log(const sqlite::Statement& log, int first) const;
 
