@@ -83,6 +83,23 @@ TEST_CASE("engine: rows that REPLACE deleted by a unique index, firing no trigge
   t.same("SELECT * FROM t", "3|z|\n9|x|E2");
 }
 
+// SQLite fires the youngest first, and node c got the table from a, before its trigger; b's trigger came later than the agent (seed 227).
+TEST_CASE("engine: a change is seen though a trigger of the application's ends the statement: RAISE(IGNORE), a constraint under OR FAIL") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1,'a'),(2,'b'),(3,'c');"
+          "CREATE TRIGGER ends AFTER UPDATE ON t WHEN new.v = 'ends' BEGIN SELECT RAISE(IGNORE); END");
+  t.b.sql("CREATE TRIGGER fails AFTER INSERT ON t BEGIN INSERT INTO gone VALUES(new.id); END;"
+          "CREATE TABLE gone(id INTEGER UNIQUE); INSERT INTO gone VALUES(7)");
+  t.settle();
+  t.c.sql("UPDATE t SET v = 'ends' WHERE id < 3");
+  const auto insert = [](Node& node, const std::string& row) {
+    auto db = require(sqlite::Database::open(node.path, SQLITE_OPEN_READWRITE));
+    CHECK_FALSE(db.exec("INSERT OR FAIL INTO t VALUES" + row));  // and keeps it
+  };
+  insert(t.b, "(7,'b')");
+  t.settle();
+  t.same("SELECT * FROM t", "1|ends\n2|ends\n3|c\n7|b");
+}
+
 TEST_CASE("engine: keyless rows of two nodes under one rowid both live, across VACUUM, and are updated and deleted apart") {
   Three t("CREATE TABLE t(v TEXT)");
   t.a.sql("INSERT INTO t VALUES('a1'),('a2')");
