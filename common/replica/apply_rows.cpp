@@ -1,6 +1,4 @@
 // The rows of one unit for one table: which win, and how they are written (docs/design.md, "Apply").
-#include <set>
-
 #include "common/base/mutation.hpp"
 #include "common/replica/engine.hpp"
 #include "common/replica/shelf.hpp"
@@ -200,16 +198,13 @@ class TableApply {
     for (const Winner& winner : winners_) {
       if (winner.row->op == Op::remove && winner.was_visible) TRY(remove(*winner.row));
     }
-    std::set<const UnitRow*> gone;  // unseen: by REPLACE, whose own row went before a drain came to it
     for (const Winner& winner : winners_) {
       if (winner.row->op == Op::remove || !winner.was_visible || winner.same_content) continue;
       values_of(*winner.row, values_);
-      auto done = table_.update(winner.row->key, values_);
-      if (!done) return failed(*winner.row, std::move(done).error());
-      if (!*done) gone.insert(winner.row);
+      if (auto done = table_.update(winner.row->key, values_); !done) return failed(*winner.row, std::move(done).error());
     }
     for (const Winner& winner : winners_) {
-      if (winner.row->op != Op::remove && (!winner.was_visible || gone.count(winner.row) != 0)) TRY(insert(*winner.row));
+      if (winner.row->op != Op::remove && !winner.was_visible) TRY(insert(*winner.row));
     }
     for (const Winner& winner : winners_) {
       TRY(keep_version(winner));
