@@ -62,6 +62,12 @@ class TableApply {
       winner.hash = table_.hash(values_);
     }
     if (!local && row.op != Op::remove) TRY(match_baseline_row(row, winner.hash, local));
+    // A former life of this agent said so, before the file was put back, and the application has changed the row since: its change needs a version.
+    if (impl_.touched_since(table_, row.key, local, version)) {
+      Register here = local.value_or(Register{});
+      here.version = version;
+      return impl_.send_again(table_, row.key, local.has_value(), here, here.hash);
+    }
     if (local && impl_.pruned(*local)) {  // as on the nodes that have deleted it already
       winner.before = *local;
       winners_.push_back(winner);

@@ -263,6 +263,29 @@ Result<Watched> watch(sqlite::Database& db, const TableInfo& table, WatchMode mo
   return watched;
 }
 
+Status fire_first(sqlite::Database& db) {
+  static constexpr std::string_view kCreate = "CREATE TRIGGER ";  // as SQLite keeps it
+  std::vector<std::pair<std::string, std::string>> behind;
+  {
+    TRY_ASSIGN(sqlite::Statement rows,
+               db.prepare("SELECT ours.name, ours.sql FROM main.sqlite_schema AS ours JOIN"
+                          " (SELECT tbl_name, max(rowid) AS youngest FROM main.sqlite_schema WHERE type = 'trigger'"
+                          " AND name NOT GLOB '__marmot_*' GROUP BY tbl_name COLLATE NOCASE) AS others"
+                          " ON others.tbl_name = ours.tbl_name COLLATE NOCASE AND others.youngest > ours.rowid "
+                          "WHERE ours.type = 'trigger' AND ours.name GLOB '__marmot_[0-9]*_*' ORDER BY ours.rowid"));
+    for (;;) {
+      TRY_ASSIGN(const bool more, rows.step());
+      if (!more) break;
+      behind.emplace_back(rows.text(0), rows.text(1));
+    }
+  }
+  for (const auto& [name, sql] : behind) {
+    TRY(db.exec("DROP TRIGGER main." + sqlite::quote_identifier(name)));
+    TRY(db.exec("CREATE TRIGGER main." + sql.substr(kCreate.size())));
+  }
+  return ok();
+}
+
 Status unwatch(sqlite::Database& db, std::string_view name) {
   const std::string verb = "unwatch " + std::string(name);
   TRY_ASSIGN(const bool installed, exists(db, "table", "__marmot_table"));

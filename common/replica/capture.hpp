@@ -29,6 +29,10 @@ Status install(sqlite::Database& db);
 // index that keeps VACUUM from renumbering it. Idempotent; puts back triggers that are missing.
 Result<Watched> watch(sqlite::Database& db, const TableInfo& table, WatchMode mode);
 
+// SQLite fires the youngest trigger of a table first, and each can end the statement before the others: RAISE(IGNORE) does, and what fails
+// under OR FAIL, and both leave the row as it is written by then. So ours are made again where one of the application's is younger.
+Status fire_first(sqlite::Database& db);
+
 // Removes a table's triggers, index and internal rows. Errc::not_found when it is not watched.
 Status unwatch(sqlite::Database& db, std::string_view name);
 

@@ -10,9 +10,14 @@ namespace marmot::replica {
 
 using sqlite::Statement;
 
+namespace {
+std::string touched_id(const Table& table, std::string_view key) {
+  return std::string(reinterpret_cast<const char*>(&table.id), sizeof table.id).append(key);
+}
+}  // namespace
+
 void TouchedKeys::add(Table* table, std::string_view key, WallMs at) {
-  std::string id(reinterpret_cast<const char*>(&table->id), sizeof table->id);
-  id += key;
+  std::string id = touched_id(*table, key);
   const auto known = index_.find(id);
   if (known != index_.end()) {
     list_[known->second].at = std::max(list_[known->second].at, at);
@@ -182,12 +187,13 @@ Status Replica::Impl::read_log_rows(TouchedKeys& touched, bool* more) {
     }
     *more = true;
   }
+  touched.left_over = state.log_left_over;
   ReusedRowids reused;
   if (*more) TRY(find_reused(last, reused));
   TRY(scan_log(INT64_MIN, last, [&](Table& table, LogOp op) -> Status {
     const auto here = reused.empty() ? std::nullopt : table.keyless_of_log(read_log, kLogKeys);
     const bool is_reused = here && reused[table.id].count(*here) != 0;
-    TRY_ASSIGN(const auto keys, table.keys_of_log(read_log, kLogKeys, op, is_reused));
+    TRY_ASSIGN(const auto keys, table.keys_of_log(read_log, kLogKeys, op, is_reused, touched.left_over));
     for (const std::string& key : keys) {
       if (table.running()) {
         touched.add(&table, key, read_log.integer(1));
@@ -243,10 +249,22 @@ Status Replica::Impl::find_victims(Table& table, std::string_view key, WallMs at
   return ok();
 }
 
+void Replica::Impl::pass_over(const Touched& item, const std::optional<Register>& found) {
+  if (passed_over.size() < PassedOver::kMost) passed_over[item.id] = {item.at, found ? found->version : Version{}};
+}
+
+bool Replica::Impl::touched_since(const Table& table, std::string_view key, const std::optional<Register>& found, const Version& version) const {
+  if (version.origin.node != self.node || version.origin == self || passed_over.empty()) return false;
+  const auto passed = passed_over.find(touched_id(table, key));
+  if (passed == passed_over.end() || passed->second.at < version.hlc.wall()) return false;
+  return !found || (found->version == passed->second.version && found->version < version);
+}
+
 Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::vector<Change>* changes) {
   Stamps stamps(state.clock, env.now());
   std::vector<ValueView> values;
   touched.sort();
+  const size_t left_over = touched.left_over ? touched.size() : 0;
   for (size_t i = 0; i < touched.size(); ++i) {  // grows while victims are found
     if (i % 32 == 0) TRY(give_way());
     const Touched& item = touched[i];
@@ -262,6 +280,7 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
       if (was_shelved) continue;  // it was not there before either: it waits on
       // Deleted before its version was made: the tombstone must exist all the same.
       if (before || table.baseline) {
+        if (i < left_over) pass_over(item, before);
         TRY(table.forget_rowid(key));  // it came and went, or was given a key: the rowid is another row's
         continue;
       }
@@ -269,7 +288,10 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
     const uint64_t hash = there ? table.hash(values) : 0;
     // Touched, not changed. A baseline row is another matter: written between the watching of its table and its first
     // version, it belongs to the unit of its transaction.
-    if (there && was_live && before->hash == hash && before->origin_id != 0) continue;
+    if (there && was_live && before->hash == hash && before->origin_id != 0) {
+      if (i < left_over) pass_over(item, before);
+      continue;
+    }
     const Version version{stamps.of(item.at), self};
     const Op op = !there ? Op::remove : was_live ? Op::update : Op::insert;
     if (was_shelved) TRY(replace_shelved(table, key, *before, version, values));
@@ -299,6 +321,7 @@ Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>
   UnitStream out(self, state.position.seq, &state.next_unit, settings);
   if (publishes) TRY_IN("publish schema", publish_schema(out));
   TRY_IN("drain", drain_touched(touched, publishes ? &out : nullptr, changes));
+  if (!*more) state.log_left_over = false;
   if (state.outbox_passed && touched.size() > 0) state.rewind_outbox();
   if (!*more) TRY_IN("hash again", rehash_due());
   TRY_IN("prune", prune_tombstones());

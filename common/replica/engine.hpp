@@ -40,6 +40,8 @@ class TouchedKeys {
   void sort();
   size_t size() const { return list_.size(); }
   const Touched& operator[](size_t i) const { return list_[i]; }
+  // A former life of this agent has left them. It may have drained them all the same, and published them, if the file was put back since.
+  bool left_over = false;
 
  private:
   std::deque<Touched> list_;  // a deque: `index_` points into it, and drain reads while victims are added
@@ -109,6 +111,7 @@ struct Replica::Impl {
     std::optional<uint64_t> reread_until;  // ... which is when this unit of ours comes round; none: not all of it was sent yet
     bool floor_due = false;   // ours is to be told to a stream that may not know it
     bool prune_due = false;   // tombstones at or below the floor may be left
+    bool log_left_over = true;  // until the first drain that takes all of the log
     int64_t shelved = 0;      // rows on the shelf; a table's own are counted only where this is not 0
     bool retire_due = false;  // retire_losers has something to look at
     int64_t conflicts = -1;   // rows of __marmot_conflict, at least; -1: not counted yet
@@ -302,6 +305,17 @@ struct Replica::Impl {
   Status find_reused(int64_t last, ReusedRowids& reused);
   Status drain_touched(TouchedKeys& touched, UnitStream* out, std::vector<Change>* changes);
   Status find_victims(Table& table, std::string_view key, WallMs at, TouchedKeys& touched);
+  // Of what was left over: rows that a drain found as they had been before, there or not, so that they got no version. By Touched::id,
+  // while the file is open; of more than kMost the others are as if it had never been put back.
+  struct PassedOver {
+    static constexpr size_t kMost = 100000;
+    WallMs at = 0;
+    Version version;  // of the register, if there is one
+  };
+  std::unordered_map<std::string, PassedOver> passed_over;
+  void pass_over(const Touched& item, const std::optional<Register>& found);
+  // Was the row touched here after a former life of this agent gave it `version`, and has no drain told of that?
+  bool touched_since(const Table& table, std::string_view key, const std::optional<Register>& found, const Version& version) const;
   Status keep_unique(Table& table, std::string_view key);
   Status drop_unique(Table& table, std::string_view key);
 

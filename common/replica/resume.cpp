@@ -84,6 +84,7 @@ Status Replica::Impl::restart(int64_t id) {
   {
     TRY_ASSIGN(Statement* const parked, store.statement(sql::kSelectParked));
     parked->bind(1, id);
+    touched.left_over = true;
     for (;;) {
       TRY_ASSIGN(const bool more, parked->step());
       if (!more) break;

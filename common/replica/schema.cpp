@@ -89,6 +89,7 @@ Status Replica::Impl::load_tables() {
 
 Status Replica::Impl::refresh_schema() {
   tables_dirty = true;
+  TRY(fire_first(db));
   TRY(load_tables());
   TRY_ASSIGN(const auto candidates, list_tables(db, settings.include, settings.exclude));
   const auto known = std::move(not_ours);

@@ -86,7 +86,7 @@ Result<std::set<std::string>> Replica::Impl::logged_keys(Table& table) {
   }
   TRY(scan_log(INT64_MIN, INT64_MAX, [&](Table& of, LogOp op) -> Status {
     if (&of != &table) return ok();
-    TRY_ASSIGN(const auto keys, table.keys_of_log(read_log, kLogKeys, op, false));
+    TRY_ASSIGN(const auto keys, table.keys_of_log(read_log, kLogKeys, op, false, false));
     out.insert(keys.begin(), keys.end());
     return ok();
   }));

@@ -277,7 +277,7 @@ std::optional<int64_t> Table::keyless_of_log(const Statement& log, int first) co
   return keyless ? std::optional(log.integer(first + parts)) : std::nullopt;
 }
 
-Result<std::vector<std::string>> Table::keys_of_log(Statement& log, int first, LogOp op, bool reused) {
+Result<std::vector<std::string>> Table::keys_of_log(Statement& log, int first, LogOp op, bool reused, bool gone_too) {
   std::vector<std::string> keys;
   std::string key;
   for (size_t i = 0; i < info.key.size(); ++i) {
@@ -302,7 +302,7 @@ Result<std::vector<std::string>> Table::keys_of_log(Statement& log, int first, L
       TRY(forget_rowid(keys.back()));
     }
   }
-  TRY_ASSIGN(const auto identity, identity_of(here, there));
+  TRY_ASSIGN(const auto identity, identity_of(here, there || (gone_too && op == LogOp::insert)));
   if (identity) add(*identity);
   return keys;
 }
@@ -402,7 +402,7 @@ Status Table::insert(std::string_view key, const std::vector<ValueView>& values,
 Status Table::update(std::string_view key, const std::vector<ValueView>& values) {
   return write([&]() -> Status {
     TRY_ASSIGN(Statement* const row, bind_key(update_, update_head_, "", static_cast<int>(stored_.size()) + 1, key));
-    if (row == nullptr) return make_error(Errc::internal, "update of an unknown row " + describe_key(key));
+    if (row == nullptr) return ok();  // REPLACE put it out unseen, and another row has its rowid
     for (size_t i = 0; i < values.size(); ++i) row->bind(static_cast<int>(i) + 1, values[i]);
     return row->run();
   });

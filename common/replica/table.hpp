@@ -77,8 +77,8 @@ class Table {
   // The canonical keys that a log row, whose k1... begin at `first`, speaks of. The log is read in its order, and a rowid that
   // is used again is another row: the one that was known under it has gone. So there are two keys where a row was put in
   // place of a keyless one; none where a keyless row is neither known nor there. `reused`: what has its rowid now came to it
-  // by a part of the log that is yet to be read.
-  Result<std::vector<std::string>> keys_of_log(sqlite::Statement& log, int first, LogOp op, bool reused);
+  // by a part of the log that is yet to be read. `gone_too`: a keyless row that came and went has a key as well.
+  Result<std::vector<std::string>> keys_of_log(sqlite::Statement& log, int first, LogOp op, bool reused, bool gone_too);
   // The rowid of the row that a log row speaks of, where no declared key tells it.
   std::optional<int64_t> keyless_of_log(const sqlite::Statement& log, int first) const;
 
@@ -92,6 +92,7 @@ class Table {
   // Writes. `values` in the order of stored(). Errc::constraint and Errc::schema are the table's fault, not the disk's, nor that
   // of an effect (effects.hpp).
   Status insert(std::string_view key, const std::vector<ValueView>& values, std::optional<int64_t> rowid);
+  // An update of a row that is not there does nothing: the scrub finds that it is gone.
   Status update(std::string_view key, const std::vector<ValueView>& values);
   Status remove(std::string_view key);
   // Where a new row is to go. `held`: rowids of rows that are out for a moment, and come back under them.

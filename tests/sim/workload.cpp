@@ -26,12 +26,11 @@ std::string Workload::value(const TableSpec& table, const std::string& column) {
   return random_.pick(kValues);
 }
 
-// REPLACE takes rows away without the application's own triggers: an FTS5 index would be wrong by the application's fault. OR FAIL
-// with a trigger that is refused leaves a row whose change none of the later triggers, and so not ours, has seen.
+// REPLACE takes rows away without the application's own triggers: an FTS5 index would be wrong by the application's fault.
 const char* Workload::on_conflict(const TableSpec& table) {
   const char* const all[] = {"", " OR IGNORE", " OR REPLACE", " OR REPLACE", " OR FAIL"};
   const char* const none[] = {"", " OR IGNORE"};
-  return table.kind == Kind::docs || table.local_effects ? random_.pick(none) : random_.pick(all);
+  return table.kind == Kind::docs ? random_.pick(none) : random_.pick(all);
 }
 
 std::string Workload::insert(const TableSpec& table, const std::string& tx) {
