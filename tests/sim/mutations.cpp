@@ -63,7 +63,7 @@ void fences(Profile& p) {
   p.partition_ms = 250;
   p.transactions = 300;
 }
-void shelves(Profile& p) { p.unique = p.keep_losers = true; p.write_ms = 10; }
+void shelves(Profile& p) { p.unique = p.keep_losers = true; p.write_ms = 10; p.transactions = 300; p.delay_ms = 60; }
 void no_scrub(Profile& p) { p.scrub = p.unique = false; }
 void rebuilds(Profile& p) { p.rebuild = 60; p.scrub = false; }
 // Nodes that write all the time and are never at the same message.
