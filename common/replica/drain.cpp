@@ -188,6 +188,7 @@ Status Replica::Impl::read_log_rows(TouchedKeys& touched, bool* more) {
     *more = true;
   }
   touched.left_over = state.log_left_over;
+  touched.continues = state.log_in_pieces;
   ReusedRowids reused;
   if (*more) TRY(find_reused(last, reused));
   TRY(scan_log(INT64_MIN, last, [&](Table& table, LogOp op) -> Status {
@@ -273,13 +274,15 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
     TRY_ASSIGN(const auto before, store.find(table.id, key));
     const bool was_live = before && before->visible();
     const bool was_shelved = before && before->shelved();
+    // An earlier piece of this log has read the row as it is at the log's end, and told it with the time of an earlier touch.
+    const bool told_early = touched.continues && before && before->version.origin == self && before->version.hlc.wall() < item.at;
     // Victims first: the row's values are read below, and must not be disturbed.
     TRY(find_victims(table, key, item.at, touched));
     TRY_ASSIGN(const bool there, table.read(key, values));
     if (!there && !was_live) {
       if (was_shelved) continue;  // it was not there before either: it waits on
       // Deleted before its version was made: the tombstone must exist all the same.
-      if (before || table.baseline) {
+      if (!told_early && (before || table.baseline)) {
         if (i < left_over) pass_over(item, before);
         TRY(table.forget_rowid(key));  // it came and went, or was given a key: the rowid is another row's
         continue;
@@ -288,7 +291,7 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
     const uint64_t hash = there ? table.hash(values) : 0;
     // Touched, not changed. A baseline row is another matter: written between the watching of its table and its first
     // version, it belongs to the unit of its transaction.
-    if (there && was_live && before->hash == hash && before->origin_id != 0) {
+    if (there && was_live && before->hash == hash && before->origin_id != 0 && !told_early) {
       if (i < left_over) pass_over(item, before);
       continue;
     }
@@ -321,6 +324,7 @@ Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>
   UnitStream out(self, state.position.seq, &state.next_unit, settings);
   if (publishes) TRY_IN("publish schema", publish_schema(out));
   TRY_IN("drain", drain_touched(touched, publishes ? &out : nullptr, changes));
+  state.log_in_pieces = *more;
   if (!*more) state.log_left_over = false;
   if (state.outbox_passed && touched.size() > 0) state.rewind_outbox();
   if (!*more) TRY_IN("hash again", rehash_due());

@@ -42,6 +42,7 @@ class TouchedKeys {
   const Touched& operator[](size_t i) const { return list_[i]; }
   // A former life of this agent has left them. It may have drained them all the same, and published them, if the file was put back since.
   bool left_over = false;
+  bool continues = false;  // pieces of the same log have been drained before
 
  private:
   std::deque<Touched> list_;  // a deque: `index_` points into it, and drain reads while victims are added
@@ -111,6 +112,7 @@ struct Replica::Impl {
     std::optional<uint64_t> reread_until;  // ... which is when this unit of ours comes round; none: not all of it was sent yet
     bool floor_due = false;   // ours is to be told to a stream that may not know it
     bool prune_due = false;   // tombstones at or below the floor may be left
+    bool log_in_pieces = false;  // the last drain took a part of the log
     bool log_left_over = true;  // until the first drain that takes all of the log
     int64_t shelved = 0;      // rows on the shelf; a table's own are counted only where this is not 0
     bool retire_due = false;  // retire_losers has something to look at

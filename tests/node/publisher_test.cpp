@@ -222,3 +222,22 @@ TEST_CASE("publisher: failures wait twice as long each time, to an end, and a su
   bench.wire.pass();
   CHECK(bench.wire.ids(9) == "b");
 }
+
+// A drain takes what there is, however much: with nothing applied no echo came round, and nothing made room again.
+TEST_CASE("publisher: beyond its bound it takes nothing more, and lets echoes be applied once all is stored") {
+  Bench bench;
+  Publisher small(bench.host(), 10);
+  CHECK(small.takes_units());
+  std::vector<replica::OutUnit> units{unit("a"), unit("b"), unit("c"), unit("d"), unit("e")};
+  for (replica::OutUnit& one : units) one.number = ++bench.numbers;
+  small.start(0, 0);
+  small.add(std::move(units));
+  CHECK(small.bytes() == 50);
+  CHECK_FALSE(small.takes_units());
+  CHECK_FALSE(small.lets_apply());
+  for (StreamSeq seq = 1; seq <= 5; ++seq) bench.wire.answer(at(seq));
+  CHECK_FALSE(small.takes_units());
+  CHECK(small.lets_apply());
+  small.applied(5);
+  CHECK(small.takes_units());
+}

@@ -209,6 +209,27 @@ TEST_CASE("engine: units of one origin are applied in their order, whatever the 
   CHECK(t.b.query("SELECT * FROM t") == "1|first\n2|second");
 }
 
+// An early piece reads rows as they are at the log's end, and gives them the early time; a late piece finds them as it was told (simulator, seed 3743).
+TEST_CASE("engine: of a backlog that is drained in pieces a row's last change has its own time") {
+  replica::Settings few;
+  few.atomic_rows = 4;
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)", few);
+  t.a.sql("INSERT INTO t VALUES(1, 'changed'), (2, 'deleted'), (3, 'kept')");
+  t.settle();
+  t.a.sql("UPDATE t SET v = 'early' WHERE id = 1");
+  t.a.sql("UPDATE t SET v = 'early' WHERE id = 2");
+  for (int id = 10; id < 20; ++id) t.a.sql("INSERT INTO t VALUES(" + std::to_string(id) + ", 'filler')");
+  t.a.sql("UPDATE t SET v = 'late' WHERE id = 1");
+  t.a.sql("DELETE FROM t WHERE id = 2");
+  t.b.sql("UPDATE t SET v = 'between' WHERE id < 4");
+  for (Node* node : {&t.a, &t.b}) node->now += 100'000;
+  const std::string base = std::to_string(t.a.now - 90'000);
+  t.a.sql("UPDATE __marmot_log SET ts = " + base + " + 5000 * (seq - (SELECT min(seq) FROM __marmot_log))");
+  t.b.sql("UPDATE __marmot_log SET ts = " + base + " + 30000");
+  t.settle();
+  t.same("SELECT id, v FROM t WHERE id < 10", "1|late\n3|between");
+}
+
 TEST_CASE("engine: a large backlog goes out in units of atomic_rows, and all of it arrives") {
   replica::Settings few;
   few.atomic_rows = 100;
