@@ -5,7 +5,7 @@
 
 #include "agent/loop/clock.hpp"
 #include "common/codec/control.hpp"
-#include "common/codec/message.hpp"
+#include "common/codec/envelope.hpp"
 
 namespace marmot::agent {
 

@@ -1,27 +1,25 @@
 #include "agent/replication/clock_check.hpp"
 
 #include <chrono>
-#include <cstdlib>
 
-#include "agent/database/file_identity.hpp"
 #include "agent/loop/clock.hpp"
 #include "agent/loop/random.hpp"
-#include "common/codec/message.hpp"
+#include "common/codec/envelope.hpp"
 
 namespace marmot::agent {
 
 ClockCheck::ClockCheck(uv::Loop& loop, std::string stream, std::string subject, int64_t max_drift_ms, std::function<void()> changed)
     : stream_(std::move(stream)),
       subject_(std::move(subject)),
-      max_drift_ms_(max_drift_ms),
       changed_(std::move(changed)),
-      timer_(loop, [this] { probe(); }) {}
+      timer_(loop, [this] { probe(); }),
+      drift_(max_drift_ms) {}
 
 ClockCheck::~ClockCheck() = default;
 
 void ClockCheck::observe(WallMs sent, WallMs stored, WallMs known) {
-  drift_ms_ = stored < sent ? sent - stored : stored > known ? known - stored : 0;
-  const bool beyond = std::llabs(drift_ms_) > max_drift_ms_;
+  drift_.observe(sent, stored, known);
+  const bool beyond = drift_.beyond();
   if (beyond && !timer_.active()) timer_.start(uv::Milliseconds(kProbeMs), uv::Milliseconds(kProbeMs));
   if (!beyond) timer_.stop();
   if (beyond == beyond_) return;
@@ -38,13 +36,6 @@ void ClockCheck::start(nats::Connection& connection, NodeId node) {
 void ClockCheck::stop() {
   connection_ = nullptr;
   timer_.stop();
-}
-
-std::string ClockCheck::text() const {
-  if (!beyond_) return {};
-  return "this machine's clock is " + std::to_string(std::llabs(drift_ms_)) + " ms " + (drift_ms_ > 0 ? "ahead of" : "behind") +
-         " the NATS server's (max_clock_drift_ms = " + std::to_string(max_drift_ms_) +
-         "): nothing is published until it is set right (NTP)";
 }
 
 void ClockCheck::probe() {

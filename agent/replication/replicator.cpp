@@ -12,7 +12,7 @@
 #include "agent/check/check_file.hpp"
 #include "agent/loop/clock.hpp"
 #include "common/base/long_work.hpp"
-#include "common/codec/message.hpp"
+#include "common/codec/envelope.hpp"
 #include "common/replica/schema_objects.hpp"
 
 namespace marmot::agent {
@@ -94,7 +94,7 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
           [this] { reenter("the stream was cut back", 0); })),
       clock_(loop, plan_.stream.name, plan_.stream.subject, config.max_clock_drift_ms, [this] { on_clock(); }),
       alarm_(loop, database.name, database.path + "-wal", log_,
-             [this] { return StallRule::Facts{thread_->stalled_ms(), followed(), stream_end(), 0}; }, [this] { return trouble(); }),
+             [this] { return node::StallRule::Facts{thread_->stalled_ms(), followed(), stream_end(), 0}; }, [this] { return trouble(); }),
       wal_(loop, [this](std::string_view, int rc) {
         if (rc != 0) wal_watched_ = false;  // the check timer watches it again; polling goes on meanwhile
         thread_->wake();

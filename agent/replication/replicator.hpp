@@ -23,7 +23,6 @@
 #include "agent/nats/transport.hpp"
 #include "agent/repair/repair.hpp"
 #include "agent/repair/verify.hpp"
-#include "agent/replication/change_count.hpp"
 #include "agent/replication/clock_check.hpp"
 #include "agent/replication/publisher_host.hpp"
 #include "agent/replication/stall_alarm.hpp"
@@ -34,6 +33,7 @@
 #include "agent/snapshot/snapshot_join.hpp"
 #include "agent/snapshot/snapshots.hpp"
 #include "common/base/long_work.hpp"
+#include "common/node/change_count.hpp"
 #include "common/node/following.hpp"
 
 namespace marmot::agent {
@@ -176,7 +176,7 @@ class Replicator {
   std::string created_;         // the stream's creation time, as it was entered
   StreamSeq delivered_ = 0, known_end_ = 0;
   std::string delivered_id_;    // Nats-Msg-Id of message `delivered_`
-  ChangeCount changes_;         // how far members are behind
+  node::ChangeCount changes_;         // how far members are behind
   StreamSeq checked_seq_ = 0;   // the stream's leader holds the message that was applied here
   std::optional<StreamSeq> stuck_at_;  // the last message delivered when the stream was looked at, and had more
   std::deque<std::pair<StreamSeq, WallMs>> arrivals_;  // of other nodes: delivered, not applied yet

@@ -2,7 +2,6 @@
 
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <chrono>
 
 #include "agent/loop/clock.hpp"
@@ -12,24 +11,9 @@ namespace marmot::agent {
 
 namespace {
 constexpr int64_t kLookMs = 1000;
-
 }  // namespace
 
-bool StallRule::update(int64_t now_ms, const Facts& facts) {
-  if (moved_ms_ == 0 || facts.position != position_ || facts.position >= facts.end) {
-    moved_ms_ = now_ms;
-    position_ = facts.position;
-  }
-  const int64_t before = stalled_ms_;
-  stalled_ms_ = std::max(facts.undrained_ms, now_ms - moved_ms_);
-  // A checkpoint from its start makes a WAL smaller, never larger than it was.
-  if (stalled_ms_ <= before || stalled_ms_ == 0) on_ = false;
-  if (!on_ && (stalled_ms_ <= before || before == 0)) wal_before_ = facts.wal_bytes;
-  if (stalled_ms_ > kStalledMs && facts.wal_bytes > wal_before_) on_ = true;
-  return on_;
-}
-
-StallAlarm::StallAlarm(uv::Loop& loop, std::string name, std::string wal_path, LogSink log, std::function<StallRule::Facts()> facts,
+StallAlarm::StallAlarm(uv::Loop& loop, std::string name, std::string wal_path, LogSink log, std::function<node::StallRule::Facts()> facts,
                        std::function<std::string()> why)
     : name_(std::move(name)),
       wal_path_(std::move(wal_path)),
@@ -43,7 +27,7 @@ void StallAlarm::start() { timer_.start(uv::Milliseconds(kLookMs), uv::Milliseco
 void StallAlarm::look() {
   struct stat facts {};
   wal_bytes_ = ::stat(wal_path_.c_str(), &facts) == 0 ? static_cast<int64_t>(facts.st_size) : 0;
-  StallRule::Facts now = facts_();
+  node::StallRule::Facts now = facts_();
   now.wal_bytes = wal_bytes_;
   const bool was = !text_.empty();
   if (!rule_.update(monotonic_ms(), now)) {

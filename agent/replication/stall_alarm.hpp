@@ -1,6 +1,4 @@
-// "Replication has stalled while the WAL grows": something waits to be drained, or the stream is not followed, for more than
-// five seconds, and meanwhile the application's -wal file became larger (nobody checkpoints it, or it is being filled). Looked
-// at every second; it clears by itself. Loop thread only.
+// "Replication has stalled while the WAL grows" (common/node/stall_rule.hpp), looked at every second. Loop thread only.
 #pragma once
 
 #include <cstdint>
@@ -8,37 +6,14 @@
 #include <string>
 
 #include "agent/loop/uv.hpp"
-#include "common/base/ids.hpp"
 #include "common/base/log.hpp"
+#include "common/node/stall_rule.hpp"
 
 namespace marmot::agent {
 
-// The rule, without clock or file.
-class StallRule {
- public:
-  static constexpr int64_t kStalledMs = 5000;
-
-  struct Facts {
-    int64_t undrained_ms = 0;  // for how long something has been waiting to be drained or applied, untouched
-    StreamSeq position = 0;    // of this file in the stream
-    StreamSeq end = 0;         // of the stream, as far as known
-    int64_t wal_bytes = 0;
-  };
-  // True: the alarm is on.
-  bool update(int64_t now_ms, const Facts& facts);
-  int64_t stalled_ms() const { return stalled_ms_; }
-
- private:
-  StreamSeq position_ = 0;
-  int64_t moved_ms_ = 0;      // when the position moved last, or was at the end
-  int64_t stalled_ms_ = 0;
-  int64_t wal_before_ = 0;    // when it stood still first
-  bool on_ = false;
-};
-
 class StallAlarm {
  public:
-  StallAlarm(uv::Loop& loop, std::string name, std::string wal_path, LogSink log, std::function<StallRule::Facts()> facts,
+  StallAlarm(uv::Loop& loop, std::string name, std::string wal_path, LogSink log, std::function<node::StallRule::Facts()> facts,
              std::function<std::string()> why);
   void start();
 
@@ -50,10 +25,10 @@ class StallAlarm {
 
   const std::string name_, wal_path_;
   const LogSink log_;
-  const std::function<StallRule::Facts()> facts_;
+  const std::function<node::StallRule::Facts()> facts_;
   const std::function<std::string()> why_;
   uv::Timer timer_;
-  StallRule rule_;
+  node::StallRule rule_;
   int64_t wal_bytes_ = 0;
   std::string text_;
 };

@@ -6,7 +6,7 @@
 #include "agent/database/file_identity.hpp"
 #include "agent/loop/random.hpp"
 #include "common/base/long_work.hpp"
-#include "common/codec/message.hpp"
+#include "common/codec/envelope.hpp"
 #include "common/replica/capture.hpp"
 #include "common/replica/meta.hpp"
 

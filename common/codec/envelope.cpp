@@ -3,7 +3,7 @@
 #include <charconv>
 #include <cstdio>
 
-#include "common/codec/message.hpp"
+#include "common/codec/envelope.hpp"
 #include "common/codec/wire.hpp"
 #include "common/core/row_hash.hpp"
 

@@ -1,10 +1,4 @@
-// Bytes <-> core types. One JetStream message is an envelope around a slice of a payload:
-//
-//   "MMT" format(1 byte) kind(1 byte) msgpack[ node, incarnation, number, part, last, checksum ] slice
-//
-// `last` is true on a unit's final part; the slices of parts 0..last joined are one zstd frame of the msgpack payload
-// (both formats). `checksum` is XXH3-64 of the slice, seeded with XXH3-64 of all bytes before it, so that a flipped bit is
-// found wherever it is. Every decoder is total and bounded: any bytes give a value or an
+// Payloads of the stream's messages (envelope.hpp) <-> core types. Every decoder is total and bounded: any bytes give a value or an
 // Errc::corrupt / Errc::newer_format, without reading past the end or reserving more than the input justifies.
 #pragma once
 
@@ -15,51 +9,15 @@
 #include <vector>
 
 #include "common/base/result.hpp"
+#include "common/codec/envelope.hpp"
 #include "common/core/schema.hpp"
 #include "common/core/unit.hpp"
 
 namespace marmot::codec {
 
-// A message says the first format that has what it holds, so that whoever knows no later one reads all others.
-inline constexpr uint8_t kFirstFormat = 1;
-inline constexpr uint8_t kFormatOfNumbers = 2;  // a schema that holds a SchemaKind::number
-inline constexpr uint8_t kFormat = 2;           // the last one that is read
-
 // The most that a rows payload may hold uncompressed. One row fits, whatever SQLite lets it hold (10^9 bytes) and with the
 // same again as key.
 inline constexpr size_t kMaxRawBytes = size_t{2} << 30;
-
-enum class Kind : uint8_t {
-  genesis = 1,  // the stream's first message: its random id
-  schema = 2,   // schema registers: always one unit number, like rows
-  rows = 3,     // a Unit
-  floor = 4,    // a Floor: a unit number, like rows
-};
-
-struct Envelope {
-  Kind kind = Kind::rows;
-  Origin origin;
-  uint64_t number = 0;  // of the unit, from 1, per incarnation; 0 for genesis
-  uint32_t part = 0;    // from 0
-  bool last = true;
-  std::string_view slice;  // borrows from the decoded bytes
-};
-
-// Cuts `payload` into messages of at most `max_message` bytes each (at least 256). Never empty.
-std::vector<std::string> seal(Kind kind, Origin origin, uint64_t number, std::string_view payload, size_t max_message,
-                              uint8_t format = kFirstFormat);
-
-// Errc::newer_format: a later format, or a kind that is not known here under a checksum that fits; the text names the sender.
-Result<Envelope> open(std::string_view message);
-
-// "<node>.<incarnation>.<number>.<part>" in hexadecimal: the Nats-Msg-Id, never reused for other bytes.
-std::string message_id(Origin origin, uint64_t number, uint32_t part);
-struct MessageId {
-  Origin origin;
-  uint64_t number = 0;
-  uint32_t part = 0;
-};
-Result<MessageId> parse_message_id(std::string_view text);
 
 // Writes a rows payload while a drain walks the log: rows are packed at once, nothing is kept twice.
 class UnitWriter {
@@ -105,9 +63,5 @@ Result<std::vector<SchemaRegister>> decode_schema(std::string_view payload);
 
 std::string encode_floor(const Floor& floor);
 Result<Floor> decode_floor(std::string_view payload);
-
-// A random stream id (never 0).
-std::string encode_genesis(uint64_t stream_id);
-Result<uint64_t> decode_genesis(std::string_view payload);
 
 }  // namespace marmot::codec

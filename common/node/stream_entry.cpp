@@ -1,7 +1,7 @@
 #include "common/node/stream_entry.hpp"
 
 #include "common/base/mutation.hpp"
-#include "common/codec/message.hpp"
+#include "common/codec/envelope.hpp"
 #include "common/core/row_hash.hpp"
 
 namespace marmot::node {

@@ -10,8 +10,6 @@
 #include "agent/control/lock.hpp"
 #include "agent/daemon/join_line.hpp"
 #include "agent/daemon/start_traces.hpp"
-#include "agent/replication/change_count.hpp"
-#include "common/codec/message.hpp"
 #include "tests/agent/support.hpp"
 
 using namespace marmot;
@@ -129,25 +127,6 @@ TEST_CASE("start traces: what a start made goes; what stood there before stays, 
     CHECK_FALSE(fs::exists(config.data_dir));
     CHECK(fs::exists(dir.file("deep/er/mine")));
   }
-}
-
-TEST_CASE("change count: the agents' own messages between two places are no changes") {
-  const Origin origin{NodeId{1}, Incarnation{1}};
-  const std::string floor = codec::seal(codec::Kind::floor, origin, 1, codec::encode_floor({}), 1 << 20).front();
-  const std::string rows = codec::seal(codec::Kind::rows, origin, 2, "x", 1 << 20).front();
-  ChangeCount count;
-  count.restart();
-  count.delivered(11, rows);
-  count.delivered(12, floor);
-  count.delivered(13, floor);
-  count.delivered(14, "not of ours");
-  CHECK(count.between(10, 14) == 2);
-  CHECK(count.between(11, 13) == 0);
-  CHECK(count.between(13, 14) == 1);
-  CHECK(count.between(14, 16) == 2);  // not delivered yet: counted
-  CHECK(count.between(14, 10) == 0);
-  count.restart();
-  CHECK(count.between(10, 14) == 4);
 }
 
 TEST_CASE("completion: scripts hold each command, option and word of the table") {

@@ -10,65 +10,6 @@
 using namespace marmot;
 using namespace marmot::agent;
 
-namespace {
-
-// A second at a time.
-struct Watched {
-  StallRule rule;
-  int64_t now = 1'000'000;
-  StallRule::Facts facts;
-  bool second(int64_t wal) {
-    now += 1000;
-    facts.wal_bytes = wal;
-    return rule.update(now, facts);
-  }
-};
-
-}  // namespace
-
-TEST_CASE("stall: undrained for more than five seconds while the WAL grows is an alarm, and clears once it is drained") {
-  Watched w;
-  CHECK_FALSE(w.second(100));
-  for (int i = 1; i <= 5; ++i) {
-    w.facts.undrained_ms = i * 1000;
-    CHECK_FALSE(w.second(100 + i));
-  }
-  w.facts.undrained_ms = 6000;
-  CHECK(w.second(106));
-  w.facts.undrained_ms = 7000;
-  CHECK(w.second(106));  // until replication moves again
-  w.facts.undrained_ms = 0;
-  CHECK_FALSE(w.second(106));
-  w.facts.undrained_ms = 900;
-  CHECK_FALSE(w.second(500));
-}
-
-TEST_CASE("stall: a WAL that does not grow is no alarm, however long it takes, until it does") {
-  Watched w;
-  for (int i = 1; i <= 60; ++i) {
-    w.facts.undrained_ms = i * 1000;
-    CHECK_FALSE(w.second(4096));
-  }
-  w.facts.undrained_ms = 61'000;
-  CHECK(w.second(8192));
-}
-
-TEST_CASE("stall: a stream that is not followed is an alarm too; one that is being caught up with is none") {
-  Watched w;
-  w.facts.end = 100;
-  for (int i = 0; i < 30; ++i) {
-    w.facts.position = static_cast<StreamSeq>(i);
-    CHECK_FALSE(w.second(1000 + i));
-  }
-  bool on = false;
-  for (int i = 0; i < 7; ++i) on = w.second(2000 + i);
-  CHECK(on);
-  w.facts.position = 30;
-  CHECK_FALSE(w.second(3000));
-  w.facts.position = 100;
-  for (int i = 0; i < 20; ++i) CHECK_FALSE(w.second(4000 + i));
-}
-
 TEST_CASE("metrics: every name is in docs/operate.md, and a status that lacks much prints what there is") {
   std::ifstream file(MARMOT_SOURCE "/docs/operate.md");
   std::stringstream text;

@@ -1,7 +1,7 @@
 // How many changes lie between two places of the stream. Messages are counted, but for those with which the agents talk among
 // themselves (floors): they say nothing that a user is waiting for.
 //
-// Loop thread only. Known are the messages that were delivered since the stream was entered; any other counts as a change.
+// Pure. Known are the messages that were delivered since the stream was entered; any other counts as a change.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 #include "common/base/ids.hpp"
 
-namespace marmot::agent {
+namespace marmot::node {
 
 class ChangeCount {
  public:
@@ -26,4 +26,4 @@ class ChangeCount {
   std::set<StreamSeq> floors_;
 };
 
-}  // namespace marmot::agent
+}  // namespace marmot::node

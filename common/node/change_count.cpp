@@ -1,10 +1,10 @@
-#include "agent/replication/change_count.hpp"
+#include "common/node/change_count.hpp"
 
 #include <iterator>
 
-#include "common/codec/message.hpp"
+#include "common/codec/envelope.hpp"
 
-namespace marmot::agent {
+namespace marmot::node {
 
 void ChangeCount::restart() { floors_.clear(); }
 
@@ -21,4 +21,4 @@ uint64_t ChangeCount::between(StreamSeq after, StreamSeq end) const {
   return end - after - static_cast<uint64_t>(floors);
 }
 
-}  // namespace marmot::agent
+}  // namespace marmot::node

@@ -1,0 +1,62 @@
+// The outside of a message of the stream: an envelope around a slice of a payload, which message.hpp reads.
+//
+//   "MMT" format(1 byte) kind(1 byte) msgpack[ node, incarnation, number, part, last, checksum ] slice
+//
+// `last` is true on a unit's final part; the slices of parts 0..last joined are one zstd frame of the msgpack payload
+// (both formats). `checksum` is XXH3-64 of the slice, seeded with XXH3-64 of all bytes before it, so that a flipped bit is
+// found wherever it is. Every decoder is total and bounded: any bytes give a value or an
+// Errc::corrupt / Errc::newer_format, without reading past the end or reserving more than the input justifies.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/ids.hpp"
+#include "common/base/result.hpp"
+
+namespace marmot::codec {
+
+// A message says the first format that has what it holds, so that whoever knows no later one reads all others.
+inline constexpr uint8_t kFirstFormat = 1;
+inline constexpr uint8_t kFormatOfNumbers = 2;  // a schema that holds a SchemaKind::number
+inline constexpr uint8_t kFormat = 2;           // the last one that is read
+
+enum class Kind : uint8_t {
+  genesis = 1,  // the stream's first message: its random id
+  schema = 2,   // schema registers: always one unit number, like rows
+  rows = 3,     // a Unit
+  floor = 4,    // a Floor: a unit number, like rows
+};
+
+struct Envelope {
+  Kind kind = Kind::rows;
+  Origin origin;
+  uint64_t number = 0;  // of the unit, from 1, per incarnation; 0 for genesis
+  uint32_t part = 0;    // from 0
+  bool last = true;
+  std::string_view slice;  // borrows from the decoded bytes
+};
+
+// Cuts `payload` into messages of at most `max_message` bytes each (at least 256). Never empty.
+std::vector<std::string> seal(Kind kind, Origin origin, uint64_t number, std::string_view payload, size_t max_message,
+                              uint8_t format = kFirstFormat);
+
+// Errc::newer_format: a later format, or a kind that is not known here under a checksum that fits; the text names the sender.
+Result<Envelope> open(std::string_view message);
+
+// "<node>.<incarnation>.<number>.<part>" in hexadecimal: the Nats-Msg-Id, never reused for other bytes.
+std::string message_id(Origin origin, uint64_t number, uint32_t part);
+struct MessageId {
+  Origin origin;
+  uint64_t number = 0;
+  uint32_t part = 0;
+};
+Result<MessageId> parse_message_id(std::string_view text);
+
+// A random stream id (never 0).
+std::string encode_genesis(uint64_t stream_id);
+Result<uint64_t> decode_genesis(std::string_view payload);
+
+}  // namespace marmot::codec

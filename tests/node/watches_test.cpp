@@ -1,0 +1,105 @@
+// What a node watches itself by: how far it is behind (common/node/change_count.hpp), whether it stands still (stall_rule.hpp), and
+// whether its clock is right (clock_drift.hpp).
+#include <doctest/doctest.h>
+
+#include "common/codec/message.hpp"
+#include "common/node/change_count.hpp"
+#include "common/node/clock_drift.hpp"
+#include "common/node/stall_rule.hpp"
+
+using namespace marmot;
+using namespace marmot::node;
+
+namespace {
+
+// A second at a time.
+struct Watched {
+  StallRule rule;
+  int64_t now = 1'000'000;
+  StallRule::Facts facts;
+  bool second(int64_t wal) {
+    now += 1000;
+    facts.wal_bytes = wal;
+    return rule.update(now, facts);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("stall: undrained for more than five seconds while the WAL grows is an alarm, and clears once it is drained") {
+  Watched w;
+  CHECK_FALSE(w.second(100));
+  for (int i = 1; i <= 5; ++i) {
+    w.facts.undrained_ms = i * 1000;
+    CHECK_FALSE(w.second(100 + i));
+  }
+  w.facts.undrained_ms = 6000;
+  CHECK(w.second(106));
+  w.facts.undrained_ms = 7000;
+  CHECK(w.second(106));  // until replication moves again
+  w.facts.undrained_ms = 0;
+  CHECK_FALSE(w.second(106));
+  w.facts.undrained_ms = 900;
+  CHECK_FALSE(w.second(500));
+}
+
+TEST_CASE("stall: a WAL that does not grow is no alarm, however long it takes, until it does") {
+  Watched w;
+  for (int i = 1; i <= 60; ++i) {
+    w.facts.undrained_ms = i * 1000;
+    CHECK_FALSE(w.second(4096));
+  }
+  w.facts.undrained_ms = 61'000;
+  CHECK(w.second(8192));
+}
+
+TEST_CASE("stall: a stream that is not followed is an alarm too; one that is being caught up with is none") {
+  Watched w;
+  w.facts.end = 100;
+  for (int i = 0; i < 30; ++i) {
+    w.facts.position = static_cast<StreamSeq>(i);
+    CHECK_FALSE(w.second(1000 + i));
+  }
+  bool on = false;
+  for (int i = 0; i < 7; ++i) on = w.second(2000 + i);
+  CHECK(on);
+  w.facts.position = 30;
+  CHECK_FALSE(w.second(3000));
+  w.facts.position = 100;
+  for (int i = 0; i < 20; ++i) CHECK_FALSE(w.second(4000 + i));
+}
+
+TEST_CASE("change count: the agents' own messages between two places are no changes") {
+  const Origin origin{NodeId{1}, Incarnation{1}};
+  const std::string floor = codec::seal(codec::Kind::floor, origin, 1, codec::encode_floor({}), 1 << 20).front();
+  const std::string rows = codec::seal(codec::Kind::rows, origin, 2, "x", 1 << 20).front();
+  ChangeCount count;
+  count.restart();
+  count.delivered(11, rows);
+  count.delivered(12, floor);
+  count.delivered(13, floor);
+  count.delivered(14, "not of ours");
+  CHECK(count.between(10, 14) == 2);
+  CHECK(count.between(11, 13) == 0);
+  CHECK(count.between(13, 14) == 1);
+  CHECK(count.between(14, 16) == 2);  // not delivered yet: counted
+  CHECK(count.between(14, 10) == 0);
+  count.restart();
+  CHECK(count.between(10, 14) == 4);
+}
+
+TEST_CASE("clock: what lies between sending and knowing is right; what lies outside by more than the limit is not, and says which way") {
+  ClockDrift drift(500);
+  drift.observe(1000, 1010, 1020);
+  CHECK_FALSE(drift.beyond());
+  CHECK(drift.text().empty());
+  drift.observe(1000, 500, 1020);
+  CHECK_FALSE(drift.beyond());
+  drift.observe(1000, 499, 1020);
+  CHECK(drift.beyond());
+  CHECK(drift.text().find("501 ms ahead of") != std::string::npos);
+  drift.observe(1000, 1521, 1020);
+  CHECK(drift.text().find("501 ms behind") != std::string::npos);
+  drift.observe(1000, 1000, 1000);
+  CHECK_FALSE(drift.beyond());
+}
