@@ -89,7 +89,7 @@ class Schedule {
   bool may_write(int64_t now) const { return now >= facts_.not_before; }
 
   // -- units ------------------------------------------------------------------------------------------------------------
-  // No version leaves before the high-water mark of the clock is kept: units wait here until then, and nothing is drained meanwhile.
+  // No version leaves before the high-water mark of the clock is kept: units wait here until then, and no more are made meanwhile.
   void hold(std::vector<replica::OutUnit> units);
   bool holds() const { return !held_.empty(); }
   std::vector<replica::OutUnit> release();

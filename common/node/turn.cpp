@@ -19,14 +19,14 @@ Turn decide_turn(const TurnFacts& facts) {
   const Turn nothing{Step::none, facts.now + kIdleUs, false};
   if (facts.halted) return nothing;
   if (!facts.baseline_done) return once_free(facts, Step::baseline);
-  if (facts.merging) return once_free(facts, Step::merge);
+  if (facts.merging) return facts.units_held ? nothing : once_free(facts, Step::merge);
   if (facts.mode == Mode::compare) return facts.messages > 0 ? once_free(facts, Step::compare) : nothing;
   if (facts.membership == replica::Membership::none) return nothing;
 
   const bool may_drain = facts.publishing && !facts.units_held;
   const bool outbox = may_drain && facts.outbox_due && facts.drained_for_outbox;
   const bool drain = may_drain && (facts.logged || (facts.outbox_due && !facts.drained_for_outbox));
-  const bool may_apply = facts.mode == Mode::apply && facts.messages > 0;
+  const bool may_apply = facts.mode == Mode::apply && facts.messages > 0 && !facts.units_held;
   const bool apply = may_apply && (facts.apply_now || (facts.logged && facts.publishing) || facts.now >= facts.echoes_at);
   const bool resume = facts.stopped_tables && facts.now >= facts.resume_at;
   const bool scrub = may_drain && facts.now >= facts.scrub_at;

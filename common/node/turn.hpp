@@ -50,7 +50,7 @@ struct TurnFacts {
   int64_t look_at = kNever;    // whether it committed
   bool logged = false;         // it did: the log holds something
   bool publishing = true;      // the publisher takes units
-  bool units_held = false;     // units that may not leave yet: nothing is drained meanwhile
+  bool units_held = false;     // units that may not leave yet: nothing that makes more of them is done meanwhile
   bool outbox_due = false;
   bool drained_for_outbox = false;  // since it became due
   bool outbox_last = false;    // the last piece of work was the outbox

@@ -71,7 +71,8 @@ const std::vector<Case> kCases = {
     {"a write, and units that may not leave: it waits", [](TurnFacts& f) { logged(f); f.units_held = true; }, Step::none, 80 * kMs, true},
     {"a message of another node", foreign, Step::apply, 0, true},
     {"a message and a write: apply drains first", [](TurnFacts& f) { logged(f); foreign(f); }, Step::apply, 0, true},
-    {"a message, and units that may not leave", [](TurnFacts& f) { foreign(f); f.units_held = true; }, Step::apply, 0, true},
+    {"a message, and units that may not leave: an apply drains", [](TurnFacts& f) { foreign(f); f.units_held = true; }, Step::none, 80 * kMs},
+    {"a snapshot, and units that may not leave: a slice drains", [](TurnFacts& f) { f.merging = f.units_held = true; }, Step::none, 1000 * kMs},
     {"a message while nothing may be applied", [](TurnFacts& f) { foreign(f); f.mode = Mode::idle; }, Step::none, 80 * kMs},
     {"joining applies too", [](TurnFacts& f) { foreign(f); f.membership = Membership::joining; }, Step::apply, 0, true},
     {"echoes wait", echoes, Step::none, 30 * kMs},
@@ -182,7 +183,8 @@ TEST_CASE("turn: it neither spins nor writes too early") {
             if (turn.step == Step::none) REQUIRE(turn.again > kNow);
             else if (turn.step != Step::look) REQUIRE(not_before <= kNow);
             const bool sends = turn.step == Step::drain || turn.step == Step::outbox || turn.step == Step::scrub;
-            if (sends) REQUIRE((facts.publishing && !facts.units_held));
+            if (sends) REQUIRE(facts.publishing);
+            if (sends || turn.step == Step::apply || turn.step == Step::merge) REQUIRE(!facts.units_held);
           }
         }
       }

@@ -93,7 +93,7 @@ void Agent::work() {
 
 // -- the file ---------------------------------------------------------------------------------------------------------
 
-// As agent/database/file_identity.cpp: a file that stands elsewhere than it remembers is a copy, and gets a new node id.
+// A file that stands elsewhere than it remembers is a copy, and gets a new node id.
 Result<replica::Identity> Agent::identify(sqlite::Database& db) {
   const uint64_t inode = world_.disks.of(node_.id).files.at(node_.path)->inode;
   replica::Identity out;
@@ -445,6 +445,7 @@ void Agent::publish(std::vector<replica::OutUnit> units) {
   if (!schedule_) return;
   schedule_->hold(std::move(units));
   if (!schedule_->holds() || !engine_) return;
+  if (world_.profile.spell != 0 && !world_.calm() && world_.random.per_mille(30)) return;  // data_dir cannot be written
   const uint64_t clock = engine_->last_hlc().value;
   if (clock > node_.high_water) {
     node_.high_water = clock;
