@@ -112,7 +112,7 @@ void DatabaseThread::Worker::run() {
 bool DatabaseThread::Worker::take(int64_t until_us) {
   std::unique_lock lock(shared->mutex);
   const auto until = std::chrono::steady_clock::time_point(std::chrono::microseconds(until_us));
-  shared->changed.wait_until(lock, until, [this] { return shared->signalled; });
+  if (until_us > 0) shared->changed.wait_until(lock, until, [this] { return shared->signalled; });
   shared->signalled = false;
   if (shared->stop) return false;
   if (std::exchange(shared->wake, false)) schedule.wake(monotonic_us());
@@ -169,7 +169,7 @@ void DatabaseThread::Worker::take_queue() {
     });
   }
   // The origin changes when history was lost.
-  schedule.add(std::exchange(shared->inbox, {}), engine->origin(), monotonic_us());
+  if (!shared->inbox.empty()) schedule.add(std::exchange(shared->inbox, {}), engine->origin(), monotonic_us());
 }
 
 void DatabaseThread::Worker::consumed(size_t messages, size_t bytes) {

@@ -61,7 +61,7 @@ struct DatabaseThread::Worker {
 
  private:
   Result<DatabaseOpened> open();
-  // Waits until `until_us` or until something was signalled; takes it over. False: stop.
+  // Waits until `until_us` (0: not at all) or until something was signalled; takes it over. False: stop.
   bool take(int64_t until_us);
   void take_settings();
   void take_queue();

@@ -42,14 +42,12 @@ Turn decide_turn(const TurnFacts& facts) {
   else if (resume) turn.step = Step::resume;
   else if (scrub) turn.step = Step::scrub;
 
-  if (due) {
-    turn.again = std::min(facts.look_at, facts.not_before);
-    return turn;
-  }
-  int64_t first = may_apply ? facts.echoes_at : TurnFacts::kNever;
+  // What a look finds cannot be drained before: it waits for that, too.
+  int64_t first = due ? 0 : std::min(facts.look_at, facts.now + kIdleUs);
+  if (may_apply) first = std::min(first, facts.echoes_at);
   if (facts.stopped_tables) first = std::min(first, facts.resume_at);
   if (may_drain) first = std::min(first, facts.scrub_at);
-  turn.again = std::min({facts.look_at, std::max(facts.not_before, first), facts.now + kIdleUs});
+  turn.again = std::max(facts.not_before, first);
   return turn;
 }
 
