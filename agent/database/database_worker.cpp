@@ -159,10 +159,8 @@ void DatabaseThread::Worker::take_queue() {
     ++shared->unanswered_jobs;
     jobs.push_back([this, done = *std::move(reset)](replica::Replica& replica) {
       progress.membership = replica.membership();
-      progress.position = replica.position();
+      tell_position(replica);
       progress.origin = replica.origin();
-      const auto units = replica.own_units();
-      progress.own_units = units ? *units : 0;  // all are sent again then, which does no harm
       shared->post([done, now = progress](DatabaseEvents&) { done(now); });
       progress.begins_anew = 0;
       return true;
@@ -170,6 +168,13 @@ void DatabaseThread::Worker::take_queue() {
   }
   // The origin changes when history was lost.
   if (!shared->inbox.empty()) schedule.add(std::exchange(shared->inbox, {}), engine->origin(), monotonic_us());
+}
+
+void DatabaseThread::Worker::tell_position(replica::Replica& replica) {
+  const auto units = replica.own_units();
+  if (!units) progress.own_units = 0;  // all are sent again then, which does no harm
+  else progress.own_units = *units;
+  progress.position = replica.position();
 }
 
 void DatabaseThread::Worker::consumed(size_t messages, size_t bytes) {
@@ -499,7 +504,7 @@ void DatabaseThread::Worker::succeeded() {
   }
   const bool was_joining = progress.membership != engine->membership();
   progress.membership = engine->membership();
-  progress.position = engine->position();
+  tell_position(*engine);
   progress.origin = engine->origin();
   progress.stopped = engine->stopped();
   if (was_joining) progress_changed = true;

@@ -92,6 +92,7 @@ struct DatabaseThread::Worker {
   node::Backlog backlog();
   void transaction_over();
   static int committed(void* self, sqlite3* db, const char* schema, int pages);
+  void tell_position(replica::Replica& replica);
   void consumed(size_t messages, size_t bytes);
   void flush_units();
   void trace(std::vector<replica::Change> changes);

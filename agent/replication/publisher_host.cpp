@@ -10,7 +10,7 @@ PublisherHost::PublisherHost(uv::Loop& loop, std::string stream, std::string sub
     : stream_(std::move(stream)), subject_(std::move(subject)), timer_(loop, [this] { std::exchange(after_pause_, nullptr)(); }) {}
 
 node::Publisher::Host PublisherHost::host(const std::string& name, const LogSink& log, std::function<void()> changed,
-                                          std::function<void()> suspicious) {
+                                          std::function<void()> lost, std::function<void()> suspicious) {
   node::Publisher::Host host;
   host.send = [this](std::string_view msg_id, std::string_view bytes, std::function<void(Result<node::PublishAck>)> then) {
     return connection_->publish_log(nats::LogMessage{subject_, stream_, msg_id, bytes, std::nullopt}, [then = std::move(then)](Result<nats::Ack> ack) {
@@ -24,6 +24,7 @@ node::Publisher::Host PublisherHost::host(const std::string& name, const LogSink
   };
   host.now = wall_now;
   host.changed = std::move(changed);
+  host.lost = std::move(lost);
   host.suspicious = std::move(suspicious);
   host.log = [name, log](LogLevel level, std::string_view text) { log(level, name + ": " + std::string(text)); };
   return host;

@@ -18,7 +18,8 @@ class PublisherHost {
   // Where messages go; before Publisher::start(). The Publisher is paused before the connection ends.
   void connect(nats::Connection& connection) { connection_ = &connection; }
   // For a Publisher that ends before this object does. `name` stands before what it logs.
-  node::Publisher::Host host(const std::string& name, const LogSink& log, std::function<void()> changed, std::function<void()> suspicious);
+  node::Publisher::Host host(const std::string& name, const LogSink& log, std::function<void()> changed, std::function<void()> lost,
+                             std::function<void()> suspicious);
 
  private:
   const std::string stream_, subject_;

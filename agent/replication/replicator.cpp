@@ -91,7 +91,7 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
             announce_ready();
             poke();
           },
-          [this] { reenter("the stream was cut back", 0); })),
+          [this] { send_again(); }, [this] { reenter("the stream was cut back", 0); })),
       clock_(loop, plan_.stream.name, plan_.stream.subject, config.max_clock_drift_ms, [this] { on_clock(); }),
       alarm_(loop, database.name, database.path + "-wal", log_,
              [this] { return node::StallRule::Facts{thread_->stalled_ms(), followed(), stream_end(), 0}; }, [this] { return trouble(); }),
@@ -206,7 +206,7 @@ void Replicator::on_progress(const DatabaseProgress& progress) {
     return;
   }
   if (state_ == State::running) {
-    publisher_.applied(progress_.position.seq);
+    publisher_.applied(progress_.position.seq, progress_.own_units);
     peers_->on_applied();
     if (moved && !beat_soon_.active()) beat_soon_.start(uv::Milliseconds(kBeatSoonMs));
     caught_up();
@@ -394,7 +394,7 @@ void Replicator::on_delivered(nats::Delivered message) {
   delivered_ = message.seq;
   delivered_id_ = message.msg_id;
   changes_.delivered(message.seq, message.data);
-  if (const auto sent = publisher_.sent_at(message.msg_id)) clock_.observe(*sent, message.time_ms, wall_now());
+  if (const auto sent = publisher_.came(message.msg_id, message.data)) clock_.observe(*sent, message.time_ms, wall_now());
   const auto id = codec::parse_message_id(message.msg_id);
   const bool own = id && id->origin == progress_.origin;
   if (!own && arrivals_.size() < kMaxArrivals) arrivals_.emplace_back(message.seq, message.time_ms);
@@ -542,6 +542,14 @@ void Replicator::caught_up() {
     }
   }
   announce_ready();
+}
+
+// A unit is lost in the stream: its rows go out in another one, once the database thread finds the outbox due again.
+void Replicator::send_again() {
+  const Status asked = thread_->change([](replica::Replica& replica) { return replica.unit_lost(); }, [this](const Status& done) {
+    if (!done) log_(LogLevel::error, name() + ": send again what a lost unit held: " + done.error().message);
+  });
+  if (!asked) log_(LogLevel::error, name() + ": send again what a lost unit held: " + asked.error().message);
 }
 
 // What was in the stream is here, and what was here is in the stream: another node that joins now finds it all.

@@ -109,6 +109,7 @@ class Replicator {
   void check_file(std::vector<std::string> watched);
   void report(LogLevel level, const std::string& text);
   bool outbox_complete() const;
+  void send_again();
   StreamSeq applied() const;
   StreamSeq followed() const;
 

@@ -35,6 +35,7 @@ enum class Mutation : uint8_t {
   schema_version_check,   // a register of the schema of a lower version overwrites a higher one
   default_not_filled,     // a row that was made without a column gets NULL in it
   forgotten_when_stored,  // a unit is not sent again once it was acknowledged
+  lost_unit_forgotten,    // what a lost unit held is not sent again
   effect_blamed,          // the effect of a trigger that fails is blamed on the row
 };
 

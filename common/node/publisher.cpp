@@ -38,6 +38,7 @@ void Publisher::start(StreamSeq position, uint64_t own_units) {
   pause();
   started_ = true;
   position_ = position;
+  own_units_ = own_units;
   while (!messages_.empty() && messages_.front().unit->number <= own_units) {
     Message& front = messages_.front();
     if (front.state != Message::State::stored) settle(front);  // its acknowledgement was lost
@@ -65,12 +66,19 @@ void Publisher::pause() {
   }
 }
 
-void Publisher::applied(StreamSeq position) {
+void Publisher::applied(StreamSeq position, uint64_t own_units) {
   position_ = position;
+  own_units_ = own_units;
+  release();
+}
+
+void Publisher::release() {
   bool released = false;
   while (!messages_.empty()) {
-    const Message& front = messages_.front();
-    if (front.state != Message::State::stored || (front.seq > position && !mutated(Mutation::forgotten_when_stored))) break;
+    Message& front = messages_.front();
+    if (front.state != Message::State::stored || (front.seq > position_ && !mutated(Mutation::forgotten_when_stored))) break;
+    // All of it stood in what was applied, and it did not come: somebody deleted it there. Those behind it wait for it everywhere.
+    if (front.seq <= position_ && front.unit->number == own_units_ + 1 && front.index + 1 == front.unit->messages.size()) lose(front);
     drop_front();
     released = true;
   }
@@ -91,7 +99,7 @@ void Publisher::clear() {
   cursor_ = first_;
   messages_.clear();
   unstored_ = bytes_ = pending_rows_ = 0;
-  position_ = last_stored_ = 0;
+  position_ = last_stored_ = own_units_ = 0;
   backoff_ms_ = 0;
   last_error_.clear();
   host_.changed();
@@ -102,13 +110,14 @@ void Publisher::hold(bool on) {
   pump();
 }
 
-std::optional<WallMs> Publisher::sent_at(std::string_view msg_id) {
+std::optional<WallMs> Publisher::came(std::string_view msg_id, std::string_view bytes) {
   echo_ = std::max(echo_, first_);
   const uint64_t end = std::min(first_ + messages_.size(), echo_ + kEchoAhead);
   for (uint64_t id = echo_; id < end; ++id) {
-    const Message& message = messages_[static_cast<size_t>(id - first_)];
+    Message& message = messages_[static_cast<size_t>(id - first_)];
     if (message.sends == 0 || message.unit->msg_ids[message.index] != msg_id) continue;
     echo_ = id + 1;
+    if (message.unit->messages[message.index] != bytes) lose(message);  // foreign, or damaged
     // Sent again: any of the sendings may be the one that was stored, the first at the earliest.
     return message.sent_at;
   }
@@ -160,8 +169,9 @@ void Publisher::answered(uint64_t id, const Result<PublishAck>& answer) {
   }
   const std::string& msg_id = message.unit->msg_ids[message.index];
   if (answer->duplicate && message.sends == 1) {
-    last_error_ = "the stream holds message id " + msg_id + " already, and dropped what was sent under it: report this";
+    last_error_ = "the stream holds message id " + msg_id + " already, and dropped what was sent under it: that is sent again under another; report this";
     host_.log(LogLevel::error, last_error_);
+    lose(message);
   }
   message.seq = answer->seq;
   settle(message);
@@ -175,7 +185,7 @@ void Publisher::answered(uint64_t id, const Result<PublishAck>& answer) {
       last_error_.clear();
     }
   }
-  applied(position_);
+  release();
   if (failing_) retry_when_idle();
   else pump();
   host_.changed();
@@ -189,6 +199,10 @@ void Publisher::settle(Message& message) {
   if (message.index + 1 != message.unit->messages.size()) return;
   pending_rows_ -= std::min(pending_rows_, message.unit->rows);
   published_rows_ += message.unit->rows;
+}
+
+void Publisher::lose(Message& message) {
+  if (!std::exchange(message.told_lost, true)) host_.lost();
 }
 
 void Publisher::failed(const Error& error) {

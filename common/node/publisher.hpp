@@ -41,6 +41,7 @@ class Publisher {
     std::function<void(int64_t ms, std::function<void()> then)> pause;  // one at a time
     std::function<WallMs()> now;
     std::function<void()> changed;     // bytes(), pending_rows() or last_error() changed
+    std::function<void()> lost;        // the stream took a message and does not hold it: Replica::unit_lost; does not call back
     std::function<void()> suspicious;  // the answer does not fit what this file has seen: look at the stream again
     LogSink log;
   };
@@ -56,14 +57,14 @@ class Publisher {
   void start(StreamSeq position, uint64_t own_units);
   // It cannot be reached, or is in doubt. What is kept stays kept.
   void pause();
-  // The file holds the stream up to here: echoes up to it have been applied.
-  void applied(StreamSeq position);
+  // The file holds the stream up to here: echoes up to it have been applied. `own_units` as for start(), at the same moment.
+  void applied(StreamSeq position, uint64_t own_units);
   // History was lost: the engine publishes anew under another incarnation.
   void clear();
   // While held nothing is sent; what is in flight stays so.
   void hold(bool on);
-  // A message of the stream: when was it first sent, if it is one of those kept here?
-  std::optional<WallMs> sent_at(std::string_view msg_id);
+  // A message of the stream, as it came: when was it first sent, if it is one of those kept here?
+  std::optional<WallMs> came(std::string_view msg_id, std::string_view bytes);
 
   size_t bytes() const { return bytes_; }
   // Beyond the bound nothing is drained; beyond four times that nothing is applied either (an apply drains first), but echoes are
@@ -87,6 +88,7 @@ class Publisher {
     size_t index = 0;        // into unit->messages
     enum class State : uint8_t { unsent, in_flight, stored } state = State::unsent;
     int sends = 0;
+    bool told_lost = false;  // Host::lost was called for it
     WallMs sent_at = 0;      // the first time
     StreamSeq position = 0;  // of the file, when it was sent last
     StreamSeq seq = 0;
@@ -97,6 +99,8 @@ class Publisher {
   void failed(const Error& error);
   void retry_when_idle();
   void settle(Message& message);
+  void release();
+  void lose(Message& message);
   void drop_front();
 
   template <class F>
@@ -116,8 +120,9 @@ class Publisher {
   size_t pending_rows_ = 0;
   uint64_t published_rows_ = 0;
   StreamSeq position_ = 0;
+  uint64_t own_units_ = 0;
   StreamSeq last_stored_ = 0;
-  uint64_t echo_ = 1;      // id behind the last one that sent_at() found
+  uint64_t echo_ = 1;      // id behind the last one that came() found
   bool held_ = false;
   bool failing_ = false;
   bool waiting_ = false;   // for Host::pause

@@ -14,12 +14,18 @@ using sqlite::Statement;
 
 namespace {
 
-constexpr int64_t kDeadPart = 0;  // in place of a codec::Kind: the part is in quarantine
+constexpr int64_t kDeadPart = 0;  // in place of a codec::Kind: the part is not in the stream, and will not be
+constexpr uint64_t kMaxUnit = INT64_MAX / 2;  // that somebody else's id may name: room is left for ours behind it
+constexpr int kMostLost = 100;
 
 // The table's fault, not the disk's: the table stops, the rest goes on.
 bool stops_table(const Error& error) {
   const bool bad_key = error.code == Errc::corrupt && error.detail == 0;  // not SQLite's own word on the file
   return error.code == Errc::constraint || error.code == Errc::schema || error.code == Errc::bad_input || bad_key;
+}
+
+bool stands_under(const Envelope& envelope, const codec::MessageId& id) {
+  return id.origin == envelope.origin && id.number == envelope.number && id.part == envelope.part;
 }
 
 }  // namespace
@@ -30,10 +36,7 @@ Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, Str
   if (retry == nullptr && unit.base < floor && !mutated(Mutation::tombstone_early)) {  // floor.cpp
     log(LogLevel::info, "message " + std::to_string(seq) + ": its sender, node " + std::to_string(unit.origin.node.value) +
                             ", did not know of the deletions up to message " + std::to_string(floor) + ": it sends what is left again");
-    if (unit.origin != self) return ok();
-    state.start_outbox();
-    result.refused = true;
-    return ok();
+    return unit.origin == self ? send_lost_again(result) : ok();
   }
   std::vector<std::vector<const UnitRow*>> by_table(unit.tables.size());
   for (const UnitRow& row : unit.rows) {
@@ -90,9 +93,33 @@ Status Replica::Impl::quarantine(const Incoming& message, const std::string& rea
   return insert->run();
 }
 
+// A unit of ours came round and landed nowhere, or never will come round: what it held goes out again in another one. What makes a
+// unit that does not decode would do so again: not without end.
+Status Replica::Impl::send_lost_again(ApplyResult& result) {
+  if (mutated(Mutation::lost_unit_forgotten)) return ok();
+  if (++state.lost_units > kMostLost) {
+    if (state.lost_units == kMostLost + 1) log(LogLevel::error, "too many units of this agent are lost: what they held is sent again by its next start");
+    return ok();
+  }
+  tables_dirty = true;
+  TRY(db.exec("UPDATE __marmot_schema SET seq = NULL WHERE seq = 0"));
+  TRY(registers.load());
+  state.floor_due = state.floor.hlc > state.floor_seen;
+  state.start_outbox();
+  result.refused = true;
+  return ok();
+}
+
+// All units of `origin` up to `number` have come round, or never will.
+Status Replica::Impl::pass_units(const Origin& origin, uint64_t number) {
+  if (origin == self) state.next_unit = std::max(state.next_unit, number + 1);  // somebody may have used ids that we have not
+  return store.set_unit(origin, number);
+}
+
 Status Replica::Impl::apply_payload(const Envelope& envelope, std::string_view payload, StreamSeq seq, ApplyResult& result) {
-  const auto corrupt = [&](const Error& error) {
-    return quarantine(Incoming{seq, env.now(), {}, std::string(payload)}, error.message);
+  const auto corrupt = [&](const Error& error) -> Status {
+    TRY(quarantine(Incoming{seq, env.now(), {}, std::string(payload)}, error.message));
+    return envelope.origin == self ? send_lost_again(result) : ok();
   };
   if (envelope.kind == Kind::schema) {
     auto registers_sent = codec::decode_schema(payload);
@@ -120,7 +147,7 @@ Result<std::optional<Replica::Impl::StagedUnit>> Replica::Impl::staged_unit(cons
   for (int64_t expected = 0;; ++expected) {
     TRY_ASSIGN(const bool more, parts->step());
     if (!more) break;
-    if (parts->integer(2) == kDeadPart) unit.dead = true;  // a part of it is in quarantine
+    if (parts->integer(2) == kDeadPart) unit.dead = true;
     if (unit.dead || parts->integer(0) != expected) break;
     unit.payload.append(parts->blob(3));
     unit.kind = static_cast<Kind>(parts->integer(2));
@@ -139,7 +166,8 @@ Status Replica::Impl::apply_staged(const Origin& origin, StreamSeq seq, ApplyRes
     TRY_ASSIGN(const auto unit, staged_unit(origin, next));
     if (!unit) return ok();
     if (!unit->dead) TRY(apply_payload(Envelope{unit->kind, origin, next, 0, true, {}}, unit->payload, seq, result));
-    TRY(store.set_unit(origin, next));
+    else if (origin == self) TRY(send_lost_again(result));
+    TRY(pass_units(origin, next));
     TRY(drop_staged(origin, next));
   }
 }
@@ -147,6 +175,7 @@ Status Replica::Impl::apply_staged(const Origin& origin, StreamSeq seq, ApplyRes
 // Units that have waited long enough for what never came: those that are whole are applied, though one before them is missing
 // (its rows were sent again, or are lost with the file that had them); halves go. What comes of them later is too late.
 Status Replica::Impl::end_waiting(Statement& staged, StreamSeq seq, ApplyResult& result) {
+  TRY_ASSIGN(const uint64_t own, store.units_of(self));
   std::vector<std::pair<Origin, uint64_t>> units;
   for (;;) {
     TRY_ASSIGN(const bool more, staged.step());
@@ -160,11 +189,12 @@ Status Replica::Impl::end_waiting(Statement& staged, StreamSeq seq, ApplyResult&
     TRY_ASSIGN(const auto unit, staged_unit(origin, number));
     if (unit && !unit->dead) TRY(apply_payload(Envelope{unit->kind, origin, number, 0, true, {}}, unit->payload, seq, result));
     TRY_ASSIGN(const auto row, store.origin(origin));
-    if (row.unit < number) TRY(store.set_unit(origin, number));
+    if (row.unit < number) TRY(pass_units(origin, number));
     TRY(drop_staged(origin, number));
     if (i + 1 == units.size() || units[i + 1].first != origin) TRY(apply_staged(origin, seq, result));
   }
-  return ok();
+  TRY_ASSIGN(const uint64_t own_now, store.units_of(self));
+  return own_now == own ? ok() : send_lost_again(result);
 }
 
 // A node begins a new life: what its former ones had on the way is over.
@@ -177,17 +207,9 @@ Status Replica::Impl::end_former_lives(const Origin& now, StreamSeq seq, ApplyRe
 // Every live node applied message `last` a while ago. What still waits for something since then has a sender that is gone for
 // good, or one that sends again what it lacks.
 Status Replica::Impl::end_waiting_since(StreamSeq last, StreamSeq seq, ApplyResult& result) {
-  TRY_ASSIGN(const auto own, store.origin(self));
   TRY_ASSIGN(Statement* const staged, store.statement(sql::kUnitsUpTo));
   staged->bind(1, static_cast<int64_t>(last));
-  TRY(end_waiting(*staged, seq, result));
-  TRY_ASSIGN(const auto own_now, store.origin(self));
-  if (own_now.unit == own.unit) return ok();
-  TRY(db.exec("UPDATE __marmot_schema SET seq = NULL WHERE seq = 0"));
-  TRY(registers.load());
-  state.start_outbox();
-  result.refused = true;
-  return ok();
+  return end_waiting(*staged, seq, result);
 }
 
 Status Replica::Impl::drop_staged(const Origin& origin, uint64_t last) {
@@ -202,7 +224,7 @@ Status Replica::Impl::apply_envelope(const Envelope& envelope, const Incoming& m
   TRY_ASSIGN(auto row, store.origin(origin));
   if (row.unit == 0) {
     TRY(end_former_lives(origin, message.seq, result));
-    if (state.trimmed && envelope.number > 1) {  // its first units are no longer in the stream
+    if (state.trimmed && envelope.number > 1 && origin != self) {  // its first units are no longer in the stream
       TRY(store.set_unit(origin, envelope.number - 1));
       row.unit = envelope.number - 1;
     }
@@ -211,7 +233,7 @@ Status Replica::Impl::apply_envelope(const Envelope& envelope, const Incoming& m
   const bool next = envelope.number == row.unit + 1 || mutated(Mutation::units_out_of_order);
   if (next && envelope.part == 0 && envelope.last) {
     TRY(apply_payload(envelope, envelope.slice, message.seq, result));
-    TRY(store.set_unit(origin, envelope.number));
+    TRY(pass_units(origin, envelope.number));
     return apply_staged(origin, message.seq, result);
   }
   return stage_part(envelope, static_cast<int64_t>(envelope.kind), message.seq, result);
@@ -225,6 +247,16 @@ Status Replica::Impl::stage_part(const Envelope& envelope, int64_t kind, StreamS
   stage->bind(6, int64_t{envelope.last ? 1 : 0}).bind(7, kind).bind_blob(8, envelope.slice);
   TRY(stage->run());
   return apply_staged(origin, seq, result);
+}
+
+// An id was used for other bytes than its own (docs/design.md, "Publish"): the stream drops what is sent under it from then on.
+Status Replica::Impl::lose_unit(const codec::MessageId& id, const Incoming& message, ApplyResult& result) {
+  if (id.number == 0 || id.number > kMaxUnit) return ok();
+  TRY_ASSIGN(const auto row, store.origin(id.origin));
+  if (id.number <= row.unit) return ok();
+  log(LogLevel::error, "message " + std::to_string(message.seq) + " stands under the id of unit " + std::to_string(id.number) + " of node " +
+                           std::to_string(id.origin.node.value) + " and is not that: the unit is lost, its sender sends what it held again");
+  return stage_part(Envelope{Kind::rows, id.origin, id.number, id.part, false, ""}, kDeadPart, message.seq, result);
 }
 
 // Is it the beginning of another stream than the one this file follows?
@@ -241,16 +273,13 @@ Status Replica::Impl::apply_message(const Incoming& message, ApplyResult& result
     TRY(store.set_meta(meta::kTrimmed, int64_t{1}));
   }
   auto envelope = codec::open(message.bytes);
-  if (!envelope && envelope.error().code == Errc::corrupt) {
-    TRY(quarantine(message, envelope.error().message));
-    // Its id still says which unit is lost, so that the units after it do not wait for it.
-    const auto id = codec::parse_message_id(message.msg_id);
-    if (!id || id->number == 0) return ok();
-    TRY_ASSIGN(const auto row, store.origin(id->origin));
-    if (id->number <= row.unit) return ok();
-    return stage_part(Envelope{Kind::rows, id->origin, id->number, id->part, false, ""}, kDeadPart, message.seq, result);
-  }
-  TRY(envelope);
+  const bool damaged = !envelope && envelope.error().code == Errc::corrupt;
+  if (damaged) TRY(quarantine(message, envelope.error().message));
+  else TRY(envelope);
+  // Its id still says which unit is lost, so that the units after it do not wait for it.
+  const auto id = codec::parse_message_id(message.msg_id);
+  if (id && (damaged || !stands_under(*envelope, *id))) TRY(lose_unit(*id, message, result));
+  if (damaged) return ok();
   if (envelope->kind == Kind::genesis) return ok();  // the one that names this stream: begins_anew() looked
   return apply_envelope(*envelope, message, result);
 }

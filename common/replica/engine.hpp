@@ -117,6 +117,7 @@ struct Replica::Impl {
     int64_t shelved = 0;      // rows on the shelf; a table's own are counted only where this is not 0
     bool retire_due = false;  // retire_losers has something to look at
     int64_t conflicts = -1;   // rows of __marmot_conflict, at least; -1: not counted yet
+    int lost_units = 0;       // of ours, since the file was opened
     bool outbox_due = false;  // publish_outbox has something to look at
     bool outbox_again = false;  // ... and had not when it was last called, or when the file was opened
     Hlc outbox_until;         // own versions above it were published by drains
@@ -339,11 +340,14 @@ struct Replica::Impl {
   bool begins_anew(const Incoming& message) const;
   Status apply_message(const Incoming& message, ApplyResult& result);
   Status apply_envelope(const codec::Envelope& envelope, const Incoming& message, ApplyResult& result);
+  Status lose_unit(const codec::MessageId& id, const Incoming& message, ApplyResult& result);
+  Status send_lost_again(ApplyResult& result);
+  Status pass_units(const Origin& origin, uint64_t number);
   Status stage_part(const codec::Envelope& envelope, int64_t kind, StreamSeq seq, ApplyResult& result);
   struct StagedUnit {
     codec::Kind kind = codec::Kind::rows;
     std::string payload;
-    bool dead = false;  // a part of it is in quarantine
+    bool dead = false;  // a part of it is lost
   };
   Result<std::optional<StagedUnit>> staged_unit(const Origin& origin, uint64_t number);
   Status apply_staged(const Origin& origin, StreamSeq seq, ApplyResult& result);

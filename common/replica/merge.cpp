@@ -143,13 +143,14 @@ Result<bool> Replica::Impl::merge_absent(MergePair& pair, std::string& after, in
 
 Status Replica::Impl::merge_finish() {
   Merge& merge = *merging;
+  TRY_ASSIGN(const uint64_t own, store.units_of(self));
   {
     TRY_ASSIGN(Statement* const origins, merge.store.statement(sql::kSelectOrigins));
     for (;;) {
       TRY_ASSIGN(const bool more, origins->step());
       if (!more) break;
       const Origin origin{NodeId{static_cast<uint64_t>(origins->integer(1))}, Incarnation{static_cast<uint64_t>(origins->integer(2))}};
-      TRY(store.set_unit(origin, static_cast<uint64_t>(origins->integer(3))));
+      TRY(pass_units(origin, static_cast<uint64_t>(origins->integer(3))));
     }
   }
   TRY(db.exec("DELETE FROM __marmot_part"));
@@ -169,7 +170,10 @@ Status Replica::Impl::merge_finish() {
   state.fence = merge.fence;
   if (state.membership == Membership::joining && state.position.seq >= state.join_end) TRY(become_member());
   state.start_outbox();
-  return ok();
+  // Whether the units of ours that the snapshot stands for landed, or were lost, it does not say.
+  TRY_ASSIGN(const uint64_t own_now, store.units_of(self));
+  ApplyResult unused;
+  return own_now == own ? ok() : send_lost_again(unused);
 }
 
 // The next piece of work. True: the merge is done.

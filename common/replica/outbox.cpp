@@ -25,6 +25,13 @@ struct Pending {
 
 bool Replica::outbox_again() const { return impl_->state.outbox_again && impl_->state.membership == Membership::member; }
 
+Status Replica::unit_lost() {
+  return impl_->write(false, nullptr, [this] {
+    ApplyResult unused;
+    return impl_->send_lost_again(unused);
+  });
+}
+
 Result<DrainResult> Replica::publish_outbox(bool polite) {
   Impl& impl = *impl_;
   DrainResult result;

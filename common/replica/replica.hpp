@@ -115,6 +115,8 @@ class Replica {
   // Everything unacknowledged from before this incarnation, with the versions it has: call it after the first drain until
   // it returns nothing (again after join has reached its end, found() or history_lost()).
   Result<DrainResult> publish_outbox(bool polite);
+  // A unit of ours is not in the stream though the stream took it: publish_outbox() has work again.
+  Status unit_lost();
   // It had nothing left to do, and has again: whatever drains, applies, compares or repairs can be what finds it.
   bool outbox_again() const;
 

@@ -58,7 +58,7 @@ struct ApplyResult {
   size_t messages = 0;          // consumed from the front of the queue
   size_t rows = 0;              // rows in them
   size_t rows_changed = 0;      // rows that won
-  bool refused = false;         // a unit of ours came too late (floor.cpp): publish_outbox() has work again
+  bool refused = false;         // a unit of ours is lost, or came too late (floor.cpp): publish_outbox() has work again
   StreamSeq begins_anew = 0;    // the front message is the genesis of another stream: what was before it is void (common/node/stream_entry.hpp)
   int64_t held_us = 0;
 };

@@ -55,7 +55,7 @@ replica::OutUnit unit(const std::string& name, size_t parts = 1) {
 
 struct Bench {
   Wire wire;
-  int suspicious = 0;
+  int suspicious = 0, lost = 0;
   std::vector<std::string> log;
   Publisher publisher{host()};
 
@@ -70,6 +70,7 @@ struct Bench {
     };
     host.now = [] { return WallMs{1000}; };
     host.changed = [] {};
+    host.lost = [this] { ++lost; };
     host.suspicious = [this] { ++suspicious; };
     host.log = [this](LogLevel, std::string_view text) { log.emplace_back(text); };
     return host;
@@ -111,14 +112,14 @@ TEST_CASE("publisher: a unit is kept until its echo was applied, and goes again 
   bench.wire.answer(at(5));
   bench.wire.answer(at(6));
   CHECK_FALSE(bench.publisher.empty());
-  bench.publisher.applied(5);
+  bench.publisher.applied(5, 1);
   bench.publisher.pause();
   // The server came back without message 6: what was acknowledged is sent again under its old id.
   bench.publisher.start(5, 1);
   CHECK(bench.wire.ids(2) == "b");
   CHECK_FALSE(bench.publisher.all_stored());
   bench.wire.answer(at(6));
-  bench.publisher.applied(6);
+  bench.publisher.applied(6, 2);
   CHECK(bench.publisher.empty());
   CHECK(bench.publisher.bytes() == 0);
   CHECK(bench.publisher.pending_rows() == 0);
@@ -238,6 +239,44 @@ TEST_CASE("publisher: beyond its bound it takes nothing more, and lets echoes be
   for (StreamSeq seq = 1; seq <= 5; ++seq) bench.wire.answer(at(seq));
   CHECK_FALSE(small.takes_units());
   CHECK(small.lets_apply());
-  small.applied(5);
+  small.applied(5, 5);
   CHECK(small.takes_units());
+}
+
+// It was logged, and the unit taken for sent: its rows were acknowledged by nothing until the agent's next start.
+TEST_CASE("publisher: a message that the stream drops at its first sending, for its id is used, is told as lost") {
+  Bench bench;
+  bench.add({unit("a", 2)});
+  bench.publisher.start(0, 0);
+  bench.wire.answer(at(4, true));
+  CHECK(bench.lost == 1);
+  bench.wire.answer(make_error(Errc::timeout, "no answer"));
+  bench.wire.pass();
+  bench.wire.answer(at(5, true));  // sent twice: it is its own
+  CHECK(bench.lost == 1);
+}
+
+TEST_CASE("publisher: a message that comes with other bytes than were sent is told as lost, once") {
+  Bench bench;
+  bench.add({unit("a"), unit("b")});
+  bench.publisher.start(0, 0);
+  CHECK(bench.publisher.came("a", "bytes of a"));
+  CHECK(bench.lost == 0);
+  CHECK(bench.publisher.came("b", "other bytes"));
+  CHECK(bench.lost == 1);
+  bench.wire.answer(at(1));
+  bench.wire.answer(at(2, true));
+  CHECK(bench.lost == 1);
+}
+
+TEST_CASE("publisher: a unit that was stored below the file's position and did not come round is told as lost") {
+  Bench bench;
+  bench.add({unit("a"), unit("b", 2), unit("c")});
+  bench.publisher.start(0, 0);
+  for (const StreamSeq seq : {2U, 3U, 4U, 5U}) bench.wire.answer(at(seq));
+  bench.publisher.applied(3, 1);  // b has come in part
+  CHECK(bench.lost == 0);
+  bench.publisher.applied(5, 1);  // its other part was deleted from the stream: c waits for it
+  CHECK(bench.lost == 1);
+  CHECK(bench.publisher.empty());
 }

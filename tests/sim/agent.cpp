@@ -30,6 +30,8 @@ void Agent::start() {
   busy_ = 0;
   anew_ = 0;
   in_flight_ = 0;
+  last_unit_.reset();
+  unit_lost_ = false;
   schedule_.emplace(limits(), now_us());
   publisher_ = std::make_unique<node::Publisher>(publisher_host(), world_.profile.publisher_bytes);
   world_.say(node_.id, "agent starts");
@@ -211,8 +213,7 @@ node::Publisher::Host Agent::publisher_host() {
         node_,
         [&world, answer, id = std::string(msg_id), data = std::string(bytes)] {
           if (!world.stream.exists()) return;
-          *answer = world.stream.publish(world.now(), id, data, std::nullopt);
-          if (*answer) world.ledger.stored(id);
+          *answer = world.store(id, data);
         },
         [this, answer, life = life_, then = std::move(then)](bool came) {
           if (life != life_) return;
@@ -225,9 +226,10 @@ node::Publisher::Host Agent::publisher_host() {
   host.pause = [this](int64_t ms, std::function<void()> then) { world_.after(ms, std::move(then)); };
   host.now = [this] { return world_.wall(node_); };
   host.changed = [] {};
+  host.lost = [this] { unit_lost_ = true; };
   host.suspicious = [this] { reenter("the stream was cut back"); };
   host.log = [this](LogLevel level, std::string_view text) {
-    if (level == LogLevel::error) world_.fail(node_.id, std::string(text));
+    if (level == LogLevel::error && !world_.harmed()) world_.fail(node_.id, std::string(text));
   };
   return host;
 }
@@ -236,6 +238,7 @@ void Agent::turn() {
   const bool running = state_ == State::running;
   schedule_->set(running && publisher_->lets_apply() ? node::Mode::apply : node::Mode::idle, running && publisher_->takes_units());
   if (world_.calm()) schedule_->hasten();
+  if (unit_lost_ && !send_again()) return;
   if (engine_->outbox_again()) schedule_->outbox_again();
   if (schedule_->holds()) publish({});
   node::Turn turn = schedule_->next(now_us(), standing());
@@ -244,6 +247,21 @@ void Agent::turn() {
     turn = schedule_->next(now_us(), standing());
   }
   take(turn.step);
+}
+
+// False: not now, or its process died in it.
+bool Agent::send_again() {
+  std::optional<Status> result;
+  if (!inside([&] { result = engine_->unit_lost(); })) return false;
+  if (!*result) done("send again", result->error());
+  else unit_lost_ = false;
+  return !unit_lost_;
+}
+
+std::string Agent::id_ahead(uint64_t units) const {
+  if (!engine_) return {};
+  const bool known = last_unit_ && last_unit_->origin == engine_->origin();
+  return codec::message_id(engine_->origin(), (known ? last_unit_->number : 0) + units, 0);
 }
 
 void Agent::take(node::Step step) {
@@ -336,7 +354,8 @@ void Agent::apply() {
   check_cursor(before, queue_before, consumed);
   succeeded((*result)->held_us);
   publish(std::move((*result)->units));
-  publisher_->applied(engine_->position().seq);
+  const auto own_units = engine_->own_units();
+  publisher_->applied(engine_->position().seq, own_units ? *own_units : 0);
   if (anew_ != 0) reenter("it begins anew");
 }
 
@@ -439,6 +458,7 @@ void Agent::resume() {
 // No version leaves before data_dir remembers its HLC.
 void Agent::publish(std::vector<replica::OutUnit> units) {
   for (const auto& unit : units) {
+    if (const auto id = codec::parse_message_id(unit.msg_ids.front())) last_unit_ = *id;
     world_.say(node_.id, "unit " + unit.msg_ids.front() + " of " + std::to_string(unit.rows) + " rows, " + std::to_string(unit.messages.size()) + " parts");
     if (std::string wrong = world_.ledger.published(node_.id, unit); !wrong.empty()) world_.fail(node_.id, wrong);
   }
@@ -505,6 +525,7 @@ void Agent::feed() {
       ++next_;
       continue;
     }
+    (void)publisher_->came(stored->msg_id, stored->bytes);
     schedule_->add({{next_, stored->at, stored->msg_id, stored->bytes}}, engine_->origin(), now_us());
     ++next_;
   }
@@ -554,7 +575,7 @@ std::string Agent::trouble() {
   const Enter scope(world_.disks, node_.id, Process::agent);
   const auto counters = engine_->counters();
   if (!counters) return counters.error().message;
-  if (counters->quarantined != 0) return std::to_string(counters->quarantined) + " messages are quarantined";
+  if (counters->quarantined != 0 && !world_.harmed()) return std::to_string(counters->quarantined) + " messages are quarantined";
   if (counters->waiting_units != 0) return std::to_string(counters->waiting_units) + " units wait";
   if (counters->staged_parts != 0) return std::to_string(counters->staged_parts) + " parts of units are staged";
   return {};

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/codec/message.hpp"
 #include "common/node/stream_entry.hpp"
 #include "common/node/following.hpp"
 #include "common/node/publisher.hpp"
@@ -37,6 +38,7 @@ class Agent {
   bool follows() const { return state_ == State::running && member(); }
   bool was_member() const { return !engine_ || engine_->membership() != replica::Membership::none; }
   NodeId name() const { return engine_ ? engine_->origin().node : NodeId{}; }
+  std::string id_ahead(uint64_t units) const;  // the message id of the unit so many behind the last one; empty: it is dead
   StreamSeq position() const { return engine_ ? engine_->position().seq : 0; }
   bool may_found = true;
 
@@ -65,6 +67,7 @@ class Agent {
   void watch_commits();
   void work();
   void turn();
+  bool send_again();
   void take(node::Step step);
   void follow();
   bool snapshots();
@@ -145,6 +148,8 @@ class Agent {
   std::optional<node::Schedule> schedule_;  // of this process
   std::unique_ptr<node::Publisher> publisher_;
   size_t in_flight_ = 0;
+  std::optional<codec::MessageId> last_unit_;  // the last one handed over
+  bool unit_lost_ = false;  // Publisher::Host::lost
   node::EntryFacts facts_;
   uint64_t created_ = 0;    // the stream that was entered
   StreamSeq anew_ = 0;      // where it begins anew, as this process has seen

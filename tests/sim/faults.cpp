@@ -34,6 +34,7 @@ void World::schedule_faults() {
   every(profile.away_ms, [this] { away(); });
   every(profile.damage_ms, [this] { damage(); });
   every(profile.floor_ms, [this] { announce_floor(); });
+  every(profile.foreign_ms, [this] { foreign(); });
   every(profile.join_ms, [this] {
     if (last_node_ > profile.nodes + 1) return;
     const Begin ways[] = {Begin::with_schema, Begin::empty, Begin::empty, Begin::missing};
@@ -191,6 +192,39 @@ void World::announce_floor() {
   if (lowest == nullptr || seen == 0) return;
   count("floor");
   lowest->agent->announce_floor(seen);
+}
+
+std::optional<StreamAck> World::store(const std::string& msg_id, const std::string& bytes) {
+  std::string sent = bytes;
+  if (profile.damaged_messages != 0 && !calm_ && random.per_mille(profile.damaged_messages)) {
+    const size_t where = random.below(sent.size());
+    sent[where] = static_cast<char>(sent[where] ^ static_cast<char>(1U << random.below(8)));
+    say(0, "message " + msg_id + " is damaged on its way");
+    count("message damaged");
+    harmed_ = true;
+  }
+  const auto ack = stream.publish(now_, msg_id, sent, std::nullopt);
+  if (!ack) return ack;
+  const Stored* const held = stream.get(ack->seq);
+  if (held == nullptr || held->bytes == bytes) ledger.stored(msg_id);
+  return ack;
+}
+
+void World::foreign(Node& node, uint64_t ahead, bool copy) {
+  const std::string id = ahead == 0 ? std::string() : node.agent->id_ahead(ahead);
+  const Stored* const last = stream.get(stream.last());
+  const std::string bytes = copy && last != nullptr ? last->bytes : "nobody's";
+  say(node.id, "somebody else writes under '" + id + "'" + (copy ? ", the last message" : ""));
+  count("foreign message");
+  harmed_ = true;
+  (void)stream.publish(now_, id, bytes, std::nullopt);
+}
+
+void World::foreign() {
+  Node& node = any_node();
+  const uint64_t ahead = random.below(4);
+  const bool copy = random.per_mille(400);
+  if (stream.exists() && stream.last() >= 2) foreign(node, ahead, copy);
 }
 
 void World::away() {

@@ -96,6 +96,16 @@ void schemas(Profile& p) {
 // The stream loses what it had acknowledged just before.
 void tails(Profile& p) { p.stream_tail_ms = 300; p.delay_ms = 60; p.tick_ms = 40; p.stream_new_ms = p.restore_ms = 0; p.power = 0; }
 void effects(Profile& p) { p.failing_effects = true; }
+// Somebody else writes into the stream, and messages come to harm on their way there.
+void strangers(Profile& p) {
+  Profile quiet;
+  quiet.nodes = p.nodes;
+  quiet.transactions = 200;
+  quiet.write_ms = 20;
+  quiet.foreign_ms = 400;
+  quiet.damaged_messages = 10;
+  p = quiet;
+}
 void none(Profile&) {}
 
 const Case kCases[] = {
@@ -126,6 +136,7 @@ const Case kCases[] = {
     {"schema_version_check", Mutation::schema_version_check, schemas},
     {"default_not_filled", Mutation::default_not_filled, schemas},
     {"forgotten_when_stored", Mutation::forgotten_when_stored, tails},
+    {"lost_unit_forgotten", Mutation::lost_unit_forgotten, strangers},
     {"effect_blamed", Mutation::effect_blamed, effects},
 };
 

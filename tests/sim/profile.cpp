@@ -84,6 +84,8 @@ Profile Profile::draw(Random& random) {
   out.echo_ms = static_cast<int64_t>(maybe(random, 3000));
   out.failing_effects = random.per_mille(300);
   if (random.per_mille(200)) out.publisher_bytes = 1 + random.below(2000);
+  if (random.per_mille(150)) out.foreign_ms = random.between(300, 3000);
+  if (random.per_mille(150)) out.damaged_messages = 1 + random.below(20);
   return out;
 }
 
@@ -138,6 +140,8 @@ std::string Profile::print() const {
   add("repair_keys", repair_keys);
   add("damage_ms", damage_ms);
   add("echo_ms", echo_ms);
+  add("foreign_ms", foreign_ms);
+  add_u("damaged_messages", damaged_messages);
   if (publisher_bytes < 10'000) add_u("publisher_bytes", publisher_bytes);
   add("scrub", scrub ? 1 : 0);
   return out;

@@ -54,6 +54,8 @@ struct Profile {
   int64_t repair_keys = 4000;      // in an answer
   int64_t echo_ms = 0;             // an agent marks its own messages so long after the last one came, where no drain takes them along
   size_t publisher_bytes = size_t{64} << 20;  // beyond so many nothing is drained
+  int64_t foreign_ms = 0;          // mean time between two messages of somebody who is no agent
+  uint64_t damaged_messages = 0;   // per mille of those that agents send
   int64_t damage_ms = 0;           // mean time between two things that only anti-entropy can see
 
   static Profile draw(Random& random);

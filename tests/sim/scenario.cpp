@@ -441,6 +441,12 @@ class Scenario {
     if (!its->agent->snapshot_now()) return make_error(Errc::refused, "it cannot take a snapshot now");
     return ok();
   }
+  Status foreign(Words& words) {
+    TRY_ASSIGN(Node* const its, node(words));
+    TRY_ASSIGN(const size_t what, words.one_of({"nothing", "copy"}, true));
+    world().foreign(*its, 1, what == 1);
+    return ok();
+  }
   Status floor(Words& words) {
     TRY_ASSIGN(Node* const its, node(words));
     StreamSeq seen = world().stream.last();
@@ -505,6 +511,7 @@ const std::vector<Scenario::Command>& Scenario::commands() {
       {"repair", "N TABLE", "it repairs as if a comparison of nodes had asked for it", &Scenario::repair},
       {"snapshot", "N", "its agent takes one now", &Scenario::snapshot},
       {"floor", "N", "it announces how far all agents that are up have come", &Scenario::floor},
+      {"foreign", "N [nothing|copy]", "somebody else writes under the message id that N uses next: no message, or the last one again", &Scenario::foreign},
       {"tail", "K", "the stream loses its last K messages", &Scenario::tail},
       {"trim", "K", "its first K", &Scenario::trim},
       {"delete", "", "all of it", &Scenario::remove_stream},

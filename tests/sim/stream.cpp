@@ -9,11 +9,11 @@ void Stream::create(uint64_t stamp) {
 
 std::optional<StreamAck> Stream::publish(WallMs now, const std::string& msg_id, const std::string& bytes,
                                          std::optional<StreamSeq> expected_last) {
-  const auto known = recent_.find(msg_id);
+  const auto known = msg_id.empty() ? recent_.end() : recent_.find(msg_id);
   if (known != recent_.end() && now - known->second.second < kDuplicateWindow) return StreamAck{known->second.first, true};
   if (expected_last && *expected_last != last_) return std::nullopt;
   messages_[++last_] = Stored{now, msg_id, bytes};
-  recent_[msg_id] = {last_, now};
+  if (!msg_id.empty()) recent_[msg_id] = {last_, now};
   return StreamAck{last_, false};
 }
 

@@ -102,6 +102,12 @@ class World {
   void divergent(Node& node, const std::string& table);
   void found_equal(int64_t began);
   // The nodes that agents are now, as SQL lists them.
+  // What an agent sends goes into the stream as it is or, rarely, damaged. The ledger is told of what it holds.
+  std::optional<StreamAck> store(const std::string& msg_id, const std::string& bytes);
+  // Somebody who is no agent puts a message into the stream: under the id that the node uses `ahead` units from now or, where that
+  // is 0, under none. `copy`: the bytes of the last message that is there; else they are nothing.
+  void foreign(Node& node, uint64_t ahead, bool copy);
+  bool harmed() const { return harmed_; }  // messages are not what agents sent
   bool pairs_whole() const { return profile.atomic_rows == 0; }
   // The tables whose rows the ledger knows, as far as the file has to have them.
   std::vector<TableKey> tables_of(sqlite::Database& db);
@@ -144,6 +150,7 @@ class World {
   void stream_new();
   void trim();
   void away();
+  void foreign();
   void damage();
   bool held_elsewhere(const Node& node, const std::string& table, const std::string& row);
   void disconnect_all();
@@ -161,6 +168,7 @@ class World {
   std::string failure_;
   bool calm_ = false;
   bool stream_lost_ = false, file_lost_ = false, cloned_ = false;
+  bool harmed_ = false;
   bool damaged_ = false;            // World::damage struck
   int64_t equal_since_ = -1;        // when the last round began that found all nodes equal
   int64_t quiet_since_ = -1;        // since when nobody has anything to do, at quiet_at_; -1: somebody has
