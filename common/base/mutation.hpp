@@ -36,6 +36,7 @@ enum class Mutation : uint8_t {
   default_not_filled,     // a row that was made without a column gets NULL in it
   forgotten_when_stored,  // a unit is not sent again once it was acknowledged
   effect_blamed,          // the effect of a trigger that fails is blamed on the row
+  kind_unchecked,         // a table is dropped for a virtual table of its name
 };
 
 #ifdef MARMOT_MUTATIONS

@@ -84,6 +84,7 @@ Profile Profile::draw(Random& random) {
   out.echo_ms = static_cast<int64_t>(maybe(random, 3000));
   out.failing_effects = random.per_mille(300);
   if (random.per_mille(200)) out.publisher_bytes = 1 + random.below(2000);
+  if (random.per_mille(300) && out.moving != 0) out.kinds = 50 + random.below(200);
   return out;
 }
 
@@ -112,6 +113,7 @@ std::string Profile::print() const {
   add_u("rebuild", rebuild);
   add_u("moving", moving);
   add_u("ddl", ddl);
+  add_u("kinds", kinds);
   add("migrate_at_start", migrate_at_start ? 1 : 0);
   add("partition_ms", partition_ms);
   add("leader_ms", leader_ms);
