@@ -126,7 +126,8 @@ class Notice {
   // Excluded by the settings now: no longer watched, and no change to the cluster's schema.
   Status leave_excluded() {
     for (const Candidate& candidate : candidates_) {
-      if (!candidate.not_watched) continue;
+      // One of the name of a table that was dropped is another object: look_at() tells the drop.
+      if (!candidate.not_watched || candidate.not_watched == NotWatched::virtual_table) continue;
       const auto its = std::find_if(known_.begin(), known_.end(), [&](const LocalTable& table) {
         const std::string place = place_of(table.id);
         return fold_name(place.empty() ? table.name : place) == fold_name(candidate.name);

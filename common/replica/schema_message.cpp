@@ -156,7 +156,8 @@ Status Replica::Impl::apply_schema(const std::vector<SchemaRegister>& incoming, 
   if (!changed) return ok();
   TRY(Adoption(registers, db).adopt_columns());
   TRY(migrate());
-  return refresh_schema();
+  TRY(refresh_schema());
+  return forget_waiting();  // what waited for a table that is dropped now
 }
 
 }  // namespace marmot::replica

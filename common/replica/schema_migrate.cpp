@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "common/base/mutation.hpp"
 #include "common/replica/capture.hpp"
 #include "common/replica/catalog.hpp"
 #include "common/replica/engine.hpp"
@@ -111,14 +112,57 @@ class Migrate {
         return !spec.dropped() && fold_name(spec.name) == fold_name(local.name) && local_of(spec) != nullptr && local_of(spec)->id != local.id;
       });
       if (!wanted) continue;
-      const std::string aside = "__marmot_aside_" + std::to_string(local.id);
-      // Unchecked: a view that is broken by now must not stand in the way.
-      TRY(impl_.db.exec("PRAGMA legacy_alter_table = ON"));
-      const Status renamed = impl_.db.exec("ALTER TABLE main." + quote_identifier(local.name) + " RENAME TO " + aside);
-      TRY(impl_.db.exec("PRAGMA legacy_alter_table = OFF"));
-      TRY(renamed);
-      local.name = aside;
-      TRY(save_local_table(impl_.db, local));
+      TRY(rename(local, "__marmot_aside_" + std::to_string(local.id)));
+    }
+    return ok();
+  }
+
+  // A table that stepped aside and cannot have its new name either. Under the name of one of Marmot's own the application would not find
+  // its rows, and the next look at the schema would take it for a table that nobody replicates.
+  Status come_back(LocalTable& local, const TableSpec& spec) {
+    if (local.name.rfind("__marmot_aside_", 0) != 0) return ok();
+    std::string name = spec.name + '_' + to_hex(spec.root.hlc.value & 0xffffff);
+    for (Status free = check_name(name); !free; free = check_name(name)) {
+      if (free.error().code != Errc::schema) return free;
+      name += '_';
+    }
+    return rename(local, name);
+  }
+
+  Status rename(LocalTable& local, const std::string& name) {
+    TRY(rename(local.name, name));
+    local.name = name;
+    return save_local_table(impl_.db, local);
+  }
+
+  // Unchecked: a view or trigger that is broken by now must not stand in the way. Those that name it have registers of their own.
+  Status rename(const std::string& from, const std::string& to) {
+    TRY(impl_.db.exec("PRAGMA legacy_alter_table = ON"));
+    const Status renamed = impl_.db.exec("ALTER TABLE main." + quote_identifier(from) + " RENAME TO " + quote_identifier(to));
+    TRY(impl_.db.exec("PRAGMA legacy_alter_table = OFF"));
+    return renamed;
+  }
+
+  // Tables of every kind, views and indexes share one set of names. SQLite would say so too, in words that do not tell what is in the way.
+  Status check_name(const std::string& name) {
+    TRY_ASSIGN(Statement row, impl_.db.prepare("SELECT iif(type = 'table' AND rootpage = 0, 'virtual table', type), tbl_name FROM main.sqlite_schema "
+                                               "WHERE type <> 'trigger' AND name = ?1 COLLATE NOCASE"));
+    row.bind(1, name);
+    TRY_ASSIGN(const bool taken, row.step());
+    if (!taken) return ok();
+    const std::string kind(row.text(0));
+    return make_error(Errc::schema, (kind == "index" ? "an index of table " + std::string(row.text(1)) : "a " + kind) + " has the name " + name + " here");
+  }
+
+  // A virtual table owns the tables that have the names of its backing tables, and takes them along when it is dropped. One that is
+  // replicated, or that is to be, `name`, must not become one of them.
+  Status check_backing(const std::string& name) {
+    TRY_ASSIGN(const std::vector<Candidate> candidates, list_tables(impl_.db, impl_.settings.include, impl_.settings.exclude));
+    for (const Candidate& one : candidates) {
+      if (one.not_watched != NotWatched::shadow_table) continue;
+      const auto is_it = [&](const LocalTable& local) { return fold_name(local.name) == fold_name(one.name); };
+      if (fold_name(one.name) != fold_name(name) && std::none_of(locals_.begin(), locals_.end(), is_it)) continue;
+      return make_error(Errc::schema, "table " + one.name + " would be taken for a backing table of a virtual table");
     }
     return ok();
   }
@@ -127,7 +171,9 @@ class Migrate {
     if (!is_chosen(impl_.settings.include, impl_.settings.exclude, spec.name)) return ok();
     LocalTable local;
     TRY_ASSIGN(const bool made, attempt("table " + spec.name, "what stands in its way here must go", [&]() -> Status {
+      TRY(check_name(spec.name));
       TRY(impl_.db.exec(wanted_sql(spec)));
+      TRY(check_backing(spec.name));
       TRY_ASSIGN(const TableInfo info, read_table(impl_.db, spec.name));
       TRY_ASSIGN(const Watched watched, watch(impl_.db, info, WatchMode::keys));
       local.id = watched.id;
@@ -165,14 +211,20 @@ class Migrate {
     TRY_ASSIGN(const bool made, attempt("table " + spec.name, "make room for it, it is then tried again by itself", [&]() -> Status {
       TRY_ASSIGN(before, read_table(impl_.db, local.name));
       name_columns(*before, local.column_ids);
+      if (fold_name(local.name) != fold_name(spec.name)) TRY(check_name(spec.name));
       TableMigration migration(impl_.db, changed, spec);
       TRY(migration.run());
       TRY(save_local_table(impl_.db, changed));
+      TRY(check_backing(changed.name));
       TRY_ASSIGN(const TableInfo info, read_table(impl_.db, changed.name));
       TRY(watch(impl_.db, info, WatchMode::keys));
       return adjust_rows(*before, changed, info, migration);
     }));
-    if (!made) return stop(local.id, unmade_["table " + spec.name]);
+    if (!made) {
+      TRY(come_back(local, spec));
+      if (fold_name(local.name) != fold_name(spec.name)) unmade_["table " + spec.name] += " (its rows are in " + local.name + " until then)";
+      return stop(local.id, unmade_["table " + spec.name]);
+    }
     impl_.log(LogLevel::info, "changed table " + changed.name + ": another node changed it");
     local = std::move(changed);
     return ok();
@@ -242,11 +294,48 @@ class Migrate {
       for (const Registers::Entry* const entry : registers_.objects()) {
         if (type_of(entry->value.id) != type || !entry->here || !entry->value.dropped) continue;
         const SchemaRegister object = entry->value;
-        TRY_ASSIGN(const bool done, attempt(type + (" " + object.name), "drop it here by hand", [&] { return impl_.db.exec(drop_object_sql(object)); }));
-        if (done) TRY(registers_.set_here(object, std::nullopt));
+        if (object.id.rfind("virtual ", 0) == 0) {
+          TRY_ASSIGN(const bool renamed, rename_virtual(object));
+          if (renamed) continue;
+        }
+        TRY_ASSIGN(const bool done, attempt(type + (" " + object.name), "drop it here by hand", [&] { return drop_object(object); }));
+        if (!done) continue;
+        TRY(registers_.set_here(object, std::nullopt));
+        if (std::string_view(type) == "virtual") impl_.log(LogLevel::info, "dropped virtual table " + object.name + ": another node dropped it");
       }
     }
     return ok();
+  }
+
+  // A virtual table's content is each file's own: it stays where another node gave the table another name. Both registers have one version
+  // then. False: it was not renamed.
+  Result<bool> rename_virtual(const SchemaRegister& former) {
+    for (const Registers::Entry* const entry : registers_.objects()) {
+      const SchemaRegister now = entry->value;
+      if (type_of(now.id) != "virtual" || now.dropped || entry->here || now.version != former.version) continue;
+      if (canonical_sql(former.body, former.name, now.name) != canonical_sql(now.body, now.name, now.name)) continue;
+      const std::string what = "virtual " + now.name;
+      TRY_ASSIGN(const bool done, attempt(what, "", [&]() -> Status {
+        TRY(check_name(now.name));
+        TRY(rename(former.name, now.name));
+        return check_backing({});
+      }));
+      unmade_.erase(what);
+      if (!done) return false;
+      impl_.log(LogLevel::info, "virtual table " + former.name + " is " + now.name + " now: another node renamed it");
+      TRY_ASSIGN(const std::string sql, object_sql(now));
+      TRY(registers_.set_here(former, std::nullopt));
+      TRY(registers_.set_here(now, sql));
+      return true;
+    }
+    return false;
+  }
+
+  // By its name, and only where that is the name of an object of its kind.
+  Status drop_object(const SchemaRegister& object) {
+    TRY_ASSIGN(const std::string now, object_sql(object));
+    if (now.empty() && !mutated(Mutation::kind_unchecked)) return ok();
+    return impl_.db.exec(drop_object_sql(object));
   }
 
   // The SQL of an object in this file now; empty: it is not there.
@@ -284,11 +373,10 @@ class Migrate {
 
   // What is the cluster's under that name goes. What is this file's own stays, and stands in the way.
   Status drop_former(const SchemaRegister& object, const std::string& type) {
-    if (type == "virtual") {
-      TRY_ASSIGN(const std::string now, object_sql(object));
-      return now.empty() ? ok() : impl_.db.exec(drop_object_sql(object));
+    if (type == "virtual" || type == "view") {
+      TRY(drop_object(object));
+      return check_name(object.name);
     }
-    if (type == "view") return impl_.db.exec(drop_object_sql(object));
     TRY_ASSIGN(Statement row, impl_.db.prepare("SELECT tbl_name FROM main.sqlite_schema WHERE type = ?1 AND name = ?2 COLLATE NOCASE"));
     row.bind(1, type).bind(2, object.name);
     TRY_ASSIGN(const bool found, row.step());
@@ -298,6 +386,11 @@ class Migrate {
     TRY_ASSIGN(const Owner owner, owner_of(on));
     if (owner != Owner::this_file) return impl_.db.exec(drop_object_sql(object));
     return make_error(Errc::schema, type + " " + object.name + " of table " + on + ", which is not replicated, has its name");
+  }
+
+  static std::string cure_of(const std::string& type) {
+    if (type == "index") return "remove what stands in its way here, it is then tried again by itself";
+    return "drop or rename what stands in its way here, it is then tried again by itself; else create it here by hand";
   }
 
   Status make_object(const SchemaRegister& object, const std::string& type, const std::string& now) {
@@ -320,12 +413,12 @@ class Migrate {
     }
     const std::string what = type + " " + object.name;
     const Table* const table = type == "index" ? impl_.table_by_name(on) : nullptr;
-    TRY_ASSIGN(const bool made, attempt(what, type == "index" ? "remove what stands in its way here, it is then tried again by itself" : "create it here by hand",
-                                        [&]() -> Status {
+    TRY_ASSIGN(const bool made, attempt(what, cure_of(type), [&]() -> Status {
       TRY(drop_former(object, type));
       if (table != nullptr && object.body.rfind("CREATE UNIQUE INDEX ", 0) == 0) return impl_.create_unique_index(table->id, object.body);
       TRY_ASSIGN(Statement create, impl_.db.prepare(object.body));
-      return create.run();
+      TRY(create.run());
+      return type == "virtual" ? check_backing({}) : ok();
     }));
     if (made) {
       if (type == "virtual") made_virtual_.push_back({object.name, is_full_text(object.body), !now.empty()});

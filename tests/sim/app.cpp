@@ -49,9 +49,10 @@ void App::refused(const std::string& sql, int rc) {
 }
 
 bool App::run(const std::string& sql) {
+  if (sql.rfind("DROP TABLE ", 0) == 0) world_.ledger.moving.drops(*db_, sql.substr(11));
   const int rc = sqlite3_exec(db_->get(), sql.c_str(), nullptr, nullptr, nullptr);
   if (rc == SQLITE_OK) return true;
-  if ((rc & 0xff) == SQLITE_IOERR && world_.schema.fts) suspect_ = true;  // FTS5 is not right after one (engine.hpp)
+  if ((rc & 0xff) == SQLITE_IOERR && (world_.schema.fts || world_.profile.kinds != 0)) suspect_ = true;  // FTS5 is not right after one (engine.hpp)
   if (!world_.disks.of(node_.id).stopped) refused(sql, rc);
   return false;
 }
@@ -153,6 +154,13 @@ void App::migrate(const Migration& migration) {
   if (migration.vacuum) (void)run("VACUUM");
 }
 
+bool App::make_room() {
+  if (!db_ && !open()) return false;
+  const Migration room = Migrations::make_room(*db_);
+  migrate(room);
+  return !room.statements.empty();
+}
+
 void App::tick() {
   const int64_t next = world_.random.between(1, 2 * world_.profile.write_ms);
   if (!stopping_ || !idle()) world_.after(next, [this] { tick(); });
@@ -190,7 +198,7 @@ void App::tick() {
       migrated_ = true;
       migrate(world_.migrations.at_start(*db_));
     } else if (!stopping_ && profile.moving != 0 && world_.random.per_mille(profile.moving)) {
-      migrate(world_.migrations.next(*db_, profile.ddl));
+      migrate(world_.migrations.next(*db_, profile.ddl, profile.kinds));
     } else if (!stopping_) {
       const auto statements = world_.workload.transaction(world_.pairs_whole() && node_.prepared ? profile.pairs : 0, profile.between);
       const bool hold = world_.random.per_mille(profile.hold);

@@ -43,6 +43,8 @@ class App {
   const std::string& refusal() const { return refusal_; }
   // One on the moving tables.
   void migrate(const Migration& migration);
+  // Drops one object that is no table and has a moving table's name. False: there is none.
+  bool make_room();
 
  private:
   Result<bool> met_a_stream();

@@ -30,12 +30,15 @@ struct Migration {
 
 class Migrations {
  public:
-  explicit Migrations(uint64_t seed) : random_(seed), numbers_(seed ^ 0x5eed0f5), lowers_(numbers_.per_mille(200)) {}
+  explicit Migrations(uint64_t seed) : random_(seed), numbers_(seed ^ 0x5eed0f5), kinds_(seed ^ 0x71d5), lowers_(numbers_.per_mille(200)) {}
 
   // What every machine's application does as it starts, wherever that was not done yet.
   Migration at_start(sqlite::Database& db);
-  // The next one for a file as it is now. `ddl`: per mille of those that change the schema. Empty: nothing came to mind.
-  Migration next(sqlite::Database& db, uint64_t ddl);
+  // The next one for a file as it is now. `ddl`: per mille of those that change the schema; `kinds`: and of those, that are about
+  // objects of another kind under a moving table's name. Empty: nothing came to mind.
+  Migration next(sqlite::Database& db, uint64_t ddl, uint64_t kinds);
+  // Drops what is no table and has a moving table's name.
+  static Migration make_room(sqlite::Database& db);
 
   // The id of the row that a write was made to; -1: there was no such write.
   // Applications set PRAGMA user_version back now and then.
@@ -54,6 +57,7 @@ class Migrations {
   std::string free_name(const std::vector<std::string>& taken);
   std::string row_change(const std::string& table, const std::vector<Column>& columns);
   std::string create_table(const std::string& name);
+  Migration change_kind(sqlite::Database& db);
   Migration change_objects(sqlite::Database& db, const std::string& table, const std::vector<Column>& columns, uint64_t what);
   Migration change_columns(const std::string& table, const std::vector<Column>& columns, uint64_t what);
   Migration rebuild(sqlite::Database& db, const std::string& table, std::vector<Column> columns);
@@ -63,6 +67,7 @@ class Migrations {
 
   Random random_;
   Random numbers_;  // of its own: what it decides changes nothing else of a seed
+  Random kinds_;
   bool lowers_;
   int64_t last_ = 0;  // writes are 32 * n + id
 };

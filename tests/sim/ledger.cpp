@@ -64,7 +64,7 @@ std::string Ledger::published(int node, const replica::OutUnit& out) {
   if (last && last->kind == codec::Kind::schema) {
     const auto registers = codec::decode_schema(payload);
     if (!registers) return "a node publishes a schema that does not decode: " + registers.error().message;
-    moving.published_schema(out.msg_ids.back(), *registers);
+    if (std::string wrong = moving.published_schema(out.msg_ids.back(), *registers); !wrong.empty()) return wrong;
   }
   if (!last || last->kind != codec::Kind::rows) return {};
   const auto decoded = codec::decode_unit(*last, payload);

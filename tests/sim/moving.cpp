@@ -12,7 +12,7 @@ namespace marmot::sim {
 namespace {
 
 Result<std::vector<std::string>> moving_tables(sqlite::Database& db) {
-  TRY_ASSIGN(auto select, db.prepare("SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name GLOB '" + std::string(kMovingNames) +
+  TRY_ASSIGN(auto select, db.prepare("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name GLOB '" + std::string(kMovingNames) +
                                      "' AND name NOT GLOB '__marmot*' ORDER BY name"));
   std::vector<std::string> out;
   for (;;) {
@@ -92,9 +92,27 @@ void Moving::published_row(const std::string& msg_id, const UnitTable& table, co
   registers_[key.first][key.second].emplace(version, std::move(value));
 }
 
-void Moving::published_schema(const std::string& msg_id, const std::vector<SchemaRegister>& registers) {
+// Our triggers say which table it is, whatever name the agent last knew.
+void Moving::drops(sqlite::Database& db, const std::string& table) {
+  const std::string on = "SELECT 1 FROM main.sqlite_schema WHERE type = 'trigger' AND tbl_name = " + sqlite::quote_text(table) + " AND name GLOB '__marmot_' || ";
+  const auto locals = replica::read_local_tables(db);
+  if (!locals) return;  // no agent ran there yet
+  for (const auto& local : *locals) {
+    const auto its = db.query_integer(on + "'" + std::to_string(local.id) + "_*'");
+    if (local.permanent_id && its && *its == 1) app_dropped_.insert(*local.permanent_id);
+  }
+}
+
+// A tool that commits in between gives its copy the name of the one that it dropped: then the copy is what is told to be dropped.
+std::string Moving::published_schema(const std::string& msg_id, const std::vector<SchemaRegister>& registers) {
   auto& its = schemas_[msg_id];
   its.insert(its.end(), registers.begin(), registers.end());
+  for (const SchemaRegister& one : registers) {
+    if (one.kind != SchemaKind::table || !one.dropped || dropped_.count(one.table) != 0 || one.name.rfind("_alembic_tmp_", 0) == 0) continue;
+    const auto is_it = [&](const Version& dropped) { return dropped == one.table || root_of(dropped) == root_of(one.table); };
+    if (std::none_of(app_dropped_.begin(), app_dropped_.end(), is_it)) return "table " + one.name + " is told to be dropped, which no application did";
+  }
+  return {};
 }
 
 void Moving::stored(const std::string& msg_id) {

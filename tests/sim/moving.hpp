@@ -7,6 +7,7 @@
 //     stricter definition keeps out waits on the shelf
 //   every acknowledged write is visible, superseded by a higher version, listed in conflicts, or went with its table: one that
 //     came into the stream before the table's drop. One that came after it stands in conflicts
+//   no table is told to be dropped that no application dropped
 //   no register of the schema is older in a file than one that the stream took
 //   user_version is as high as any that stood in a file when its application committed, where no application set it back
 //   a row whose deletion an application saw committed is back only under a higher version than the deletion's
@@ -40,7 +41,10 @@ class Moving {
   void recovered(int node, int64_t number);
 
   void published_row(const std::string& msg_id, const UnitTable& table, const Unit& unit, const UnitRow& row);
-  void published_schema(const std::string& msg_id, const std::vector<SchemaRegister>& registers);
+  // What is wrong with it; empty: nothing.
+  std::string published_schema(const std::string& msg_id, const std::vector<SchemaRegister>& registers);
+  // An application's DROP TABLE is about to be run there.
+  void drops(sqlite::Database& db, const std::string& table);
   void stored(const std::string& msg_id);
   void drained(int node, const std::string& table, const std::string& key, const Version& version);
   // Two files of tables with equal names and rows are equal; the text says how else.
@@ -77,6 +81,8 @@ class Moving {
   std::string back(int node, int64_t write, const std::map<Key, Winner>& winners) const;
   bool superseded(int node, int64_t write, const std::map<Key, Winner>& winners) const;
 
+
+  std::set<Version> app_dropped_;
   std::map<int, std::vector<Committed>> commits_;
   std::map<Version, std::map<std::string, std::map<Version, Register>>> registers_;  // table, key
   std::map<int64_t, std::set<std::pair<Key, Version>>> by_write_;

@@ -93,6 +93,11 @@ void schemas(Profile& p) {
   quiet.ddl = 150;
   p = quiet;
 }
+// ... and objects of different kinds want one name.
+void kinds(Profile& p) {
+  schemas(p);
+  p.kinds = 600;
+}
 // The stream loses what it had acknowledged just before.
 void tails(Profile& p) { p.stream_tail_ms = 300; p.delay_ms = 60; p.tick_ms = 40; p.stream_new_ms = p.restore_ms = 0; p.power = 0; }
 void effects(Profile& p) { p.failing_effects = true; }
@@ -138,6 +143,7 @@ const Case kCases[] = {
     {"forgotten_when_stored", Mutation::forgotten_when_stored, tails},
     {"lost_unit_forgotten", Mutation::lost_unit_forgotten, strangers},
     {"effect_blamed", Mutation::effect_blamed, effects},
+    {"kind_unchecked", Mutation::kind_unchecked, kinds},
 };
 
 const Case* find(const std::string& name) {

@@ -86,6 +86,7 @@ Profile Profile::draw(Random& random) {
   if (random.per_mille(200)) out.publisher_bytes = 1 + random.below(2000);
   if (random.per_mille(150)) out.foreign_ms = random.between(300, 3000);
   if (random.per_mille(150)) out.damaged_messages = 1 + random.below(20);
+  if (random.per_mille(300) && out.moving != 0) out.kinds = 50 + random.below(200);
   return out;
 }
 
@@ -114,6 +115,7 @@ std::string Profile::print() const {
   add_u("rebuild", rebuild);
   add_u("moving", moving);
   add_u("ddl", ddl);
+  add_u("kinds", kinds);
   add("migrate_at_start", migrate_at_start ? 1 : 0);
   add("partition_ms", partition_ms);
   add("leader_ms", leader_ms);

@@ -272,6 +272,7 @@ void World::calm_down() {
 }
 
 bool World::settled(std::string* why) {
+  if (makes_room(why)) return false;
   for (auto& [id, node] : nodes) {
     if (!node.app->idle()) {
       *why = "n" + std::to_string(id) + ": its application has a transaction open";
@@ -281,6 +282,11 @@ bool World::settled(std::string* why) {
       quiet_since_ = -1;
       return false;
     }
+  }
+  for (auto& [id, node] : nodes) {
+    if (profile.kinds == 0 || !node.agent->alive() || node.agent->trouble().empty()) continue;
+    *why = "n" + std::to_string(id) + ": " + node.agent->trouble();
+    return false;
   }
   // What a node that is gone for good left behind waits until a floor says so.
   for (auto& [id, node] : nodes) {
@@ -296,6 +302,19 @@ bool World::settled(std::string* why) {
   }
   *why = "the nodes have not found one another equal";
   return equal_since_ >= quiet_since_;
+}
+
+// As operators do who read `status`: of two objects that want one name, the one goes that is no table. Then each node makes what it could
+// not make until now, and takes what waited for it.
+bool World::makes_room(std::string* why) {
+  if (profile.kinds == 0) return false;
+  for (auto& [id, node] : nodes) {
+    if (!node.agent->alive() || !node.app->idle()) continue;
+    const Enter scope(disks, id, Process::app);
+    *why = "n" + std::to_string(id) + ": its application makes room for tables";
+    if (node.app->make_room()) return true;
+  }
+  return false;
 }
 
 // For the one who reads the trace: each file's schema, rows and registers.

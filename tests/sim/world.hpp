@@ -156,6 +156,7 @@ class World {
   void disconnect_all();
   void calm_down();
   bool settled(std::string* why);
+  bool makes_room(std::string* why);
   void check_end();
   std::string check_moving();
   void tell_moving();
