@@ -452,6 +452,7 @@ void Agent::resume() {
   if (!inside([&] { result = engine_->resume_stopped(); })) return;
   schedule_->resumed(now_us(), *result);
   if (!*result) return done("resume", result->error());
+  if (**result && world_.harmed()) world_.ledger.resumed(node_.id);  // a lost schema change stops tables
   note_versions();
 }
 

@@ -31,6 +31,12 @@ void Ledger::commit(int node, int64_t number, Fate fate, std::vector<Change> cha
 
 void Ledger::history_lost(int node) { held_.erase(node); }
 
+void Ledger::resumed(int node) {
+  for (Commit& commit : commits_[node]) {
+    if (commit.fate == Fate::committed) commit.fate = Fate::early;
+  }
+}
+
 void Ledger::damaged(int node, const Place& place) {
   held_[node].erase(Place{place.table, describe_key(place.key)});
   damaged_.insert(place);

@@ -73,6 +73,9 @@ class Ledger {
   // The file's register is not what it was. An older one may come to it from the stream, and a version that damage made up,
   // once all nodes' registers of the row were damaged, is the best that is left: neither is the engine's doing.
   void damaged(int node, const Place& place);
+  // Tables of the node's file run again: what it wrote to them was drained, and perhaps beaten by what had waited, in one transaction of
+  // which nobody is told. Its word so far is not asked for.
+  void resumed(int node);
   void history_lost(int node);  // it reads the stream again, and what it had pruned comes by
   std::optional<Version> drained_version(int node, const Place& place) const;
   std::set<Place> places(const RowId& id) const;  // under which names the stream knew, or would know, a row
