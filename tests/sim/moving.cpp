@@ -107,6 +107,7 @@ void Moving::drops(sqlite::Database& db, const std::string& table) {
 std::string Moving::published_schema(const std::string& msg_id, const std::vector<SchemaRegister>& registers) {
   auto& its = schemas_[msg_id];
   its.insert(its.end(), registers.begin(), registers.end());
+  if (!watch_drops) return {};
   for (const SchemaRegister& one : registers) {
     if (one.kind != SchemaKind::table || !one.dropped || dropped_.count(one.table) != 0 || one.name.rfind("_alembic_tmp_", 0) == 0) continue;
     const auto is_it = [&](const Version& dropped) { return dropped == one.table || root_of(dropped) == root_of(one.table); };

@@ -43,6 +43,8 @@ class Moving {
   void published_row(const std::string& msg_id, const UnitTable& table, const Unit& unit, const UnitRow& row);
   // What is wrong with it; empty: nothing.
   std::string published_schema(const std::string& msg_id, const std::vector<SchemaRegister>& registers);
+  // What is told to be dropped is compared with what applications dropped. Off: docs/testing.md, "Open", seed 447.
+  bool watch_drops = false;
   // An application's DROP TABLE is about to be run there.
   void drops(sqlite::Database& db, const std::string& table);
   void stored(const std::string& msg_id);

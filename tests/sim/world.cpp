@@ -21,6 +21,7 @@ World::World(uint64_t seed, const Profile& chosen, bool print)
       }()),
       workload(schema, mix64(seed ^ 0x77)), migrations(mix64(seed ^ 0xdd1)), ledger(schema) {
   trace_.print = ledger.print = print;
+  ledger.moving.watch_drops = chosen.kinds != 0;
 }
 
 World::~World() {
