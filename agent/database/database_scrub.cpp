@@ -7,10 +7,10 @@ namespace marmot::agent {
 void DatabaseThread::Worker::scrub() {
   const int64_t began = monotonic_us();
   node::Scrubbing& scrubbing = schedule.scrubbing;
-  const auto version = engine->data_version();
-  bool fresh = false;
-  if (!scrubbing.begin(began, version ? std::optional(*version) : std::nullopt, &fresh)) return;
-  if (fresh) engine->scrub_again();
+  if (!scrubbing.running()) {
+    if (!scrubbing.begin(began, engine->data_version())) return;
+    engine->scrub_again();
+  }
   auto slice = engine->scrub(scrubbing.polite());
   const bool busy = !slice && slice.error().code == Errc::busy;
   if (!slice && !busy) {

@@ -144,9 +144,9 @@ bool DatabaseThread::Worker::take(int64_t until_us) {
 // Under the lock, before the queue: what a setting is for comes behind it.
 void DatabaseThread::Worker::take_settings() {
   schedule.set(shared->mode, shared->publishing);
-  if (shared->max_message != max_message) engine->set_max_message(max_message = shared->max_message);
-  if (shared->follows_to != follows_to) engine->follows_to(follows_to = shared->follows_to);
-  if (shared->tracing != tracing) engine->trace(tracing = shared->tracing);
+  engine->set_max_message(shared->max_message);
+  engine->follows_to(shared->follows_to);
+  engine->trace(shared->tracing);
 }
 
 // Under the lock.
@@ -160,7 +160,6 @@ void DatabaseThread::Worker::take_queue() {
     jobs.push_back([this, done = *std::move(reset)](replica::Replica& replica) {
       progress.membership = replica.membership();
       tell_position(replica);
-      progress.origin = replica.origin();
       shared->post([done, now = progress](DatabaseEvents&) { done(now); });
       progress.begins_anew = 0;
       return true;
@@ -172,9 +171,9 @@ void DatabaseThread::Worker::take_queue() {
 
 void DatabaseThread::Worker::tell_position(replica::Replica& replica) {
   const auto units = replica.own_units();
-  if (!units) progress.own_units = 0;  // all are sent again then, which does no harm
-  else progress.own_units = *units;
+  progress.own_units = units ? *units : 0;  // all are sent again then, which does no harm
   progress.position = replica.position();
+  progress.origin = replica.origin();
 }
 
 void DatabaseThread::Worker::consumed(size_t messages, size_t bytes) {
@@ -256,7 +255,7 @@ void DatabaseThread::Worker::chores(int64_t now) {
 }
 
 node::Schedule::Standing DatabaseThread::Worker::standing() {
-  return {engine->membership(), !engine->stopped().empty(), engine->wants_echoes()};
+  return {engine->membership(), !progress.stopped.empty(), engine->wants_echoes()};
 }
 
 // Did somebody commit?
@@ -504,8 +503,10 @@ void DatabaseThread::Worker::succeeded() {
   }
   const bool was_joining = progress.membership != engine->membership();
   progress.membership = engine->membership();
-  tell_position(*engine);
-  progress.origin = engine->origin();
+  // Units of ours come round with messages only: a drain asks the file for nothing.
+  const replica::Position at = engine->position();
+  const bool moved = at.seq != progress.position.seq || at.stream_id != progress.position.stream_id || engine->origin() != progress.origin;
+  if (moved) tell_position(*engine);
   progress.stopped = engine->stopped();
   if (was_joining) progress_changed = true;
 }

@@ -15,7 +15,7 @@ namespace marmot::agent {
 
 // What the loop thread and the database thread share; everything under `mutex` but the sender, the setup and `stop`.
 struct DatabaseThread::Shared {
-  Shared(DatabaseSetup given, uv::Mailbox::Sender to) : setup(std::move(given)), sender(std::move(to)), hold(setup.hold) {}
+  Shared(DatabaseSetup given, uv::Mailbox::Sender to) : setup(std::move(given)), sender(std::move(to)), hold(setup.hold), max_message(setup.settings.max_message) {}
 
   const DatabaseSetup setup;
   const uv::Mailbox::Sender sender;
@@ -33,7 +33,7 @@ struct DatabaseThread::Shared {
   bool outbox = false;
   bool hasten = false;
   Mode mode = Mode::idle;
-  size_t max_message = 0;       // 0: as the setup says
+  size_t max_message;
   StreamSeq follows_to = 0;
   bool tracing = false;
   std::deque<replica::Incoming> inbox;
@@ -113,9 +113,6 @@ struct DatabaseThread::Worker {
   node::Schedule schedule;
 
   // Taken over from Shared.
-  size_t max_message = 0;
-  StreamSeq follows_to = 0;
-  bool tracing = false;
   std::deque<Job> jobs;
   std::vector<Job> drained_jobs;
   int64_t drained_jobs_at = 0;

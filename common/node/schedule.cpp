@@ -87,7 +87,7 @@ bool Schedule::echoes_only(int64_t now) const {
 }
 
 void Schedule::looked(int64_t now, bool logged) {
-  const bool recheck = recheck_due(now);
+  const bool recheck = recheck_at_ != 0 && now >= recheck_at_;
   poll_at_ = now + limits_.poll_us;
   if (recheck) recheck_at_ = ++recheck_ < kRechecks.size() ? now + kRechecks[recheck_] : 0;
   looked_ = true;

@@ -66,7 +66,6 @@ class Schedule {
 
   // -- what was done ----------------------------------------------------------------------------------------------------
   void looked(int64_t now, bool logged);
-  bool recheck_due(int64_t now) const { return recheck_at_ != 0 && now >= recheck_at_; }
   void baselined() { facts_.baseline_done = true; }
   bool baseline_done() const { return facts_.baseline_done; }
   // `only_echoes`: echoes_only() before it. The bytes that it consumed.

@@ -25,9 +25,7 @@ int64_t Scrubbing::at(int64_t now) const {
   return asked_ && !running_ ? now : next_;
 }
 
-bool Scrubbing::begin(int64_t now, std::optional<int64_t> version, bool* fresh) {
-  *fresh = !running_;
-  if (running_) return true;
+bool Scrubbing::begin(int64_t now, const Result<int64_t>& version) {
   const bool idle = version && *version == version_ && !asked_;
   if (idle && ++idle_ < kMaxIdle) {
     next_ = now + every_;
@@ -35,7 +33,7 @@ bool Scrubbing::begin(int64_t now, std::optional<int64_t> version, bool* fresh) 
   }
   running_ = true;
   began_ = now;
-  version_ = version.value_or(-1);
+  version_ = version ? *version : -1;
   idle_ = 0;
   found_ = {};
   return true;

@@ -4,10 +4,10 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "common/base/result.hpp"
 #include "common/replica/types.hpp"
 
 namespace marmot::node {
@@ -22,9 +22,10 @@ class Scrubbing {
 
   // When the next slice is due; TurnFacts::kNever: none is.
   int64_t at(int64_t now) const;
-  // Before a slice. False: the pass that would begin now is left out, for nobody has committed since the last one.
-  // `version`: Replica::data_version. True and `fresh`: Replica::scrub_again comes first.
-  bool begin(int64_t now, std::optional<int64_t> version, bool* fresh);
+  // Inside a pass: the next slice goes on with it. Else begin() comes first, and Replica::scrub_again behind it.
+  bool running() const { return running_; }
+  // False: the pass that would begin now is left out, for nobody has committed since the last one. `version`: Replica::data_version.
+  bool begin(int64_t now, const Result<int64_t>& version);
   bool polite() const;
 
   // What became of a slice that began at `began`.
@@ -42,7 +43,7 @@ class Scrubbing {
  private:
   const int64_t every_;
   bool asked_ = false;
-  bool running_ = false;    // inside a pass
+  bool running_ = false;
   int64_t next_;            // slice, or pass
   int64_t began_ = 0;       // the pass
   int64_t version_ = -1;    // the file's data_version when the last pass began

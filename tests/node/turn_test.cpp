@@ -346,16 +346,14 @@ TEST_CASE("scrubbing: a pass every interval, left out while nobody commits, and 
   Scrubbing scrubbing(kEvery, kNow);
   CHECK(scrubbing.at(kNow) == kNow + kEvery);
   int64_t now = scrubbing.at(kNow);
-  bool fresh = false;
-  REQUIRE(scrubbing.begin(now, 5, &fresh));
-  CHECK(fresh);
+  CHECK_FALSE(scrubbing.running());
+  REQUIRE(scrubbing.begin(now, 5));
   replica::ScrubResult slice;
   slice.found.resize(7);
   for (replica::Change& change : slice.found) change.table = "t";
   CHECK_FALSE(scrubbing.done(now, now + 2000, slice));
   CHECK(scrubbing.at(now) == now + 2000 + 49 * 2000);  // one part in fifty
-  REQUIRE(scrubbing.begin(now, 5, &fresh));
-  CHECK_FALSE(fresh);
+  CHECK(scrubbing.running());
   slice.found.clear();
   slice.done = true;
   CHECK(scrubbing.done(now, now, slice));
@@ -364,14 +362,14 @@ TEST_CASE("scrubbing: a pass every interval, left out while nobody commits, and 
   // Nobody has committed since: nineteen passes are left out, and the twentieth is not.
   for (int i = 0; i < 19; ++i) {
     now = scrubbing.at(now);
-    CHECK_FALSE(scrubbing.begin(now, 5, &fresh));
+    CHECK_FALSE(scrubbing.begin(now, 5));
   }
-  CHECK(scrubbing.begin(now = scrubbing.at(now), 5, &fresh));
+  CHECK(scrubbing.begin(now = scrubbing.at(now), 5));
   CHECK(scrubbing.found().rows.empty());
   CHECK(scrubbing.done(now, now, slice));
   scrubbing.ask();
   CHECK(scrubbing.at(now) == now);
-  CHECK(scrubbing.begin(now, 5, &fresh));
+  CHECK(scrubbing.begin(now, 5));
   slice.done = false;
   CHECK_FALSE(scrubbing.done(now, now + 2000, slice));
   CHECK(scrubbing.at(now + 2000) == now + 2000);  // no pauses

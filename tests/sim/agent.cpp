@@ -428,10 +428,10 @@ void Agent::scrub() {
   const int64_t began = now_us();
   std::optional<Result<replica::ScrubResult>> result;
   const bool lives = inside([&] {
-    const auto version = engine_->data_version();
-    bool fresh = false;
-    if (!scrubbing.begin(began, version ? std::optional(*version) : std::nullopt, &fresh)) return;
-    if (fresh) engine_->scrub_again();
+    if (!scrubbing.running()) {
+      if (!scrubbing.begin(began, engine_->data_version())) return;
+      engine_->scrub_again();
+    }
     result = engine_->scrub(scrubbing.polite());
   });
   if (!result) return;
