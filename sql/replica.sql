@@ -248,6 +248,9 @@ SELECT key, hash FROM __marmot_version WHERE tbl = ?1 AND origin = 0 AND state =
 -- name: live_keys
 SELECT key, hash FROM __marmot_version WHERE tbl = ?1 AND state IN (1, 2)
 
+-- name: sent_keys
+SELECT key FROM __marmot_version WHERE tbl = ?1 AND state IN (1, 2) AND seq IS NOT NULL
+
 -- name: set_hash
 UPDATE __marmot_version SET hash = ?3 WHERE tbl = ?1 AND key = ?2
 

@@ -323,6 +323,8 @@ Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>
   const bool publishes = state.membership == Membership::member;
   UnitStream out(self, state.position.seq, &state.next_unit, settings);
   if (publishes) TRY_IN("publish schema", publish_schema(out));
+  if (changes != nullptr) changes->insert(changes->end(), state.sent_again.begin(), state.sent_again.end());
+  state.sent_again.clear();
   TRY_IN("drain", drain_touched(touched, publishes ? &out : nullptr, changes));
   state.log_in_pieces = *more;
   if (!*more) state.log_left_over = false;

@@ -118,6 +118,7 @@ struct Replica::Impl {
     bool retire_due = false;  // retire_losers has something to look at
     int64_t conflicts = -1;   // rows of __marmot_conflict, at least; -1: not counted yet
     int lost_units = 0;       // of ours, since the file was opened
+    std::vector<Change> sent_again;  // when tracing: versions that send_again() made; the next drain tells of them
     bool outbox_due = false;  // publish_outbox has something to look at
     bool outbox_again = false;  // ... and had not when it was last called, or when the file was opened
     Hlc outbox_until;         // own versions above it were published by drains
@@ -253,6 +254,8 @@ struct Replica::Impl {
   Status compare_rows(const Rebuilt& before, TouchedKeys& touched);
   Result<std::set<std::string>> logged_keys(Table& table);  // that wait to be drained, parked ones too
   Status send_again(Table& table, std::string_view key, bool there, const Register& known, uint64_t hash);
+  // Column `ours`, which only this file knew, is the stream's `known`: what came from others meanwhile was made without it.
+  Status refill(int64_t table_id, const std::string& ours, const std::string& known);
   Status match_keyless_rows(Table& table, const std::function<std::optional<uint64_t>(const std::vector<ValueView>&)>& former);
   // Rows that were sent under another key than their table has now: under their present one. Deletes whose row cannot be
   // told go, with a line in the log.

@@ -17,7 +17,7 @@ namespace {
 // where the stream has its own.
 class Adoption {
  public:
-  Adoption(Registers& registers, sqlite::Database& db) : registers_(registers), db_(db) {}
+  explicit Adoption(Replica::Impl& impl) : impl_(impl), registers_(impl.registers), db_(impl.db) {}
 
   // `incoming` may name a table of ours that was never sent.
   Status adopt(const SchemaRegister& incoming) {
@@ -34,7 +34,7 @@ class Adoption {
   }
 
   // Likewise a column of ours that nobody knows yet is the one that was made under that name in the stream, or has it now, with
-  // the values it has here.
+  // the values that our rows have in it.
   Status adopt_columns() {
     TRY_ASSIGN(std::vector<LocalTable> tables, read_local_tables(db_));
     for (const SchemaRegister& ours : registers_.all()) {
@@ -52,6 +52,7 @@ class Adoption {
           return std::find_if(table.column_ids.begin(), table.column_ids.end(), [&](const auto& one) { return one.second == id; });
         };
         if (here(ours.id) == table.column_ids.end() || here(known->id) != table.column_ids.end()) continue;
+        TRY(impl_.refill(table.id, ours.id, known->id));
         here(ours.id)->second = known->id;
         TRY(save_local_table(db_, table));
         TRY(db_.exec("UPDATE __marmot_table SET rehash = 1 WHERE id = " + std::to_string(table.id)));
@@ -85,6 +86,7 @@ class Adoption {
     return ok();
   }
 
+  Replica::Impl& impl_;
   Registers& registers_;
   sqlite::Database& db_;
 };
@@ -132,7 +134,7 @@ Status Replica::Impl::apply_schema(const std::vector<SchemaRegister>& incoming, 
     state.clock.observe(one.version.hlc);
     const Registers::Entry* entry = registers.find(one.kind, one.table, one.id);
     if (entry == nullptr) {
-      if (one.kind == SchemaKind::table && !one.dropped) TRY(Adoption(registers, db).adopt(one));
+      if (one.kind == SchemaKind::table && !one.dropped) TRY(Adoption(*this).adopt(one));
       TRY(registers.put(one, seq));
       changed = true;
       continue;
@@ -154,7 +156,7 @@ Status Replica::Impl::apply_schema(const std::vector<SchemaRegister>& incoming, 
     changed = !fit;
   }
   if (!changed) return ok();
-  TRY(Adoption(registers, db).adopt_columns());
+  TRY(Adoption(*this).adopt_columns());
   TRY(migrate());
   TRY(refresh_schema());
   return forget_waiting();  // what waited for a table that is dropped now

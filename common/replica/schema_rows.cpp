@@ -3,6 +3,7 @@
 
 #include "common/base/mutation.hpp"
 #include "common/core/row.hpp"
+#include "common/replica/column_id.hpp"
 #include "common/replica/engine.hpp"
 #include "common/replica/former_row.hpp"
 #include "common/replica/schema_migrate.hpp"
@@ -99,7 +100,42 @@ Status Replica::Impl::send_again(Table& table, std::string_view key, bool there,
   const Version next{Hlc{known.version.hlc.value + 1}, self};
   state.clock.observe(next.hlc);
   TRY(store.put(table.id, key, there, next, std::nullopt, hash, known.state));
+  if (tracing) state.sent_again.push_back(Change{false, table.info.name, Op::update, describe_key(key), next, 0});
   state.start_outbox();
+  return ok();
+}
+
+Status Replica::Impl::refill(int64_t table_id, const std::string& ours, const std::string& known) {
+  Table* const table = table_by_id(table_id);
+  if (table == nullptr || !table->running()) return ok();
+  const std::vector<std::string> ids = table->stored_ids();
+  const auto at = static_cast<size_t>(std::find(ids.begin(), ids.end(), ours) - ids.begin());
+  if (at == ids.size()) return ok();
+  const Affinity affinity = table->info.columns[static_cast<size_t>(table->stored()[at])].affinity;
+  std::deque<std::string> bytes;
+  const auto fill_of = [&](const std::string& id) {
+    return coercer.stored_if_changed(affinity, fill_value(parse_column_id(id).fill(), bytes.emplace_back()), bytes);
+  };
+  const ValueView from = fill_of(ours), to = fill_of(known);
+  if (same_value(from, to)) return ok();
+  std::vector<std::string> keys;
+  {
+    TRY_ASSIGN(Statement sent, db.prepare(sql::kSentKeys));
+    sent.bind(1, table_id);
+    for (;;) {
+      TRY_ASSIGN(const bool more, sent.step());
+      if (!more) break;
+      keys.emplace_back(sent.blob(0));
+    }
+  }
+  std::vector<ValueView> values;
+  for (const std::string& key : keys) {
+    TRY_ASSIGN(const bool there, table->read(key, values));
+    if (!there || !same_value(values[at], from)) continue;
+    values[at] = to;
+    TRY(table->update(key, values));
+  }
+  table->release();
   return ok();
 }
 

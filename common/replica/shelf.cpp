@@ -132,23 +132,25 @@ bool ranks_above(const Version& a, std::string_view a_key, const Version& b, std
 
 // --- Settle --------------------------------------------------------------------------------------------------------
 
-Status Settle::take_out_of_table(std::string_view key) {
+Result<bool> Settle::take_out_of_table(std::string_view key) {
   TRY_ASSIGN(const auto rowid, table_.rowid_to_keep(key));
   if (rowid) {
     rowids_.emplace(std::string(key), *rowid);
     held_.insert(*rowid);
   }
-  TRY(table_.remove(key));
-  return impl_.drop_unique(table_, key);
+  TRY_ASSIGN(const bool there, table_.remove(key));
+  TRY(impl_.drop_unique(table_, key));
+  return there;
 }
 
-Status Settle::take_out(std::string_view key, const Register& before) {
+Result<bool> Settle::take_out(std::string_view key, const Register& before) {
   if (before.visible()) return take_out_of_table(key);
-  if (!before.shelved()) return ok();
+  if (!before.shelved()) return true;
   TRY(remove_from_shelf(impl_, table_, key));
   std::vector<Table::UniqueValue> none;  // a shelved row is in nobody's way: nothing is freed
   for (const UniqueIndex& index : table_.info.unique) none.push_back({index.id, std::nullopt});
-  return put_unique(impl_.store, table_, key, none);
+  TRY(put_unique(impl_.store, table_, key, none));
+  return true;
 }
 
 void Settle::put_in(std::string_view key, const Version& version, RowState state, ReadFn read) {

@@ -164,6 +164,26 @@ TEST_CASE("columns: a file that joins with another default for a column has the 
   }
 }
 
+// Simulator seed 1027: the rows of others kept what the joining file had for rows that were made without the column.
+TEST_CASE("columns: a file joins with a column that the stream gets later, with another default: rows of others have the stream's") {
+  TempDir dir;
+  Stream stream;
+  Node a(dir.path, 1), b(dir.path, 2);
+  a.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, p); INSERT INTO t VALUES(1, 'of a'), (2, 'of a')");
+  a.found(stream);
+  a.publish(stream);
+  a.sql("ALTER TABLE t ADD COLUMN s DEFAULT 5; CREATE UNIQUE INDEX u ON t(s, id)");
+  a.publish(stream);
+  b.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, p, s INT DEFAULT 7)");
+  b.join(stream);
+  b.sql("INSERT INTO t(id, p) VALUES(3, 'of b')");
+  settle(stream, {&a, &b});
+  for (Node* const node : {&a, &b}) {
+    CHECK(node->query("SELECT * FROM t ORDER BY id") == "1|of a|5\n2|of a|5\n3|of b|7");
+    CHECK(require(node->engine().drain(false)).units.empty());
+  }
+}
+
 TEST_CASE("columns: a name that was given away while a row was on its way") {
   Three t(kTable);
   t.c.sql("UPDATE t SET p = 'in flight' WHERE id = 1");

@@ -84,7 +84,9 @@ Profile Profile::draw(Random& random) {
   out.echo_ms = static_cast<int64_t>(maybe(random, 3000));
   out.failing_effects = random.per_mille(300);
   if (random.per_mille(200)) out.publisher_bytes = 1 + random.below(2000);
-  // Not drawn yet (docs/testing.md, "Open"): foreign_ms, damaged_messages and kinds, which the mutations that are about them set.
+  if (random.per_mille(150)) out.foreign_ms = random.between(300, 3000);
+  if (random.per_mille(150)) out.damaged_messages = 1 + random.below(20);
+  if (random.per_mille(300) && out.moving != 0) out.kinds = 50 + random.below(200);
   return out;
 }
 
