@@ -197,7 +197,7 @@ DELETE FROM __marmot_conflict WHERE id IN (SELECT id FROM __marmot_conflict ORDE
 -- name: counters
 SELECT (SELECT count(*) FROM __marmot_log) + (SELECT count(*) FROM __marmot_parked),
        (SELECT count(*) FROM __marmot_version INDEXED BY __marmot_outbox WHERE seq IS NULL),
-       (SELECT count(*) FROM __marmot_waiting), (SELECT count(*) FROM __marmot_part),
+       (SELECT count(*) FROM __marmot_waiting), (SELECT count(*) FROM __marmot_part WHERE kind <> 0),
        (SELECT count(*) FROM __marmot_quarantine), (SELECT count(*) FROM __marmot_conflict), (SELECT count(*) FROM __marmot_shelf)
 
 -- name: meta_get

@@ -167,7 +167,8 @@ Status Replica::Impl::apply_staged(const Origin& origin, StreamSeq seq, ApplyRes
     if (!unit) return ok();
     if (!unit->dead) TRY(apply_payload(Envelope{unit->kind, origin, next, 0, true, {}}, unit->payload, seq, result));
     else if (origin == self) TRY(send_lost_again(result));
-    TRY(pass_units(origin, next));
+    TRY_ASSIGN(const auto now, store.origin(origin));
+    if (now.unit < next) TRY(pass_units(origin, next));  // it was a floor, and ended the waiting of later ones
     TRY(drop_staged(origin, next));
   }
 }
@@ -233,7 +234,8 @@ Status Replica::Impl::apply_envelope(const Envelope& envelope, const Incoming& m
   const bool next = envelope.number == row.unit + 1 || mutated(Mutation::units_out_of_order);
   if (next && envelope.part == 0 && envelope.last) {
     TRY(apply_payload(envelope, envelope.slice, message.seq, result));
-    TRY(pass_units(origin, envelope.number));
+    TRY_ASSIGN(row, store.origin(origin));
+    if (row.unit < envelope.number) TRY(pass_units(origin, envelope.number));  // as in apply_staged()
     return apply_staged(origin, message.seq, result);
   }
   return stage_part(envelope, static_cast<int64_t>(envelope.kind), message.seq, result);

@@ -106,6 +106,7 @@ struct Replica::Impl {
     bool trimmed = false;
     Hlc file_hlc;             // as __marmot_meta holds it
     Floor floor;              // seq: of this stream; hlc: of whatever was pruned in this file's life
+    StreamSeq ending = 0;     // the floor that apply_floor() ends waiting for; 0: it does not
     Hlc floor_seen;           // the highest of the stream's floors
     StreamSeq fence = 0;      // the last message that told this stream a floor of a former one
     bool reread = false;      // after lost history, until all that this file holds is in the stream

@@ -22,8 +22,13 @@ Status Replica::Impl::apply_floor(const Floor& floor, StreamSeq seq, ApplyResult
   const bool told = floor.seq == 0 && floor.hlc > Hlc{};
   if (told) state.fence = seq;
   if (told && state.membership == Membership::member && floor.hlc > state.floor.hlc) TRY(drop_pruned_meanwhile(floor.hlc));
-  // Before the tombstones go that its rows may meet.
-  if (floor.seq > state.floor.seq) TRY(end_waiting_since(floor.seq, seq, result));
+  // Before the tombstones go that its rows may meet. There are floors among what waits, this one perhaps too.
+  if (floor.seq > std::max(state.floor.seq, state.ending)) {
+    const StreamSeq outer = std::exchange(state.ending, floor.seq);
+    Status ended = end_waiting_since(floor.seq, seq, result);
+    state.ending = outer;
+    TRY(ended);
+  }
   raise_floor(floor);
   return ok();
 }

@@ -28,6 +28,11 @@ std::vector<std::string> texts(sqlite::Database& db, const std::string& query) {
   return out;
 }
 
+// Of moving tables, and of what has another kind under such a name.
+std::vector<std::string> taken_names(sqlite::Database& db) {
+  return texts(db, "SELECT name FROM main.sqlite_schema WHERE name GLOB 'm[0-9]*' AND type IN ('table', 'view') ORDER BY name");
+}
+
 bool has(const std::vector<std::string>& list, const std::string& name) { return std::find(list.begin(), list.end(), name) != list.end(); }
 
 }  // namespace
@@ -232,8 +237,8 @@ Migration Migrations::rebuild(sqlite::Database& db, const std::string& table, st
 
 Migration Migrations::drop_and_make(sqlite::Database& db, const std::string& table, const std::vector<Column>& columns) {
   Migration out;
-  const std::vector<std::string> taken = names(db, "table", "m[0-9]*");
-  const std::string other = random_.pick(taken), free = free_name(taken);
+  const std::vector<std::string> tables = names(db, "table", "m[0-9]*");
+  const std::string other = random_.pick(tables), free = free_name(taken_names(db));
   switch (random_.below(6)) {
     case 0:
       out.statements = {"DROP TABLE " + table};
@@ -265,7 +270,7 @@ Migration Migrations::drop_and_make(sqlite::Database& db, const std::string& tab
 Migration Migrations::change_kind(sqlite::Database& db) {
   Migration out;
   const std::string name = "m" + std::to_string(kinds_.below(4)), backing = name + "_stat";
-  const std::vector<std::string> taken = texts(db, "SELECT name FROM main.sqlite_schema WHERE name GLOB 'm[0-9]*' AND type IN ('table', 'view')");
+  const std::vector<std::string> taken = taken_names(db);
   const uint64_t what = kinds_.below(6);
   const char* const makes[] = {"CREATE VIRTUAL TABLE ? USING fts3(body)", "CREATE VIRTUAL TABLE ? USING fts5(body)", "CREATE VIRTUAL TABLE ? USING rtree(id, a, b)",
                                "CREATE VIEW ? AS SELECT 1 AS w"};
@@ -297,7 +302,7 @@ Migration Migrations::next(sqlite::Database& db, uint64_t ddl, uint64_t kinds) {
     return out;
   }
   if (tables.empty()) {
-    const std::string name = free_name(tables);
+    const std::string name = free_name(taken_names(db));
     if (random_.per_mille(400)) out.statements = {create_table(name)};
     out.changes_schema = true;
     return out;
