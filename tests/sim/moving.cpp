@@ -130,7 +130,7 @@ void Moving::stored(const std::string& msg_id) {
     SchemaRegister& newest = newest_[{one.kind, one.table, one.kind == SchemaKind::table ? std::string() : one.id}];
     if (newest.version < one.version) newest = one;
     if (one.kind != SchemaKind::table) continue;
-    if (one.dropped) dropped_.emplace(one.table, order_);
+    if (one.dropped) dropped_.emplace(one.table, Drop{order_, one.version});
     made_as_[one.id].insert(one.table);
     id_of_.emplace(one.table, one.id);
   }
@@ -235,8 +235,10 @@ std::string Moving::lost(int node, int64_t write, const End& end, const std::map
     for (const auto& [key, version] : published->second) {
       const auto drop = dropped_.find(key.first);
       const uint64_t stored = registers_.at(key.first).at(key.second).at(version).stored;
-      if (drop != dropped_.end() && stored != 0 && stored < drop->second) return {};  // it went with its table
-      late = late || drop != dropped_.end();
+      if (drop == dropped_.end()) continue;
+      const bool by_writer = drop->second.by.origin.node == version.origin.node && version < drop->second.by;  // sent once more after that
+      if (stored != 0 && (stored < drop->second.stored || by_writer)) return {};  // it went with its table
+      late = true;
     }
   }
   return "write " + std::to_string(write) + " of n" + std::to_string(node) + " is gone" +

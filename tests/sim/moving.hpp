@@ -93,7 +93,11 @@ class Moving {
   std::map<std::string, std::set<Version>> made_as_;                                 // tables of one SchemaRegister::id are one
   std::map<Version, std::string> id_of_;
   std::map<std::tuple<SchemaKind, Version, std::string>, SchemaRegister> newest_;    // of each register of the schema that the stream took
-  std::map<Version, uint64_t> dropped_;                                              // when the stream took it
+  struct Drop {
+    uint64_t stored = 0;  // when the stream took it
+    Version by;
+  };
+  std::map<Version, Drop> dropped_;
   std::map<std::pair<int, std::string>, std::set<Version>> drained_;                 // node and key: versions of its own changes
   uint64_t order_ = 0;
 };
