@@ -1,6 +1,9 @@
 #include "common/sqlite/database.hpp"
 
+#include <algorithm>
 #include <utility>
+
+#include "common/core/wide_text.hpp"
 
 namespace marmot::sqlite {
 
@@ -61,6 +64,14 @@ Statement& Statement::bind(int index, int64_t value) {
 }
 
 Statement& Statement::bind(int index, std::string_view text) {
+  if (wide_ && std::any_of(text.begin(), text.end(), [](char c) { return static_cast<uint8_t>(c) >= 0x80; })) {
+    const auto wide = widen_text(text);
+    unfit_ = unfit_ || !wide;
+    if (!wide) return *this;
+    const std::u16string marked = u'\uFEFF' + *wide;  // SQLite takes the first mark of byte order away
+    sqlite3_bind_text64(stmt_, index, reinterpret_cast<const char*>(marked.data()), marked.size() * 2, SQLITE_TRANSIENT, SQLITE_UTF16);
+    return *this;
+  }
   // A null pointer would bind NULL: an empty view may hold one.
   sqlite3_bind_text64(stmt_, index, text.data() != nullptr ? text.data() : "", text.size(), SQLITE_STATIC, SQLITE_UTF8);
   return *this;
@@ -89,6 +100,10 @@ Statement& Statement::bind(int index, const ValueView& value) {
 }
 
 Result<bool> Statement::step() {
+  if (unfit_) {
+    reset();
+    return make_error(Errc::constraint, "its text is no UTF-8, which this file cannot hold: it is in UTF-16");
+  }
   const int rc = sqlite3_step(stmt_);
   if (rc == SQLITE_ROW) return true;
   if (rc == SQLITE_DONE) {
@@ -110,9 +125,19 @@ Status Statement::run() {
 void Statement::reset() {
   sqlite3_reset(stmt_);
   sqlite3_clear_bindings(stmt_);
+  unfit_ = false;
 }
 
 std::string_view Statement::text(int column) const {
+  if (wide_) {
+    const auto* units = static_cast<const char16_t*>(sqlite3_column_text16(stmt_, column));
+    if (units == nullptr) return {};
+    narrowed_.resize(static_cast<size_t>(columns()));
+    std::string& out = narrowed_[static_cast<size_t>(column)];
+    out.clear();
+    narrow_text({units, static_cast<size_t>(sqlite3_column_bytes16(stmt_, column)) / 2}, out);
+    return out;
+  }
   const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(stmt_, column));
   return data == nullptr ? std::string_view{} : std::string_view(data, static_cast<size_t>(sqlite3_column_bytes(stmt_, column)));
 }
@@ -145,11 +170,12 @@ Database::~Database() {
 }
 
 Database::Database(Database&& other) noexcept
-    : db_(std::exchange(other.db_, nullptr)), owned_(std::exchange(other.owned_, false)) {}
+    : db_(std::exchange(other.db_, nullptr)), owned_(std::exchange(other.owned_, false)), wide_(other.wide_) {}
 
 Database& Database::operator=(Database&& other) noexcept {
   std::swap(db_, other.db_);
   std::swap(owned_, other.owned_);
+  std::swap(wide_, other.wide_);
   return *this;
 }
 
@@ -170,7 +196,13 @@ Result<Statement> Database::prepare(std::string_view sql, bool keep) {
     return std::move(failed).in("prepare " + std::string(sql));
   }
   if (stmt == nullptr) return make_error(Errc::bad_input, "no statement in: " + std::string(sql));
-  return Statement(stmt);
+  return Statement(stmt, wide_);
+}
+
+Status Database::learn_encoding() {
+  TRY_ASSIGN(const std::string encoding, query_text("PRAGMA encoding"));
+  wide_ = encoding.starts_with("UTF-16");
+  return ok();
 }
 
 Result<int64_t> Database::query_integer(std::string_view sql) {

@@ -6,6 +6,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "common/base/result.hpp"
 #include "common/core/value.hpp"
@@ -21,11 +23,15 @@ Error error_of(sqlite3* db, int rc);
 class Statement {
  public:
   Statement() = default;
-  explicit Statement(sqlite3_stmt* stmt) : stmt_(stmt) {}
+  // `wide`: of a UTF-16 file whose text is to come through whole (common/core/wide_text.hpp).
+  explicit Statement(sqlite3_stmt* stmt, bool wide = false) : stmt_(stmt), wide_(wide) {}
   ~Statement() { sqlite3_finalize(stmt_); }
-  Statement(Statement&& other) noexcept : stmt_(std::exchange(other.stmt_, nullptr)) {}
+  Statement(Statement&& other) noexcept { *this = std::move(other); }
   Statement& operator=(Statement&& other) noexcept {
     std::swap(stmt_, other.stmt_);
+    std::swap(wide_, other.wide_);
+    std::swap(unfit_, other.unfit_);
+    std::swap(narrowed_, other.narrowed_);
     return *this;
   }
 
@@ -39,6 +45,7 @@ class Statement {
   Statement& bind_blob(int index, std::string_view bytes);
   Statement& bind_null(int index);
   Statement& bind(int index, const ValueView& value);
+  bool unfit() const { return unfit_; }  // text was bound that the file cannot hold: step() ends with Errc::constraint
 
   // True: a row is there. False: done. After false or an error the statement is reset.
   Result<bool> step();
@@ -55,6 +62,9 @@ class Statement {
 
  private:
   sqlite3_stmt* stmt_ = nullptr;
+  bool wide_ = false;
+  bool unfit_ = false;
+  mutable std::vector<std::string> narrowed_;  // by column, what text() has given out
 };
 
 // Resets a statement at scope exit.
@@ -89,6 +99,9 @@ class Database {
   Result<int64_t> query_integer(std::string_view sql);
   Result<std::string> query_text(std::string_view sql);
 
+  // From here on text of a UTF-16 file comes and goes whole. Once the file holds a table: until then it has no encoding.
+  Status learn_encoding();
+
   bool in_transaction() const { return sqlite3_get_autocommit(db_) == 0; }
   Error error(int rc) const { return error_of(db_, rc); }
 
@@ -96,6 +109,7 @@ class Database {
   Database(sqlite3* db, bool owned) : db_(db), owned_(owned) {}
   sqlite3* db_ = nullptr;
   bool owned_ = false;
+  bool wide_ = false;  // UTF-16
 };
 
 // Rolls back unless committed.
