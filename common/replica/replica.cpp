@@ -149,7 +149,7 @@ Result<Replica> Replica::open(sqlite::Database db, Settings settings, Environmen
   TRY_IN("attach", Probe::attach(impl->db));
   TRY(impl->write(false, nullptr, [&]() -> Status {
     TRY_IN("create internal tables", install(impl->db));
-    TRY(impl->db.learn_encoding());
+    if (!mutated(Mutation::text_by_sqlite)) TRY(impl->db.learn_encoding());
     TRY(impl->load_state(identity.high_water));
     impl->loaded = true;
     // Sent by a former life, perhaps not received.

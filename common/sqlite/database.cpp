@@ -1,6 +1,5 @@
 #include "common/sqlite/database.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include "common/core/wide_text.hpp"
@@ -58,20 +57,24 @@ Error error_of(sqlite3* db, int rc) {
   return make_error(code, std::move(message), extended);
 }
 
+namespace {
+// False: a UTF-16 file cannot hold it.
+bool bind_wide(sqlite3_stmt* stmt, int index, std::string_view text) {
+  const auto wide = widen_text(text);
+  if (!wide) return false;
+  const std::u16string marked = u'\uFEFF' + *wide;  // SQLite takes the first mark of byte order away
+  sqlite3_bind_text64(stmt, index, reinterpret_cast<const char*>(marked.data()), marked.size() * 2, SQLITE_TRANSIENT, SQLITE_UTF16);
+  return true;
+}
+}  // namespace
+
 Statement& Statement::bind(int index, int64_t value) {
   sqlite3_bind_int64(stmt_, index, value);
   return *this;
 }
 
 Statement& Statement::bind(int index, std::string_view text) {
-  if (wide_ && std::any_of(text.begin(), text.end(), [](char c) { return static_cast<uint8_t>(c) >= 0x80; })) {
-    const auto wide = widen_text(text);
-    unfit_ = unfit_ || !wide;
-    if (!wide) return *this;
-    const std::u16string marked = u'\uFEFF' + *wide;  // SQLite takes the first mark of byte order away
-    sqlite3_bind_text64(stmt_, index, reinterpret_cast<const char*>(marked.data()), marked.size() * 2, SQLITE_TRANSIENT, SQLITE_UTF16);
-    return *this;
-  }
+  if (wide_) return bind_wide(stmt_, index, text) ? *this : bind_blob(index, text);
   // A null pointer would bind NULL: an empty view may hold one.
   sqlite3_bind_text64(stmt_, index, text.data() != nullptr ? text.data() : "", text.size(), SQLITE_STATIC, SQLITE_UTF8);
   return *this;
@@ -93,7 +96,10 @@ Statement& Statement::bind(int index, const ValueView& value) {
     case ValueType::null: return bind_null(index);
     case ValueType::integer: return bind(index, value.integer);
     case ValueType::real: sqlite3_bind_double(stmt_, index, value.real); return *this;
-    case ValueType::text: return bind(index, value.bytes);
+    case ValueType::text:
+      if (!wide_) return bind(index, value.bytes);
+      unfit_ = !bind_wide(stmt_, index, value.bytes) || unfit_;
+      return *this;
     case ValueType::blob: return bind_blob(index, value.bytes);
   }
   return *this;
@@ -102,7 +108,7 @@ Statement& Statement::bind(int index, const ValueView& value) {
 Result<bool> Statement::step() {
   if (unfit_) {
     reset();
-    return make_error(Errc::constraint, "its text is no UTF-8, which this file cannot hold: it is in UTF-16");
+    return make_error(Errc::constraint, "its text is no valid UTF-8, which a file in UTF-16 cannot hold");
   }
   const int rc = sqlite3_step(stmt_);
   if (rc == SQLITE_ROW) return true;
@@ -126,10 +132,12 @@ void Statement::reset() {
   sqlite3_reset(stmt_);
   sqlite3_clear_bindings(stmt_);
   unfit_ = false;
+  narrowed_.clear();
 }
 
 std::string_view Statement::text(int column) const {
   if (wide_) {
+    if (sqlite3_column_type(stmt_, column) == SQLITE_BLOB) return blob(column);
     const auto* units = static_cast<const char16_t*>(sqlite3_column_text16(stmt_, column));
     if (units == nullptr) return {};
     narrowed_.resize(static_cast<size_t>(columns()));

@@ -41,11 +41,12 @@ class Statement {
   // Parameters and columns are numbered as SQLite numbers them: from 1 and from 0. Text and blobs are NOT copied: they
   // must live until the next reset().
   Statement& bind(int index, int64_t value);
-  Statement& bind(int index, std::string_view text);
+  Statement& bind(int index, std::string_view text);  // Marmot's own: what a UTF-16 file cannot hold as text goes in as a blob
   Statement& bind_blob(int index, std::string_view bytes);
   Statement& bind_null(int index);
+  // An application's. Text that the file cannot hold (common/core/wide_text.hpp) makes unfit(), and step() an Errc::constraint.
   Statement& bind(int index, const ValueView& value);
-  bool unfit() const { return unfit_; }  // text was bound that the file cannot hold: step() ends with Errc::constraint
+  bool unfit() const { return unfit_; }
 
   // True: a row is there. False: done. After false or an error the statement is reset.
   Result<bool> step();
@@ -55,7 +56,7 @@ class Statement {
 
   int64_t integer(int column) const { return sqlite3_column_int64(stmt_, column); }
   bool is_null(int column) const { return sqlite3_column_type(stmt_, column) == SQLITE_NULL; }
-  std::string_view text(int column) const;  // valid until the next step or reset
+  std::string_view text(int column) const;  // also of a blob; valid until the next step or reset
   std::string_view blob(int column) const;
   ValueView value(int column) const;
   int columns() const { return sqlite3_column_count(stmt_); }
@@ -101,6 +102,7 @@ class Database {
 
   // From here on text of a UTF-16 file comes and goes whole. Once the file holds a table: until then it has no encoding.
   Status learn_encoding();
+  bool wide() const { return wide_; }  // learnt: it is a UTF-16 file
 
   bool in_transaction() const { return sqlite3_get_autocommit(db_) == 0; }
   Error error(int rc) const { return error_of(db_, rc); }

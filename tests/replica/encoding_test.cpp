@@ -113,3 +113,42 @@ TEST_CASE("encoding: a value that turns into one that a file cannot hold is out 
   e.in_step();
   CHECK(e.be.query("SELECT v FROM t") == "again");
 }
+
+TEST_CASE("encoding: a unique value and a kept loser that a file cannot hold hold nothing up") {
+  Encodings e;
+  e.eight.sql("INSERT INTO t VALUES('a', 'first', " + text("FF") + "), ('b', " + text("FF") + ", 'u')");
+  e.le.sql("INSERT INTO t VALUES('b', 'of le', 'other')");  // two nodes insert one key: the loser is kept in words
+  e.settle();
+  e.in_step();
+  for (Node* node : {&e.le, &e.be}) CHECK(node->query("SELECT count(*) FROM t WHERE k = 'a'") == "0");
+  CHECK(e.eight.query("SELECT count(*) FROM t WHERE k = 'a'") == "1");
+  CHECK(e.le.query("SELECT count(*) FROM __marmot_conflict WHERE kind = 'insert'") == e.eight.query("SELECT count(*) FROM __marmot_conflict WHERE kind = 'insert'"));
+  // Another row takes the unique value's place, and gives it up again.
+  e.eight.sql("UPDATE t SET u = 'u2' WHERE k = 'a'; DELETE FROM t WHERE k = 'b'");
+  e.settle();
+  e.in_step();
+  for (Node* node : {&e.le, &e.be, &e.eight}) CHECK(node->query("SELECT k, v, u FROM t") == "a|first|u2");
+}
+
+TEST_CASE("encoding: names and literals that SQLite does not convert are not made in a UTF-16 file, and told") {
+  Encodings e;
+  e.eight.sql("CREATE TABLE \"a\xff\"(k INTEGER PRIMARY KEY); INSERT INTO \"a\xff\" VALUES(1); CREATE TABLE b(k INTEGER PRIMARY KEY, v DEFAULT '\xef\xbf\xbe');"
+              "INSERT INTO b(k) VALUES(1); CREATE VIEW w AS SELECT '\xed\xa0\x80'; CREATE TABLE c(k INTEGER PRIMARY KEY); INSERT INTO c VALUES(1)");
+  e.settle();
+  const auto as_it_was = [&] {
+    for (Node* node : {&e.le, &e.be}) {
+      CHECK(node->query("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE '\\_\\_%' ESCAPE '\\' ORDER BY name") == "c\nt");
+      CHECK(node->query("SELECT k FROM c") == "1");
+    }
+    CHECK(e.eight.query("SELECT count(*) FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE '\\_\\_%' ESCAPE '\\'") == "5");
+  };
+  as_it_was();
+  e.le.restart({});
+  e.settle();
+  as_it_was();
+  // Under a name, and with a default, that every file can hold, all have them, with their rows.
+  e.eight.sql("ALTER TABLE \"a\xff\" RENAME TO a; DROP VIEW w; DROP TABLE b");
+  e.settle();
+  for (Node* node : {&e.le, &e.be}) (void)require(node->engine().resume_stopped());
+  for (Node* node : {&e.le, &e.be, &e.eight}) CHECK(node->query("SELECT k FROM a") == "1");
+}

@@ -84,6 +84,7 @@ Profile Profile::draw(Random& random) {
   out.echo_ms = static_cast<int64_t>(maybe(random, 3000));
   out.failing_effects = random.per_mille(300);
   if (random.per_mille(200)) out.publisher_bytes = 1 + random.below(2000);
+  if (random.per_mille(250)) out.wide = 300 + random.below(701);
   // Not drawn yet (docs/testing.md, "Open"): foreign_ms, damaged_messages and kinds, which the mutations that are about them set.
   return out;
 }
@@ -132,6 +133,7 @@ std::string Profile::print() const {
   add_u("redelivered", redelivered);
   add("drift_ppm", drift_ppm);
   add("unique", unique ? 1 : 0);
+  add_u("wide", wide);
   add("failing_effects", failing_effects ? 1 : 0);
   add("keep_losers", keep_losers ? 1 : 0);
   add("clock_grain_ms", clock_grain_ms);

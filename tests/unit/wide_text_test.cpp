@@ -37,3 +37,8 @@ TEST_CASE("wide text: what no UTF-16 file can hold is told") {
     CHECK_FALSE(widen_text(text));
   }
 }
+
+TEST_CASE("wide text: what SQLite itself converts to UTF-16 is valid UTF-8 without U+FFFE and U+FFFF") {
+  for (const char* text : {"", "name", "\xc3\xa9", "\xef\xbf\xbd", "\xf0\x9f\xbf\xbe"}) CHECK(sqlite_widens(text));
+  for (const char* text : {"\xed\xa0\x80", "a\xff", "\xef\xbf\xbe", "a\xef\xbf\xbf", "\xc3"}) CHECK_FALSE(sqlite_widens(text));
+}
