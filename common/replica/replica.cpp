@@ -128,7 +128,7 @@ namespace {
 // they chose otherwise.
 Result<bool> lacks_what_is_chosen(Replica::Impl& impl) {
   for (const TableSpec& spec : impl.registers.tables()) {
-    if (spec.dropped() || !is_chosen(impl.settings.include, impl.settings.exclude, spec.name)) continue;
+    if (spec.dropped() || !impl.chooses(spec.name)) continue;
     const bool here = std::any_of(impl.tables.begin(), impl.tables.end(), [&](const auto& table) {
       return table->permanent_id && impl.registers.root_of(*table->permanent_id) == spec.root;
     });

@@ -175,7 +175,7 @@ class Migrate {
   }
 
   Status create(const TableSpec& spec) {
-    if (!is_chosen(impl_.settings.include, impl_.settings.exclude, spec.name)) return ok();
+    if (!impl_.chooses(spec.name)) return ok();
     LocalTable local;
     TRY_ASSIGN(const bool made, attempt("table " + spec.name, "what stands in its way here must go", [&]() -> Status {
       TRY(check_name(spec.name));
@@ -412,7 +412,7 @@ class Migrate {
       const bool found = owner != Owner::nobody;
       const bool live = std::any_of(specs_.begin(), specs_.end(), [&](const TableSpec& spec) { return !spec.dropped() && fold_name(spec.name) == fold_name(on); });
       // Of a table that was dropped or renamed meanwhile, or that is not wanted here. Who has it on the renamed one tells.
-      if (!found && (!live || !is_chosen(impl_.settings.include, impl_.settings.exclude, on))) return now.empty() ? ok() : keep_as_it_is(object, now);
+      if (!found && (!live || !impl_.chooses(on))) return now.empty() ? ok() : keep_as_it_is(object, now);
     } else if (type == "virtual" && !is_chosen(impl_.settings.include, impl_.settings.exclude, object.name)) {
       return ok();
     }
