@@ -51,6 +51,7 @@ Result<Wish> read_words(const ConflictsOptions& options, TargetOptions& target) 
 Result<sqlite::Database> open_file(const std::string& path) {
   TRY_ASSIGN(sqlite::Database db, sqlite::Database::open(path, SQLITE_OPEN_READWRITE));
   sqlite3_busy_timeout(db.get(), kWriteMs);
+  TRY(db.learn_encoding());
   return db;
 }
 

@@ -38,6 +38,7 @@ enum class Mutation : uint8_t {
   lost_unit_forgotten,    // what a lost unit held is not sent again
   effect_blamed,          // the effect of a trigger that fails is blamed on the row
   kind_unchecked,         // a table is dropped for a virtual table of its name
+  text_by_sqlite,         // SQLite converts the text of a UTF-16 file
 };
 
 #ifdef MARMOT_MUTATIONS

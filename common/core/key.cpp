@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "common/core/wide_text.hpp"
+
 namespace marmot {
 
 namespace {
@@ -182,15 +184,18 @@ void describe_value(std::string& out, const ValueView& value) {
       return;
     case ValueType::text:
       out += '\'';
-      for (const char c : value.bytes) {
+      for (std::string_view left = value.bytes; !left.empty();) {
+        const size_t length = utf8_length(left);
+        const char c = left.front();
         if (c == '\'') out += '\'';
         const auto byte = static_cast<unsigned char>(c);
-        if (byte < 0x20 || byte == 0x7f) {
+        if (length == 0 || byte < 0x20 || byte == 0x7f) {
           std::snprintf(text, sizeof text, "\\x%02x", byte);
           out += text;
         } else {
-          out += c;
+          out += left.substr(0, length);
         }
+        left.remove_prefix(std::max<size_t>(length, 1));
       }
       out += '\'';
       return;

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "common/core/wide_text.hpp"
+
 namespace marmot {
 
 namespace {
@@ -80,24 +82,6 @@ class RowReader {
  private:
   std::string_view rest_;
 };
-
-// The length of the valid UTF-8 sequence at the start of `text`; 0: there is none (RFC 3629, section 4).
-size_t utf8_length(std::string_view text) {
-  const auto at = [&](size_t i) { return i < text.size() ? static_cast<uint8_t>(text[i]) : uint8_t{0}; };
-  const auto tail = [&](size_t i) { return (at(i) & 0xc0) == 0x80; };
-  const uint8_t first = at(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xc2 && first <= 0xdf) return tail(1) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef) {
-    if (!tail(1) || !tail(2) || (first == 0xe0 && at(1) < 0xa0) || (first == 0xed && at(1) > 0x9f)) return 0;
-    return 3;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    if (!tail(1) || !tail(2) || !tail(3) || (first == 0xf0 && at(1) < 0x90) || (first == 0xf4 && at(1) > 0x8f)) return 0;
-    return 4;
-  }
-  return 0;
-}
 
 bool is_plain_text(std::string_view text) {
   while (!text.empty()) {

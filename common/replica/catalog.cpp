@@ -312,8 +312,8 @@ bool contains(const std::vector<std::string>& sorted, const std::string& name) {
   return std::binary_search(sorted.begin(), sorted.end(), name);
 }
 
-// Tells the shadow tables of virtual tables. SQLite says so itself from 3.37 on, where the module is loaded; else they
-// are known by the names that SQLite's own modules give them.
+// Tells the shadow tables of virtual tables of SQLite's own modules. SQLite says so itself from 3.37 on, where the module is loaded; else they
+// are known by the names that those modules give them.
 class ShadowTables {
  public:
   static Result<ShadowTables> of(sqlite::Database& db, const std::vector<SchemaTable>& tables) {
@@ -327,7 +327,7 @@ class ShadowTables {
       std::sort(modules.begin(), modules.end());
     }
     for (const SchemaTable& table : tables) {
-      if (table.module.empty() || (tells && contains(modules, fold_name(table.module)))) continue;
+      if (table.module.empty() || !is_own_module(table.module) || (tells && contains(modules, fold_name(table.module)))) continue;
       for (const std::string_view suffix : kSuffixes) {
         out.guessed_.push_back(fold_name(table.name) + "_" + std::string(suffix));
       }
@@ -351,6 +351,18 @@ bool matches(const std::vector<std::string>& globs, const std::string& name) {
 }
 
 }  // namespace
+
+bool is_own_module(std::string_view module) {
+  static constexpr std::array<std::string_view, 10> kOwn{"fts3", "fts3tokenize", "fts4", "fts4aux", "fts5", "fts5vocab", "rtree", "rtree_i32",
+                                                         "geopoly", "dbstat"};
+  return std::find(kOwn.begin(), kOwn.end(), fold_name(module)) != kOwn.end();
+}
+
+bool is_backing_name(std::string_view virtual_table, std::string_view table) { return has_prefix(table, std::string(virtual_table) + '_'); }
+
+bool spells_out(const std::vector<std::string>& include, std::string_view table) {
+  return std::any_of(include.begin(), include.end(), [&](const std::string& pattern) { return same_name(pattern, table); });
+}
 
 std::string module_of(std::string_view sql) {
   const auto tokens = tokenize(sql);
@@ -425,7 +437,10 @@ std::string Candidate::reason() const {
     case NotWatched::internal: return "one of Marmot's own tables";
     case NotWatched::sqlite_own: return "one of SQLite's own tables";
     case NotWatched::virtual_table: return "a virtual table";
-    case NotWatched::shadow_table: return "a shadow table: it holds a virtual table's data";
+    case NotWatched::shadow_table:
+      if (backs.empty()) return "a shadow table: it holds a virtual table's data";
+      return "taken for a backing table of the virtual table " + backs + ", whose module is none of SQLite's own (name the table in `tables` to replicate "
+             "it all the same)";
     case NotWatched::sidecar:
       return "the bookkeeping of " + std::string(sidecar_of(name).value_or("another sidecar")) +
              ", which is this file's own (name the table in `tables` to replicate it all the same)";
@@ -439,13 +454,20 @@ Result<std::vector<Candidate>> list_tables(sqlite::Database& db, const std::vect
   TRY_ASSIGN(const std::vector<SchemaTable> tables, schema_tables(db));
   TRY_ASSIGN(const ShadowTables shadows, ShadowTables::of(db, tables));
   std::vector<Candidate> out;
+  const auto foreign_owner = [&](const SchemaTable& table) {
+    const auto its = std::find_if(tables.begin(), tables.end(), [&](const SchemaTable& one) {
+      return !one.module.empty() && !is_own_module(one.module) && is_backing_name(one.name, table.name);
+    });
+    return its == tables.end() ? std::string() : its->name;
+  };
   for (const SchemaTable& table : tables) {
     Candidate candidate{table.name, std::nullopt};
+    const std::string owner = foreign_owner(table);
     const bool chosen = is_chosen(include, exclude, table.name);
     if (has_prefix(table.name, "__marmot_")) candidate.not_watched = NotWatched::internal;
     else if (has_prefix(table.name, "sqlite_")) candidate.not_watched = NotWatched::sqlite_own;
     else if (!table.module.empty()) candidate.not_watched = NotWatched::virtual_table;
-    else if (shadows.has(table.name)) candidate.not_watched = NotWatched::shadow_table;
+    else if (owner.empty() ? shadows.has(table.name) : !spells_out(include, table.name)) candidate = {table.name, NotWatched::shadow_table, owner};
     else if (!chosen) candidate.not_watched = sidecar_of(table.name) && !matches(exclude, table.name) ? NotWatched::sidecar : NotWatched::excluded;
     out.push_back(std::move(candidate));
   }

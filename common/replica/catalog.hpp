@@ -78,6 +78,7 @@ enum class NotWatched : uint8_t { internal, sqlite_own, virtual_table, shadow_ta
 struct Candidate {
   std::string name;
   std::optional<NotWatched> not_watched;  // nullopt: watch it
+  std::string backs = {};                 // shadow_table: the virtual table of a foreign module, as CREATE VIRTUAL TABLE has it
 
   std::string reason() const;  // why it is not watched, after "it is"
 };
@@ -86,6 +87,13 @@ struct Candidate {
 std::string module_of(std::string_view sql);
 // Is that FTS3, FTS4 or FTS5?
 bool is_full_text(std::string_view sql);
+
+// Is it a module that comes with SQLite? Which backing tables those have is known. Of any other module every table counts as one whose name
+// is `<virtual table>_...`, whether or not the module is loaded: agents and applications load different ones, and must see one file alike.
+bool is_own_module(std::string_view module);
+// Does `table` have the name of a backing table of `virtual_table`, of a foreign module? A pattern that spells_out() its name overrules that.
+bool is_backing_name(std::string_view virtual_table, std::string_view table);
+bool spells_out(const std::vector<std::string>& include, std::string_view table);
 
 // Globs are SQLite's GLOB, case-sensitive. Another sidecar's table is chosen only where `include` spells its name out
 // (sidecars.hpp).

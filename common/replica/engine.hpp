@@ -300,6 +300,8 @@ struct Replica::Impl {
   Status settle_numbers();
   Result<bool> numbers_wait();                              // the file has not got what the registers say
   Status carry_out_numbers();                               // unless something of the schema is unmade
+  // Of an ordinary table: is_chosen() by the settings, and no backing table of one of the cluster's virtual tables, of a foreign module.
+  bool chooses(const std::string& table) const;
   std::map<std::string, std::string> unmade;                // what the registers want and the file refuses: name -> reason
 
   // drain.cpp

@@ -216,6 +216,7 @@ Status Replica::merge_begin(const std::string& path) {
                                          std::to_string(impl.state.position.seq) + ")");
   }
   TRY_ASSIGN(sqlite::Database db, sqlite::Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX));
+  TRY(db.learn_encoding());
   TRY(db.exec("PRAGMA query_only = ON; BEGIN"));
   auto merge = std::make_unique<Merge>(std::move(db));
   merge->info = info;

@@ -128,7 +128,7 @@ namespace {
 // they chose otherwise.
 Result<bool> lacks_what_is_chosen(Replica::Impl& impl) {
   for (const TableSpec& spec : impl.registers.tables()) {
-    if (spec.dropped() || !is_chosen(impl.settings.include, impl.settings.exclude, spec.name)) continue;
+    if (spec.dropped() || !impl.chooses(spec.name)) continue;
     const bool here = std::any_of(impl.tables.begin(), impl.tables.end(), [&](const auto& table) {
       return table->permanent_id && impl.registers.root_of(*table->permanent_id) == spec.root;
     });
@@ -149,6 +149,7 @@ Result<Replica> Replica::open(sqlite::Database db, Settings settings, Environmen
   TRY_IN("attach", Probe::attach(impl->db));
   TRY(impl->write(false, nullptr, [&]() -> Status {
     TRY_IN("create internal tables", install(impl->db));
+    if (!mutated(Mutation::text_by_sqlite)) TRY(impl->db.learn_encoding());
     TRY(impl->load_state(identity.high_water));
     impl->loaded = true;
     // Sent by a former life, perhaps not received.

@@ -37,12 +37,22 @@ Replica::Impl::Target Replica::Impl::target_of(const UnitTable& wanted) {
     for (const auto& table : tables) {
       if (table->exists && table->permanent_id && registers.root_of(*table->permanent_id) == root) return is_here(table.get());
     }
-    const bool chosen = is_chosen(settings.include, settings.exclude, registers.table(root).name);
-    return {chosen ? Target::To::wait : Target::To::nowhere, nullptr};
+    return {chooses(registers.table(root).name) ? Target::To::wait : Target::To::nowhere, nullptr};
   }
   // Its schema has not come, or did not decode.
   if (Table* const table = table_by_name(wanted.name)) return is_here(table);
   return {not_ours.count(fold_name(wanted.name)) != 0 ? Target::To::nowhere : Target::To::wait, nullptr};
+}
+
+bool Replica::Impl::chooses(const std::string& table) const {
+  if (!is_chosen(settings.include, settings.exclude, table)) return false;
+  if (spells_out(settings.include, table)) return true;
+  for (const Registers::Entry* const entry : registers.objects()) {
+    const SchemaRegister& object = entry->value;
+    if (object.dropped || object.id.rfind("virtual ", 0) != 0 || is_own_module(module_of(object.body))) continue;
+    if (is_backing_name(object.name, table)) return false;
+  }
+  return true;
 }
 
 Status Replica::Impl::stop(Table& table, std::string reason) {

@@ -133,7 +133,9 @@ class Notice {
         return fold_name(place.empty() ? table.name : place) == fold_name(candidate.name);
       });
       if (its == known_.end()) continue;
-      impl_.log(LogLevel::info, "table " + candidate.name + " is excluded now: no longer watched");
+      const bool backs = candidate.not_watched == NotWatched::shadow_table;
+      impl_.log(backs ? LogLevel::warn : LogLevel::info,
+                "table " + candidate.name + " is " + (backs ? candidate.reason() : "excluded now") + ": no longer watched");
       TRY(forget_local_table(impl_.db, its->id));
       known_.erase(its);
       left_.insert(fold_name(candidate.name));

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "common/base/mutation.hpp"
+#include "common/core/wide_text.hpp"
 #include "common/replica/capture.hpp"
 #include "common/replica/catalog.hpp"
 #include "common/replica/engine.hpp"
@@ -154,6 +155,12 @@ class Migrate {
     return make_error(Errc::schema, (kind == "index" ? "an index of table " + std::string(row.text(1)) : "a " + kind) + " has the name " + name + " here");
   }
 
+  // Another name or literal would be in the file, and be taken for the application's change.
+  Status check_text(const std::string& sql) {
+    if (!impl_.db.wide() || sqlite_widens(sql)) return ok();
+    return make_error(Errc::schema, "its SQL holds text that a file in UTF-16 cannot hold (docs/decisions/0024)");
+  }
+
   // A virtual table owns the tables that have the names of its backing tables, and takes them along when it is dropped. One that is
   // replicated, or that is to be, `name`, must not become one of them.
   Status check_backing(const std::string& name) {
@@ -168,10 +175,11 @@ class Migrate {
   }
 
   Status create(const TableSpec& spec) {
-    if (!is_chosen(impl_.settings.include, impl_.settings.exclude, spec.name)) return ok();
+    if (!impl_.chooses(spec.name)) return ok();
     LocalTable local;
     TRY_ASSIGN(const bool made, attempt("table " + spec.name, "what stands in its way here must go", [&]() -> Status {
       TRY(check_name(spec.name));
+      TRY(check_text(wanted_sql(spec)));
       TRY(impl_.db.exec(wanted_sql(spec)));
       TRY(check_backing(spec.name));
       TRY_ASSIGN(const TableInfo info, read_table(impl_.db, spec.name));
@@ -212,6 +220,7 @@ class Migrate {
       TRY_ASSIGN(before, read_table(impl_.db, local.name));
       name_columns(*before, local.column_ids);
       if (fold_name(local.name) != fold_name(spec.name)) TRY(check_name(spec.name));
+      TRY(check_text(wanted_sql(spec)));
       TableMigration migration(impl_.db, changed, spec);
       TRY(migration.run());
       TRY(save_local_table(impl_.db, changed));
@@ -403,7 +412,7 @@ class Migrate {
       const bool found = owner != Owner::nobody;
       const bool live = std::any_of(specs_.begin(), specs_.end(), [&](const TableSpec& spec) { return !spec.dropped() && fold_name(spec.name) == fold_name(on); });
       // Of a table that was dropped or renamed meanwhile, or that is not wanted here. Who has it on the renamed one tells.
-      if (!found && (!live || !is_chosen(impl_.settings.include, impl_.settings.exclude, on))) return now.empty() ? ok() : keep_as_it_is(object, now);
+      if (!found && (!live || !impl_.chooses(on))) return now.empty() ? ok() : keep_as_it_is(object, now);
     } else if (type == "virtual" && !is_chosen(impl_.settings.include, impl_.settings.exclude, object.name)) {
       return ok();
     }
@@ -414,6 +423,7 @@ class Migrate {
     const std::string what = type + " " + object.name;
     const Table* const table = type == "index" ? impl_.table_by_name(on) : nullptr;
     TRY_ASSIGN(const bool made, attempt(what, cure_of(type), [&]() -> Status {
+      TRY(check_text(object.body));
       TRY(drop_former(object, type));
       if (table != nullptr && object.body.rfind("CREATE UNIQUE INDEX ", 0) == 0) return impl_.create_unique_index(table->id, object.body);
       TRY_ASSIGN(Statement create, impl_.db.prepare(object.body));

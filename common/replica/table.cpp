@@ -169,6 +169,10 @@ Result<Statement*> Table::bind_key(Slots& slots, const std::string& head, const 
   }
   sqlite3_reset(slot.get());
   for (size_t i = 0; i < decoded_.parts.size(); ++i) slot.bind(first + static_cast<int>(i), decoded_.parts[i]);
+  if (slot.unfit()) {  // no row here has such a key
+    slot.reset();
+    return static_cast<Statement*>(nullptr);
+  }
   return &slot;
 }
 

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "common/core/wide_text.hpp"
+
 namespace marmot::sqlite {
 
 namespace {
@@ -55,12 +57,24 @@ Error error_of(sqlite3* db, int rc) {
   return make_error(code, std::move(message), extended);
 }
 
+namespace {
+// False: a UTF-16 file cannot hold it.
+bool bind_wide(sqlite3_stmt* stmt, int index, std::string_view text) {
+  const auto wide = widen_text(text);
+  if (!wide) return false;
+  const std::u16string marked = u'\uFEFF' + *wide;  // SQLite takes the first mark of byte order away
+  sqlite3_bind_text64(stmt, index, reinterpret_cast<const char*>(marked.data()), marked.size() * 2, SQLITE_TRANSIENT, SQLITE_UTF16);
+  return true;
+}
+}  // namespace
+
 Statement& Statement::bind(int index, int64_t value) {
   sqlite3_bind_int64(stmt_, index, value);
   return *this;
 }
 
 Statement& Statement::bind(int index, std::string_view text) {
+  if (wide_) return bind_wide(stmt_, index, text) ? *this : bind_blob(index, text);
   // A null pointer would bind NULL: an empty view may hold one.
   sqlite3_bind_text64(stmt_, index, text.data() != nullptr ? text.data() : "", text.size(), SQLITE_STATIC, SQLITE_UTF8);
   return *this;
@@ -82,13 +96,20 @@ Statement& Statement::bind(int index, const ValueView& value) {
     case ValueType::null: return bind_null(index);
     case ValueType::integer: return bind(index, value.integer);
     case ValueType::real: sqlite3_bind_double(stmt_, index, value.real); return *this;
-    case ValueType::text: return bind(index, value.bytes);
+    case ValueType::text:
+      if (!wide_) return bind(index, value.bytes);
+      unfit_ = !bind_wide(stmt_, index, value.bytes) || unfit_;
+      return *this;
     case ValueType::blob: return bind_blob(index, value.bytes);
   }
   return *this;
 }
 
 Result<bool> Statement::step() {
+  if (unfit_) {
+    reset();
+    return make_error(Errc::constraint, "its text is no valid UTF-8, which a file in UTF-16 cannot hold");
+  }
   const int rc = sqlite3_step(stmt_);
   if (rc == SQLITE_ROW) return true;
   if (rc == SQLITE_DONE) {
@@ -110,9 +131,21 @@ Status Statement::run() {
 void Statement::reset() {
   sqlite3_reset(stmt_);
   sqlite3_clear_bindings(stmt_);
+  unfit_ = false;
+  narrowed_.clear();
 }
 
 std::string_view Statement::text(int column) const {
+  if (wide_) {
+    if (sqlite3_column_type(stmt_, column) == SQLITE_BLOB) return blob(column);
+    const auto* units = static_cast<const char16_t*>(sqlite3_column_text16(stmt_, column));
+    if (units == nullptr) return {};
+    narrowed_.resize(static_cast<size_t>(columns()));
+    std::string& out = narrowed_[static_cast<size_t>(column)];
+    out.clear();
+    narrow_text({units, static_cast<size_t>(sqlite3_column_bytes16(stmt_, column)) / 2}, out);
+    return out;
+  }
   const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(stmt_, column));
   return data == nullptr ? std::string_view{} : std::string_view(data, static_cast<size_t>(sqlite3_column_bytes(stmt_, column)));
 }
@@ -145,11 +178,12 @@ Database::~Database() {
 }
 
 Database::Database(Database&& other) noexcept
-    : db_(std::exchange(other.db_, nullptr)), owned_(std::exchange(other.owned_, false)) {}
+    : db_(std::exchange(other.db_, nullptr)), owned_(std::exchange(other.owned_, false)), wide_(other.wide_) {}
 
 Database& Database::operator=(Database&& other) noexcept {
   std::swap(db_, other.db_);
   std::swap(owned_, other.owned_);
+  std::swap(wide_, other.wide_);
   return *this;
 }
 
@@ -170,7 +204,13 @@ Result<Statement> Database::prepare(std::string_view sql, bool keep) {
     return std::move(failed).in("prepare " + std::string(sql));
   }
   if (stmt == nullptr) return make_error(Errc::bad_input, "no statement in: " + std::string(sql));
-  return Statement(stmt);
+  return Statement(stmt, wide_);
+}
+
+Status Database::learn_encoding() {
+  TRY_ASSIGN(const std::string encoding, query_text("PRAGMA encoding"));
+  wide_ = encoding.starts_with("UTF-16");
+  return ok();
 }
 
 Result<int64_t> Database::query_integer(std::string_view sql) {

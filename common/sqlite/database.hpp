@@ -6,6 +6,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "common/base/result.hpp"
 #include "common/core/value.hpp"
@@ -21,11 +23,15 @@ Error error_of(sqlite3* db, int rc);
 class Statement {
  public:
   Statement() = default;
-  explicit Statement(sqlite3_stmt* stmt) : stmt_(stmt) {}
+  // `wide`: of a UTF-16 file whose text is to come through whole (common/core/wide_text.hpp).
+  explicit Statement(sqlite3_stmt* stmt, bool wide = false) : stmt_(stmt), wide_(wide) {}
   ~Statement() { sqlite3_finalize(stmt_); }
-  Statement(Statement&& other) noexcept : stmt_(std::exchange(other.stmt_, nullptr)) {}
+  Statement(Statement&& other) noexcept { *this = std::move(other); }
   Statement& operator=(Statement&& other) noexcept {
     std::swap(stmt_, other.stmt_);
+    std::swap(wide_, other.wide_);
+    std::swap(unfit_, other.unfit_);
+    std::swap(narrowed_, other.narrowed_);
     return *this;
   }
 
@@ -35,10 +41,12 @@ class Statement {
   // Parameters and columns are numbered as SQLite numbers them: from 1 and from 0. Text and blobs are NOT copied: they
   // must live until the next reset().
   Statement& bind(int index, int64_t value);
-  Statement& bind(int index, std::string_view text);
+  Statement& bind(int index, std::string_view text);  // Marmot's own: what a UTF-16 file cannot hold as text goes in as a blob
   Statement& bind_blob(int index, std::string_view bytes);
   Statement& bind_null(int index);
+  // An application's. Text that the file cannot hold (common/core/wide_text.hpp) makes unfit(), and step() an Errc::constraint.
   Statement& bind(int index, const ValueView& value);
+  bool unfit() const { return unfit_; }
 
   // True: a row is there. False: done. After false or an error the statement is reset.
   Result<bool> step();
@@ -48,13 +56,16 @@ class Statement {
 
   int64_t integer(int column) const { return sqlite3_column_int64(stmt_, column); }
   bool is_null(int column) const { return sqlite3_column_type(stmt_, column) == SQLITE_NULL; }
-  std::string_view text(int column) const;  // valid until the next step or reset
+  std::string_view text(int column) const;  // also of a blob; valid until the next step or reset
   std::string_view blob(int column) const;
   ValueView value(int column) const;
   int columns() const { return sqlite3_column_count(stmt_); }
 
  private:
   sqlite3_stmt* stmt_ = nullptr;
+  bool wide_ = false;
+  bool unfit_ = false;
+  mutable std::vector<std::string> narrowed_;  // by column, what text() has given out
 };
 
 // Resets a statement at scope exit.
@@ -89,6 +100,10 @@ class Database {
   Result<int64_t> query_integer(std::string_view sql);
   Result<std::string> query_text(std::string_view sql);
 
+  // From here on text of a UTF-16 file comes and goes whole. Once the file holds a table: until then it has no encoding.
+  Status learn_encoding();
+  bool wide() const { return wide_; }  // learnt: it is a UTF-16 file
+
   bool in_transaction() const { return sqlite3_get_autocommit(db_) == 0; }
   Error error(int rc) const { return error_of(db_, rc); }
 
@@ -96,6 +111,7 @@ class Database {
   Database(sqlite3* db, bool owned) : db_(db), owned_(owned) {}
   sqlite3* db_ = nullptr;
   bool owned_ = false;
+  bool wide_ = false;  // UTF-16
 };
 
 // Rolls back unless committed.

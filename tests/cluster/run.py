@@ -32,6 +32,7 @@ import test_unique  # noqa: E402,F401
 import test_joining  # noqa: E402,F401
 import test_migrations  # noqa: E402,F401
 import test_values  # noqa: E402,F401
+import test_modules  # noqa: E402,F401
 import test_capture  # noqa: E402,F401
 import test_commands  # noqa: E402,F401
 import test_first  # noqa: E402,F401

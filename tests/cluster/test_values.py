@@ -44,6 +44,33 @@ def values_bit_exact(t):
     check(plain["empty blob"] == b"" and plain["NULL"] is None, "an empty blob and NULL were confused")
 
 
+@case("half of a surrogate pair in a UTF-16 file's key arrives in a UTF-8 file, and what a UTF-16 file cannot hold is told there until it is mended")
+def utf16_texts(t):
+    nats = t.nats()
+    one, two = t.nodes(2, nats)
+    connection = connect(one.db)
+    connection.execute("PRAGMA encoding = 'UTF-16le'")
+    connection.execute("CREATE TABLE v(k TEXT PRIMARY KEY, v TEXT)")
+    connection.close()
+    one.start()
+    two.start()
+    execute(one.db, "INSERT INTO v VALUES(CAST(x'00d8' AS TEXT), 'half')")
+    until("node 2 has it", lambda: query(two.db, "SELECT hex(CAST(k AS BLOB)), v FROM v") == [("EDA080", "half")])
+    execute(two.db, "UPDATE v SET v = 'seen'", "INSERT INTO v VALUES(CAST(x'eda081' AS TEXT), CAST(x'ff' AS TEXT))")
+    until("node 1 has the change", lambda: query(one.db, "SELECT hex(CAST(k AS BLOB)), v FROM v") == [("00D8", "seen")])
+    until("what it cannot hold waits there", lambda: scalar(one.db, "SELECT count(*) FROM __marmot_shelf") == 1)
+    waits = str(one.json("conflicts"))
+    check("xed" in waits and "text_hex" in waits, waits)
+    text = one.command("conflicts").stdout
+    check("\\xed\\xa0\\x81" in text and "no valid UTF-8" in text, text)
+    found = one.command("verify")  # tables differ while it waits
+    check(found.returncode == 3 and "\\xed\\xa0\\x81" in found.stdout, f"{found.returncode}: {found.stdout}{found.stderr}")
+    execute(two.db, "UPDATE v SET v = 'mended' WHERE v <> 'seen'")
+    until("node 1 has it mended", lambda: scalar(one.db, "SELECT count(*) FROM v WHERE v = 'mended'") == 1)
+    same = one.command("verify")
+    check(same.returncode == 0, f"{same.returncode}: {same.stdout}{same.stderr}")
+
+
 KEYED = [
     ("CREATE TABLE k_int(id INTEGER PRIMARY KEY, v)", ["1", "-9223372036854775808", "9223372036854775807", "0"]),
     ("CREATE TABLE k_auto(id INTEGER PRIMARY KEY AUTOINCREMENT, v)", ["5", "6"]),

@@ -1,6 +1,8 @@
 // Which tables are replicated: the choice of the settings, and another one at the next start.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "tests/replica/cluster.hpp"
 
 using namespace marmot;
@@ -58,6 +60,51 @@ TEST_CASE("choice: another sidecar's table that a former version replicated is t
   t.settle();
   CHECK(t.b.query("SELECT seq FROM _litestream_seq") == "10");
   CHECK(t.c.query("SELECT seq FROM _litestream_seq") == "30");
+}
+
+// As a file looks in which an application made one, to an agent that has not loaded the module.
+const char* const kForeign = "CREATE TABLE f_chunks(id INTEGER PRIMARY KEY, data); PRAGMA writable_schema = ON;"
+                             "INSERT INTO sqlite_schema VALUES('table', 'f', 'f', 0, 'CREATE VIRTUAL TABLE f USING vec0(v float[4])');"
+                             "PRAGMA writable_schema = RESET; CREATE TABLE note(id INTEGER PRIMARY KEY)";
+
+TEST_CASE("choice: backing tables of a module that is none of SQLite's own are each file's own, also where a former version replicated them") {
+  replica::Settings former;
+  former.include = {"*", "f_chunks"};
+  TempDir dir;
+  Stream stream;
+  Node a(dir.path, 1, former), b(dir.path, 2, former), c(dir.path, 3);
+  for (Node* const node : {&a, &b, &c}) node->sql(kForeign);
+  a.found(stream);
+  a.publish(stream);
+  b.join(stream);
+  c.join(stream);
+  const auto settle = [&] { test::settle(stream, {&a, &b, &c}); };
+  settle();
+  CHECK(watched(a) == "f_chunks note");
+  CHECK(watched(c) == "note");
+  a.sql("INSERT INTO f_chunks VALUES(1, 'of a'); INSERT INTO note VALUES(1)");
+  c.sql("INSERT INTO f_chunks VALUES(1, 'of c')");
+  settle();
+  CHECK(b.query("SELECT data FROM f_chunks") == "of a");  // its name is spelled out
+  CHECK(c.query("SELECT data FROM f_chunks") == "of c");
+  b.restart({});
+  CHECK(watched(b) == "note");
+  CHECK(b.query("SELECT count(*) FROM sqlite_schema WHERE type = 'trigger'") == "3");
+  const auto says = [&](const Node& node, const std::string& text) {
+    return std::count_if(node.log.begin(), node.log.end(), [&](const std::string& line) { return line.find(text) != std::string::npos; });
+  };
+  CHECK(says(b, "table f_chunks is taken for a backing table of the virtual table f, whose module is none of SQLite's own "
+                "(name the table in `tables` to replicate it all the same): no longer watched") == 1);
+  b.sql("UPDATE f_chunks SET data = 'of b'");
+  a.sql("UPDATE f_chunks SET data = 'of a again'; INSERT INTO note VALUES(2)");
+  settle();
+  CHECK(b.query("SELECT data FROM f_chunks") == "of b");
+  c.sql("CREATE TABLE f_vector_chunks00(id INTEGER PRIMARY KEY)");  // one more comes: only that one is told of
+  settle();
+  CHECK(says(c, "table f_chunks is not watched: taken for a backing table") == 1);
+  CHECK(says(c, "table f_vector_chunks00 is not watched: taken for a backing table") == 1);
+  CHECK(a.query("SELECT count(*) FROM sqlite_schema WHERE name = 'f_vector_chunks00'") == "0");
+  for (Node* const node : {&a, &b, &c}) CHECK(node->query("SELECT id FROM note") == "1\n2");
 }
 
 TEST_CASE("choice: what became of a table's definition while it was excluded is made up for at the start that chooses it again") {

@@ -63,7 +63,7 @@ Status Agent::adopt_snapshot() {
     return ok();
   }
   TRY_ASSIGN(auto db, sqlite::Database::open(node_.path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX));
-  return db.exec("PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS sim_commit(n INT); INSERT INTO sim_commit VALUES(0)");
+  return db.exec(node_.encoding + "PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS sim_commit(n INT); INSERT INTO sim_commit VALUES(0)");
 }
 
 // The stream's first messages are gone: a snapshot of it has its id too.

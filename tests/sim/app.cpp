@@ -22,13 +22,18 @@ bool App::open() {
   const Enter scope(world_.disks, node_.id, Process::app);
   auto db = sqlite::Database::open(node_.path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX);
   if (!db) return false;
-  std::string setup = "PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = ";
+  std::string setup = node_.encoding + "PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = ";
   setup += std::to_string(world_.profile.checkpoint_pages);
   setup += world_.profile.app_full_sync ? "; PRAGMA synchronous = FULL" : "; PRAGMA synchronous = NORMAL";
   setup += world_.profile.recursive_triggers ? "; PRAGMA recursive_triggers = ON" : "; PRAGMA recursive_triggers = OFF";
   if (!db->exec(setup)) return false;
   for (const std::string& sql : world_.schema.local) {
     if (!db->exec(sql)) return false;
+  }
+  if (world_.wide()) {
+    const auto encoding = db->query_text("PRAGMA encoding");
+    if (!encoding || !db->learn_encoding()) return false;
+    texts_ = *encoding == "UTF-8" ? Texts::utf8 : *encoding == "UTF-16le" ? Texts::utf16le : Texts::utf16be;
   }
   db_ = std::make_unique<sqlite::Database>(std::move(*db));
   return true;
@@ -200,7 +205,7 @@ void App::tick() {
     } else if (!stopping_ && profile.moving != 0 && world_.random.per_mille(profile.moving)) {
       migrate(world_.migrations.next(*db_, profile.ddl, profile.kinds));
     } else if (!stopping_) {
-      const auto statements = world_.workload.transaction(world_.pairs_whole() && node_.prepared ? profile.pairs : 0, profile.between);
+      const auto statements = world_.workload.transaction(world_.pairs_whole() && node_.prepared ? profile.pairs : 0, profile.between, texts_);
       const bool hold = world_.random.per_mille(profile.hold);
       transaction(statements, hold);
     }

@@ -10,6 +10,7 @@
 #include "tests/sim/ddl.hpp"
 #include "tests/sim/moving.hpp"
 #include "tests/sim/rows.hpp"
+#include "tests/sim/workload.hpp"
 
 namespace marmot::sim {
 
@@ -32,6 +33,7 @@ class App {
   bool transaction(const std::vector<std::string>& statements, bool hold, bool strict = false);
   bool open();
   bool is_open() const { return db_ != nullptr; }
+  Texts texts() const { return texts_; }  // what it may write, while it is open
 
   // The same in three calls, as scenarios do it: what is refused is taken back, and `refusal` says why.
   bool begin();
@@ -59,6 +61,7 @@ class App {
   Rows before_;
   int64_t number_ = 0;
   std::string refusal_;
+  Texts texts_ = Texts::plain;
   std::optional<Writes> writes_before_;  // of a transaction on the moving tables
   bool drops_ = false, migrated_ = false;
 };

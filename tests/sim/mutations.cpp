@@ -111,6 +111,8 @@ void strangers(Profile& p) {
   quiet.damaged_messages = 10;
   p = quiet;
 }
+// Files of all three encodings.
+void wide(Profile& p) { p.wide = 600; }
 void none(Profile&) {}
 
 const Case kCases[] = {
@@ -144,6 +146,7 @@ const Case kCases[] = {
     {"lost_unit_forgotten", Mutation::lost_unit_forgotten, strangers},
     {"effect_blamed", Mutation::effect_blamed, effects},
     {"kind_unchecked", Mutation::kind_unchecked, kinds},
+    {"text_by_sqlite", Mutation::text_by_sqlite, wide},
 };
 
 const Case* find(const std::string& name) {

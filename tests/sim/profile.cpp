@@ -87,6 +87,7 @@ Profile Profile::draw(Random& random) {
   if (random.per_mille(150)) out.foreign_ms = random.between(300, 3000);
   if (random.per_mille(150)) out.damaged_messages = 1 + random.below(20);
   if (random.per_mille(300) && out.moving != 0) out.kinds = 50 + random.below(200);
+  if (random.per_mille(250)) out.wide = 300 + random.below(701);
   return out;
 }
 
@@ -134,6 +135,7 @@ std::string Profile::print() const {
   add_u("redelivered", redelivered);
   add("drift_ppm", drift_ppm);
   add("unique", unique ? 1 : 0);
+  add_u("wide", wide);
   add("failing_effects", failing_effects ? 1 : 0);
   add("keep_losers", keep_losers ? 1 : 0);
   add("clock_grain_ms", clock_grain_ms);

@@ -43,6 +43,7 @@ struct Profile {
   uint64_t pairs = 300;            // per mille of transactions that write to two tables
   uint64_t between = 0;            // statements between the two, at least
   bool unique = false;             // unique indexes in the schema
+  uint64_t wide = 0;               // per mille of machines whose file is in UTF-16; if any, text is written that SQLite cannot convert
   bool failing_effects = false;    // triggers write to a table of each file's own that refuses some of it
   int64_t clock_grain_ms = 1;      // of all clocks
   bool drain_each = false;         // an agent that runs drains after each commit

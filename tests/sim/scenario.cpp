@@ -189,8 +189,12 @@ class Scenario {
   }
   Status add_node(Words& words) {
     TRY_ASSIGN(const int64_t id, words.number("N"));
-    TRY_ASSIGN(const size_t how, words.one_of({"missing", "stopped"}, true));
+    TRY_ASSIGN(const size_t how, words.one_of({"missing", "stopped", "UTF-16le", "UTF-16be"}, true));
     if (id < 1 || world().nodes.count(static_cast<int>(id)) != 0) return wrong("there is a node " + std::to_string(id) + " already");
+    if (how == 2 || how == 3) {
+      world().nodes[static_cast<int>(id)].encoding = std::string("PRAGMA encoding = '") + (how == 2 ? "UTF-16le'; " : "UTF-16be'; ");
+      world().scripted_wide_ = true;
+    }
     world().add_node(static_cast<int>(id), how == 0 ? World::Begin::missing : World::Begin::empty);
     Node& added = world().nodes[static_cast<int>(id)];
     added.agent->may_found = id == 1;
@@ -483,7 +487,7 @@ class Scenario {
 const std::vector<Scenario::Command>& Scenario::commands() {
   static const std::vector<Command> kCommands = {
       {"set", "NAME VALUE", "of the profile or the seed, before everything else", &Scenario::set},
-      {"node", "N [missing|stopped]", "a machine with an empty file; its agent starts, and may found the stream if N is 1", &Scenario::add_node},
+      {"node", "N [missing|stopped|UTF-16le|UTF-16be]", "a machine with an empty file; its agent starts, and may found the stream if N is 1", &Scenario::add_node},
       {"sql", "S SQL", "the application's session S (N or N.NAME) says so, in one transaction", &Scenario::sql},
       {"refused", "S SQL", "the same, and it must be refused", &Scenario::refused},
       {"begin", "S", "its transaction stays open", &Scenario::begin},

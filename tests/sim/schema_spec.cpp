@@ -1,5 +1,7 @@
 #include "tests/sim/schema_spec.hpp"
 
+#include <algorithm>
+
 namespace marmot::sim {
 
 namespace {
@@ -147,6 +149,12 @@ void add_family(SchemaSpec& schema, Random& random) {
 }
 
 }  // namespace
+
+bool TableSpec::lowers() const {
+  return std::any_of(unique.begin(), unique.end(), [](const UniqueSpec& one) {
+    return std::any_of(one.terms.begin(), one.terms.end(), [](const UniqueTerm& term) { return term.lower; });
+  });
+}
 
 std::vector<TableKey> SchemaSpec::keys() const {
   std::vector<TableKey> keys;

@@ -33,6 +33,7 @@ struct TableSpec {
   std::vector<UniqueSpec> unique;
   std::string learned;                 // learn_tables(): its CREATE TABLE
   const std::string& name() const { return id.table; }
+  bool lowers() const;                 // has a unique index on lower(column), which in a UTF-16 file sees U+FFFD for halves of pairs
 };
 
 struct SchemaSpec {

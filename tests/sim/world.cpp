@@ -19,7 +19,7 @@ World::World(uint64_t seed, const Profile& chosen, bool print)
         Random of_schema(mix64(seed ^ 0x5c4e3a));
         return random_schema(of_schema, chosen.unique, chosen.failing_effects);
       }()),
-      workload(schema, mix64(seed ^ 0x77)), migrations(mix64(seed ^ 0xdd1)), ledger(schema) {
+      workload(schema, mix64(seed ^ 0x77)), migrations(mix64(seed ^ 0xdd1)), ledger(schema), encodings_(mix64(seed ^ 0x16)) {
   trace_.print = ledger.print = print;
   ledger.moving.watch_drops = chosen.kinds != 0;
 }
@@ -117,6 +117,7 @@ sqlite::Database* World::checker(Node& node) {
     if (!db) return nullptr;
     open = std::make_unique<sqlite::Database>(std::move(*db));
   }
+  if (wide()) (void)open->learn_encoding();  // each time: it may have been opened before the file held anything
   return open.get();
 }
 
@@ -169,6 +170,7 @@ void World::add_node(int id, Begin begin) {
   Node& node = nodes[id];
   node.id = id;
   node.path = "n" + std::to_string(id) + "/app.db";
+  if (encodings_.per_mille(profile.wide)) node.encoding = encodings_.per_mille(500) ? "PRAGMA encoding = 'UTF-16le'; " : "PRAGMA encoding = 'UTF-16be'; ";
   Machine& machine = disks.add(id, random.next());
   machine.now_ms = [this, &node] { return wall(node); };
   node.agent = std::make_unique<Agent>(*this, node);
@@ -180,7 +182,7 @@ void World::add_node(int id, Begin begin) {
     const Enter scope(disks, id, Process::app);
     // Made by the application, before any fault.
     auto made = sqlite::Database::open(node.path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX);
-    if (made && made->exec("PRAGMA journal_mode = WAL; CREATE TABLE sim_commit(n INT); INSERT INTO sim_commit VALUES(0)")) {
+    if (made && made->exec(node.encoding + "PRAGMA journal_mode = WAL; CREATE TABLE sim_commit(n INT); INSERT INTO sim_commit VALUES(0)")) {
       for (const std::string& sql : schema.local) {
         if (Status done = made->exec(sql); !done) fail(id, sql + ": " + done.error().message);
       }
@@ -197,7 +199,7 @@ void World::add_node(int id, Begin begin) {
     const uint64_t transactions = random.below(8);
     for (uint64_t i = 0; i < transactions && node.app->open(); ++i) {
       const Enter scope(disks, id, Process::app);
-      const auto statements = workload.transaction(0, 0);
+      const auto statements = workload.transaction(0, 0, node.app->texts());
       node.app->transaction(statements, false);
     }
     node.app->start();

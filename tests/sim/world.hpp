@@ -36,6 +36,7 @@ struct Link {
 struct Node {
   int id = 0;
   std::string path;               // "n1/app.db"
+  std::string encoding;           // the PRAGMA that its file is made with, and ";"; empty: UTF-8
   Link link;
   int64_t clock_offset = 0;       // of the wall clock, milliseconds
   uint64_t high_water = 0, high_water_synced = 0;  // data_dir's clock value
@@ -108,6 +109,8 @@ class World {
   // is 0, under none. `copy`: the bytes of the last message that is there; else they are nothing.
   void foreign(Node& node, uint64_t ahead, bool copy);
   bool harmed() const { return harmed_; }  // messages are not what agents sent
+  // Some files may be in UTF-16: texts are read and written as such a file holds them.
+  bool wide() const { return profile.wide != 0 || scripted_wide_; }
   bool pairs_whole() const { return profile.atomic_rows == 0; }
   // The tables whose rows the ledger knows, as far as the file has to have them.
   std::vector<TableKey> tables_of(sqlite::Database& db);
@@ -170,6 +173,7 @@ class World {
   bool calm_ = false;
   bool stream_lost_ = false, file_lost_ = false, cloned_ = false;
   bool harmed_ = false;
+  bool scripted_wide_ = false;      // a scenario made a node with such a file
   bool damaged_ = false;            // World::damage struck
   int64_t equal_since_ = -1;        // when the last round began that found all nodes equal
   int64_t quiet_since_ = -1;        // since when nobody has anything to do, at quiet_at_; -1: somebody has
@@ -177,6 +181,7 @@ class World {
   std::map<int, std::unique_ptr<sqlite::Database>> checkers_;
   std::map<std::string, uint64_t> counts_;
   int last_node_ = 0;
+  Random encodings_;                // of files, apart from all other chance
 };
 
 // checks.cpp: what must hold once the cluster has settled. Each returns what is wrong; empty: nothing.

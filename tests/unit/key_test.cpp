@@ -215,4 +215,7 @@ TEST_CASE("key: it prints for people") {
   append_rowid_part(rowid, NodeId{3}, 7);
   CHECK(describe_key(rowid) == "node 3 rowid 7");
   CHECK(describe_key("\x03") == "(undecodable key)");
+  std::string odd;
+  append_key_part(odd, ValueView::of_text("a\xed\xa0\x80\xff\xc3\xa9"));  // half of a surrogate pair, no UTF-8, e with an acute accent
+  CHECK(describe_key(odd) == "'a\\xed\\xa0\\x80\\xff\xc3\xa9'");
 }
