@@ -125,7 +125,7 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
                                    Peers::Events{[this] { return self(); }, [this] { poke(); },
                                                  [this](StreamSeq) { thread_->hasten(); }});
   repair_ = std::make_unique<Repair>(PeersHost{loop, *thread_, *peers_, prefix_, database.name, log_, [this] { return self(); }},
-                                     config.anti_entropy_interval_s * 1000);
+                                     config.anti_entropy_interval_s * 1000, [this] { return all_there(); });
   members_ = std::make_unique<Members>(PeersHost{loop, *thread_, *peers_, prefix_, database.name, log_, [this] { return self(); }},
                                        config.retention_ms);
   snapshots_ = std::make_unique<Snapshots>(
@@ -205,6 +205,7 @@ void Replicator::on_progress(const DatabaseProgress& progress) {
     state_text_ = progress.halted;
     return;
   }
+  note_gap();
   if (state_ == State::running) {
     publisher_.applied(progress_.position.seq, progress_.own_units);
     peers_->on_applied();
@@ -415,12 +416,31 @@ void Replicator::on_problem(const nats::LogProblem& problem) {
     if (node::gap_is_lost(state->first_seq, from)) {
       return reenter("the stream no longer holds " + what + ", which this file has not seen", 0);
     }
-    log_(LogLevel::warn, name() + ": " + what + " were deleted from the stream: going on without them; compare the nodes with `marmot verify`");
+    ask_leader(from, to);
+  });
+}
+
+// A server whose copy of the stream lacks a message delivers it no more than one that nobody has: the stream's leader knows which it is.
+void Replicator::ask_leader(StreamSeq from, StreamSeq to) {
+  connection_->get_message(plan_.stream.name, from, [this, from, to, generation = generation_,
+                                                     alive = std::weak_ptr<int>(alive_)](const Result<nats::StoredMessage>& message) {
+    if (alive.expired() || generation != generation_) return;
+    if (message) return reenter("message " + std::to_string(from) + " is in the stream, and the server did not deliver it", 500);
+    if (message.error().code != Errc::not_found) return reenter(message.error().message, 500);
     in_gap_ = false;
-    subscription_->resume();
+    // The engine says what becomes of it.
+    const bool room = thread_->feed(replica::Incoming{to, wall_now(), {}, {}, true});
+    if (room) subscription_->resume();
     caught_up();
     poke();
   });
+}
+
+// Messages are gone that this file had not read: the nodes are compared, whoever leads.
+void Replicator::note_gap() {
+  if (progress_.gap.last == compared_gap_) return;
+  compared_gap_ = progress_.gap.last;
+  if (compared_gap_ != 0) repair_->want();
 }
 
 // Has the stream lost its end, or become another one, without a word?

@@ -84,6 +84,7 @@ Profile Profile::draw(Random& random) {
   out.echo_ms = static_cast<int64_t>(maybe(random, 3000));
   out.failing_effects = random.per_mille(300);
   if (random.per_mille(200)) out.publisher_bytes = 1 + random.below(2000);
+  out.lose_ms = random.per_mille(150) ? random.between(300, 2000) : 0;
   // Not drawn yet (docs/testing.md, "Open"): foreign_ms, damaged_messages and kinds, which the mutations that are about them set.
   return out;
 }
@@ -141,6 +142,7 @@ std::string Profile::print() const {
   add("damage_ms", damage_ms);
   add("echo_ms", echo_ms);
   add("foreign_ms", foreign_ms);
+  add("lose_ms", lose_ms);
   add_u("damaged_messages", damaged_messages);
   if (publisher_bytes < 10'000) add_u("publisher_bytes", publisher_bytes);
   add("scrub", scrub ? 1 : 0);

@@ -108,7 +108,8 @@ class World {
   // is 0, under none. `copy`: the bytes of the last message that is there; else they are nothing.
   void foreign(Node& node, uint64_t ahead, bool copy);
   bool harmed() const { return harmed_; }  // messages are not what agents sent
-  bool pairs_whole() const { return profile.atomic_rows == 0; }
+  // What a message held that is gone comes again row by row.
+  bool pairs_whole() const { return profile.atomic_rows == 0 && profile.lose_ms == 0; }
   // The tables whose rows the ledger knows, as far as the file has to have them.
   std::vector<TableKey> tables_of(sqlite::Database& db);
 
@@ -148,6 +149,7 @@ class World {
   void put_back(Node& node, bool other_file);
   void stream_tail();
   void stream_new();
+  void lose_message(StreamSeq from_end);
   void trim();
   void away();
   void foreign();
