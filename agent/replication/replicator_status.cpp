@@ -14,8 +14,8 @@ constexpr int64_t kCountersMs = 1000;  // a status without counters is better th
 Peers::Self Replicator::self() const {
   const bool able = state_ == State::running && !in_gap_ && catch_up_.caught_up(progress_.membership, applied());
   // No floor passes a gap before the nodes were found equal: a row that only some have would be taken for one that was deleted.
-  const StreamSeq lacks = repair_ && repair_->wanted() ? progress_.gap.first : 0;
-  const StreamSeq whole = lacks == 0 ? applied() : std::min(applied(), lacks - 1);
+  const bool lacks = repair_ && repair_->wanted();
+  const StreamSeq whole = lacks ? std::min(applied(), missing_from_ - 1) : applied();
   return Peers::Self{progress_.origin, applied(), publisher_.pending_rows(), able, whole, progress_.wants_floor};
 }
 

@@ -525,7 +525,7 @@ void Agent::feed() {
     const Stored* const stored = stream.get(next_);
     if (stored == nullptr) {
       if (position() < next_ && node::gap_is_lost(stream.first(), next_)) return reenter("messages are gone");
-      schedule_->add({{next_, world_.now(), {}, {}, true}}, engine_->origin(), now_us());
+      if (position() < next_) schedule_->add({{next_, world_.now(), {}, {}, true}}, engine_->origin(), now_us());
       ++next_;
       continue;
     }
