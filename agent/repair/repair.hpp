@@ -54,9 +54,10 @@ class Repair {
   void stop();
   Status status() const;
 
-  // RepairRound::want. While it is wanted() no floor may pass what is missing.
+  // RepairRound::want. While this node is lacking() no floor may pass what is missing.
   void want();
   bool wanted() const { return round_.wanted(); }
+  bool lacking() const { return round_.lacking(); }
 
   // `marmot verify --repair`: every node compares its rows with their versions, then the nodes their registers.
   using Progress = std::function<void(std::string_view what, int64_t done, int64_t total)>;

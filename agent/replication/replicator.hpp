@@ -180,7 +180,7 @@ class Replicator {
   int64_t behind_since_ms_ = 0; // no snapshot has helped since; 0: not behind
   bool in_gap_ = false;         // paused until it is known why messages are missing
   StreamSeq compared_gap_ = 0;  // the end of the last gap that the nodes were to be compared for; 0: none
-  StreamSeq missing_from_ = 0;  // while Repair::wanted(): the first message that this file lacks
+  StreamSeq missing_from_ = 0;  // while Repair::lacking(): the first message that this file lacks
   bool ready_ = false;
   std::string created_;         // the stream's creation time, as it was entered
   StreamSeq delivered_ = 0, known_end_ = 0;

@@ -48,7 +48,7 @@ void Replicator::note_gap() {
 void Replicator::lacks(StreamSeq first, StreamSeq last) {
   compared_gap_ = last;
   if (last == 0) return;
-  if (!repair_->wanted()) missing_from_ = first;
+  if (!repair_->lacking()) missing_from_ = first;
   repair_->want();
 }
 

@@ -14,7 +14,7 @@ constexpr int64_t kCountersMs = 1000;  // a status without counters is better th
 Peers::Self Replicator::self() const {
   const bool able = state_ == State::running && !in_gap_ && catch_up_.caught_up(progress_.membership, applied());
   // No floor passes a gap before the nodes were found equal: a row that only some have would be taken for one that was deleted.
-  const bool lacks = repair_ && repair_->wanted();
+  const bool lacks = repair_ && repair_->lacking();
   const StreamSeq whole = lacks ? std::min(applied(), missing_from_ - 1) : applied();
   return Peers::Self{progress_.origin, applied(), publisher_.pending_rows(), able, whole, progress_.wants_floor};
 }
@@ -31,7 +31,7 @@ bool Replicator::all_there() const {
 
 // Only a node that holds everything may take snapshots; of those the one with the lowest id is first.
 std::optional<size_t> Replicator::snapshot_rank() const {
-  if (!self().able) return std::nullopt;
+  if (!self().able || repair_->lacking()) return std::nullopt;
   size_t rank = 0;
   for (const Peer& peer : peers_->alive()) rank += peer.node < progress_.origin.node ? size_t{1} : size_t{0};
   return rank;

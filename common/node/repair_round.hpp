@@ -67,7 +67,7 @@ class RepairRound {
   // schema once; then due() begins rounds here until one finds all members equal, or kMostUnequal did not.
   void want();
   bool wanted() const { return wanted_ > 0; }
-  bool equal_so_far() const { return equal_so_far_; }  // the last round since want() found those equal that were there
+  bool lacking() const { return wanted() && !equal_so_far_; }  // ... and no round since has found those equal that were there
   // One that somebody waits for: no pauses, and it waits for ranges to stand still, until the deadline (of Host::now_ms).
   void begin_urgent(int64_t deadline_ms);
   void stop(Error why);  // Host::over is told

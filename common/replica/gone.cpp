@@ -70,7 +70,7 @@ Status Replica::Impl::overtake(const Origin& origin, StreamSeq seq, ApplyResult&
   select->reset();
   if (!any) return ok();
   const uint64_t first = std::max(row.unit + 1, last - std::min(last, kMostNoted));
-  TRY(drop_staged(origin, first - 1));
+  if (first > row.unit + 1) TRY(drop_staged(origin, first - 1));
   TRY_ASSIGN(const size_t gone, pass_over(origin, first, last, seq, result));
   TRY(pass_units(origin, last - 1));
   if (gone == 0) return ok();

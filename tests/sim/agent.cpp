@@ -298,7 +298,7 @@ void Agent::follow() {
 // A snapshot is taken on a connection of its own, between turns. True: this tick was for it.
 bool Agent::snapshots() {
   const bool wanted = world_.snapshot_wanted_at >= 0 && world_.now() - world_.snapshot_wanted_at < kAskedLately && world_.choose_snapshot(0) == nullptr;
-  const bool due = state_ == State::running && !schedule_->holds() && world_.now() >= snapshot_at_ &&
+  const bool due = state_ == State::running && !schedule_->holds() && !(round_ && round_->lacking()) && world_.now() >= snapshot_at_ &&
                    (wanted || (world_.profile.snapshot_ms != 0 && !world_.calm()));
   if (!(copy_ || due) || !world_.random.per_mille(400)) return false;
   take_snapshot();
@@ -553,7 +553,7 @@ bool Agent::settled(std::string* why) {
   if (engine_->position().seq != world_.stream.last()) return no("at " + std::to_string(position()) + " of " + std::to_string(world_.stream.last()));
   if (!publisher_->empty() || schedule_->holds()) return no("its publisher is not done");
   if (schedule_->outbox_due() || catch_up_.wanted() || schedule_->logged()) return no("has something to publish");
-  if (engine_->gap().last != compared_gap_ || (round_ && round_->wanted() && !round_->equal_so_far())) return no("messages are gone, and the nodes are still to be compared");
+  if (engine_->gap().last != compared_gap_ || (round_ && round_->lacking())) return no("messages are gone, and the nodes are still to be compared");
   if (!scrubbed_) return no("is still comparing its rows with their versions");
   const Enter scope(world_.disks, node_.id, Process::agent);
   const auto found = engine_->has_work();

@@ -42,7 +42,7 @@ class Agent {
   StreamSeq position() const { return engine_ ? engine_->position().seq : 0; }
   // Up to where nothing is known to be missing of what it applied.
   StreamSeq whole() const {
-    return engine_ && round_ && round_->wanted() && engine_->gap().first != 0 ? engine_->gap().first - 1 : position();
+    return engine_ && round_ && round_->lacking() && engine_->gap().first != 0 ? engine_->gap().first - 1 : position();
   }
   bool may_found = true;
 
