@@ -16,7 +16,7 @@ const char* const kSchema = "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)";
 
 // One row in a unit of its own; the number of its message.
 StreamSeq write(Three& t, Node& node, int id, const std::string& value) {
-  node.sql("INSERT INTO t VALUES(" + std::to_string(id) + ", '" + value + "') ON CONFLICT(id) DO UPDATE SET v = excluded.v");
+  node.sql("INSERT INTO t(id, v) VALUES(" + std::to_string(id) + ", '" + value + "') ON CONFLICT(id) DO UPDATE SET v = excluded.v");
   node.publish(t.stream);
   return t.stream.messages.size();
 }
