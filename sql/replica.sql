@@ -154,13 +154,27 @@ SELECT EXISTS(SELECT 1 FROM __marmot_part WHERE seq <= ?1)
 INSERT OR IGNORE INTO __marmot_part(node, incarnation, unit, part, seq, last, kind, data) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 
 -- name: staged_parts
-SELECT part, last, kind, data FROM __marmot_part WHERE node = ?1 AND incarnation = ?2 AND unit = ?3 ORDER BY part
+SELECT part, last, kind, data FROM __marmot_part WHERE node = ?1 AND incarnation = ?2 AND unit = ?3 AND part >= 0 ORDER BY part
+
+-- The last unit of an origin, behind another one, that is whole.
+-- name: last_whole_unit
+SELECT unit FROM __marmot_part WHERE node = ?1 AND incarnation = ?2 AND unit > ?3 AND part >= 0
+  GROUP BY unit HAVING min(kind) > 0 AND count(*) = max(iif(last, part, -2)) + 1 ORDER BY unit DESC LIMIT 1
+
+-- name: staged_origins
+SELECT DISTINCT node, incarnation FROM __marmot_part WHERE part >= 0 ORDER BY node, incarnation
+
+-- name: is_gone
+SELECT EXISTS(SELECT 1 FROM __marmot_part WHERE node = ?1 AND incarnation = ?2 AND unit = ?3 AND part = -1)
 
 -- name: all_parts
 SELECT node, incarnation, unit, part, seq, last, kind, data FROM __marmot_part
 
 -- name: drop_staged
 DELETE FROM __marmot_part WHERE node = ?1 AND incarnation = ?2 AND unit <= ?3
+
+-- name: drop_unit
+DELETE FROM __marmot_part WHERE node = ?1 AND incarnation = ?2 AND unit = ?3
 
 -- name: former_units
 SELECT DISTINCT node, incarnation, unit FROM __marmot_part WHERE node = ?1 AND incarnation <> ?2 ORDER BY incarnation, unit
@@ -197,8 +211,9 @@ DELETE FROM __marmot_conflict WHERE id IN (SELECT id FROM __marmot_conflict ORDE
 -- name: counters
 SELECT (SELECT count(*) FROM __marmot_log) + (SELECT count(*) FROM __marmot_parked),
        (SELECT count(*) FROM __marmot_version INDEXED BY __marmot_outbox WHERE seq IS NULL),
-       (SELECT count(*) FROM __marmot_waiting), (SELECT count(*) FROM __marmot_part WHERE kind <> 0),
-       (SELECT count(*) FROM __marmot_quarantine), (SELECT count(*) FROM __marmot_conflict), (SELECT count(*) FROM __marmot_shelf)
+       (SELECT count(*) FROM __marmot_waiting), (SELECT count(*) FROM __marmot_part WHERE part >= 0 AND kind <> 0),
+       (SELECT count(*) FROM __marmot_quarantine), (SELECT count(*) FROM __marmot_conflict), (SELECT count(*) FROM __marmot_shelf),
+       (SELECT count(*) FROM __marmot_part WHERE part < 0)
 
 -- name: meta_get
 SELECT value FROM __marmot_meta WHERE key = ?1

@@ -102,7 +102,7 @@ CREATE TABLE IF NOT EXISTS __marmot_part(     -- staged parts of units that are 
   node INT NOT NULL,
   incarnation INT NOT NULL,
   unit INT NOT NULL,
-  part INT NOT NULL,
+  part INT NOT NULL,                          -- -1: no part; the unit was passed over, for the stream does not hold it
   seq INT NOT NULL,                           -- its stream sequence
   last INT NOT NULL,                          -- 1: the unit's final part
   kind INT NOT NULL,                          -- codec::Kind

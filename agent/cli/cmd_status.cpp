@@ -70,6 +70,9 @@ std::string database_text(const Json& database) {
   if (number_in(database, "shelved").value_or(0) != 0) {
     rows.push_back({"  shelved", shown(database, "shelved") + " rows that are not visible, for a newer one has their unique value (marmot conflicts " + path + ")"});
   }
+  if (number_in(database, "gone_units").value_or(0) != 0) {
+    rows.push_back({"  gone", shown(database, "gone_units") + " units that the stream does not hold any more: what they held comes from the other nodes"});
+  }
   if (number_in(database, "quarantined").value_or(0) != 0) {
     rows.push_back({"  quarantined", shown(database, "quarantined") + " messages that do not decode"});
   }

@@ -26,7 +26,7 @@
 //           "snapshots":{"count":N,"taking":B,"last_error":S,"newest":{"id":S,"seq":N,"age_ms":N}},
 //           "repair":{"rounds":N,"ranges":N,"repaired":N,"scrub_passes":N,"scrub_found":N},"divergent_ranges":N,
 //           "gave_way":N,"forced":N,"read_percent":N,"wal_bytes":N,"alarm":S,"members":N,"to_know":S,
-//           "failed_effects":N,"last_failed_effect":S,"staged_parts":N,"split_units":N,
+//           "failed_effects":N,"last_failed_effect":S,"staged_parts":N,"gone_units":N,"split_units":N,
 //           "quarantined":N,"conflicts":N,"conflicts_dropped":N,"shelved":N}]}
 //     Numbers may be absent while they are not known; clients show "-". Empty last_error: none. What each means:
 //     agent/replication/status.hpp.

@@ -91,6 +91,7 @@ Json json_of(const DatabaseStatus& status) {
     json["conflicts"] = status.file->conflicts;
     json["conflicts_dropped"] = status.file->conflicts_dropped;
     json["staged_parts"] = status.file->staged_parts;
+    json["gone_units"] = status.file->gone_units;
     json["split_units"] = status.file->split_units;
     json["shelved"] = status.file->shelved_rows;
   }

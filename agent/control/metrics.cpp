@@ -28,6 +28,7 @@ constexpr Metric kDatabase[] = {
     {"marmot_stream_position", "gauge", "The last message of the stream that is applied here.", "/position"},
     {"marmot_waiting_units", "gauge", "Units that wait because a table is stopped.", "/waiting"},
     {"marmot_staged_parts", "gauge", "Parts of units that are not whole yet.", "/staged_parts"},
+    {"marmot_gone_units", "gauge", "Units passed over because the stream does not hold them any more, until a floor.", "/gone_units"},
     {"marmot_split_units_total", "counter", "Units larger than atomic_rows, sent or applied in parts.", "/split_units"},
     {"marmot_quarantined_messages", "gauge", "Messages that do not decode.", "/quarantined"},
     {"marmot_conflicts", "gauge", "Rows kept because another one won.", "/conflicts"},

@@ -77,6 +77,8 @@ struct DatabaseProgress {
   std::string trouble;          // what keeps failing and is tried again; empty: nothing
   int64_t merged = 0, to_merge = 0;  // registers of a snapshot looked at, and all of them; 0, 0: none is merged
   uint64_t own_units = 0;       // at `position`: the last unit of this incarnation that has come round
+  replica::Gap gap;             // Replica::gap
+  bool wants_floor = false;     // Replica::wants_floor
   StreamSeq begins_anew = 0;    // ApplyResult::begins_anew; cleared once reset_queue() has told it
   bool stale = false;           // the file was rolled back or replaced: make the DatabaseThread anew; `halted` says so
   std::string halted;           // why nothing more is done for this database; empty: it runs

@@ -174,6 +174,9 @@ void DatabaseThread::Worker::tell_position(replica::Replica& replica) {
   progress.own_units = units ? *units : 0;  // all are sent again then, which does no harm
   progress.position = replica.position();
   progress.origin = replica.origin();
+  progress.gap = replica.gap();
+  const auto wants_floor = replica.wants_floor();
+  progress.wants_floor = wants_floor && *wants_floor;
 }
 
 void DatabaseThread::Worker::consumed(size_t messages, size_t bytes) {
@@ -281,8 +284,7 @@ void DatabaseThread::Worker::baseline() {
   schedule.baselined();
   progress.baseline_done = true;
   progress.membership = engine->membership();
-  progress.position = engine->position();
-  progress.origin = engine->origin();
+  tell_position(*engine);
   progress.stopped = engine->stopped();
   progress_changed = true;
 }

@@ -65,7 +65,7 @@ void Members::tick() {
   const int64_t now = monotonic_ms();
   const WallMs wall = wall_now();
   const Peers::Self self = host_.self();
-  heard(replica::Member{self.origin.node, self.origin.incarnation, wall, self.applied});
+  heard(replica::Member{self.origin.node, self.origin.incarnation, wall, self.whole});
   for (const Peer& peer : host_.peers.alive()) {
     heard(replica::Member{peer.node, peer.incarnation, wall - (now - peer.seen_ms), peer.applied});
   }
@@ -127,8 +127,9 @@ void Members::consider_floor() {
   // Somebody else's list is heard first, and all were there for a while.
   if (!self.able || now - started_ms_ < kTellMs + kSettledMs || now - samples_.front().first < kSettledMs) return;
   if (announced_ms_ != 0 && now - announced_ms_ < kAnnounceMs) return;
+  // What waits here no other node may have a reason to end.
   for (const Peer& peer : host_.peers.alive()) {
-    if (peer.able && peer.node < self.origin.node) return;
+    if (peer.able && peer.node < self.origin.node && !self.wants_floor) return;
   }
   const StreamSeq floor = samples_.front().second;
   if (floor == 0 || floor == announced_) return;

@@ -69,7 +69,7 @@ void Peers::not_understood(std::string_view bytes, const Error& error) {
 void Peers::beat() {
   if (connection_ == nullptr || !connection_->connected()) return;
   const Self self = events_.self();
-  const control::Beat beat{self.origin.node, self.origin.incarnation, self.applied, self.pending, self.able, MARMOT_VERSION, codec::kFormat};
+  const control::Beat beat{self.origin.node, self.origin.incarnation, self.whole, self.pending, self.able, MARMOT_VERSION, codec::kFormat};
   (void)connection_->publish(prefix_ + "beat", control::encode(beat));  // the next one says it again
 }
 

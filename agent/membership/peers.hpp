@@ -54,6 +54,8 @@ class Peers {
     StreamSeq applied = 0;
     uint64_t pending = 0;
     bool able = false;  // a member that follows the stream
+    StreamSeq whole = 0;       // applied, and nothing is known to be missing up to there: what the others are told
+    bool wants_floor = false;  // something waits here that only a floor ends
   };
   struct Events {
     std::function<Self()> self;

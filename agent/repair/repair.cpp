@@ -13,6 +13,7 @@ namespace control = codec::control;
 namespace {
 
 constexpr int64_t kRangeMs = 3000;        // for one range
+constexpr int64_t kSoonMs = 2000;         // between two looks whether a round that is wanted can begin
 constexpr int64_t kScrubMs = 3'600'000;    // a whole file
 const node::RepairRound::Limits kLimits;
 
@@ -32,10 +33,15 @@ auto Repair::living(F callback) {
   };
 }
 
-Repair::Repair(PeersHost host, int64_t interval_ms)
+Repair::Repair(PeersHost host, int64_t interval_ms, std::function<bool()> complete)
     : host_(std::move(host)),
       interval_ms_(interval_ms),
+      complete_(std::move(complete)),
       timer_(host_.loop, [this] { tick(); }),
+      soon_(host_.loop, [this] {
+        if (wanted()) tick();
+        else soon_.stop();
+      }),
       pause_(host_.loop, [this] {
         pause_.stop();
         if (after_pause_) std::exchange(after_pause_, nullptr)();
@@ -58,11 +64,18 @@ void Repair::start(nats::Connection& connection) {
     listen("repair." + std::to_string(host_.self().origin.node.value), &Repair::on_repair);
   }
   if (interval_ms_ > 0) timer_.start(uv::Milliseconds(interval_ms_), uv::Milliseconds(interval_ms_));
+  if (wanted()) soon_.start(uv::Milliseconds(kSoonMs), uv::Milliseconds(kSoonMs));
+}
+
+void Repair::want() {
+  round_.want();
+  if (started_) soon_.start(uv::Milliseconds(kSoonMs), uv::Milliseconds(kSoonMs));
 }
 
 void Repair::stop() {
   started_ = false;
   timer_.stop();
+  soon_.stop();
   if (busy()) fail(make_error(Errc::unavailable, "the stream was left meanwhile"));
 }
 
@@ -149,6 +162,7 @@ node::RepairRound::Host Repair::round_host() {
     }
     return out;
   };
+  host.complete = complete_;
   host.tables = [this](std::function<void(std::vector<std::string>)> then) {
     const marmot::Status asked = host_.thread.ask<std::vector<std::string>>(
         [](replica::Replica& engine) -> Result<std::vector<std::string>> { return engine.watched(); },

@@ -44,7 +44,8 @@ class Repair {
     uint64_t repaired = 0;         // registers that this node published again
   };
 
-  Repair(PeersHost host, int64_t interval_ms);  // 0: only when asked
+  // `interval_ms` 0: only when asked, or wanted. `complete`: RepairRound::Host::complete.
+  Repair(PeersHost host, int64_t interval_ms, std::function<bool()> complete);
   ~Repair();
   Repair(const Repair&) = delete;
   Repair& operator=(const Repair&) = delete;
@@ -52,6 +53,11 @@ class Repair {
   void start(nats::Connection& connection);  // the stream is followed
   void stop();
   Status status() const;
+
+  // RepairRound::want. While this node is lacking() no floor may pass what is missing.
+  void want();
+  bool wanted() const { return round_.wanted(); }
+  bool lacking() const { return round_.lacking(); }
 
   // `marmot verify --repair`: every node compares its rows with their versions, then the nodes their registers.
   using Progress = std::function<void(std::string_view what, int64_t done, int64_t total)>;
@@ -86,7 +92,8 @@ class Repair {
   nats::Connection* connection_ = nullptr;
   bool started_ = false;
   std::vector<std::unique_ptr<nats::Subscription>> subscriptions_;
-  uv::Timer timer_, pause_;
+  const std::function<bool()> complete_;
+  uv::Timer timer_, soon_, pause_;
   std::function<void()> after_pause_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 

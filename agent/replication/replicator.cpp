@@ -125,7 +125,7 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
                                    Peers::Events{[this] { return self(); }, [this] { poke(); },
                                                  [this](StreamSeq) { thread_->hasten(); }});
   repair_ = std::make_unique<Repair>(PeersHost{loop, *thread_, *peers_, prefix_, database.name, log_, [this] { return self(); }},
-                                     config.anti_entropy_interval_s * 1000);
+                                     config.anti_entropy_interval_s * 1000, [this] { return all_there(); });
   members_ = std::make_unique<Members>(PeersHost{loop, *thread_, *peers_, prefix_, database.name, log_, [this] { return self(); }},
                                        config.retention_ms);
   snapshots_ = std::make_unique<Snapshots>(
@@ -205,6 +205,7 @@ void Replicator::on_progress(const DatabaseProgress& progress) {
     state_text_ = progress.halted;
     return;
   }
+  note_gap();
   if (state_ == State::running) {
     publisher_.applied(progress_.position.seq, progress_.own_units);
     peers_->on_applied();
@@ -400,27 +401,6 @@ void Replicator::on_delivered(nats::Delivered message) {
   if (!own && arrivals_.size() < kMaxArrivals) arrivals_.emplace_back(message.seq, message.time_ms);
   const bool room = thread_->feed(replica::Incoming{message.seq, message.time_ms, std::move(message.msg_id), std::move(message.data)});
   if (!room) subscription_->pause();
-}
-
-void Replicator::on_problem(const nats::LogProblem& problem) {
-  if (problem.gap_to == 0 || problem.ended) return reenter(problem.error.message, problem.ended ? 200 : 500);
-  // Aged out, or deleted one by one by an administrator? Nothing behind the gap is applied until that is known.
-  subscription_->pause();
-  in_gap_ = true;
-  connection_->stream_state(plan_.stream.name, [this, from = problem.gap_from, to = problem.gap_to, generation = generation_,
-                                                alive = std::weak_ptr<int>(alive_)](Result<nats::StreamState> state) {
-    if (alive.expired() || generation != generation_) return;
-    if (!state) return reenter(state.error().message, 500);
-    const std::string what = "messages " + std::to_string(from) + " to " + std::to_string(to);
-    if (node::gap_is_lost(state->first_seq, from)) {
-      return reenter("the stream no longer holds " + what + ", which this file has not seen", 0);
-    }
-    log_(LogLevel::warn, name() + ": " + what + " were deleted from the stream: going on without them; compare the nodes with `marmot verify`");
-    in_gap_ = false;
-    subscription_->resume();
-    caught_up();
-    poke();
-  });
 }
 
 // Has the stream lost its end, or become another one, without a word?

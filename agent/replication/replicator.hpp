@@ -89,7 +89,12 @@ class Replicator {
   void tell_whole_schema();
   void on_progress(const DatabaseProgress& progress);
   void on_delivered(nats::Delivered message);
+
+  // replicator_gaps.cpp
   void on_problem(const nats::LogProblem& problem);
+  void ask_leader(StreamSeq from, StreamSeq to);
+  void note_gap();
+  void lacks(StreamSeq first, StreamSeq last);
 
   void first_file();
   void enter();
@@ -123,6 +128,7 @@ class Replicator {
 
   // replicator_status.cpp
   Peers::Self self() const;
+  bool all_there() const;
   node::EntryFacts::Company company() const;
   std::optional<size_t> snapshot_rank() const;
   StreamSeq stream_end() const;
@@ -173,6 +179,8 @@ class Replicator {
   bool from_snapshot_ = false;  // first_file() filled it
   int64_t behind_since_ms_ = 0; // no snapshot has helped since; 0: not behind
   bool in_gap_ = false;         // paused until it is known why messages are missing
+  StreamSeq compared_gap_ = 0;  // the end of the last gap that the nodes were to be compared for; 0: none
+  StreamSeq missing_from_ = 0;  // while Repair::lacking(): the first message that this file lacks
   bool ready_ = false;
   std::string created_;         // the stream's creation time, as it was entered
   StreamSeq delivered_ = 0, known_end_ = 0;

@@ -13,12 +13,25 @@ constexpr int64_t kCountersMs = 1000;  // a status without counters is better th
 
 Peers::Self Replicator::self() const {
   const bool able = state_ == State::running && !in_gap_ && catch_up_.caught_up(progress_.membership, applied());
-  return Peers::Self{progress_.origin, applied(), publisher_.pending_rows(), able};
+  // No floor passes a gap before the nodes were found equal: a row that only some have would be taken for one that was deleted.
+  const bool lacks = repair_ && repair_->lacking();
+  const StreamSeq whole = lacks ? std::min(applied(), missing_from_ - 1) : applied();
+  return Peers::Self{progress_.origin, applied(), publisher_.pending_rows(), able, whole, progress_.wants_floor};
+}
+
+// Every member follows the stream, and is heard.
+bool Replicator::all_there() const {
+  const std::vector<Peer> alive = peers_->alive();
+  const std::vector<replica::Member> members = members_->all();
+  return std::all_of(members.begin(), members.end(), [&](const replica::Member& member) {
+    if (member.node == progress_.origin.node) return true;
+    return std::any_of(alive.begin(), alive.end(), [&](const Peer& peer) { return peer.node == member.node && peer.able; });
+  });
 }
 
 // Only a node that holds everything may take snapshots; of those the one with the lowest id is first.
 std::optional<size_t> Replicator::snapshot_rank() const {
-  if (!self().able) return std::nullopt;
+  if (!self().able || repair_->lacking()) return std::nullopt;
   size_t rank = 0;
   for (const Peer& peer : peers_->alive()) rank += peer.node < progress_.origin.node ? size_t{1} : size_t{0};
   return rank;
@@ -108,6 +121,7 @@ DatabaseStatus Replicator::status_now(const std::optional<replica::Counters>& co
     file.conflicts = counters->conflicts;
     file.conflicts_dropped = counters->conflicts_dropped;
     file.staged_parts = counters->staged_parts;
+    file.gone_units = counters->gone_units;
     file.split_units = counters->split_units;
     file.shelved_rows = counters->shelved;
   }

@@ -38,6 +38,7 @@ struct FileCounts {
   int64_t conflicts = 0;             // rows kept because another one won
   int64_t conflicts_dropped = 0;     // ever; pushed out by conflict_log_rows
   int64_t staged_parts = 0;          // of units that are not whole yet
+  int64_t gone_units = 0;            // passed over, for the stream does not hold them any more; until a floor
   int64_t split_units = 0;           // since the agent started; larger than atomic_rows
   int64_t shelved_rows = 0;          // not visible: a newer row has their unique value, or the table refuses them
 };

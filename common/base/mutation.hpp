@@ -36,6 +36,7 @@ enum class Mutation : uint8_t {
   default_not_filled,     // a row that was made without a column gets NULL in it
   forgotten_when_stored,  // a unit is not sent again once it was acknowledged
   lost_unit_forgotten,    // what a lost unit held is not sent again
+  gone_not_compared,      // nodes are not compared because messages are gone
   effect_blamed,          // the effect of a trigger that fails is blamed on the row
   kind_unchecked,         // a table is dropped for a virtual table of its name
   text_by_sqlite,         // SQLite converts the text of a UTF-16 file

@@ -44,10 +44,9 @@ struct HeaderVisitor : RefusingVisitor {
 
 Error corrupt(const char* what) { return make_error(Errc::corrupt, what); }
 
-// `sender` 0: not known.
 Error newer(const std::string& what, NodeId sender, const char* bound, int limit) {
-  const std::string from = sender.value == 0 ? "" : " from node " + std::to_string(sender.value);
-  return make_error(Errc::newer_format, what + from + ": this Marmot " + bound + " " + std::to_string(limit) + ", upgrade it");
+  return make_error(Errc::newer_format, what + " from node " + std::to_string(sender.value) + ": this Marmot " + bound + " " +
+                                            std::to_string(limit) + ", upgrade it");
 }
 
 // Reads one hexadecimal field as to_hex() writes it: lower case, no leading zero.
@@ -108,14 +107,7 @@ Result<Envelope> open(std::string_view message) {
   const auto kind = static_cast<uint8_t>(message[4]);
   HeaderVisitor header;
   size_t used = 0;
-  const bool parsed = parse_value(message.substr(kPrefixSize), header, used);
-  if (format > kFormat) {  // of a later format nothing else is known for sure, not even who sent it
-    return newer("message format " + std::to_string(format), parsed ? header.envelope.origin.node : NodeId{}, "reads up to", kFormat);
-  }
-  if (format == 0) return corrupt("message format 0");
-  if (kind == 0) return corrupt("message of kind 0");
-
-  if (!parsed) return corrupt("message header does not decode");
+  if (!parse_value(message.substr(kPrefixSize), header, used)) return corrupt("message header does not decode");
   const size_t end = kPrefixSize + used;
   if (static_cast<uint8_t>(message[end - kChecksumSize]) != 0xcf) return corrupt("message header does not decode");
   header.envelope.kind = static_cast<Kind>(kind);
@@ -123,6 +115,10 @@ Result<Envelope> open(std::string_view message) {
   if (header.sum != checksum(message.substr(0, end - kChecksumSize), header.envelope.slice)) {
     return corrupt("message does not match its checksum");
   }
+  // The envelope is that of every format: only bytes that somebody meant so are a later Marmot's.
+  if (format == 0) return corrupt("message format 0");
+  if (kind == 0) return corrupt("message of kind 0");
+  if (format > kFormat) return newer("message format " + std::to_string(format), header.envelope.origin.node, "reads up to", kFormat);
   constexpr auto kLast = static_cast<uint8_t>(Kind::floor);
   if (kind > kLast) return newer("message of kind " + std::to_string(kind), header.envelope.origin.node, "knows kinds up to", kLast);
   return header.envelope;

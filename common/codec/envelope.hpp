@@ -4,7 +4,8 @@
 //
 // `last` is true on a unit's final part; the slices of parts 0..last joined are one zstd frame of the msgpack payload
 // (both formats). `checksum` is XXH3-64 of the slice, seeded with XXH3-64 of all bytes before it, so that a flipped bit is
-// found wherever it is. Every decoder is total and bounded: any bytes give a value or an
+// found wherever it is. The envelope is frozen: every format has it as it stands here, so that one with a later number is told apart
+// from damage; what a later format changes lies in the payload (docs/format.md). Every decoder is total and bounded: any bytes give a value or an
 // Errc::corrupt / Errc::newer_format, without reading past the end or reserving more than the input justifies.
 #pragma once
 
@@ -43,7 +44,7 @@ struct Envelope {
 std::vector<std::string> seal(Kind kind, Origin origin, uint64_t number, std::string_view payload, size_t max_message,
                               uint8_t format = kFirstFormat);
 
-// Errc::newer_format: a later format, or a kind that is not known here under a checksum that fits; the text names the sender.
+// Errc::newer_format: a later format, or a kind that is not known here, under a checksum that fits; the text names the sender.
 Result<Envelope> open(std::string_view message);
 
 // "<node>.<incarnation>.<number>.<part>" in hexadecimal: the Nats-Msg-Id, never reused for other bytes.

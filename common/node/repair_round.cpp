@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "common/base/mutation.hpp"
+
 namespace marmot::node {
 
 namespace {
@@ -14,6 +16,8 @@ constexpr int kUnsureTimes = 20;           // an urgent round waits so many time
 constexpr int kMaxAttempts = 3;            // to repair a range, in rounds that follow one another; then
 constexpr uint64_t kSeldom = 10;           // every so many rounds
 constexpr int kMaxRested = 20;
+constexpr int kMostUnequal = 20;           // wanted rounds that did not find all equal
+constexpr int64_t kSchemaMs = 2000;        // the others' schema comes meanwhile
 constexpr size_t kMaxSuspects = 200;       // more are found in the next round
 
 std::string range_text(const KeyRange& range) {
@@ -49,9 +53,28 @@ bool RepairRound::at_rest() {
 }
 
 void RepairRound::due() {
-  if (busy_ || !leads() || (divergent_.empty() && at_rest())) return;
+  if (busy_) return;
+  if (wanted() && !host_.others().empty() && !(equal_so_far_ && !host_.complete())) return begin_wanted();
+  if (!leads() || (divergent_.empty() && at_rest())) return;
   begin(false);
 }
+
+void RepairRound::want() {
+  if (mutated(Mutation::gone_not_compared)) return;
+  wanted_ = kMostUnequal;
+  schema_asked_ = equal_so_far_ = false;
+}
+
+void RepairRound::begin_wanted() {
+  if (schema_asked_) return begin(false);
+  schema_asked_ = true;
+  for (const Present& other : host_.others()) host_.act(other.node, "", {}, [](int64_t) {});
+  busy_ = true;
+  ++round_;
+  wait(kSchemaMs, &RepairRound::begin_plain);
+}
+
+void RepairRound::begin_plain() { begin(false); }
 
 void RepairRound::begin_urgent(int64_t deadline_ms) {
   deadline_ms_ = deadline_ms;
@@ -61,7 +84,7 @@ void RepairRound::begin_urgent(int64_t deadline_ms) {
 
 void RepairRound::begin(bool urgent) {
   ++round_;
-  busy_ = clean_ = true;
+  busy_ = clean_ = sure_ = true;
   urgent_ = urgent;
   table_ = 0;
   after_.clear();
@@ -81,6 +104,14 @@ void RepairRound::stop(Error why) {
 void RepairRound::end(Status how) {
   busy_ = false;
   if (!clean_ || !how) rest_.clear();
+  if (wanted()) {
+    equal_so_far_ = sure_ && divergent_.empty() && how;
+    if (equal_so_far_ && host_.complete()) wanted_ = 0;
+    else if (!equal_so_far_ && how && --wanted_ == 0) {
+      host_.log(LogLevel::error, "messages are gone from the stream, and after " + std::to_string(kMostUnequal) +
+                                     " rounds the nodes still differ: compare them with `marmot verify`");
+    }
+  }
   host_.over(std::move(how));
 }
 
@@ -105,6 +136,7 @@ void RepairRound::walk() {
     if (differs || unsure) {
       clean_ = false;
       if (suspects_.size() < kMaxSuspects) suspects_.push_back(Suspect{std::move(range), 1, differs});
+      else sure_ = false;
     }
     if (urgent_) return walk();
     wait(kPauseMs, &RepairRound::walk);
@@ -139,7 +171,7 @@ void RepairRound::ask_others(const KeyRange& range, const RangeDigest& here, Loo
   asking->missing = others.size();
   for (const Present& other : others) {
     host_.digest(other.node, range, 4 * limits_.range_registers, guarded([this, range, here, asking, then](const Result<RangeDigest>& there) {
-      if (!there && there.error().code != Errc::not_found) clean_ = false;  // asked again in the next round
+      if (!there && there.error().code != Errc::not_found) clean_ = sure_ = false;  // asked again in the next round
       if (there && !equal(here, *there)) (comparable(here, *there) ? asking->differs : asking->unsure) = true;
       if (--asking->missing == 0) then(range, asking->differs, asking->unsure);
     }));
@@ -157,7 +189,7 @@ void RepairRound::look_again() {
   const KeyRange range = suspects_[suspect_].range;
   look(range, false, [this](KeyRange exact, bool differs, bool unsure) {
     Suspect& suspect = suspects_[suspect_];
-    if (!differs && unsure && urgent_ && suspect.times < kUnsureTimes) {
+    if (!differs && unsure && (urgent_ || wanted()) && suspect.times < kUnsureTimes) {
       ++suspect.times;
       return wait(kLookAgainUrgentMs, &RepairRound::look_again);
     }
@@ -171,6 +203,7 @@ void RepairRound::look_again() {
       });
       if (!known) divergent_.push_back(Divergent{std::move(exact), 0, 0});
     }
+    if (!differs && unsure) sure_ = false;
     ++suspect_;
     look_again();
   });

@@ -1,4 +1,6 @@
 // One round of anti-entropy as the node that leads it goes through it (repair_plan.hpp compares and plans; docs/decisions/0013).
+// A round that is wanted because messages are gone (docs/decisions/0026-a-message-that-is-gone.md) begins by having the others tell their schema.
+//
 // No I/O, no clock: the Host asks the nodes and waits; the agent over NATS, the simulator over its own network.
 //
 //   walk        every table, a range at a time: digests of all nodes
@@ -39,6 +41,7 @@ class RepairRound {
   struct Host {
     std::function<Present()> self;
     std::function<std::vector<Present>()> others;
+    std::function<bool()> complete;  // every member of the cluster is among them
     std::function<void(std::function<void(std::vector<std::string>)> then)> tables;  // that are replicated here
     // `node` may be this one. Exactly one answer; Errc::not_found: the node has no such table, or it is stopped there: it
     // has no say. Any other error: it may have one, and is asked again in the next round.
@@ -60,6 +63,11 @@ class RepairRound {
   bool leads() const;
   // A round is due. It is left out where nobody has applied anything since all was found equal, but not for ever.
   void due();
+  // Messages are gone from the stream that this node had not read: what it lacks others may have, whoever leads. The others tell their whole
+  // schema once; then due() begins rounds here until one finds all members equal, or kMostUnequal did not.
+  void want();
+  bool wanted() const { return wanted_ > 0; }
+  bool lacking() const { return wanted() && !equal_so_far_; }  // ... and no round since has found those equal that were there
   // One that somebody waits for: no pauses, and it waits for ranges to stand still, until the deadline (of Host::now_ms).
   void begin_urgent(int64_t deadline_ms);
   void stop(Error why);  // Host::over is told
@@ -85,6 +93,8 @@ class RepairRound {
 
   bool at_rest();
   void begin(bool urgent);
+  void begin_wanted();
+  void begin_plain();
   void end(Status how);
   void wait(int64_t ms, void (RepairRound::*then)());
   void walk();
@@ -103,7 +113,10 @@ class RepairRound {
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
   uint64_t round_ = 0;
   bool busy_ = false, urgent_ = false, clean_ = false;
+  bool sure_ = false;            // all nodes answered, and all that was looked at could be compared in the end
   int64_t deadline_ms_ = 0;
+  int wanted_ = 0;               // rounds that may still find differences; 0: nothing is known to be missing
+  bool schema_asked_ = false, equal_so_far_ = false;  // since want()
   std::vector<std::string> tables_;
   size_t table_ = 0;
   std::string after_;

@@ -134,6 +134,7 @@ Status Replica::Impl::apply_payload(const Envelope& envelope, std::string_view p
   auto decoded = codec::decode_unit(envelope, payload);
   if (!decoded && decoded.error().code == Errc::corrupt) return corrupt(decoded.error());
   TRY(decoded);
+  note_base(envelope.origin, decoded->unit.base);
   return apply_unit(decoded->unit, payload, seq, result, nullptr);
 }
 
@@ -169,7 +170,7 @@ Status Replica::Impl::apply_staged(const Origin& origin, StreamSeq seq, ApplyRes
     else if (origin == self) TRY(send_lost_again(result));
     TRY_ASSIGN(const auto now, store.origin(origin));
     if (now.unit < next) TRY(pass_units(origin, next));  // it was a floor, and ended the waiting of later ones
-    TRY(drop_staged(origin, next));
+    TRY(drop_unit(origin, next));
   }
 }
 
@@ -220,6 +221,13 @@ Status Replica::Impl::drop_staged(const Origin& origin, uint64_t last) {
   return drop->run();
 }
 
+Status Replica::Impl::drop_unit(const Origin& origin, uint64_t number) {
+  TRY_ASSIGN(Statement* const drop, store.statement(sql::kDropUnit));
+  drop->bind(1, static_cast<int64_t>(origin.node.value)).bind(2, static_cast<int64_t>(origin.incarnation.value));
+  drop->bind(3, static_cast<int64_t>(number));
+  return drop->run();
+}
+
 Status Replica::Impl::apply_envelope(const Envelope& envelope, const Incoming& message, ApplyResult& result) {
   const Origin& origin = envelope.origin;
   TRY_ASSIGN(auto row, store.origin(origin));
@@ -227,10 +235,11 @@ Status Replica::Impl::apply_envelope(const Envelope& envelope, const Incoming& m
     TRY(end_former_lives(origin, message.seq, result));
     if (state.trimmed && envelope.number > 1 && origin != self) {  // its first units are no longer in the stream
       TRY(store.set_unit(origin, envelope.number - 1));
+      TRY(drop_staged(origin, envelope.number - 1));
       row.unit = envelope.number - 1;
     }
   }
-  if (envelope.number <= row.unit) return ok();  // delivered before
+  if (envelope.number <= row.unit) return take_late(envelope, message.seq, result);
   const bool next = envelope.number == row.unit + 1 || mutated(Mutation::units_out_of_order);
   if (next && envelope.part == 0 && envelope.last) {
     TRY(apply_payload(envelope, envelope.slice, message.seq, result));
@@ -241,14 +250,19 @@ Status Replica::Impl::apply_envelope(const Envelope& envelope, const Incoming& m
   return stage_part(envelope, static_cast<int64_t>(envelope.kind), message.seq, result);
 }
 
-Status Replica::Impl::stage_part(const Envelope& envelope, int64_t kind, StreamSeq seq, ApplyResult& result) {
+Status Replica::Impl::put_part(const Envelope& envelope, int64_t part, int64_t kind, StreamSeq seq) {
   const Origin& origin = envelope.origin;
   TRY_ASSIGN(Statement* const stage, store.statement(sql::kStagePart));
   stage->bind(1, static_cast<int64_t>(origin.node.value)).bind(2, static_cast<int64_t>(origin.incarnation.value));
-  stage->bind(3, static_cast<int64_t>(envelope.number)).bind(4, int64_t{envelope.part}).bind(5, static_cast<int64_t>(seq));
+  stage->bind(3, static_cast<int64_t>(envelope.number)).bind(4, part).bind(5, static_cast<int64_t>(seq));
   stage->bind(6, int64_t{envelope.last ? 1 : 0}).bind(7, kind).bind_blob(8, envelope.slice);
-  TRY(stage->run());
-  return apply_staged(origin, seq, result);
+  return stage->run();
+}
+
+Status Replica::Impl::stage_part(const Envelope& envelope, int64_t kind, StreamSeq seq, ApplyResult& result) {
+  TRY(put_part(envelope, envelope.part, kind, seq));
+  TRY(overtake(envelope.origin, seq, result));
+  return apply_staged(envelope.origin, seq, result);
 }
 
 // An id was used for other bytes than its own (docs/design.md, "Publish"): the stream drops what is sent under it from then on.
@@ -308,7 +322,10 @@ Result<ApplyResult> Replica::apply(std::deque<Incoming>& queue, bool polite) {
           TRY(impl.store.set_meta(meta::kCursorMsgId, message.msg_id));
           TRY(impl.db.exec("COMMIT; BEGIN IMMEDIATE"));
         }
-        Status done = impl.apply_message(message, result);
+        if (impl.state.position.seq != 0 && (message.gone || message.seq > impl.state.position.seq + 1)) {
+          TRY(impl.note_gap(message.gone ? message.seq : message.seq - 1, result));
+        }
+        Status done = message.gone ? ok() : impl.apply_message(message, result);
         if (!done && done.error().code == Errc::newer_format) {
           newer = std::move(done).error().in("message " + std::to_string(message.seq));
           break;

@@ -108,6 +108,8 @@ struct Replica::Impl {
     Floor floor;              // seq: of this stream; hlc: of whatever was pruned in this file's life
     StreamSeq ending = 0;     // the floor that apply_floor() ends waiting for; 0: it does not
     Hlc floor_seen;           // the highest of the stream's floors
+    Gap gap;                  // in what was read of this stream; over once a floor has passed it
+    std::set<Origin> beyond_gap;  // whose units that are still to come were all made behind it
     StreamSeq fence = 0;      // the last message that told this stream a floor of a former one
     bool reread = false;      // after lost history, until all that this file holds is in the stream
     std::optional<uint64_t> reread_until;  // ... which is when this unit of ours comes round; none: not all of it was sent yet
@@ -350,6 +352,7 @@ struct Replica::Impl {
   Status send_lost_again(ApplyResult& result);
   Status pass_units(const Origin& origin, uint64_t number);
   Status stage_part(const codec::Envelope& envelope, int64_t kind, StreamSeq seq, ApplyResult& result);
+  Status put_part(const codec::Envelope& envelope, int64_t part, int64_t kind, StreamSeq seq);
   struct StagedUnit {
     codec::Kind kind = codec::Kind::rows;
     std::string payload;
@@ -357,7 +360,8 @@ struct Replica::Impl {
   };
   Result<std::optional<StagedUnit>> staged_unit(const Origin& origin, uint64_t number);
   Status apply_staged(const Origin& origin, StreamSeq seq, ApplyResult& result);
-  Status drop_staged(const Origin& origin, uint64_t last);
+  Status drop_staged(const Origin& origin, uint64_t last);  // all up to `last`
+  Status drop_unit(const Origin& origin, uint64_t number);  // one
   Status end_waiting(sqlite::Statement& staged, StreamSeq seq, ApplyResult& result);  // rows of it: node, incarnation, unit
   Status end_former_lives(const Origin& now, StreamSeq seq, ApplyResult& result);
   Status end_waiting_since(StreamSeq last, StreamSeq seq, ApplyResult& result);
@@ -382,6 +386,17 @@ struct Replica::Impl {
   bool brought_along_made = false;                                  // of some table, in this transaction
   void forget_brought_along();
   Result<std::string> take_brought_along(const Table& table, uint64_t hash);
+
+  // gone.cpp
+  Status note_gap(StreamSeq last, ApplyResult& result);
+  void tell_gone(const std::string& text);
+  std::set<std::string> told_gone;
+  bool gap_open() const { return state.gap.last > state.floor.seq; }
+  bool may_be_gone(const Origin& origin) const { return gap_open() && state.beyond_gap.count(origin) == 0; }
+  void note_base(const Origin& origin, StreamSeq base);
+  Status overtake(const Origin& origin, StreamSeq seq, ApplyResult& result);
+  Result<size_t> pass_over(const Origin& origin, uint64_t first, uint64_t end, StreamSeq seq, ApplyResult& result);
+  Status take_late(const codec::Envelope& envelope, StreamSeq seq, ApplyResult& result);
 
   // floor.cpp
   Status apply_floor(const Floor& floor, StreamSeq seq, ApplyResult& result);

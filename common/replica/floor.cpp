@@ -136,7 +136,8 @@ Result<DrainResult> Replica::announce_floor(StreamSeq seq, bool polite) {
     TRY(staged->step());
     const bool waiting = staged->integer(0) != 0;
     staged->reset();
-    if (none && !waiting) return ok();
+    const bool ends_gap = impl.gap_open() && floor.seq >= impl.state.gap.last;
+    if (none && !waiting && !ends_gap) return ok();
     UnitStream out(impl.self, impl.state.position.seq, &impl.state.next_unit, impl.settings);
     TRY(out.floor(floor));
     TRY_ASSIGN(auto units, out.finish(false));

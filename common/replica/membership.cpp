@@ -91,6 +91,7 @@ Status Replica::found(uint64_t stream_id, StreamSeq before) {
   Impl& impl = *impl_;
   return impl.write(false, nullptr, [&]() -> Status {
     impl.state.position = Position{stream_id, before, {}};
+    impl.state.gap = {};
     return impl.become_member();
   });
 }
@@ -101,6 +102,7 @@ Status Replica::join(uint64_t stream_id, StreamSeq end, StreamSeq before) {
   impl.compared_parts.clear();
   return impl.write(false, nullptr, [&]() -> Status {
     impl.state.position = Position{stream_id, before, {}};
+    impl.state.gap = {};
     impl.state.membership = Membership::joining;
     impl.state.join_end = end;
     return ok();
@@ -135,6 +137,7 @@ Status Replica::history_lost(uint64_t stream_id, StreamSeq end, Incarnation inca
     impl.state.floor.seq = 0;  // of the stream that is gone
     impl.state.floor_seen = {};
     impl.state.fence = 0;
+    impl.state.gap = {};
     impl.state.reread = true;
     TRY(impl.store.set_meta(meta::kTrimmed, int64_t{0}));
     // Nothing is known to be in the stream until it has been read there again.

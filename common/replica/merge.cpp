@@ -168,6 +168,7 @@ Status Replica::Impl::merge_finish() {
   TRY(store.set_meta(meta::kTrimmed, int64_t{0}));
   raise_floor(merge.floor);
   state.fence = merge.fence;
+  state.gap = merge.gap;
   if (state.membership == Membership::joining && state.position.seq >= state.join_end) TRY(become_member());
   state.start_outbox();
   // Whether the units of ours that the snapshot stands for landed, or were lost, it does not say.
@@ -225,6 +226,9 @@ Status Replica::merge_begin(const std::string& path) {
   TRY_ASSIGN(const auto fence, merge->store.meta_integer(meta::kFence));
   merge->fence = static_cast<StreamSeq>(fence.value_or(0));
   merge->floor = Floor{static_cast<StreamSeq>(floor_seq.value_or(0)), Hlc{static_cast<uint64_t>(floor_hlc.value_or(0))}};
+  TRY_ASSIGN(const auto gap_first, merge->store.meta_integer(meta::kGapFirst));
+  TRY_ASSIGN(const auto gap_last, merge->store.meta_integer(meta::kGapLast));
+  merge->gap = Gap{static_cast<StreamSeq>(gap_first.value_or(0)), static_cast<StreamSeq>(gap_last.value_or(0))};
   TRY_ASSIGN(const auto units, merge->store.units_of(impl.self));
   TRY_ASSIGN(const auto own_units, impl.store.units_of(impl.self));
   if (units < own_units) {

@@ -25,6 +25,7 @@ struct Merge {
   SnapshotInfo info;
   Floor floor;
   StreamSeq fence = 0;
+  Gap gap;
   int64_t total = 0;      // registers to be looked at, there and here
   int64_t looked_at = 0;
 

@@ -112,8 +112,16 @@ Result<DrainResult> Replica::repair(const std::string& name, const std::vector<R
       more = false;
       TRY(impl.drain_log(result.units, impl.tracing ? &result.changes : nullptr, &more));
     }
-    TRY_ASSIGN(Table* const table, table_of(impl, name));
     if (impl.state.membership != Membership::member) return ok();
+    if (name.empty()) {
+      impl.tables_dirty = true;
+      TRY(impl.db.exec("UPDATE __marmot_schema SET seq = NULL"));
+      TRY(impl.registers.load());
+      impl.state.start_outbox();
+      acted = 1;
+      return ok();
+    }
+    TRY_ASSIGN(Table* const table, table_of(impl, name));
     std::optional<Version> stamp;
     std::vector<std::string> raised;  // shelved rows that rank higher now
     for (const RepairAction& action : actions) {

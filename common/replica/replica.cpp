@@ -48,6 +48,9 @@ Status Replica::Impl::load_state(Hlc high_water) {
   TRY_ASSIGN(const auto floor_seen, store.meta_integer(meta::kFloorSeen));
   state.floor = Floor{static_cast<StreamSeq>(floor_seq.value_or(0)), Hlc{static_cast<uint64_t>(floor_hlc.value_or(0))}};
   state.floor_seen.value = static_cast<uint64_t>(floor_seen.value_or(0));
+  TRY_ASSIGN(const auto gap_first, store.meta_integer(meta::kGapFirst));
+  TRY_ASSIGN(const auto gap_last, store.meta_integer(meta::kGapLast));
+  state.gap = Gap{static_cast<StreamSeq>(gap_first.value_or(0)), static_cast<StreamSeq>(gap_last.value_or(0))};
   TRY_ASSIGN(const auto fence, store.meta_integer(meta::kFence));
   state.fence = static_cast<StreamSeq>(fence.value_or(0));
   state.floor_due = state.floor.hlc > state.floor_seen;
@@ -93,6 +96,8 @@ Status Replica::Impl::save_state(const State& before) {
   if (state.floor.seq != before.floor.seq) TRY(store.set_meta(meta::kFloorSeq, static_cast<int64_t>(state.floor.seq)));
   if (state.floor.hlc != before.floor.hlc) TRY(store.set_meta(meta::kFloorHlc, static_cast<int64_t>(state.floor.hlc.value)));
   if (state.floor_seen != before.floor_seen) TRY(store.set_meta(meta::kFloorSeen, static_cast<int64_t>(state.floor_seen.value)));
+  if (state.gap.first != before.gap.first) TRY(store.set_meta(meta::kGapFirst, static_cast<int64_t>(state.gap.first)));
+  if (state.gap.last != before.gap.last) TRY(store.set_meta(meta::kGapLast, static_cast<int64_t>(state.gap.last)));
   if (state.fence != before.fence) TRY(store.set_meta(meta::kFence, static_cast<int64_t>(state.fence)));
   if (state.reread != before.reread) TRY(store.set_meta(meta::kReread, int64_t{state.reread ? 1 : 0}));
   if (state.membership != before.membership) TRY(store.set_meta(meta::kMembership, static_cast<int64_t>(state.membership)));
@@ -230,7 +235,7 @@ Result<Counters> Replica::counters() {
   assert(found);
   (void)found;
   Counters out{select->integer(0), select->integer(1), select->integer(2), select->integer(3), select->integer(4), select->integer(5),
-               select->integer(6), 0, impl_->split_units};
+               select->integer(6), 0, impl_->split_units, select->integer(7)};
   sqlite3_reset(select->get());
   TRY_ASSIGN(const auto dropped, impl_->store.meta_integer(meta::kConflictsDropped));
   out.conflicts_dropped = dropped.value_or(0);

@@ -140,6 +140,12 @@ class Replica {
   // nothing to prune up to it.
   Result<DrainResult> announce_floor(StreamSeq seq, bool polite);
 
+  // What is missing in what this file has read of the stream, until a floor has passed it. Whoever runs the engine has the nodes compared
+  // for it, and no floor announced from its first message on before they were found equal.
+  Gap gap() const;
+  // Something waits here that only a floor ends.
+  Result<bool> wants_floor();
+
   // Cheap: did another connection commit since the last call, or is the log not empty?
   Result<bool> has_work();
 
@@ -188,6 +194,7 @@ class Replica {
   Result<RangeDigest> range_digest(const KeyRange& range, int64_t limit);
   Result<RangeKeys> range_keys(const KeyRange& range, int64_t limit, size_t max_bytes);
   // Does the actions whose register is still what the plan saw (`done` counts them); publish_outbox sends the rest.
+  // `table` empty: the whole schema is to be told again.
   Result<DrainResult> repair(const std::string& table, const std::vector<RepairAction>& actions, bool polite, int64_t* done);
 
   // Who belongs to the cluster, as kept in the file. `members` are added or renewed; whoever was last seen before

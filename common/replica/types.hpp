@@ -33,6 +33,12 @@ struct Incoming {
   WallMs at = 0;  // JetStream's timestamp
   std::string msg_id;
   std::string bytes;
+  bool gone = false;  // in place of all messages up to `seq` that did not come: the stream does not hold them any more
+};
+
+// Messages that were gone from the middle of the stream before a file had read them (gone.cpp). 0, 0: none, or it is over.
+struct Gap {
+  StreamSeq first = 0, last = 0;  // the first one, and the last
 };
 
 // One row that changed, for `marmot tail`.
@@ -88,12 +94,13 @@ struct Counters {
   int64_t log_rows = 0;     // touched, not yet drained
   int64_t outbox_rows = 0;  // drained, not yet seen in the stream
   int64_t waiting_units = 0;
-  int64_t staged_parts = 0;
+  int64_t staged_parts = 0;  // of units that are not whole, or not next
   int64_t quarantined = 0;
   int64_t conflicts = 0;
   int64_t shelved = 0;           // live rows that are not visible: a newer row has a unique value of theirs, or refused
   int64_t conflicts_dropped = 0; // pushed out by conflict_log_rows
   int64_t split_units = 0;  // units since the start that went out or came in as part of a larger one (beyond atomic_rows)
+  int64_t gone_units = 0;   // that were passed over because the stream does not hold them (gone.cpp), until a floor
 };
 
 // What triggers should have written here, to tables that are not replicated, and what failed (docs/decisions/0018-effects-that-fail.md).

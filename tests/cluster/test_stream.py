@@ -299,3 +299,80 @@ def quiet_is_quiet(t):
     after = nats.stream_state(stream_of("app"))["last_seq"]
     check(after == before, f"restarts published {after - before} messages")
     check(scalar(nodes[0].db, "SELECT count(*) FROM __marmot_part") == 0, "staged parts are left")
+
+
+def stored_by(client, state):
+    """Of each node, the numbers in the stream of what it published, in order."""
+    found = {}
+    for seq in range(state["first_seq"], state["last_seq"] + 1):
+        message = client.api(f"STREAM.MSG.GET.{stream_of('app')}", {"seq": seq})["message"]
+        node = base64.b64decode(message["hdrs"]).decode().lower().split("nats-msg-id:")[1].strip().split(".")[0]
+        found.setdefault(int(node, 16), []).append(seq)
+    return found
+
+
+def publish_each(nats, node, *statements):
+    """Each in a unit of its own: the stream has grown in between."""
+    for sql in statements:
+        before = nats.stream_state(stream_of("app"))["last_seq"]
+        execute(node.db, *([sql] if isinstance(sql, str) else sql))
+        until(f"{node.name} has published", lambda seen=before: nats.stream_state(stream_of("app"))["last_seq"] > seen, 10)
+        until(f"{node.name} has nothing unpublished", lambda: unpublished(node.db) == 0, 10)
+
+
+@case("one message of each of three senders is deleted from the stream while a node is away: all are equal again, nobody restarts, no newer row is lost")
+def messages_gone(t):
+    nats = t.nats()
+    nodes = t.nodes(4, nats)
+    two, senders = nodes[1], [nodes[0], nodes[2], nodes[3]]
+    execute(nodes[0].db, "CREATE TABLE note(id INTEGER PRIMARY KEY, body TEXT)", *[f"INSERT INTO note VALUES({i}, 'note {i}')" for i in range(90)])
+    for node in nodes:
+        node.start()
+    wait_identical([n.db for n in nodes])
+    two.kill9()
+    before = nats.stream_state(stream_of("app"))["last_seq"]
+    for i, node in enumerate(senders):
+        publish_each(nats, node, f"UPDATE note SET body = 'first of {i}' WHERE id = {i}",
+                     f"UPDATE note SET body = 'gone, of {i}' WHERE id % 30 = {10 + i}", f"UPDATE note SET body = 'last of {i}' WHERE id = {20 + i}")
+        execute(node.db, f"INSERT INTO note VALUES({1000 + i}, 'another unit')")
+    execute(two.db, "UPDATE note SET body = 'newer, of two' WHERE id = 11", "DELETE FROM note WHERE id = 42")
+    wait_identical([n.db for n in senders])
+    client = nats.client()
+    state = nats.stream_state(stream_of("app"))
+    gone = []
+    for numbers in stored_by(client, state).values():
+        new = [seq for seq in numbers if seq > before]
+        if len(new) > 2:
+            gone.append(new[1])
+            client.api(f"STREAM.MSG.DELETE.{stream_of('app')}", {"seq": new[1]})
+    check(len(gone) == 3, f"{gone} are gone, not one of each sender")
+    two.start()
+    wait_identical([n.db for n in nodes], 35 * t.slow)
+    two.says("not in the stream any more", 1)
+    rows = dict(query(two.db, "SELECT id, body FROM note"))
+    check(rows[11] == "newer, of two" and 42 not in rows, f"what two wrote last is lost: {rows.get(11)}, {rows.get(42)}")
+    check(rows[10] == "gone, of 0" and rows[41] == "gone, of 1" and rows[72] == "gone, of 2", "what was gone came back from nobody")
+    for node in nodes:
+        publish_each(nats, node, f"INSERT INTO note(body) VALUES('after it, of {node.name}')")
+    wait_identical([n.db for n in nodes], 10 * t.slow)
+    verify = nodes[0].command("verify")
+    check(verify.returncode == 0, f"verify: {verify.stdout} {verify.stderr}")
+
+
+@case("the message that made a table, and the last one of the stream, are deleted while a node is away: it has table and rows all the same")
+def schema_message_gone(t):
+    nats, nodes = running(t, 20)
+    one, two, three = nodes
+    two.kill9()
+    before = nats.stream_state(stream_of("app"))["last_seq"]
+    publish_each(nats, one, ["CREATE TABLE tag(id INTEGER PRIMARY KEY, word TEXT)", "INSERT INTO tag VALUES(1, 'red')"],
+                 "INSERT INTO tag VALUES(2, 'blue')")
+    wait_identical([one.db, three.db])
+    publish_each(nats, three, "DELETE FROM note WHERE id = 3")
+    wait_identical([one.db, three.db])
+    for seq in (before + 1, nats.stream_state(stream_of("app"))["last_seq"]):
+        nats.client().api(f"STREAM.MSG.DELETE.{stream_of('app')}", {"seq": seq})
+    two.start()
+    found = wait_identical([n.db for n in nodes], 35 * t.slow)
+    check(len(found["tag"]) == 2 and len(found["note"]) == 19, f"{len(found['tag'])} tags, {len(found['note'])} notes")
+    check(two.status()["databases"][0]["waiting"] == 0, "units wait")

@@ -32,6 +32,7 @@ void Agent::start() {
   in_flight_ = 0;
   last_unit_.reset();
   unit_lost_ = false;
+  compared_gap_ = 0;
   schedule_.emplace(limits(), now_us());
   publisher_ = std::make_unique<node::Publisher>(publisher_host(), world_.profile.publisher_bytes);
   world_.say(node_.id, "agent starts");
@@ -287,6 +288,7 @@ void Agent::look() {
 void Agent::follow() {
   feed();
   if (state_ != State::running) return;
+  note_gap();
   compare_nodes();
   if (world_.now() >= check_at_) check_stream();
   bool spread = false;
@@ -296,7 +298,7 @@ void Agent::follow() {
 // A snapshot is taken on a connection of its own, between turns. True: this tick was for it.
 bool Agent::snapshots() {
   const bool wanted = world_.snapshot_wanted_at >= 0 && world_.now() - world_.snapshot_wanted_at < kAskedLately && world_.choose_snapshot(0) == nullptr;
-  const bool due = state_ == State::running && !schedule_->holds() && world_.now() >= snapshot_at_ &&
+  const bool due = state_ == State::running && !schedule_->holds() && !(round_ && round_->lacking()) && world_.now() >= snapshot_at_ &&
                    (wanted || (world_.profile.snapshot_ms != 0 && !world_.calm()));
   if (!(copy_ || due) || !world_.random.per_mille(400)) return false;
   take_snapshot();
@@ -523,6 +525,7 @@ void Agent::feed() {
     const Stored* const stored = stream.get(next_);
     if (stored == nullptr) {
       if (position() < next_ && node::gap_is_lost(stream.first(), next_)) return reenter("messages are gone");
+      if (position() < next_) schedule_->add({{next_, world_.now(), {}, {}, true}}, engine_->origin(), now_us());
       ++next_;
       continue;
     }
@@ -550,6 +553,7 @@ bool Agent::settled(std::string* why) {
   if (engine_->position().seq != world_.stream.last()) return no("at " + std::to_string(position()) + " of " + std::to_string(world_.stream.last()));
   if (!publisher_->empty() || schedule_->holds()) return no("its publisher is not done");
   if (schedule_->outbox_due() || catch_up_.wanted() || schedule_->logged()) return no("has something to publish");
+  if (engine_->gap().last != compared_gap_ || (round_ && round_->lacking())) return no("messages are gone, and the nodes are still to be compared");
   if (!scrubbed_) return no("is still comparing its rows with their versions");
   const Enter scope(world_.disks, node_.id, Process::agent);
   const auto found = engine_->has_work();
@@ -568,7 +572,7 @@ bool Agent::settled(std::string* why) {
 bool Agent::stages() {
   const Enter scope(world_.disks, node_.id, Process::agent);
   const auto counters = engine_->counters();
-  return counters && counters->staged_parts != 0;
+  return counters && (counters->staged_parts != 0 || counters->gone_units != 0);
 }
 
 std::string Agent::trouble() {

@@ -40,6 +40,10 @@ class Agent {
   NodeId name() const { return engine_ ? engine_->origin().node : NodeId{}; }
   std::string id_ahead(uint64_t units) const;  // the message id of the unit so many behind the last one; empty: it is dead
   StreamSeq position() const { return engine_ ? engine_->position().seq : 0; }
+  // Up to where nothing is known to be missing of what it applied.
+  StreamSeq whole() const {
+    return engine_ && round_ && round_->lacking() && engine_->gap().first != 0 ? engine_->gap().first - 1 : position();
+  }
   bool may_found = true;
 
   // Nothing is left to do here. Else `why` says what is.
@@ -105,6 +109,9 @@ class Agent {
 
   // agent_repair.cpp
   void compare_nodes();
+  void note_gap();
+  void make_round();
+  bool all_there() const;
   std::vector<node::RepairRound::Present> present() const;
   node::RepairRound::Host round_host();
   int64_t act(const std::string& table, const std::vector<RepairAction>& actions);
@@ -162,6 +169,7 @@ class Agent {
   uint64_t copy_of_ = 0;    // the stream's stamp
   int64_t snapshot_at_ = 0;
   std::unique_ptr<node::RepairRound> round_;
+  StreamSeq compared_gap_ = 0;  // the last gap that the nodes were to be compared for
   int64_t repair_at_ = 0, round_began_ = 0;
 };
 

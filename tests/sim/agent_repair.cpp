@@ -107,6 +107,7 @@ RepairRound::Host Agent::round_host() {
   RepairRound::Host host;
   host.self = [this] { return RepairRound::Present{engine_->origin().node.value, engine_->origin().incarnation.value, position()}; };
   host.others = [this] { return present(); };
+  host.complete = [this] { return all_there(); };
   host.tables = [this](std::function<void(std::vector<std::string>)> then) {
     ask_node<std::vector<std::string>>(
         engine_->origin().node.value, [](Agent& agent) -> Result<std::vector<std::string>> { return agent.engine_->watched(); },
@@ -174,17 +175,41 @@ bool Agent::repair_now(const std::string& table) {
   return inside([&] { act(table, {}); });
 }
 
+// Every member follows the stream, and is heard.
+bool Agent::all_there() const {
+  const auto there = present();
+  return std::all_of(world_.nodes.begin(), world_.nodes.end(), [&](const auto& one) {
+    const auto& [id, other] = one;
+    if (id == node_.id || !other.agent->was_member() || (other.away && world_.scripted)) return true;
+    return std::any_of(there.begin(), there.end(), [&](const auto& present) { return present.node == other.agent->name().value; });
+  });
+}
+
+void Agent::note_gap() {
+  const StreamSeq last = engine_->gap().last;
+  if (last == compared_gap_) return;
+  compared_gap_ = last;
+  if (last == 0) return;
+  make_round();
+  round_->want();
+}
+
+void Agent::make_round() {
+  if (round_) return;
+  RepairRound::Limits limits;
+  limits.range_registers = world_.profile.repair_registers;
+  limits.max_keys = world_.profile.repair_keys;
+  round_ = std::make_unique<RepairRound>(round_host(), limits);
+}
+
 void Agent::compare_nodes() {
-  const int64_t interval = world_.calm() ? std::min<int64_t>(world_.profile.repair_ms, 300) : world_.profile.repair_ms;
+  const bool wanted = round_ && round_->wanted();
+  const int64_t usual = world_.profile.repair_ms, soon = 300;
+  const int64_t interval = wanted && usual == 0 ? soon : world_.calm() || wanted ? std::min(usual, soon) : usual;
   if (interval == 0 || !follows() || world_.now() < repair_at_) return;
   repair_at_ = world_.now() + interval;
-  if (!round_) {
-    RepairRound::Limits limits;
-    limits.range_registers = world_.profile.repair_registers;
-    limits.max_keys = world_.profile.repair_keys;
-    round_ = std::make_unique<RepairRound>(round_host(), limits);
-  }
-  if (!round_->leads()) return round_->yield();
+  make_round();
+  if (!round_->leads() && !wanted) return round_->yield();
   if (!round_->busy()) round_began_ = world_.now();
   round_->due();
 }

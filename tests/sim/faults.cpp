@@ -35,6 +35,7 @@ void World::schedule_faults() {
   every(profile.damage_ms, [this] { damage(); });
   every(profile.floor_ms, [this] { announce_floor(); });
   every(profile.foreign_ms, [this] { foreign(); });
+  every(profile.lose_ms, [this] { lose_message(1 + random.below(20)); });
   every(profile.join_ms, [this] {
     if (last_node_ > profile.nodes + 1) return;
     const Begin ways[] = {Begin::with_schema, Begin::empty, Begin::empty, Begin::missing};
@@ -150,6 +151,16 @@ void World::stream_tail() {
   disconnect_all();
 }
 
+// An administrator deletes one, or a server drops it. The first one is retention's.
+void World::lose_message(StreamSeq from_end) {
+  const StreamSeq seq = stream.last() + 1 - std::min(from_end, stream.last());
+  if (!stream.exists() || seq <= stream.first() || stream.get(seq) == nullptr) return;
+  say(0, "the stream loses message " + std::to_string(seq) + ", " + stream.get(seq)->msg_id);
+  stream.lose(seq);
+  count("message lost");
+  stream_lost_ = damaged_ = harmed_ = true;
+}
+
 void World::stream_new() {
   if (!stream.exists()) return;
   stream.destroy();
@@ -185,7 +196,7 @@ void World::announce_floor() {
     if (node.told_at >= 0 && now_ - node.told_at < kRetention) seen = std::min(seen, node.told_position);
     if (!node.agent->alive() || !node.agent->member() || !node.link.connected) continue;
     if (lowest == nullptr) lowest = &node;
-    node.told_position = node.agent->position();
+    node.told_position = node.agent->whole();
     node.told_at = now_;
   }
   if (mutated(Mutation::tombstone_early)) seen = stream.last();
@@ -197,9 +208,7 @@ void World::announce_floor() {
 std::optional<StreamAck> World::store(const std::string& msg_id, const std::string& bytes) {
   std::string sent = bytes;
   if (profile.damaged_messages != 0 && !calm_ && random.per_mille(profile.damaged_messages)) {
-    constexpr size_t kFormat = 3;  // another format is a later Marmot's, whom nobody can judge: all wait for the upgrade
-    const size_t drawn = random.below(sent.size());
-    const size_t where = drawn == kFormat ? 0 : drawn;
+    const size_t where = random.below(sent.size());
     sent[where] = static_cast<char>(sent[where] ^ static_cast<char>(1U << random.below(8)));
     say(0, "message " + msg_id + " is damaged on its way");
     count("message damaged");

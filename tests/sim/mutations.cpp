@@ -111,6 +111,17 @@ void strangers(Profile& p) {
   quiet.damaged_messages = 10;
   p = quiet;
 }
+// Messages are gone from the middle of the stream before all have read them; nothing else than that makes nodes compare what they hold.
+void gone(Profile& p) {
+  Profile quiet;
+  quiet.nodes = p.nodes;
+  quiet.transactions = 200;
+  quiet.write_ms = 20;
+  quiet.delay_ms = 60;
+  quiet.lose_ms = 300;
+  quiet.away_ms = 800;
+  p = quiet;
+}
 // Files of all three encodings.
 void wide(Profile& p) { p.wide = 600; }
 void none(Profile&) {}
@@ -144,6 +155,7 @@ const Case kCases[] = {
     {"default_not_filled", Mutation::default_not_filled, schemas},
     {"forgotten_when_stored", Mutation::forgotten_when_stored, tails},
     {"lost_unit_forgotten", Mutation::lost_unit_forgotten, strangers},
+    {"gone_not_compared", Mutation::gone_not_compared, gone},
     {"effect_blamed", Mutation::effect_blamed, effects},
     {"kind_unchecked", Mutation::kind_unchecked, kinds},
     {"text_by_sqlite", Mutation::text_by_sqlite, wide},

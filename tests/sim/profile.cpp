@@ -88,6 +88,7 @@ Profile Profile::draw(Random& random) {
   if (random.per_mille(150)) out.damaged_messages = 1 + random.below(20);
   if (random.per_mille(300) && out.moving != 0) out.kinds = 50 + random.below(200);
   if (random.per_mille(250)) out.wide = 300 + random.below(701);
+  out.lose_ms = random.per_mille(150) ? random.between(300, 2000) : 0;
   return out;
 }
 
@@ -145,6 +146,7 @@ std::string Profile::print() const {
   add("damage_ms", damage_ms);
   add("echo_ms", echo_ms);
   add("foreign_ms", foreign_ms);
+  add("lose_ms", lose_ms);
   add_u("damaged_messages", damaged_messages);
   if (publisher_bytes < 10'000) add_u("publisher_bytes", publisher_bytes);
   add("scrub", scrub ? 1 : 0);

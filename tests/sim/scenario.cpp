@@ -472,6 +472,11 @@ class Scenario {
     world().disconnect_all();
     return ok();
   }
+  Status gone(Words& words) {
+    TRY_ASSIGN(const int64_t which, words.number("K"));
+    world().lose_message(static_cast<StreamSeq>(which));
+    return ok();
+  }
   Status trim(Words& words) {
     TRY_ASSIGN(const int64_t count, words.number("K"));
     world().stream.trim(world().stream.first() + static_cast<StreamSeq>(count));
@@ -517,6 +522,7 @@ const std::vector<Scenario::Command>& Scenario::commands() {
       {"floor", "N", "it announces how far all agents that are up have come", &Scenario::floor},
       {"foreign", "N [nothing|copy]", "somebody else writes under the message id that N uses next: no message, or the last one again", &Scenario::foreign},
       {"tail", "K", "the stream loses its last K messages", &Scenario::tail},
+      {"gone", "K", "it loses one message, the K-th from its end on: 1 is the last", &Scenario::gone},
       {"trim", "K", "its first K", &Scenario::trim},
       {"delete", "", "all of it", &Scenario::remove_stream},
   };

@@ -39,6 +39,7 @@ class Stream {
   const Stored* get(StreamSeq seq) const;
 
   void trim(StreamSeq first);      // retention: everything before `first` goes
+  void lose(StreamSeq seq) { messages_.erase(seq); }  // one message, whose number is not given again
   void lose_tail(StreamSeq last);  // a server came back without what was behind `last`; numbers are given again
 
  private:

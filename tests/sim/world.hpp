@@ -111,7 +111,8 @@ class World {
   bool harmed() const { return harmed_; }  // messages are not what agents sent
   // Some files may be in UTF-16: texts are read and written as such a file holds them.
   bool wide() const { return profile.wide != 0 || scripted_wide_; }
-  bool pairs_whole() const { return profile.atomic_rows == 0; }
+  // What a message held that is gone comes again row by row.
+  bool pairs_whole() const { return profile.atomic_rows == 0 && profile.lose_ms == 0; }
   // The tables whose rows the ledger knows, as far as the file has to have them.
   std::vector<TableKey> tables_of(sqlite::Database& db);
 
@@ -151,6 +152,7 @@ class World {
   void put_back(Node& node, bool other_file);
   void stream_tail();
   void stream_new();
+  void lose_message(StreamSeq from_end);
   void trim();
   void away();
   void foreign();
