@@ -37,6 +37,7 @@ enum class Mutation : uint8_t {
   forgotten_when_stored,  // a unit is not sent again once it was acknowledged
   lost_unit_forgotten,    // what a lost unit held is not sent again
   effect_blamed,          // the effect of a trigger that fails is blamed on the row
+  copied_rows_unmatched,  // rows whose rowids are others now are taken for those that had these
   kind_unchecked,         // a table is dropped for a virtual table of its name
 };
 
