@@ -84,6 +84,7 @@ Profile Profile::draw(Random& random) {
   out.echo_ms = static_cast<int64_t>(maybe(random, 3000));
   out.failing_effects = random.per_mille(300);
   if (random.per_mille(200)) out.publisher_bytes = 1 + random.below(2000);
+  out.copied_ms = rarely(random, 1500);
   // Not drawn yet (docs/testing.md, "Open"): foreign_ms, damaged_messages and kinds, which the mutations that are about them set.
   return out;
 }
@@ -139,6 +140,7 @@ std::string Profile::print() const {
   add("repair_registers", repair_registers);
   add("repair_keys", repair_keys);
   add("damage_ms", damage_ms);
+  add("copied_ms", copied_ms);
   add("echo_ms", echo_ms);
   add("foreign_ms", foreign_ms);
   add_u("damaged_messages", damaged_messages);
