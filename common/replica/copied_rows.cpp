@@ -91,7 +91,9 @@ Status Replica::Impl::match_by_order(Table& table, Unmatched left) {
   TRY(scan_log(INT64_MIN, INT64_MAX, [&](const Table& of, LogOp op) -> Status {
     const auto here = &of == &table && op != LogOp::update ? of.keyless_of_log(read_log, kLogKeys) : std::nullopt;
     if (!here) return ok();
-    no_longer.insert(*here);
+    // A row that stands there may have been inserted into the copy: then it is not who had that rowid before.
+    const bool stands = std::binary_search(left.rows.begin(), left.rows.end(), *here);
+    if (op == LogOp::remove || !stands) no_longer.insert(*here);
     if (op == LogOp::insert) came.insert(*here);
     else came.erase(*here);
     return ok();
