@@ -147,6 +147,15 @@ DELETE FROM __marmot_rowid WHERE tbl = ?1 AND node = ?2 AND there = ?3
 -- name: rowid_next
 SELECT coalesce(max(there), 0) + 1 FROM __marmot_rowid WHERE tbl = ?1 AND node = ?2
 
+-- name: copied_without_rowids
+SELECT NOT EXISTS (SELECT 1 FROM __marmot_copied WHERE rowid = 2)
+
+-- name: copy_is_known
+UPDATE __marmot_copied SET rowid = 2
+
+-- name: rowids_of_table
+SELECT node, there, here FROM __marmot_rowid WHERE tbl = ?1
+
 -- name: stages_up_to
 SELECT EXISTS(SELECT 1 FROM __marmot_part WHERE seq <= ?1)
 

@@ -98,6 +98,12 @@ CREATE TABLE IF NOT EXISTS __marmot_rowid(    -- rows without a declared key: (o
   PRIMARY KEY(tbl, node, there)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS __marmot_rowid_here ON __marmot_rowid(tbl, here);
+CREATE TABLE IF NOT EXISTS __marmot_copied(   -- one row, under rowid 2: a tool that copies rows without their rowids (.dump, .clone) puts it
+                                              -- under 1, and has given rows without a declared key other rowids as well
+  made INT NOT NULL                           -- the rowid that it was made under
+);
+INSERT INTO __marmot_copied(rowid, made) SELECT 2, 2 WHERE NOT EXISTS (SELECT 1 FROM __marmot_copied);
+CREATE INDEX IF NOT EXISTS __marmot_copied_keep ON __marmot_copied((1)) WHERE 0;  -- VACUUM leaves the rowid: it leaves those of watched tables too
 CREATE TABLE IF NOT EXISTS __marmot_part(     -- staged parts of units that are not whole, or not next, yet; a floor ends their wait
   node INT NOT NULL,
   incarnation INT NOT NULL,

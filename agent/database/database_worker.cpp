@@ -20,6 +20,7 @@ constexpr int kCheckpointPages = 1000;        // of the WAL, as SQLite's default
 constexpr int64_t kBusyTold = 5'000'000;      // a lock held by another process for so long is reported
 constexpr int64_t kLogAgain = 10'000'000;     // the same trouble is logged again after
 constexpr int64_t kDrainedAgain = 20'000;     // a job that wants an empty log looks again, also where nothing is drained
+constexpr int64_t kSharingEvery = 1'000'000;  // between two looks for a writer past our -wal
 constexpr int64_t kSyncAfter = 1'000'000;     // the high-water mark reaches the disk at least so often
 
 void nap(int64_t us = kNap) { std::this_thread::sleep_for(std::chrono::microseconds(us)); }
@@ -255,6 +256,17 @@ void DatabaseThread::Worker::chores(int64_t now) {
   }
   if (schedule.may_write(now) && schedule.holds()) flush_units();
   if (!drained_jobs.empty() && now >= drained_jobs_at) run_drained_jobs();
+  if (now >= sharing_at) watch_sharing(now);
+}
+
+void DatabaseThread::Worker::watch_sharing(int64_t now) {
+  sharing_at = now + kSharingEvery;
+  const auto facts = sharing_facts(engine->database(), setup.path);
+  if (!facts || !sharing.look(now, *facts)) return;
+  const std::string alone = shared_alone(setup.path);
+  setup.log(LogLevel::error, setup.name + ": somebody writes to " + setup.path + " past its -wal file, and what is committed is overwritten: " +
+                                 (alone.empty() ? "it is opened by another name, from where the file is mounted or linked without its folder: share the folder, not the file"
+                                                : alone));
 }
 
 node::Schedule::Standing DatabaseThread::Worker::standing() {

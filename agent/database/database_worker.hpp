@@ -9,6 +9,7 @@
 #include "agent/database/database_thread.hpp"
 #include "agent/database/giving_way.hpp"
 #include "agent/database/high_water.hpp"
+#include "agent/database/sharing.hpp"
 #include "common/node/schedule.hpp"
 
 namespace marmot::agent {
@@ -73,6 +74,7 @@ struct DatabaseThread::Worker {
   void chores(int64_t now);
   node::Schedule::Standing standing();
   void look();
+  void watch_sharing(int64_t now);
   void baseline();
   void compare();
   void merge();
@@ -106,6 +108,9 @@ struct DatabaseThread::Worker {
 
   std::shared_ptr<Shared> shared;
   const DatabaseSetup& setup;
+
+  SharingWatch sharing;
+  int64_t sharing_at = 0;     // when it is looked at again
 
   std::optional<GivingWay> way;  // declared before the engine: closed after SQLite closed the file
   std::optional<HighWater> high_water;

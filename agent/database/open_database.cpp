@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "agent/database/file_identity.hpp"
+#include "agent/database/sharing.hpp"
 #include "common/replica/capture.hpp"
 #include "common/replica/meta.hpp"
 
@@ -28,6 +29,16 @@ Error bad_file(const std::string& path, const std::string& what) {
 std::string folder_of(const std::string& path) {
   const std::string folder = std::filesystem::path(path).parent_path().string();
   return folder.empty() ? "." : folder;
+}
+
+// The first watching of a file that others reach without its folder is refused. One that belongs to a cluster already goes on, for a backup
+// tool may have made the link.
+Status check_sharing(const OpenOptions& options, bool member) {
+  const std::string alone = shared_alone(options.path);
+  if (alone.empty()) return ok();
+  if (!member) return make_error(Errc::refused, options.path + ": " + alone);
+  options.log(LogLevel::warn, options.path + ": " + alone);
+  return ok();
 }
 
 // What the file system says before SQLite is asked: SQLite's own words ("unable to open database file") name no cure.
@@ -61,6 +72,10 @@ Result<bool> check_path(const OpenOptions& options) {
   if (exists && ::access(options.path.c_str(), W_OK) != 0) {
     return bad_file(options.path, std::string("is read-only (") + std::strerror(errno) +
                                       "): the agent keeps its change log in the file; give this user write permission");
+  }
+  // Nothing stands in it yet that could belong to a cluster, and a snapshot may be put in its place.
+  if (exists && facts.st_size == 0 && ::access((options.path + "-wal").c_str(), F_OK) != 0) {
+    TRY(check_sharing(options, false));
   }
   struct statfs system {};
   if (::statfs(folder.c_str(), &system) == 0) {
@@ -207,13 +222,17 @@ Result<OpenedDatabase> open_database(const OpenOptions& options) {
   sqlite3_busy_timeout(db.get(), kBusyTimeoutMs);
   // Before the first statement: indexes and generated columns may need them to read the schema.
   TRY(load_extensions(options.extensions, db));
-  bool installed = false;
+  bool installed = false, member = false;
   const auto look_inside = [&]() -> Status {
     TRY_ASSIGN(const int64_t known, db.query_integer("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '__marmot_meta'"));
     installed = known == 0;
+    const auto membership = read_meta(db, replica::meta::kMembership);
+    if (!membership && membership.error().code != Errc::not_found) return membership.error();
+    member = membership && !membership->empty() && *membership != "0";
     return ok();
   };
   TRY(while_busy(options, "read", look_inside));
+  TRY(check_sharing(options, member));
   TRY(into_wal(options, db));
   TRY(while_busy(options, "set up", [&] {
     return db.exec("PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000");

@@ -38,6 +38,7 @@ enum class Mutation : uint8_t {
   lost_unit_forgotten,    // what a lost unit held is not sent again
   gone_not_compared,      // nodes are not compared because messages are gone
   effect_blamed,          // the effect of a trigger that fails is blamed on the row
+  copied_rows_unmatched,  // rows whose rowids are others now are taken for those that had these
   kind_unchecked,         // a table is dropped for a virtual table of its name
   text_by_sqlite,         // SQLite converts the text of a UTF-16 file
 };

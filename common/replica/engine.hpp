@@ -252,14 +252,31 @@ struct Replica::Impl {
     TableInfo before;  // as it was; columns with their ids
     bool unseen = false;  // our triggers were gone: whatever was written since is not in the log
   };
-  Status notice_changes(std::vector<Rebuilt>& rebuilt, std::vector<int64_t>& found);
+  // `unkept`: tables without the index that keeps VACUUM from giving rows other rowids; it is made again.
+  Status notice_changes(std::vector<Rebuilt>& rebuilt, std::vector<int64_t>& found, std::set<int64_t>& unkept);
+  // copied_rows.cpp
+  // Gives keyless rows the names of those that they are by what they hold, for their rowids are others now. What is left: rows that hold what
+  // no version says (rowids, in order), and live versions whose row is not there (the rowid that they had, and key; in order).
+  struct Unmatched {
+    std::vector<int64_t> rows;
+    std::vector<std::pair<int64_t, std::string>> versions;
+  };
+  using HashOfRow = std::function<std::optional<uint64_t>(const std::vector<ValueView>&)>;
+  Result<Unmatched> match_keyless_rows(Table& table, const HashOfRow& former);
+  Status match_by_order(Table& table, Unmatched left);
+  Result<std::map<std::string, int64_t>> known_rowids(const Table& table);  // by key
+  Result<WallMs> forget_logged_rowids(const Table& table);
+  Status compare_copied_rows(Table& table, TouchedKeys& touched);
+  Status forget_baseline_row(Table& table, const std::string& key);
+  // Where a tool copied rows without their rowids: of all tables, or of those whose index that keeps them was gone (`unkept`). `rebuilt`:
+  // tables that compare_rows() has done.
+  Status compare_copied(bool all, const std::set<int64_t>& unkept, const std::set<int64_t>& rebuilt, TouchedKeys& touched);
   // schema_rows.cpp: what a changed schema means for versions.
   Status compare_rows(const Rebuilt& before, TouchedKeys& touched);
   Result<std::set<std::string>> logged_keys(Table& table);  // that wait to be drained, parked ones too
   Status send_again(Table& table, std::string_view key, bool there, const Register& known, uint64_t hash);
   // Column `ours`, which only this file knew, is the stream's `known`: what came from others meanwhile was made without it.
   Status refill(int64_t table_id, const std::string& ours, const std::string& known);
-  Status match_keyless_rows(Table& table, const std::function<std::optional<uint64_t>(const std::vector<ValueView>&)>& former);
   // Rows that were sent under another key than their table has now: under their present one. Deletes whose row cannot be
   // told go, with a line in the log.
   struct Rekeyed {
@@ -295,6 +312,7 @@ struct Replica::Impl {
   // numbers.cpp: PRAGMA user_version and application_id.
   const SchemaRegister* standing(const HeaderNumber& number) const;  // by the registers; null: nothing was ever said of it
   Result<bool> numbers_moved();                             // the application has set one since note_numbers()
+  Status put_back_numbers();                                // that a tool left out which made the file anew
   Status note_numbers();
   Status note_number(const HeaderNumber& number, int64_t now, bool known);
   Status put_number(const HeaderNumber& number, SchemaRegister value);

@@ -194,6 +194,31 @@ Status Replica::compare(const Incoming& message) {
   return ok();
 }
 
+namespace {
+
+// Live keyless rows of the stream by what they hold, each to be taken once.
+class TwinsThere {
+ public:
+  template <class Remotes>
+  explicit TwinsThere(const Remotes& remotes) {
+    for (const auto& [key, row] : remotes) {
+      const auto decoded = row.live ? decode_key(key) : Result<DecodedKey>(DecodedKey{});
+      if (decoded && decoded->is_rowid) ++count_[row.hash];
+    }
+  }
+  bool take(uint64_t hash) {
+    const auto found = count_.find(hash);
+    if (found == count_.end() || found->second == 0) return false;
+    --found->second;
+    return true;
+  }
+
+ private:
+  std::unordered_map<uint64_t, size_t> count_;
+};
+
+}  // namespace
+
 Result<Comparison> Replica::comparison() {
   Impl& impl = *impl_;
   TRY_ASSIGN(const bool moved, impl.catch_up_with_schema());
@@ -206,6 +231,7 @@ Result<Comparison> Replica::comparison() {
     Table& table = *owned;
     if (!table.exists) continue;
     auto& remote = impl.compared[fold_name(table.info.name)];
+    TwinsThere twins(remote);
     size_t met = 0;
     Table::Position position;
     TRY(table.scan(position, INT64_MAX, false, [&](const std::string& key, const std::vector<ValueView>& values) -> Status {
@@ -213,14 +239,12 @@ Result<Comparison> Replica::comparison() {
       if (local && local->origin_id != 0) return ok();  // written since it is watched: a change like any other
       auto there = remote.find(key);
       if (there == remote.end()) {
-        // A keyless row has its origin's name in the stream and ours here: match by rowid.
+        // A keyless row has its origin's name in the stream and ours here: it is known by what it holds, as join() knows it.
         TRY_ASSIGN(const DecodedKey decoded, decode_key(key));
-        for (auto other = remote.begin(); decoded.is_rowid && other != remote.end(); ++other) {
-          TRY_ASSIGN(const DecodedKey candidate, decode_key(other->first));
-          if (candidate.is_rowid && candidate.rowid.rowid == decoded.rowid.rowid && other->second.live) {
-            there = other;
-            break;
-          }
+        if (decoded.is_rowid && twins.take(table.hash(values))) {
+          ++out.equal;
+          ++met;
+          return ok();
         }
       }
       if (there == remote.end() || !there->second.live) {

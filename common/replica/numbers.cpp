@@ -77,6 +77,16 @@ Result<bool> Replica::Impl::numbers_moved() {
   return false;
 }
 
+// .dump and .clone leave the header's numbers out: nobody has set them to nothing.
+Status Replica::Impl::put_back_numbers() {
+  for (const HeaderNumber& number : kHeaderNumbers) {
+    TRY_ASSIGN(const int64_t now, store.integer(number.read));
+    TRY_ASSIGN(const auto seen, store.meta_integer(number.seen_meta));
+    if (now == 0 && seen.value_or(0) != 0) TRY(db.exec(std::string(number.read) + " = " + std::to_string(*seen)));
+  }
+  return ok();
+}
+
 Status Replica::Impl::note_numbers() {
   for (const HeaderNumber& number : kHeaderNumbers) {
     TRY_ASSIGN(const int64_t now, store.integer(number.read));

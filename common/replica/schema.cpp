@@ -153,10 +153,17 @@ Status Replica::Impl::schema_changed(TouchedKeys& touched) {
   TRY(registers.load());
   std::vector<Rebuilt> rebuilt;
   std::vector<int64_t> found;
-  TRY(notice_changes(rebuilt, found));
+  std::set<int64_t> unkept, compared_ids;
+  TRY_ASSIGN(const int64_t copied, store.integer(sql::kCopiedWithoutRowids));
+  if (copied != 0) TRY(put_back_numbers());
+  TRY(notice_changes(rebuilt, found, unkept));
   TRY(note_numbers());
   TRY(refresh_schema());
-  for (const Rebuilt& one : rebuilt) TRY(compare_rows(one, touched));
+  for (const Rebuilt& one : rebuilt) {
+    TRY(compare_rows(one, touched));
+    compared_ids.insert(one.id);
+  }
+  if (copied != 0 || !unkept.empty()) TRY(compare_copied(copied != 0, unkept, compared_ids, touched));
   for (const int64_t id : found) {
     Table& table = *table_by_id(id);
     if (!opened && state.membership == Membership::none) continue;  // baseline() gives its rows their versions

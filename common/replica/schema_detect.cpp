@@ -78,8 +78,8 @@ std::vector<int> match_columns(const CreateTable& before, const CreateTable& aft
 
 class Notice {
  public:
-  Notice(Replica::Impl& impl, std::vector<Replica::Impl::Rebuilt>& rebuilt, std::vector<int64_t>& found)
-      : impl_(impl), registers_(impl.registers), rebuilt_(rebuilt), found_(found) {}
+  Notice(Replica::Impl& impl, std::vector<Replica::Impl::Rebuilt>& rebuilt, std::vector<int64_t>& found, std::set<int64_t>& unkept)
+      : impl_(impl), registers_(impl.registers), rebuilt_(rebuilt), found_(found), unkept_(unkept) {}
 
   Status run() {
     TRY_ASSIGN(known_, read_local_tables(impl_.db));
@@ -214,7 +214,8 @@ class Notice {
     if (!info && info.error().code == Errc::schema) return ok();
     TRY(info);
     if (info->key_kind != KeyKind::rowid) return ok();
-    impl_.log(LogLevel::warn, "table " + name + ": its index " + index + " was dropped, and is made again: without it a VACUUM gives rows the names of others");
+    impl_.log(LogLevel::warn, "table " + name + ": its index " + index + " was dropped, and is made again: without it a VACUUM gives rows other rowids, and they are told by what they hold");
+    unkept_.insert(id);
     const auto watched = watch(impl_.db, *info, WatchMode::keys);
     return watched ? ok() : Status(watched.error());
   }
@@ -447,6 +448,7 @@ class Notice {
   Registers& registers_;
   std::vector<Replica::Impl::Rebuilt>& rebuilt_;
   std::vector<int64_t>& found_;
+  std::set<int64_t>& unkept_;
   std::vector<LocalTable> known_;
   std::vector<InstalledTrigger> triggers_;
   std::vector<Candidate> candidates_;
@@ -457,8 +459,8 @@ class Notice {
 
 }  // namespace
 
-Status Replica::Impl::notice_changes(std::vector<Rebuilt>& rebuilt, std::vector<int64_t>& found) {
-  return Notice(*this, rebuilt, found).run();
+Status Replica::Impl::notice_changes(std::vector<Rebuilt>& rebuilt, std::vector<int64_t>& found, std::set<int64_t>& unkept) {
+  return Notice(*this, rebuilt, found, unkept).run();
 }
 
 }  // namespace marmot::replica

@@ -30,7 +30,8 @@ Status Replica::Impl::compare_rows(const Rebuilt& rebuilt, TouchedKeys& touched)
   }
   const FormerHash former(rebuilt.before, *table);
   if (table->info.key_kind == KeyKind::rowid && !former.lost()) {
-    TRY(match_keyless_rows(*table, [&](const std::vector<ValueView>& values) { return former.former(values); }));
+    const auto matched = match_keyless_rows(*table, [&](const std::vector<ValueView>& values) { return former.former(values); });
+    TRY(matched);
   }
   std::set<std::string> logged;  // the log says that it was changed, and when: the drain gives it its version
   if (former.lost()) {
@@ -136,54 +137,6 @@ Status Replica::Impl::refill(int64_t table_id, const std::string& ours, const st
     TRY(table->update(key, values));
   }
   table->release();
-  return ok();
-}
-
-// A copied table's rows have other rowids: those without a declared key are told by what they hold.
-Status Replica::Impl::match_keyless_rows(Table& table, const std::function<std::optional<uint64_t>(const std::vector<ValueView>&)>& former) {
-  struct Row {
-    int64_t rowid = 0;
-    std::string key;  // whose it was by its rowid
-    std::optional<uint64_t> hash;
-  };
-  std::vector<Row> rows;
-  Table::Position position;
-  TRY(table.scan(position, INT64_MAX, false, [&](const std::string& key, const std::vector<ValueView>& values) -> Status {
-    rows.push_back({position.rowid, key, former(values)});
-    return ok();
-  }));
-  std::unordered_map<std::string, uint64_t> free;  // live rows that have no place yet
-  {
-    TRY_ASSIGN(Statement live, db.prepare(sql::kLiveKeys));
-    live.bind(1, table.id);
-    for (;;) {
-      TRY_ASSIGN(const bool more, live.step());
-      if (!more) break;
-      free.emplace(live.blob(0), static_cast<uint64_t>(live.integer(1)));
-    }
-  }
-  std::vector<std::pair<std::string, int64_t>> places;
-  std::vector<const Row*> others;
-  for (const Row& row : rows) {
-    const auto own = free.find(row.key);
-    if (own == free.end() || own->second != row.hash) {
-      others.push_back(&row);
-      continue;
-    }
-    places.emplace_back(row.key, row.rowid);
-    free.erase(own);
-  }
-  if (others.empty()) return ok();
-  std::multimap<uint64_t, std::string> by_hash;
-  for (const auto& [key, hash] : free) by_hash.emplace(hash, key);
-  for (const Row* const row : others) {
-    const auto same = row->hash ? by_hash.find(*row->hash) : by_hash.end();
-    if (same == by_hash.end()) continue;
-    places.emplace_back(same->second, row->rowid);
-    by_hash.erase(same);
-  }
-  TRY(db.exec("DELETE FROM __marmot_rowid WHERE tbl = " + std::to_string(table.id)));
-  for (const auto& [key, rowid] : places) TRY(table.adopt_rowid(key, rowid));
   return ok();
 }
 

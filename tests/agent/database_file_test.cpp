@@ -4,10 +4,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
+
 #include "agent/database/file_identity.hpp"
 #include "agent/database/high_water.hpp"
 #include "agent/database/open_database.hpp"
+#include "agent/database/sharing.hpp"
 #include "common/replica/capture.hpp"
+#include "common/replica/meta.hpp"
 #include "tests/agent/support.hpp"
 
 using namespace marmot;
@@ -132,4 +136,108 @@ TEST_CASE("identity: made once, kept, overruled by the configuration, and new fo
   CHECK(other->origin == FileIdentity::Origin::copied);
   CHECK(other->before.value == first);
   CHECK(other->node.value != first);
+}
+
+TEST_CASE("open: a file with a second name is refused at the first watching, with the cure; a member's goes on with a warning") {
+  const test::TempDir dir;
+  const std::string path = dir.file("app.db"), other = dir.file("elsewhere.db");
+  {
+    auto db = sqlite::Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    REQUIRE(db);
+    REQUIRE(db->exec("CREATE TABLE t(id INTEGER PRIMARY KEY)"));
+  }
+  CHECK(shared_alone(path).empty());
+  REQUIRE(::link(path.c_str(), other.c_str()) == 0);
+  CHECK(holds(refusal(options_for(path)), "share the folder, not the file"));
+  CHECK(holds(refusal(options_for(path)), path));
+  {
+    auto db = sqlite::Database::open(path, SQLITE_OPEN_READWRITE);
+    REQUIRE(db);
+    CHECK(*db->query_text("PRAGMA journal_mode") == "delete");  // nothing was done to it
+    REQUIRE(replica::install(*db));
+    CHECK_FALSE(open_database(options_for(path)));  // watched by the extension: no agent has seen it
+    REQUIRE(write_meta(*db, replica::meta::kMembership, int64_t{2}));
+  }
+  std::string told;
+  OpenOptions options = options_for(path);
+  options.log = [&](LogLevel level, std::string_view text) { told += level == LogLevel::warn ? text : ""; };
+  CHECK(open_database(options));
+  CHECK(holds(told, "2 names (hard links)"));
+  // A symbolic link is no second name: SQLite follows it.
+  const std::string linked = dir.file("linked.db");
+  REQUIRE(::unlink(other.c_str()) == 0);
+  REQUIRE(::symlink(path.c_str(), linked.c_str()) == 0);
+  CHECK(shared_alone(linked).empty());
+}
+
+TEST_CASE("open: an empty file with a second name is refused too, and stays empty") {
+  const test::TempDir dir;
+  const std::string path = dir.file("app.db");
+  test::write(path, "");
+  REQUIRE(::link(path.c_str(), dir.file("elsewhere.db").c_str()) == 0);
+  CHECK(holds(refusal(options_for(path)), "share the folder, not the file"));
+  CHECK_FALSE(check_database_file(path));
+  CHECK(::access((path + "-wal").c_str(), F_OK) != 0);
+}
+
+TEST_CASE("sharing: a file that is mounted by itself is told from one in a mounted folder") {
+  const std::string mounts = "22 27 0:21 / /proc rw,nosuid - proc proc rw\n"
+                             "36 27 8:1 /data /srv rw,noatime master:1 - ext4 /dev/sda1 rw\n"
+                             "37 27 8:1 /data/app.db /srv/my\\040app.db rw - ext4 /dev/sda1 rw";
+  CHECK(is_mount_point(mounts, "/srv/my app.db"));
+  CHECK(is_mount_point(mounts, "/srv"));
+  CHECK_FALSE(is_mount_point(mounts, "/srv/app.db"));
+  CHECK_FALSE(is_mount_point(mounts, "/data/app.db"));
+  CHECK_FALSE(is_mount_point("", "/srv/app.db"));
+  CHECK_FALSE(is_mount_point("1 2 3", "/srv/app.db"));
+}
+
+TEST_CASE("sharing: a change counter that moves beside a -wal that stands still is told, once, and a checkpoint is not") {
+  constexpr int64_t second = 1'000'000;
+  SharingWatch watch;
+  SharingWatch::Facts now{4096, 1, 10, 0, 5};
+  CHECK_FALSE(watch.look(second, now));
+  now.counter = 6;  // a checkpoint is under way
+  CHECK_FALSE(watch.look(2 * second, now));
+  now.backfilled = 10;
+  CHECK_FALSE(watch.look(3 * second, now));
+  CHECK_FALSE(watch.look(20 * second, now));
+  now.counter = 7;
+  now.wal_bytes = 8192;  // ours
+  CHECK_FALSE(watch.look(21 * second, now));
+  CHECK_FALSE(watch.look(40 * second, now));
+  now.counter = 9;
+  CHECK_FALSE(watch.look(41 * second, now));
+  CHECK_FALSE(watch.look(45 * second, now));
+  CHECK(watch.look(46 * second, now));
+  CHECK_FALSE(watch.look(47 * second, now));
+  CHECK_FALSE(watch.look(60 * second, now));
+}
+
+TEST_CASE("sharing: SQLite is seen to write past the -wal through a hard link") {
+  const test::TempDir dir;
+  const std::string path = dir.file("app.db"), other = dir.file("elsewhere.db");
+  const auto open = [](const std::string& name) {
+    auto db = sqlite::Database::open(name, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    REQUIRE(db);
+    REQUIRE(db->exec("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0"));
+    return *std::move(db);
+  };
+  auto db = open(path);
+  REQUIRE(db.exec("CREATE TABLE t(v); INSERT INTO t VALUES(randomblob(9000)); PRAGMA wal_checkpoint(PASSIVE); INSERT INTO t VALUES(2)"));
+  SharingWatch watch;
+  const auto look = [&](int64_t seconds) {
+    const auto facts = sharing_facts(db, path);
+    REQUIRE(facts);
+    return watch.look(seconds * 1'000'000, *facts);
+  };
+  CHECK_FALSE(look(1));
+  REQUIRE(db.exec("INSERT INTO t VALUES(randomblob(9000)); PRAGMA wal_checkpoint(PASSIVE)"));
+  for (int64_t s = 2; s < 20; ++s) CHECK_FALSE(look(s));
+  REQUIRE(::link(path.c_str(), other.c_str()) == 0);
+  // Another process: in one process SQLite knows both names as one file.
+  REQUIRE(std::system(("sqlite3 -batch '" + other + "' 'INSERT INTO t VALUES(randomblob(9000)); PRAGMA wal_checkpoint(PASSIVE)' > /dev/null").c_str()) == 0);
+  int told = 0;
+  for (int64_t s = 20; s < 40; ++s) told += look(s) ? 1 : 0;
+  CHECK(told == 1);
 }

@@ -48,6 +48,8 @@ import test_routed  # noqa: E402,F401
 import test_consistency  # noqa: E402,F401
 import test_hooks  # noqa: E402,F401
 import test_sidecars  # noqa: E402,F401
+import test_copied  # noqa: E402,F401
+import test_sharing  # noqa: E402,F401
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -36,6 +36,7 @@ void World::schedule_faults() {
   every(profile.floor_ms, [this] { announce_floor(); });
   every(profile.foreign_ms, [this] { foreign(); });
   every(profile.lose_ms, [this] { lose_message(1 + random.below(20)); });
+  every(profile.copied_ms, [this] { copied(); });
   every(profile.join_ms, [this] {
     if (last_node_ > profile.nodes + 1) return;
     const Begin ways[] = {Begin::with_schema, Begin::empty, Begin::empty, Begin::missing};
@@ -139,6 +140,47 @@ void World::put_back(Node& node, bool other_file) {
   file_lost_ = true;
   cloned_ = cloned_ || other_file;
   recover(node);
+}
+
+void World::copied() {
+  Node& node = any_node();
+  if (!disks.of(node.id).exists(node.path) || !node.app->idle() || node.away) return;
+  {
+    // Once more before the agent has looked, and nobody can tell any more which row of which log is which (docs/decisions/0028).
+    sqlite::Database* const db = checker(node);
+    const Enter scope(disks, node.id, Process::checker);
+    const auto looked = db != nullptr ? db->query_integer("SELECT rowid = 2 FROM __marmot_copied") : Result<int64_t>(0);
+    if (!looked || *looked == 0) return;
+  }
+  node.app->kill();
+  node.agent->kill();
+  make_anew(node);
+  const int64_t away_for = random.between(20, 1500);
+  after(away_for, [&node] { node.agent->start(); });
+}
+
+// As .dump and load, .clone and .recover --no-rowids do: what has no declared key gets the rowids 1, 2, 3, ..., and no trigger fires.
+void World::make_anew(Node& node) {
+  sqlite::Database* const db = checker(node);
+  if (db == nullptr) return;
+  const Enter scope(disks, node.id, Process::checker);
+  std::vector<std::string> names = {"__marmot_copied"};
+  for (const TableSpec& table : schema.tables) {
+    if (table.nullable_key || table.id.key.empty()) names.push_back(table.name());
+  }
+  sqlite3_db_config(db->get(), SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, nullptr);
+  Status done = db->exec("BEGIN IMMEDIATE");
+  for (const std::string& name : names) {
+    const auto here = db->query_integer("SELECT EXISTS(SELECT 1 FROM main.sqlite_schema WHERE name = '" + name + "')");
+    if (!done || !here || *here == 0) continue;
+    done = db->exec("CREATE TEMP TABLE made_anew AS SELECT * FROM main." + name + " ORDER BY rowid; DELETE FROM main." + name + "; INSERT INTO main." + name +
+                    " SELECT * FROM temp.made_anew ORDER BY rowid; DROP TABLE temp.made_anew");
+  }
+  if (done) done = db->exec("COMMIT");
+  if (!done && db->in_transaction()) (void)db->exec("ROLLBACK");
+  sqlite3_db_config(db->get(), SQLITE_DBCONFIG_ENABLE_TRIGGER, 1, nullptr);
+  say(node.id, done ? "a tool makes its file anew, without its rowids" : "a tool cannot make its file anew: " + done.error().message);
+  if (done) count("made anew");
 }
 
 void World::stream_tail() {

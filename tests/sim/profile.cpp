@@ -89,6 +89,7 @@ Profile Profile::draw(Random& random) {
   if (random.per_mille(300) && out.moving != 0) out.kinds = 50 + random.below(200);
   if (random.per_mille(250)) out.wide = 300 + random.below(701);
   out.lose_ms = random.per_mille(150) ? random.between(300, 2000) : 0;
+  out.copied_ms = rarely(random, 1500);
   return out;
 }
 
@@ -144,6 +145,7 @@ std::string Profile::print() const {
   add("repair_registers", repair_registers);
   add("repair_keys", repair_keys);
   add("damage_ms", damage_ms);
+  add("copied_ms", copied_ms);
   add("echo_ms", echo_ms);
   add("foreign_ms", foreign_ms);
   add("lose_ms", lose_ms);

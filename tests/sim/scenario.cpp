@@ -372,6 +372,15 @@ class Scenario {
     restart(*its);
     return ok();
   }
+  Status copy(Words& words) {
+    TRY_ASSIGN(Node* const its, node(words));
+    end_sessions(*its);
+    its->app->kill();
+    its->agent->kill();
+    world().make_anew(*its);
+    restart(*its);
+    return ok();
+  }
   Status disk(Words& words) {
     TRY_ASSIGN(Node* const its, node(words));
     TRY_ASSIGN(const size_t how, words.one_of({"good", "full", "fails"}));
@@ -508,6 +517,7 @@ const std::vector<Scenario::Command>& Scenario::commands() {
       {"start", "N", "until here", &Scenario::start},
       {"keep", "N", "a copy of its file is kept", &Scenario::keep},
       {"restore", "N inside|instead", "and put back, into the file or in its place", &Scenario::restore},
+      {"copy", "N", "a tool makes its file anew, without its rowids; its sessions end, its agent dies and comes back", &Scenario::copy},
       {"lose", "N", "its file is gone", &Scenario::lose},
       {"disk", "N good|full|fails K", "no room; or the agent's I/O operation K from now, counted from 0, fails", &Scenario::disk},
       {"clock", "N MS", "its clock is wrong by so much", &Scenario::clock},

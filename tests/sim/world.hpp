@@ -150,6 +150,8 @@ class World {
   void restore();
   void keep_copy(Node& node);
   void put_back(Node& node, bool other_file);
+  void copied();
+  void make_anew(Node& node);
   void stream_tail();
   void stream_new();
   void lose_message(StreamSeq from_end);
