@@ -37,6 +37,7 @@ enum class Mutation : uint8_t {
   forgotten_when_stored,  // a unit is not sent again once it was acknowledged
   lost_unit_forgotten,    // what a lost unit held is not sent again
   effect_blamed,          // the effect of a trigger that fails is blamed on the row
+  short_hash,             // six bits stand for a row, and for a unique value
   kind_unchecked,         // a table is dropped for a virtual table of its name
 };
 

@@ -144,6 +144,7 @@ const Case kCases[] = {
     {"lost_unit_forgotten", Mutation::lost_unit_forgotten, strangers},
     {"effect_blamed", Mutation::effect_blamed, effects},
     {"kind_unchecked", Mutation::kind_unchecked, kinds},
+    {"short_hash", Mutation::short_hash, none},
 };
 
 const Case* find(const std::string& name) {

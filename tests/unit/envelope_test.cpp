@@ -87,11 +87,11 @@ TEST_CASE("envelope: a flipped bit is found wherever it is, in the header too") 
 
 TEST_CASE("envelope: a later format is told apart from damage") {
   std::string message = codec::seal(codec::Kind::rows, kOrigin, 1, "payload", 4096)[0];
-  message[3] = 3;
+  message[3] = 4;
   const auto newer = codec::open(message);
   REQUIRE_FALSE(newer);
   CHECK(newer.error().code == Errc::newer_format);
-  CHECK(newer.error().message == "message format 3 from node " + std::to_string(kOrigin.node.value) + ": this Marmot reads up to 2, upgrade it");
+  CHECK(newer.error().message == "message format 4 from node " + std::to_string(kOrigin.node.value) + ": this Marmot reads up to 3, upgrade it");
   CHECK(code_of("MMT\xff\xff") == Errc::newer_format);  // nothing else of a later format is known
   message[3] = 0;
   const auto none = codec::open(message);
