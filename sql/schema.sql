@@ -63,7 +63,7 @@ CREATE TABLE IF NOT EXISTS __marmot_version(  -- one register a row, live or dea
   hlc INT NOT NULL,                           -- counter << 48 | milliseconds: Hlc::stored()
   origin INT NOT NULL,                        -- __marmot_origin.id
   seq INT,                                    -- stream sequence of the last message that touched the key; NULL: ours, not yet seen in the stream
-  hash INT NOT NULL,                          -- of the row by column name, 48 bits; 0 for a tombstone
+  hash INT NOT NULL,                          -- of the row by column name, 64 bits under the key in __marmot_meta; 0 for a tombstone
   state INT NOT NULL,                         -- 0 tombstone, 1 live, 2 live: inserted here, not yet seen in the stream;
                                               -- 3 and 4: as 1 and 2, but on the shelf, not in the table
   PRIMARY KEY(tbl, key)
@@ -75,7 +75,7 @@ CREATE TABLE IF NOT EXISTS __marmot_unique(   -- who holds which unique value, s
   tbl INT NOT NULL,
   idx INT NOT NULL,                           -- 31 bits of the hash of the index's name (of an automatic one, without the table's)
   key BLOB NOT NULL,
-  hash INT NOT NULL,                          -- of the indexed values as the index compares them, 48 bits
+  hash INT NOT NULL,                          -- of the indexed values as the index compares them, 64 bits under that key
   PRIMARY KEY(tbl, idx, key)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS __marmot_unique_hash ON __marmot_unique(tbl, idx, hash);

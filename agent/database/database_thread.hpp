@@ -61,6 +61,7 @@ struct DatabaseProgress {
   replica::Membership membership = replica::Membership::none;
   replica::Position position;
   Origin origin;
+  HashKey hash_key;             // Replica::hash_key
   bool baseline_done = false;
   bool outbox_done = false;     // nothing unacknowledged from before this incarnation is left to be published
   uint64_t compared = 0;        // stream sequence fed to compare()

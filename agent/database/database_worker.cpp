@@ -62,7 +62,7 @@ Result<DatabaseOpened> DatabaseThread::Worker::open() {
   for (;;) {
     // open() takes the connection along, also when it fails: a retry opens the file again.
     auto replica = replica::Replica::open(std::move(opened.db), setup.settings, environment(),
-                                          replica::Identity{identity.node, incarnation, water});
+                                          replica::Identity{identity.node, incarnation, water, HashKey{random_secret(), random_secret()}});
     if (replica) {
       engine.emplace(*std::move(replica));
       break;
@@ -174,6 +174,7 @@ void DatabaseThread::Worker::tell_position(replica::Replica& replica) {
   const auto units = replica.own_units();
   progress.own_units = units ? *units : 0;  // all are sent again then, which does no harm
   progress.position = replica.position();
+  progress.hash_key = replica.hash_key();
   progress.origin = replica.origin();
   progress.gap = replica.gap();
   const auto wants_floor = replica.wants_floor();

@@ -15,6 +15,7 @@ uint64_t random_up_to(uint64_t limit) {
 }  // namespace
 
 uint64_t random_node_id() { return random_up_to(kMaxNodeId); }
+uint64_t random_secret() { return random_up_to(UINT64_MAX); }
 uint64_t random_incarnation() { return random_up_to((uint64_t{1} << 63) - 1); }
 
 }  // namespace marmot::agent

@@ -41,7 +41,8 @@ void ClockCheck::stop() {
 void ClockCheck::probe() {
   if (connection_ == nullptr) return;
   const Origin origin{node_, Incarnation{random_incarnation()}};
-  const auto messages = codec::seal(codec::Kind::genesis, origin, 0, codec::encode_genesis(random_incarnation()), 4096);
+  // Of no stream: one with an id would begin the stream anew wherever it is met.
+  const auto messages = codec::seal(codec::Kind::genesis, origin, 0, codec::encode_genesis({}), 4096, codec::kFormatOfKeys);
   const WallMs sent = wall_now();
   // A probe that fails is made again by the timer.
   (void)connection_->publish_log(

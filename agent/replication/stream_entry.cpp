@@ -44,6 +44,7 @@ StreamEntry::StreamEntry(uv::Loop& loop, nats::Connection& connection, DatabaseT
   facts_.node = progress_.origin.node;
   facts_.membership = progress_.membership;
   facts_.position = progress_.position;
+  facts_.hash_key = progress_.hash_key;
   facts_.may_found = plan_.may_found;
   facts_.anew = progress_.begins_anew;
   connection_.ensure_stream(plan_.stream, guarded([this](Result<nats::StreamState> state) { on_stream(std::move(state)); }));
@@ -124,7 +125,7 @@ void StreamEntry::publish_genesis() {
   // Another one in each attempt: an id is never used again for other bytes.
   const uint64_t id = random_stream_id();
   const Origin origin{progress_.origin.node, Incarnation{random_incarnation()}};
-  const auto messages = codec::seal(codec::Kind::genesis, origin, 0, codec::encode_genesis(id), kGenesisMax);
+  const auto messages = codec::seal(codec::Kind::genesis, origin, 0, codec::encode_genesis({id, facts_.hash_key}), kGenesisMax, codec::kFormatOfKeys);
   const std::string msg_id = codec::message_id(origin, 0, 0);
   const Status sent = connection_.publish_log(
       nats::LogMessage{plan_.stream.subject, plan_.stream.name, msg_id, messages.front(), facts_.last},
@@ -137,7 +138,7 @@ void StreamEntry::publish_genesis() {
           return drop_before();
         }
         facts_.first = facts_.last = ack->seq;
-        facts_.genesis = node::EntryFacts::Genesis{id, origin};
+        facts_.genesis = node::EntryFacts::Genesis{id, origin, facts_.hash_key};
         facts_.beginning = node::EntryFacts::Beginning::there;
         proceed();
       }));
@@ -295,8 +296,8 @@ void StreamEntry::back_up() {
 }
 
 void StreamEntry::found() {
-  const Status asked = thread_.change([id = facts_.genesis->stream_id, before = before_beginning(facts_)](
-                                          replica::Replica& replica) { return replica.found(id, before); },
+  const Status asked = thread_.change([id = facts_.genesis->stream_id, key = facts_.genesis->hash_key, before = before_beginning(facts_)](
+                                          replica::Replica& replica) { return replica.found(id, before, key); },
                                       guarded([this](Status done) {
                                         if (!done) return wait("found the stream: " + done.error().message, 1000, true);
                                         EntryOutcome outcome;
@@ -311,8 +312,8 @@ void StreamEntry::found() {
 void StreamEntry::join() {
   if (snapshot_) return join_snapshot();
   const Status asked = thread_.change(
-      [id = facts_.genesis->stream_id, end = state_.last_seq, before = before_beginning(facts_)](replica::Replica& replica) {
-        return replica.join(id, end, before);
+      [id = facts_.genesis->stream_id, key = facts_.genesis->hash_key, end = state_.last_seq, before = before_beginning(facts_)](replica::Replica& replica) {
+        return replica.join(id, end, before, key);
       },
       guarded([this](Status done) {
         if (!done) return wait("join: " + done.error().message, 1000, true);
@@ -353,10 +354,11 @@ void StreamEntry::lose_history(const std::string& why) {
   log_(LogLevel::error, plan_.name + ": the stream " + plan_.stream.name + " lost history (" + why +
                             "): reading it again from its beginning, then publishing what it lacks");
   const uint64_t id = facts_.genesis ? facts_.genesis->stream_id : facts_.position.stream_id;
+  const std::optional<HashKey> key = facts_.genesis ? facts_.genesis->hash_key : std::nullopt;
   const Incarnation incarnation{random_incarnation()};
   const Status asked = thread_.change(
-      [id, end = state_.last_seq, incarnation, before = before_beginning(facts_)](replica::Replica& replica) {
-        return replica.history_lost(id, end, incarnation, before);
+      [id, key, end = state_.last_seq, incarnation, before = before_beginning(facts_)](replica::Replica& replica) {
+        return replica.history_lost(id, end, incarnation, before, key);
       },
       guarded([this](Status done) {
         if (!done) return wait("recover from lost history: " + done.error().message, 1000, true);

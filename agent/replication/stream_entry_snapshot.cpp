@@ -20,7 +20,7 @@ void StreamEntry::learn_stream() {
   snapshots_.store()->choose(plan_.stream.name, state_, 0, guarded([this](Result<std::optional<SnapshotRecord>> record) {
     if (!record) return wait("look for a snapshot: " + record.error().message, 1000, true);
     facts_.asked_name = true;
-    if (*record) facts_.genesis = node::EntryFacts::Genesis{(*record)->info.stream_id, Origin{}};
+    if (*record) facts_.genesis = node::EntryFacts::Genesis{(*record)->info.stream_id, Origin{}, std::nullopt};
     proceed();
   }));
 }

@@ -39,6 +39,7 @@ enum class Mutation : uint8_t {
   gone_not_compared,      // nodes are not compared because messages are gone
   effect_blamed,          // the effect of a trigger that fails is blamed on the row
   copied_rows_unmatched,  // rows whose rowids are others now are taken for those that had these
+  short_hash,             // six bits stand for a row, and for a unique value
   kind_unchecked,         // a table is dropped for a virtual table of its name
   text_by_sqlite,         // SQLite converts the text of a UTF-16 file
 };

@@ -3,7 +3,7 @@
 //   "MMT" format(1 byte) kind(1 byte) msgpack[ node, incarnation, number, part, last, checksum ] slice
 //
 // `last` is true on a unit's final part; the slices of parts 0..last joined are one zstd frame of the msgpack payload
-// (both formats). `checksum` is XXH3-64 of the slice, seeded with XXH3-64 of all bytes before it, so that a flipped bit is
+// (all formats). `checksum` is XXH3-64 of the slice, seeded with XXH3-64 of all bytes before it, so that a flipped bit is
 // found wherever it is. The envelope is frozen: every format has it as it stands here, so that one with a later number is told apart
 // from damage; what a later format changes lies in the payload (docs/format.md). Every decoder is total and bounded: any bytes give a value or an
 // Errc::corrupt / Errc::newer_format, without reading past the end or reserving more than the input justifies.
@@ -16,16 +16,18 @@
 
 #include "common/base/ids.hpp"
 #include "common/base/result.hpp"
+#include "common/core/siphash.hpp"
 
 namespace marmot::codec {
 
 // A message says the first format that has what it holds, so that whoever knows no later one reads all others.
 inline constexpr uint8_t kFirstFormat = 1;
 inline constexpr uint8_t kFormatOfNumbers = 2;  // a schema that holds a SchemaKind::number
-inline constexpr uint8_t kFormat = 2;           // the last one that is read
+inline constexpr uint8_t kFormatOfKeys = 3;     // a genesis that holds a hash key: each
+inline constexpr uint8_t kFormat = 3;           // the last one that is read
 
 enum class Kind : uint8_t {
-  genesis = 1,  // the stream's first message: its random id
+  genesis = 1,  // a Genesis: the stream's first message; always of kFormatOfKeys
   schema = 2,   // schema registers: always one unit number, like rows
   rows = 3,     // a Unit
   floor = 4,    // a Floor: a unit number, like rows
@@ -56,8 +58,13 @@ struct MessageId {
 };
 Result<MessageId> parse_message_id(std::string_view text);
 
-// A random stream id (never 0).
-std::string encode_genesis(uint64_t stream_id);
-Result<uint64_t> decode_genesis(std::string_view payload);
+// What the stream's first message says. Neither the id nor the key is zero, both are random.
+struct Genesis {
+  uint64_t stream_id = 0;
+  HashKey hash_key;  // the cluster's: decision 0027
+  bool operator==(const Genesis&) const = default;
+};
+std::string encode_genesis(const Genesis& genesis);
+Result<Genesis> decode_genesis(std::string_view payload);
 
 }  // namespace marmot::codec

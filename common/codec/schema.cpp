@@ -3,7 +3,7 @@
 //   schema   := [ register* ]
 //   register := [ kind, dropped, position, table's id, version, id, name, body ]   ids and versions: three numbers each
 //               kind 5, a number, only in messages of format 2
-//   genesis := [ stream id ]
+//   genesis := [ stream id, hash key: low 64 bits, high 64 bits ]
 //   floor   := [ seq, hlc ]
 #include <algorithm>
 
@@ -76,13 +76,13 @@ struct FloorVisitor : RefusingVisitor {
 };
 
 struct GenesisVisitor : RefusingVisitor {
-  uint64_t id = 0;
+  Genesis genesis;
   int at = 0;
 
-  bool start_array(uint32_t count) { return at++ == 0 && count == 1; }
+  bool start_array(uint32_t count) { return at++ == 0 && count == 3; }
   bool visit_positive_integer(uint64_t value) {
-    id = value;
-    return at++ == 1 && value != 0;
+    (at == 1 ? genesis.stream_id : at == 2 ? genesis.hash_key.low : genesis.hash_key.high) = value;
+    return at++ <= 3;
   }
 };
 
@@ -139,17 +139,18 @@ Result<Floor> decode_floor(std::string_view payload) {
   return visitor.floor;
 }
 
-std::string encode_genesis(uint64_t stream_id) {
+std::string encode_genesis(const Genesis& genesis) {
   msgpack::sbuffer raw;
-  Packer(raw).pack_array(1).pack_uint64(stream_id);
+  Packer(raw).pack_array(3).pack_uint64(genesis.stream_id).pack_uint64(genesis.hash_key.low).pack_uint64(genesis.hash_key.high);
   return *compress({view(raw)});
 }
 
-Result<uint64_t> decode_genesis(std::string_view payload) {
+Result<Genesis> decode_genesis(std::string_view payload) {
   TRY_ASSIGN(const Buffer raw, decompress(payload, kMaxNumbersBytes));
   GenesisVisitor visitor;
-  if (!parse_whole(raw.view(), visitor)) return make_error(Errc::corrupt, "genesis does not decode");
-  return visitor.id;
+  const bool whole = parse_whole(raw.view(), visitor) && visitor.genesis.stream_id != 0 && visitor.genesis.hash_key != HashKey{};
+  if (!whole) return make_error(Errc::corrupt, "genesis does not decode (those of formats before 3 are not read)");
+  return visitor.genesis;
 }
 
 }  // namespace marmot::codec

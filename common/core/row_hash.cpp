@@ -7,6 +7,24 @@
 
 namespace marmot {
 
+namespace {
+
+// The storage class is hashed too: 1, 1.0, '1' and x'31' are four values.
+uint64_t first_word(uint64_t column_seed, ValueType type) { return (column_seed & ~uint64_t{7}) | static_cast<uint64_t>(type); }
+
+std::string_view content(const ValueView& value) {
+  switch (value.type) {
+    case ValueType::null: return {};
+    case ValueType::integer: return {reinterpret_cast<const char*>(&value.integer), sizeof value.integer};
+    case ValueType::real: return {reinterpret_cast<const char*>(&value.real), sizeof value.real};
+    case ValueType::text:
+    case ValueType::blob: break;
+  }
+  return value.bytes;
+}
+
+}  // namespace
+
 uint64_t bytes_hash(std::string_view bytes, uint64_t seed) {
   return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
 }
@@ -19,17 +37,12 @@ uint64_t column_seed(std::string_view name) {
   return bytes_hash(folded);
 }
 
-uint64_t value_hash(uint64_t column_seed, const ValueView& value) {
-  // The storage class goes into the seed: 1, 1.0, '1' and x'31' are four values.
-  const uint64_t seed = column_seed + static_cast<uint64_t>(value.type) * 0x9e3779b97f4a7c15ULL;
-  switch (value.type) {
-    case ValueType::null: return XXH3_64bits_withSeed("", 0, seed);
-    case ValueType::integer: return XXH3_64bits_withSeed(&value.integer, sizeof value.integer, seed);
-    case ValueType::real: return XXH3_64bits_withSeed(&value.real, sizeof value.real, seed);
-    case ValueType::text:
-    case ValueType::blob: break;
-  }
-  return XXH3_64bits_withSeed(value.bytes.data(), value.bytes.size(), seed);
+uint64_t value_hash(const HashKey& key, uint64_t column_seed, const ValueView& value) {
+  return siphash(key, first_word(column_seed, value.type), content(value));
+}
+
+Hash128 value_hash128(const HashKey& key, uint64_t column_seed, const ValueView& value) {
+  return siphash128(key, first_word(column_seed, value.type), content(value));
 }
 
 }  // namespace marmot

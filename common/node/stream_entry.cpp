@@ -66,10 +66,12 @@ Result<std::optional<EntryFacts::Genesis>> read_beginning(StreamSeq seq, std::st
   TRY(envelope);
   if (envelope->kind != codec::Kind::genesis) {
     if (seq > 1) return none;
-    return std::optional(EntryFacts::Genesis{bytes_hash(bytes) | 1, envelope->origin});
+    return std::optional(EntryFacts::Genesis{bytes_hash(bytes) | 1, envelope->origin, HashKey{bytes_hash(bytes, 1) | 1, bytes_hash(bytes, 2)}});
   }
-  TRY_ASSIGN(const uint64_t id, codec::decode_genesis(envelope->slice));
-  return std::optional(EntryFacts::Genesis{id, envelope->origin});
+  const auto genesis = codec::decode_genesis(envelope->slice);
+  if (!genesis && seq > 1) return none;  // a clock probe
+  TRY(genesis);
+  return std::optional(EntryFacts::Genesis{genesis->stream_id, envelope->origin, genesis->hash_key});
 }
 
 StreamSeq before_beginning(const EntryFacts& facts) {

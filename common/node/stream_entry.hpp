@@ -13,6 +13,7 @@
 #include <string>
 
 #include "common/base/ids.hpp"
+#include "common/core/siphash.hpp"
 #include "common/replica/types.hpp"
 
 namespace marmot::node {
@@ -22,6 +23,7 @@ struct EntryFacts {
   NodeId node;
   replica::Membership membership = replica::Membership::none;
   replica::Position position;
+  HashKey hash_key;       // the file's: a stream that this node founds, or begins anew, gets it
   bool may_found = true;  // false: somebody else makes the stream's first message
   StreamSeq anew = 0;     // ApplyResult::begins_anew: a genesis that stands behind the file's position; 0: none was met
 
@@ -30,6 +32,7 @@ struct EntryFacts {
   struct Genesis {
     uint64_t stream_id = 0;
     Origin founder;
+    std::optional<HashKey> hash_key;  // none: known from a snapshot, which brings it along when it is merged
   };
   std::optional<Genesis> genesis;  // what names the stream: the message it begins with or, where that is gone, a snapshot
   enum class Beginning : uint8_t { not_read, there, gone };
@@ -74,7 +77,8 @@ struct EntryDecision {
 
 // The message `bytes`, the first that the stream holds, as its beginning. nullopt: it is one like any other, what was before
 // it has aged out. Under number 1 it is the beginning whatever it is: where a node that still followed a deleted stream came
-// before the genesis, its bytes, which are never sent under another id, name the stream. (Deleting such a stream would race
+// before the genesis, its bytes, which are never sent under another id, name the stream and its key: the sender's random incarnation
+// is in them. (Deleting such a stream would race
 // with another node that does the same.) Errc::corrupt: number 1 is not Marmot's.
 Result<std::optional<EntryFacts::Genesis>> read_beginning(StreamSeq seq, std::string_view bytes);
 

@@ -279,8 +279,8 @@ Status Replica::Impl::lose_unit(const codec::MessageId& id, const Incoming& mess
 bool Replica::Impl::begins_anew(const Incoming& message) const {
   const auto envelope = codec::open(message.bytes);
   if (!envelope || envelope->kind != Kind::genesis) return false;
-  const auto id = codec::decode_genesis(envelope->slice);
-  return id && *id != state.position.stream_id;
+  const auto genesis = codec::decode_genesis(envelope->slice);
+  return genesis && genesis->stream_id != state.position.stream_id;
 }
 
 Status Replica::Impl::apply_message(const Incoming& message, ApplyResult& result) {

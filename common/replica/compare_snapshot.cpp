@@ -8,8 +8,10 @@ using sqlite::Statement;
 Status Replica::compare_snapshot(const std::string& path) {
   Impl& impl = *impl_;
   TRY_ASSIGN(sqlite::Database snapshot, sqlite::Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX));
-  impl.compared.clear();
-  impl.compared_parts.clear();
+  impl.forget_compared();
+  Store store(snapshot);
+  TRY(store.load_hash_key());
+  impl.compared_key = store.hash_key;
   TRY_ASSIGN(Statement select, snapshot.prepare("SELECT t.name, v.key, v.hlc, coalesce(o.node, 0), coalesce(o.incarnation, 0), v.hash, v.state"
                                                 " FROM __marmot_version v JOIN __marmot_table t ON t.id = v.tbl"
                                                 " LEFT JOIN __marmot_origin o ON o.id = v.origin"));

@@ -7,7 +7,7 @@ namespace marmot::replica {
 namespace {
 constexpr int kBuckets = 256;
 int bucket_of(std::string_view key) { return static_cast<int>(bytes_hash(key) >> 56); }
-uint64_t row_digest(std::string_view key, uint64_t hash) { return bytes_hash(key, hash); }
+uint64_t row_digest(const HashKey& secret, std::string_view key, uint64_t hash) { return siphash(secret, hash, key); }
 }  // namespace
 
 Result<std::vector<TableDigest>> Replica::digests() {
@@ -22,7 +22,7 @@ Result<std::vector<TableDigest>> Replica::digests() {
       TableDigest::Bucket& bucket = digest.buckets[static_cast<size_t>(bucket_of(key))];
       ++bucket.rows;
       ++digest.rows;
-      bucket.sum += row_digest(key, table->hash(values));
+      bucket.sum += row_digest(table->hash_key(), key, table->hash(values));
       return ok();
     }));
     out.push_back(std::move(digest));

@@ -102,6 +102,7 @@ struct Replica::Impl {
     uint64_t next_unit = 1;
     Position position;
     Membership membership = Membership::none;
+    HashKey hash_key;         // Store::hash_key
     StreamSeq join_end = 0;
     bool trimmed = false;
     Hlc file_hlc;             // as __marmot_meta holds it
@@ -223,7 +224,7 @@ struct Replica::Impl {
   Status check_file();
   Status save_state(const State& before);
   void roll_back_memory(const State& saved);
-  Status load_state(Hlc high_water);
+  Status load_state(const Identity& identity);
 
   Table* table_by_id(int64_t id);
   Table* table_by_name(std::string_view name);
@@ -481,6 +482,10 @@ struct Replica::Impl {
                           const std::string& winner_row, std::string reason);
   std::string json_of(const Table& table, const std::vector<ValueView>& values) const;
 
+  // hash_key.cpp
+  Status take_hash_key(const std::optional<HashKey>& key);  // the file's from now on; no member publishes what this drains
+  Status hash_anew(Table& table, const HashKey& former);
+
   // membership.cpp
   Status become_member();
   struct Remote {  // the stream's last word on a row, while comparing
@@ -490,6 +495,8 @@ struct Replica::Impl {
   };
   std::unordered_map<std::string, std::unordered_map<std::string, Remote>> compared;  // lower-cased table -> key
   std::unordered_map<std::string, std::string> compared_parts;
+  void forget_compared();
+  std::optional<HashKey> compared_key;  // of Remote::hash, where it is another's than the file's
 };
 
 // "insert", "update", "delete".

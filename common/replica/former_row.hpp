@@ -18,14 +18,14 @@ namespace marmot::replica {
 // Tells whether a row is what its register says it was, though columns have come and gone since.
 class FormerHash {
  public:
-  // `but_key`: the hashes are without key columns that went (lose_key()).
-  FormerHash(const TableInfo& before, const Table& table, bool but_key = false) {
+  // Both outlive it. `but_key`: the hashes are without key columns that went (lose_key()).
+  FormerHash(const TableInfo& before, const Table& table, bool but_key = false) : key_(table.hash_key()) {
     for (const int column : table.stored()) {
       const Column& now = table.info.columns[static_cast<size_t>(column)];
-      Part part{now.seed, value_hash(now.seed, now.default_value), false};
+      Part part{now.seed, &now.default_value, false};
       for (const Column& was : before.columns) {
         if (was.generated || was.id != now.id) continue;
-        part = {now.seed, value_hash(now.seed, was.default_value), true};
+        part = {now.seed, &was.default_value, true};
       }
       parts_.push_back(part);
     }
@@ -52,8 +52,7 @@ class FormerHash {
   uint64_t shared(const std::vector<ValueView>& values) const {
     uint64_t sum = 0;
     for (size_t i = 0; i < parts_.size(); ++i) {
-      const uint64_t one = value_hash(parts_[i].seed, values[i]);
-      if (parts_[i].was_here && one != parts_[i].default_hash) sum += one;
+      if (parts_[i].was_here && !same_value(values[i], *parts_[i].default_value)) sum += value_hash(key_, parts_[i].seed, values[i]);
     }
     return kept_hash(sum);
   }
@@ -62,10 +61,9 @@ class FormerHash {
   std::optional<uint64_t> former(const std::vector<ValueView>& values) const {
     uint64_t sum = 0;
     for (size_t i = 0; i < parts_.size(); ++i) {
-      const uint64_t one = value_hash(parts_[i].seed, values[i]);
-      if (one == parts_[i].default_hash) continue;
+      if (same_value(values[i], *parts_[i].default_value)) continue;
       if (!parts_[i].was_here) return std::nullopt;
-      sum += one;
+      sum += value_hash(key_, parts_[i].seed, values[i]);
     }
     return kept_hash(sum);
   }
@@ -73,9 +71,10 @@ class FormerHash {
  private:
   struct Part {
     uint64_t seed = 0;
-    uint64_t default_hash = 0;
+    const ValueView* default_value = nullptr;
     bool was_here = false;
   };
+  HashKey key_;
   std::vector<Part> parts_;
   bool lost_ = false;
 };

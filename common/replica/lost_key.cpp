@@ -16,7 +16,7 @@ namespace {
 // What the columns of a key that went held, and added to their rows' hashes.
 class LostKey {
  public:
-  LostKey(const TableInfo& before, const Table& table) : key_(before.key) {
+  LostKey(const TableInfo& before, const Table& table) : hash_key_(table.hash_key()), key_(before.key) {
     const std::vector<std::string> ids = table.stored_ids();
     for (const KeyColumn& part : before.key) {
       const Column& was = before.columns[static_cast<size_t>(part.column)];
@@ -33,13 +33,14 @@ class LostKey {
       if (columns_[i] == nullptr) continue;
       if (key.parts[i].type == ValueType::text && key_[i].collation != Collation::binary) return std::nullopt;
       const Column& was = *columns_[i];
-      const uint64_t one = value_hash(was.seed, coercer.stored_if_changed(was.affinity, key.parts[i], storage));
-      if (one != value_hash(was.seed, was.default_value)) sum += one;
+      const ValueView value = coercer.stored_if_changed(was.affinity, key.parts[i], storage);
+      if (!same_value(value, was.default_value)) sum += value_hash(hash_key_, was.seed, value);
     }
     return sum;
   }
 
  private:
+  HashKey hash_key_;
   const std::vector<KeyColumn>& key_;
   std::vector<const Column*> columns_;  // null: it is still there
 };

@@ -87,20 +87,21 @@ Status Replica::Impl::become_member() {
   return ok();
 }
 
-Status Replica::found(uint64_t stream_id, StreamSeq before) {
+Status Replica::found(uint64_t stream_id, StreamSeq before, const std::optional<HashKey>& key) {
   Impl& impl = *impl_;
   return impl.write(false, nullptr, [&]() -> Status {
+    TRY(impl.take_hash_key(key));
     impl.state.position = Position{stream_id, before, {}};
     impl.state.gap = {};
     return impl.become_member();
   });
 }
 
-Status Replica::join(uint64_t stream_id, StreamSeq end, StreamSeq before) {
+Status Replica::join(uint64_t stream_id, StreamSeq end, StreamSeq before, const std::optional<HashKey>& key) {
   Impl& impl = *impl_;
-  impl.compared.clear();
-  impl.compared_parts.clear();
+  impl.forget_compared();
   return impl.write(false, nullptr, [&]() -> Status {
+    TRY(impl.take_hash_key(key));
     impl.state.position = Position{stream_id, before, {}};
     impl.state.gap = {};
     impl.state.membership = Membership::joining;
@@ -118,7 +119,8 @@ Status Replica::stream_ends(StreamSeq end) {
   });
 }
 
-Status Replica::history_lost(uint64_t stream_id, StreamSeq end, Incarnation incarnation, StreamSeq before) {
+Status Replica::history_lost(uint64_t stream_id, StreamSeq end, Incarnation incarnation, StreamSeq before,
+                             const std::optional<HashKey>& key) {
   Impl& impl = *impl_;
   const Origin former = impl.self;
   impl.self.incarnation = incarnation;
@@ -130,6 +132,7 @@ Status Replica::history_lost(uint64_t stream_id, StreamSeq end, Incarnation inca
       more = false;
       TRY(impl.drain_log(unused, nullptr, &more));
     }
+    TRY(impl.take_hash_key(key));
     impl.state.position = Position{stream_id, before, {}};
     impl.state.join_end = end;
     impl.state.next_unit = 1;
@@ -153,6 +156,12 @@ Status Replica::history_lost(uint64_t stream_id, StreamSeq end, Incarnation inca
   });
   if (!done) impl.self = former;
   return done;
+}
+
+void Replica::Impl::forget_compared() {
+  compared.clear();
+  compared_parts.clear();
+  compared_key.reset();
 }
 
 Status Replica::compare(const Incoming& message) {
@@ -189,7 +198,7 @@ Status Replica::compare(const Incoming& message) {
     for (size_t i = 0; i < map.size(); ++i) {
       values.push_back(table->value_for(i, map[i], &decoded->unit.values[row.first_value], impl.coercer, storage));
     }
-    remote.hash = table->hash(values);
+    remote.hash = table->hash_under(impl.compared_key.value_or(impl.store.hash_key), values);
   }
   return ok();
 }
@@ -250,7 +259,7 @@ Result<Comparison> Replica::comparison() {
       if (there == remote.end() || !there->second.live) {
         ++out.only_here;
         example(table, key, there == remote.end() ? "only here" : "deleted in the cluster");
-      } else if (there->second.hash == table.hash(values)) {
+      } else if (there->second.hash == table.hash_under(impl.compared_key.value_or(impl.store.hash_key), values)) {
         ++out.equal;
         ++met;
       } else {

@@ -183,6 +183,7 @@ Result<bool> Replica::Impl::merge_piece(int64_t& looked_at) {
   Merge::Progress& at = merge.at;
   // Begun, or begun again because the application changed the schema.
   if (at.phase == Merge::Phase::schema || at.schema_version != schema_version) {
+    TRY_IN("take the snapshot's key", take_hash_key(merge.store.hash_key));
     TRY_IN("merge the schema", merge_schema());
     return false;
   }
@@ -221,6 +222,7 @@ Status Replica::merge_begin(const std::string& path) {
   TRY(db.exec("PRAGMA query_only = ON; BEGIN"));
   auto merge = std::make_unique<Merge>(std::move(db));
   merge->info = info;
+  TRY(merge->store.load_hash_key());
   TRY_ASSIGN(const auto floor_seq, merge->store.meta_integer(meta::kFloorSeq));
   TRY_ASSIGN(const auto floor_hlc, merge->store.meta_integer(meta::kFloorHlc));
   TRY_ASSIGN(const auto fence, merge->store.meta_integer(meta::kFence));

@@ -92,7 +92,7 @@ Result<std::vector<Table::UniqueValue>> Probe::unique_values(const std::vector<V
     const sqlite::ResetGuard guard(select_[i]);
     TRY_ASSIGN(const bool found, select_[i].step());
     const UniqueIndex& index = table_.info.unique[i];
-    out.push_back({index.id, found ? Table::unique_hash(index, select_[i]) : std::nullopt});
+    out.push_back({index.id, found ? table_.unique_hash(index, select_[i]) : std::nullopt});
   }
   return out;
 }

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "common/base/mutation.hpp"
-#include "common/core/row_hash.hpp"
+#include "common/core/siphash.hpp"
 #include "common/replica/conflict.hpp"
 #include "common/replica/engine.hpp"
 #include "common/replica/shelf.hpp"
@@ -14,10 +14,10 @@ using sqlite::Statement;
 
 namespace {
 
-uint64_t register_digest(const RangeKey& item) {
+uint64_t register_digest(const HashKey& secret, const RangeKey& item) {
   const uint64_t words[] = {item.version.hlc.value, item.version.origin.node.value, item.version.origin.incarnation.value, item.hash,
                             item.live ? 1U : 0U};
-  return bytes_hash(item.key, bytes_hash(std::string_view(reinterpret_cast<const char*>(words), sizeof words)));
+  return siphash(secret, item.key.size(), item.key + std::string(reinterpret_cast<const char*>(words), sizeof words));
 }
 
 // Calls `fn` for every register of the range that counts; false ends it. True: the end of the range was reached.
@@ -62,7 +62,7 @@ Result<RangeDigest> Replica::range_digest(const KeyRange& range, int64_t limit) 
     out.reach = item.key;
     if (!pruned) {
       ++out.registers;
-      out.sum += register_digest(item);
+      out.sum += register_digest(impl.store.hash_key, item);
       out.newest = std::max(out.newest, item.seq);
       out.pending = out.pending || item.seq == 0;
     }

@@ -20,18 +20,29 @@ std::string_view op_name(Op op) {
   return "?";
 }
 
-Status Replica::Impl::load_state(Hlc high_water) {
+Status Replica::Impl::load_state(const Identity& identity) {
   TRY_ASSIGN(const auto format, store.meta_integer(meta::kFormat));
   if (format && *format > meta::kFormatVersion) {
     return make_error(Errc::newer_format, "the file was written by a later Marmot (internal tables of format " +
                                               std::to_string(*format) + ", this one knows " +
                                               std::to_string(meta::kFormatVersion) + "): install that version");
   }
-  if (!format) TRY(store.set_meta(meta::kFormat, meta::kFormatVersion));
+  if (format && *format < meta::kFormatVersion) {
+    return make_error(Errc::refused, "the file was written by an earlier Marmot (internal tables of format " + std::to_string(*format) +
+                                         ", this one knows " + std::to_string(meta::kFormatVersion) + "), from before the first release: its rows"
+                                         " are hashed otherwise. `marmot cleanup` takes that Marmot's tables away and leaves yours; do it once all"
+                                         " that this file holds has reached the others, then start again");
+  }
+  if (!format) {
+    TRY(store.set_meta(meta::kFormat, meta::kFormatVersion));
+    TRY(store.keep_hash_key(identity.hash_key));
+  }
+  TRY(store.load_hash_key());
+  state.hash_key = store.hash_key;
   TRY_ASSIGN(const auto hlc, store.meta_integer(meta::kHlc));
   const Hlc kept{static_cast<uint64_t>(hlc.value_or(0))};
   state.file_hlc = kept;
-  state.clock = HlcClock(std::max(kept, high_water));
+  state.clock = HlcClock(std::max(kept, identity.high_water));
   TRY_ASSIGN(const auto stream, store.meta_integer(meta::kStreamId));
   state.position.stream_id = static_cast<uint64_t>(stream.value_or(0));
   TRY_ASSIGN(const auto seq, store.meta_integer(meta::kCursorSeq));
@@ -108,6 +119,7 @@ Status Replica::Impl::save_state(const State& before) {
 void Replica::Impl::roll_back_memory(const State& saved) {
   state = saved;
   store.forget();
+  store.hash_key = state.hash_key;
   if (brought_along_made) forget_brought_along();
   for (const auto& [table, row] : given_out) brought_along[table].insert(row);
   if (!tables_dirty) return;
@@ -155,7 +167,7 @@ Result<Replica> Replica::open(sqlite::Database db, Settings settings, Environmen
   TRY(impl->write(false, nullptr, [&]() -> Status {
     TRY_IN("create internal tables", install(impl->db));
     if (!mutated(Mutation::text_by_sqlite)) TRY(impl->db.learn_encoding());
-    TRY(impl->load_state(identity.high_water));
+    TRY(impl->load_state(identity));
     impl->loaded = true;
     // Sent by a former life, perhaps not received.
     TRY(impl->db.exec("UPDATE __marmot_schema SET seq = NULL WHERE seq = 0"));
@@ -179,6 +191,7 @@ Result<Replica> Replica::open(sqlite::Database db, Settings settings, Environmen
 }
 
 Membership Replica::membership() const { return impl_->state.membership; }
+HashKey Replica::hash_key() const { return impl_->state.hash_key; }
 Position Replica::position() const { return impl_->state.position; }
 Hlc Replica::last_hlc() const { return impl_->state.clock.last(); }
 WallMs Replica::now() const { return impl_->env.now(); }

@@ -25,6 +25,7 @@
 #include "common/base/result.hpp"
 #include "common/core/comparison.hpp"
 #include "common/core/hlc.hpp"
+#include "common/core/siphash.hpp"
 #include "common/replica/types.hpp"
 #include "common/sqlite/database.hpp"
 
@@ -57,6 +58,7 @@ struct Identity {
   NodeId node;
   Incarnation incarnation;
   Hlc high_water;  // from data_dir: no smaller HLC was ever given out for this file (it may have been rolled back)
+  HashKey hash_key;  // random: for a file that has none yet
 };
 
 class Replica {
@@ -78,8 +80,13 @@ class Replica {
   Origin origin() const;
   WallMs now() const;         // the environment's
 
+  // Under what the file's rows are hashed: what a stream that this node founds is to say (codec::Genesis).
+  HashKey hash_key() const;
+
+  // Each way into a stream takes its key. Where that is not the file's, every row is hashed anew, in the same transaction. None: the
+  // snapshot that is merged next brings it.
   // First on a new stream, whose first message is the one behind `before`: what stands here is published (by publish_outbox).
-  Status found(uint64_t stream_id, StreamSeq before = 0);
+  Status found(uint64_t stream_id, StreamSeq before = 0, const std::optional<HashKey>& key = {});
 
   // Joining a stream with a file that holds rows. Feed the stream's messages from its first to its present end to
   // compare(), then ask comparison(); nothing is written. Empty files need no comparison.
@@ -93,7 +100,7 @@ class Replica {
   Status discard_rows();
   // Accepts the stream: apply() follows from its first message, the one behind `before`; publishing starts once `end` was
   // applied. What the cluster has under an equal key wins; what only stands here is published.
-  Status join(uint64_t stream_id, StreamSeq end, StreamSeq before = 0);
+  Status join(uint64_t stream_id, StreamSeq end, StreamSeq before = 0, const std::optional<HashKey>& key = {});
 
   // The stream ends at `end` now. Where it lost what this file was still to read before it becomes a member, that wait is
   // over.
@@ -102,7 +109,8 @@ class Replica {
   // The stream is not the one, or no longer holds what, this file has seen (docs/decisions/0004-lost-history.md): take a new incarnation,
   // read the stream from its first message, the one behind `before`, and once `end` was applied publish what it then still
   // lacks.
-  Status history_lost(uint64_t stream_id, StreamSeq end, Incarnation incarnation, StreamSeq before = 0);
+  Status history_lost(uint64_t stream_id, StreamSeq end, Incarnation incarnation, StreamSeq before = 0,
+                      const std::optional<HashKey>& key = {});
 
   // The stream's end, when it is entered. A row of ours that is on the shelf loses for good only by what stands there: it is
   // not retired before that has been applied.

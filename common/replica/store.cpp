@@ -58,6 +58,20 @@ Status Store::set_meta(std::string_view key, std::string_view value) {
   return set->run();
 }
 
+Status Store::load_hash_key() {
+  TRY_ASSIGN(const std::string text, meta_text(meta::kHashKey));
+  const auto key = parse_hash_key(text);
+  if (!key) return make_error(Errc::corrupt, "__marmot_meta: hash_key is '" + text + "', and not 32 hexadecimal digits");
+  hash_key = *key;
+  return ok();
+}
+
+Status Store::keep_hash_key(const HashKey& key) {
+  TRY(set_meta(meta::kHashKey, to_text(key)));
+  hash_key = key;
+  return ok();
+}
+
 Status Store::load_origins() {
   if (origins_loaded_) return ok();
   TRY_ASSIGN(Statement* const all, statement(sql::kSelectOrigins));

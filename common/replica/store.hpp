@@ -9,6 +9,7 @@
 
 #include "common/base/ids.hpp"
 #include "common/base/result.hpp"
+#include "common/core/siphash.hpp"
 #include "common/core/version.hpp"
 #include "common/replica/meta.hpp"
 #include "common/sqlite/database.hpp"
@@ -42,6 +43,11 @@ struct Register {
 class Store {
  public:
   explicit Store(sqlite::Database& db) : db_(&db) {}
+
+  // Under which hashes of rows and of unique values are made (meta::kHashKey). All zero until load_hash_key() or keep_hash_key().
+  HashKey hash_key;
+  Status load_hash_key();                    // Errc::corrupt: the file has none, or it is none
+  Status keep_hash_key(const HashKey& key);  // in the file as well; whoever rolls back sets `hash_key` again
 
   // Prepared on first use, kept for life; reset before it is returned.
   Result<sqlite::Statement*> statement(std::string_view sql);

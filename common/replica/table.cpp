@@ -31,7 +31,6 @@ Table::Table(sqlite::Database& db, Store& store, NodeId self, int64_t table_id, 
     if (column.generated) continue;
     stored_.push_back(static_cast<int>(i));
     column_list_ += (column_list_.empty() ? "" : ", ") + quote_identifier(column.name);
-    default_hash_.push_back(value_hash(column.seed, column.default_value));
   }
   for (const KeyColumn& key : info.key) {
     const auto at = std::find(stored_.begin(), stored_.end(), key.column);
@@ -331,11 +330,13 @@ void Table::release() {
   }
 }
 
-uint64_t Table::hash(const std::vector<ValueView>& values) const {
+uint64_t Table::hash(const std::vector<ValueView>& values) const { return hash_under(hash_key(), values); }
+
+uint64_t Table::hash_under(const HashKey& key, const std::vector<ValueView>& values) const {
   uint64_t sum = 0;
   for (size_t i = 0; i < stored_.size(); ++i) {
-    const uint64_t one = value_hash(info.columns[static_cast<size_t>(stored_[i])].seed, values[i]);
-    if (one != default_hash_[i]) sum += one;
+    const Column& column = info.columns[static_cast<size_t>(stored_[i])];
+    if (!same_value(values[i], column.default_value)) sum += value_hash(key, column.seed, values[i]);
   }
   return kept_hash(sum);
 }
@@ -479,14 +480,14 @@ Result<bool> Table::scan(Position& position, int64_t limit, bool make_identities
   return seen < limit;
 }
 
-std::optional<uint64_t> Table::unique_hash(const UniqueIndex& index, const Statement& row) {
+std::optional<uint64_t> Table::unique_hash(const UniqueIndex& index, const Statement& row) const {
   std::string bytes;
   for (size_t term = 0; term < index.terms.size(); ++term) {
     const ValueView part = row.value(static_cast<int>(term));
     if (part.type == ValueType::null) return std::nullopt;
     append_key_part(bytes, part, index.collations[term]);
   }
-  return kept_hash(bytes_hash(bytes));
+  return kept_hash(siphash(hash_key(), index.id, bytes));
 }
 
 Result<Table::UniqueValue> Table::unique_value(size_t index, std::string_view key) {

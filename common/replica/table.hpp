@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/base/mutation.hpp"
 #include "common/core/unit.hpp"
 #include "common/replica/catalog.hpp"
 #include "common/replica/coerce.hpp"
@@ -30,6 +31,9 @@ struct SentColumn {
 
 // __marmot_log.op: what the trigger saw.
 enum class LogOp : int64_t { insert = 1, update = 2, remove = 3 };
+
+// What is kept of a hash.
+inline uint64_t kept_hash(uint64_t hash) { return mutated(Mutation::short_hash) ? hash & 63 : hash; }
 
 class Table {
  public:
@@ -87,7 +91,10 @@ class Table {
   Result<bool> read(std::string_view key, std::vector<ValueView>& values);
   // Ends what read() left open: a statement that is not reset keeps the read transaction, and its snapshot, alive.
   void release();
+  // Of a row: equal hashes are equal rows (decision 0027). Under the file's key (Store::hash_key), or under another.
   uint64_t hash(const std::vector<ValueView>& values) const;
+  uint64_t hash_under(const HashKey& key, const std::vector<ValueView>& values) const;
+  const HashKey& hash_key() const { return store_.hash_key; }
 
   // Writes. `values` in the order of stored(). Errc::constraint and Errc::schema are the table's fault, not the disk's, nor that
   // of an effect (effects.hpp).
@@ -123,7 +130,7 @@ class Table {
   Result<std::vector<UniqueValue>> unique_values(std::string_view key);
   Result<UniqueValue> unique_value(size_t index, std::string_view key);  // of one: info.unique[index]
   // Of a row whose terms are the columns of `row`. nullopt: a NULL among them.
-  static std::optional<uint64_t> unique_hash(const UniqueIndex& index, const sqlite::Statement& row);
+  std::optional<uint64_t> unique_hash(const UniqueIndex& index, const sqlite::Statement& row) const;
   // Of rows that are not in the table.
   Probe& probe();
 
@@ -154,7 +161,6 @@ class Table {
   std::vector<int> stored_;
   std::vector<int> key_in_stored_;
   std::string column_list_;
-  std::vector<uint64_t> default_hash_;  // of each stored column's default
   std::string read_head_, update_head_, remove_head_, rowid_head_;
   Slots read_, update_, remove_, rowid_of_;
   sqlite::Statement insert_, insert_at_, taken_, keyless_;

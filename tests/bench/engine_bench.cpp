@@ -82,7 +82,7 @@ sqlite::Database open_application(const std::string& path) {
 replica::Replica open_engine(const std::string& path, uint64_t node) {
   auto db = require(sqlite::Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX));
   require(db.exec("PRAGMA busy_timeout = 1000; PRAGMA synchronous = NORMAL"));
-  auto engine = require(replica::Replica::open(std::move(db), {}, environment(), {NodeId{node}, Incarnation{node * 10}, Hlc{}}));
+  auto engine = require(replica::Replica::open(std::move(db), {}, environment(), {NodeId{node}, Incarnation{node * 10}, Hlc{}, HashKey{5, 6}}));
   while (!require(engine.baseline())) {}
   return engine;
 }
@@ -139,7 +139,7 @@ EngineRates engine_rates(const std::filesystem::path& directory, int rows) {
   auto to = open_engine(to_path, 2);
   require(from.found(7));
   require(to.join(7, 1));
-  std::vector<replica::Incoming> stream{{1, 0, "genesis", codec::seal(codec::Kind::genesis, from.origin(), 0, codec::encode_genesis(7), 1000)[0]}};
+  std::vector<replica::Incoming> stream{{1, 0, "genesis", codec::seal(codec::Kind::genesis, from.origin(), 0, codec::encode_genesis({7, from.hash_key()}), 1000, codec::kFormatOfKeys)[0]}};
   size_t wire = 0;
   const auto publish = [&](const std::vector<replica::OutUnit>& units) {
     for (const auto& unit : units) {

@@ -7,14 +7,15 @@ using namespace marmot;
 namespace {
 
 void check_payload(std::string_view payload) {
-  const auto id = codec::decode_genesis(payload);
-  if (!id) {
-    FUZZ_CHECK(id.error().code == Errc::corrupt);
+  const auto genesis = codec::decode_genesis(payload);
+  if (!genesis) {
+    FUZZ_CHECK(genesis.error().code == Errc::corrupt);
     return;
   }
-  FUZZ_CHECK(*id != 0);
-  const auto again = codec::decode_genesis(codec::encode_genesis(*id));
-  FUZZ_CHECK(again && *again == *id);
+  FUZZ_CHECK(genesis->stream_id != 0);
+  FUZZ_CHECK(genesis->hash_key != HashKey{});
+  const auto again = codec::decode_genesis(codec::encode_genesis(*genesis));
+  FUZZ_CHECK(again && *again == *genesis);
 }
 
 }  // namespace

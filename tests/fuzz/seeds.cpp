@@ -47,7 +47,7 @@ int main(int argc, char** argv) {
     write_payload(folder, "unit", n, payload);
     write(folder, "open", n, '\0' + codec::seal(codec::Kind::rows, version.origin, version.hlc.value, payload, 65536)[0]);
     write(folder, "open", kSeeds + n, '\0' + codec::seal(codec::Kind::schema, version.origin, version.hlc.value, payload, 65536, codec::kFormatOfNumbers)[0]);
-    write_payload(folder, "genesis", n, codec::encode_genesis(version.hlc.value | 1));
+    write_payload(folder, "genesis", n, codec::encode_genesis({version.hlc.value | 1, HashKey{version.hlc.value, 7}}));
     write_payload(folder, "floor", n, codec::encode_floor(Floor{version.hlc.value / 2, version.hlc}));
     for (size_t kind = 0; kind < std::variant_size_v<codec::control::Message>; ++kind) {
       const codec::control::Message message = test::random_control_message(random, kind);

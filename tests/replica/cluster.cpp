@@ -64,7 +64,7 @@ void Node::start() {
   environment.log = [this](LogLevel, std::string_view text) { log.emplace_back(text); };
   ++life_;
   engine_ = std::make_unique<Replica>(require(
-      Replica::open(std::move(db), settings_, environment, {NodeId{id_}, Incarnation{id_ * 1000 + life_}, Hlc{}})));
+      Replica::open(std::move(db), settings_, environment, {NodeId{id_}, Incarnation{id_ * 1000 + life_}, Hlc{}, hash_key})));
   while (!require(engine_->baseline())) {}
 }
 
@@ -75,7 +75,8 @@ void Node::stop() {
 
 void Node::found(Stream& stream) {
   start();
-  stream.append("genesis", codec::seal(codec::Kind::genesis, engine_->origin(), 0, codec::encode_genesis(stream.id), 1000)[0]);
+  stream.append("genesis", codec::seal(codec::Kind::genesis, engine_->origin(), 0, codec::encode_genesis({stream.id, engine_->hash_key()}), 1000, codec::kFormatOfKeys)[0]);
+  stream.hash_key = engine_->hash_key();
   require(engine_->found(stream.id));
 }
 
@@ -85,7 +86,7 @@ void Node::join(Stream& stream) {
   const auto comparison = require(engine_->comparison());
   for (const auto& example : comparison.examples) MESSAGE(example);
   CHECK(comparison.accepted());
-  require(engine_->join(stream.id, stream.messages.size()));
+  require(engine_->join(stream.id, stream.messages.size(), 0, stream.hash_key));
 }
 
 std::vector<replica::OutUnit> Node::drain() {

@@ -21,6 +21,7 @@ T require(Result<T> result) {
 
 struct Stream {
   uint64_t id = 77;
+  std::optional<HashKey> hash_key;  // of the node that founded it
   std::vector<replica::Incoming> messages;
 
   void append(const replica::OutUnit& unit);
@@ -56,6 +57,7 @@ class Node {
   replica::Replica& engine() { return *engine_; }
 
   WallMs now = 1'700'000'000'000;
+  HashKey hash_key{0x0706050403020100, 0x0f0e0d0c0b0a0908};  // of a file that has none; the same on all, so that any of them may join by hand
   std::string path;
   std::vector<std::string> log;
 

@@ -13,7 +13,7 @@ using node::EntryStep;
 namespace {
 
 std::string genesis(uint64_t id) {
-  return codec::seal(codec::Kind::genesis, Origin{NodeId{9}, Incarnation{9}}, 0, codec::encode_genesis(id), 64 * 1024).front();
+  return codec::seal(codec::Kind::genesis, Origin{NodeId{9}, Incarnation{9}}, 0, codec::encode_genesis({id, HashKey{3, 4}}), 64 * 1024, codec::kFormatOfKeys).front();
 }
 
 // A member whose stream was trimmed, and lost its end below what it has seen.
@@ -125,4 +125,15 @@ TEST_CASE("engine: a genesis of another stream is not passed over; behind it eac
   for (Node* node : {&t.a, &t.b, &t.c}) require(node->engine().history_lost(78, before + 1, Incarnation{++life}, before));
   t.settle();
   t.same("SELECT * FROM t", "1|a\n3|only b has seen this");
+}
+
+TEST_CASE("entry: a clock probe begins nothing anew, wherever it stands") {
+  const std::string probe = codec::seal(codec::Kind::genesis, Origin{NodeId{9}, Incarnation{9}}, 0, codec::encode_genesis({}), 4096, codec::kFormatOfKeys).front();
+  CHECK_FALSE(require(node::read_beginning(8, probe)));
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1, 'one')");
+  t.stream.append("probe", probe);
+  const StreamSeq at = t.stream.messages.size();
+  std::deque<replica::Incoming> queue{replica::Incoming{at, t.a.now, "probe", probe}};
+  CHECK(require(t.a.engine().apply(queue, false)).begins_anew == 0);
+  CHECK(t.a.engine().position().seq == at);
 }

@@ -196,7 +196,7 @@ TEST_CASE("numbers: lost history takes none along") {
   t.same(kNumbers, "2|0");
   Stream anew;
   anew.id = 78;
-  anew.append("genesis", codec::seal(codec::Kind::genesis, t.c.engine().origin(), 0, codec::encode_genesis(anew.id), 1000)[0]);
+  anew.append("genesis", codec::seal(codec::Kind::genesis, t.c.engine().origin(), 0, codec::encode_genesis({anew.id, t.c.engine().hash_key()}), 1000, codec::kFormatOfKeys)[0]);
   uint64_t life = 9000;
   for (Node* node : {&t.c, &t.a, &t.b}) require(node->engine().history_lost(anew.id, node == &t.c ? 0 : anew.messages.size(), Incarnation{++life}));
   settle(anew, {&t.c, &t.a, &t.b});

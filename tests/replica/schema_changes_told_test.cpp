@@ -105,7 +105,7 @@ TEST_CASE("schema told: what was rolled back is not told, and is told once it is
   environment.monotonic_us = [] { return int64_t{0}; };
   environment.others_reading = [&](Environment::Moment moment) { return reading && moment == Environment::Moment::before_commit; };
   auto db = require(sqlite::Database::open(t.b.path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX));
-  Replica engine = require(Replica::open(std::move(db), {}, environment, {NodeId{2}, Incarnation{2099}, Hlc{}}));
+  Replica engine = require(Replica::open(std::move(db), {}, environment, {NodeId{2}, Incarnation{2099}, Hlc{}, HashKey{5, 6}}));
   std::deque<Incoming> queue;
   for (const Incoming& message : t.stream.messages) {
     if (message.seq > seen) queue.push_back(message);

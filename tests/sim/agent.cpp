@@ -111,6 +111,7 @@ Result<replica::Identity> Agent::identify(sqlite::Database& db) {
   node_.former_incarnation = incarnation;
   out.incarnation = Incarnation{incarnation};
   out.high_water = Hlc{node_.high_water};
+  out.hash_key = HashKey{incarnation * 0x9e3779b97f4a7c15ULL, inode};
   return out;
 }
 

@@ -63,6 +63,7 @@ void Agent::enter() {
   facts_.node = engine_->origin().node;
   facts_.membership = engine_->membership();
   facts_.position = engine_->position();
+  facts_.hash_key = engine_->hash_key();
   facts_.may_found = may_found;
   facts_.anew = anew_;
   struct Seen {
@@ -118,7 +119,7 @@ void Agent::proceed() {
 void Agent::publish_genesis() {
   const uint64_t id = world_.random.next() | 1;
   const Origin origin{facts_.node, Incarnation{(world_.random.next() >> 1) | 1}};
-  const auto messages = codec::seal(codec::Kind::genesis, origin, 0, codec::encode_genesis(id), 64 * 1024);
+  const auto messages = codec::seal(codec::Kind::genesis, origin, 0, codec::encode_genesis({id, facts_.hash_key}), 64 * 1024, codec::kFormatOfKeys);
   const auto stored = std::make_shared<bool>(false);
   World& world = world_;
   world_.request(
@@ -134,7 +135,7 @@ void Agent::publish_genesis() {
           return drop_before();
         }
         facts_.first = facts_.last = seq;
-        facts_.genesis = EntryFacts::Genesis{id, origin};
+        facts_.genesis = EntryFacts::Genesis{id, origin, facts_.hash_key};
         facts_.beginning = EntryFacts::Beginning::there;
         proceed();
       }));
@@ -220,15 +221,16 @@ void Agent::compare_and_join() {
 }
 
 void Agent::join() {
-  change([this] { return engine_->join(facts_.genesis->stream_id, facts_.last, before_beginning(facts_)); },
+  change([this] { return engine_->join(facts_.genesis->stream_id, facts_.last, before_beginning(facts_), facts_.genesis->hash_key); },
          [this] {
+           note_versions();  // it drains where the stream has another key than the file
            world_.say(node_.id, "joins, up to " + std::to_string(facts_.last));
            go_live(facts_.last, false, false);
          });
 }
 
 void Agent::found() {
-  change([this] { return engine_->found(facts_.genesis->stream_id, before_beginning(facts_)); },
+  change([this] { return engine_->found(facts_.genesis->stream_id, before_beginning(facts_), facts_.genesis->hash_key); },
          [this] {
            world_.say(node_.id, "founds the stream");
            go_live(facts_.last, true, false);
@@ -241,7 +243,8 @@ void Agent::lose_history(const std::string& why) {
   const uint64_t id = facts_.genesis ? facts_.genesis->stream_id : facts_.position.stream_id;
   uint64_t incarnation = (world_.random.next() >> 1) | 1;
   if (mutated(Mutation::incarnation_reused)) incarnation = node_.former_incarnation;
-  change([this, id, incarnation] { return engine_->history_lost(id, facts_.last, Incarnation{incarnation}, before_beginning(facts_)); },
+  const std::optional<HashKey> key = facts_.genesis ? facts_.genesis->hash_key : std::nullopt;
+  change([this, id, key, incarnation] { return engine_->history_lost(id, facts_.last, Incarnation{incarnation}, before_beginning(facts_), key); },
          [this] {
            world_.ledger.history_lost(node_.id);
            note_versions();

@@ -69,7 +69,7 @@ Status Agent::adopt_snapshot() {
 // The stream's first messages are gone: a snapshot of it has its id too.
 void Agent::learn_stream() {
   facts_.asked_name = true;
-  if (const KeptSnapshot* const kept = world_.choose_snapshot(0)) facts_.genesis = node::EntryFacts::Genesis{kept->info.stream_id, {}};
+  if (const KeptSnapshot* const kept = world_.choose_snapshot(0)) facts_.genesis = node::EntryFacts::Genesis{kept->info.stream_id, {}, {}};
   proceed();
 }
 

@@ -170,6 +170,7 @@ const Case kCases[] = {
     {"copied_rows_unmatched", Mutation::copied_rows_unmatched, copies},
     {"kind_unchecked", Mutation::kind_unchecked, kinds},
     {"text_by_sqlite", Mutation::text_by_sqlite, wide},
+    {"short_hash", Mutation::short_hash, none},
 };
 
 const Case* find(const std::string& name) {

@@ -99,17 +99,20 @@ TEST_CASE("schema: a register of a kind that a later Marmot brought is told apar
   }
 }
 
-TEST_CASE("genesis: the stream's id comes back; cut anywhere or zero, it is corrupt") {
+TEST_CASE("genesis: the stream's id and key come back; cut anywhere, or one of them zero, it is corrupt") {
   for (const uint64_t id : {uint64_t{1}, uint64_t{127}, uint64_t{300}, UINT64_MAX}) {
-    const std::string payload = codec::encode_genesis(id);
+    const codec::Genesis genesis{id, HashKey{UINT64_MAX - id, id / 3}};
+    const std::string payload = codec::encode_genesis(genesis);
     const auto decoded = codec::decode_genesis(payload);
     REQUIRE(decoded);
-    CHECK(*decoded == id);
+    CHECK(*decoded == genesis);
     for (size_t length = 0; length < payload.size(); ++length) CHECK_FALSE(codec::decode_genesis(payload.substr(0, length)));
   }
-  const auto zero = codec::decode_genesis(codec::encode_genesis(0));
-  REQUIRE_FALSE(zero);
-  CHECK(zero.error().code == Errc::corrupt);
+  for (const codec::Genesis& none : {codec::Genesis{0, HashKey{1, 2}}, codec::Genesis{1, HashKey{}}}) {
+    const auto zero = codec::decode_genesis(codec::encode_genesis(none));
+    REQUIRE_FALSE(zero);
+    CHECK(zero.error().code == Errc::corrupt);
+  }
 }
 
 TEST_CASE("floor: both numbers come back; cut anywhere, it is corrupt") {
