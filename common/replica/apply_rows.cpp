@@ -18,7 +18,6 @@ struct Winner {
   std::optional<Register> before;
   bool was_visible = false;
   bool same_content = false;  // visible, and only the version moves
-  bool unseen = false;        // visible by its register, and not there: found by write_settled()
 };
 
 // The rows of one unit for one table, decided and written.
@@ -218,19 +217,18 @@ class TableApply {
   // All changing rows out, then in again as the rule has it (shelf.hpp).
   Status write_settled() {
     Settle settle(impl_, table_);
-    for (Winner& winner : winners_) {
+    for (const Winner& winner : winners_) {
       if (!winner.before || winner.same_content) continue;
       // An update knew the row; a delete or an insert of its key may not have seen what waits here.
       if (winner.before->shelved() && winner.row->op != Op::update && winner.before->hash != winner.hash) {
         TRY(impl_.keep_shelved_row(table_, winner.row->key, *winner.before, "", nullptr, "", ""));
       }
-      TRY_ASSIGN(const bool there, settle.take_out(winner.row->key, *winner.before));
-      winner.unseen = !there;
+      TRY(settle.take_out(winner.row->key, *winner.before));
       if (winner.row->op == Op::remove) TRY(table_.forget_rowid(winner.row->key));
     }
     for (const Winner& winner : winners_) {
       TRY(keep_version(winner));
-      if (winner.row->op == Op::remove || winner.same_content || winner.unseen) continue;
+      if (winner.row->op == Op::remove || winner.same_content) continue;
       settle.put_in(winner.row->key, winner.version, RowState::live,
                     [this, row = winner.row](std::vector<ValueView>& values) { values_of(*row, values); });
     }

@@ -132,25 +132,23 @@ bool ranks_above(const Version& a, std::string_view a_key, const Version& b, std
 
 // --- Settle --------------------------------------------------------------------------------------------------------
 
-Result<bool> Settle::take_out_of_table(std::string_view key) {
+Status Settle::take_out_of_table(std::string_view key) {
   TRY_ASSIGN(const auto rowid, table_.rowid_to_keep(key));
   if (rowid) {
     rowids_.emplace(std::string(key), *rowid);
     held_.insert(*rowid);
   }
-  TRY_ASSIGN(const bool there, table_.remove(key));
-  TRY(impl_.drop_unique(table_, key));
-  return there;
+  TRY(table_.remove(key));
+  return impl_.drop_unique(table_, key);
 }
 
-Result<bool> Settle::take_out(std::string_view key, const Register& before) {
+Status Settle::take_out(std::string_view key, const Register& before) {
   if (before.visible()) return take_out_of_table(key);
-  if (!before.shelved()) return true;
+  if (!before.shelved()) return ok();
   TRY(remove_from_shelf(impl_, table_, key));
   std::vector<Table::UniqueValue> none;  // a shelved row is in nobody's way: nothing is freed
   for (const UniqueIndex& index : table_.info.unique) none.push_back({index.id, std::nullopt});
-  TRY(put_unique(impl_.store, table_, key, none));
-  return true;
+  return put_unique(impl_.store, table_, key, none);
 }
 
 void Settle::put_in(std::string_view key, const Version& version, RowState state, ReadFn read) {

@@ -38,9 +38,8 @@ class Settle {
  public:
   Settle(Replica::Impl& impl, Table& table) : impl_(impl), table_(table) {}
 
-  // What stands under `key` by its register `before`, in the table or on the shelf, goes. Before the register changes. False: the register
-  // has it visible, and it went by unseen; what is to become of it is the scrub's affair, as with Table::update().
-  Result<bool> take_out(std::string_view key, const Register& before);
+  // What stands under `key` by its register `before`, in the table or on the shelf, goes. Before the register changes.
+  Status take_out(std::string_view key, const Register& before);
   // The row of a live register that has changed; `read` gives its content when its turn comes. Its version must be kept
   // already, with the state that it has when visible.
   using ReadFn = std::function<void(std::vector<ValueView>& values)>;
@@ -70,7 +69,7 @@ class Settle {
     std::optional<int64_t> rowid;        // where it was
   };
 
-  Result<bool> take_out_of_table(std::string_view key);
+  Status take_out_of_table(std::string_view key);
   Status join_freed();
   Status place(const Rank& rank, Candidate& candidate);
   Result<std::vector<ValueView>> content(const Rank& rank, Candidate& candidate);

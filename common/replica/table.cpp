@@ -413,16 +413,11 @@ Status Table::update(std::string_view key, const std::vector<ValueView>& values)
   });
 }
 
-Result<bool> Table::remove(std::string_view key) {
-  bool there = false;
-  TRY(write([&]() -> Status {
+Status Table::remove(std::string_view key) {
+  return write([&]() -> Status {
     TRY_ASSIGN(Statement* const row, bind_key(remove_, remove_head_, "", 1, key));
-    if (row == nullptr) return ok();
-    TRY(row->run());
-    there = sqlite3_changes(db_.get()) > 0;
-    return ok();
-  }));
-  return there;
+    return row == nullptr ? ok() : row->run();
+  });
 }
 
 Result<std::optional<int64_t>> Table::rowid_to_keep(std::string_view key) {

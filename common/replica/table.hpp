@@ -101,7 +101,7 @@ class Table {
   Status insert(std::string_view key, const std::vector<ValueView>& values, std::optional<int64_t> rowid);
   // An update of a row that is not there does nothing: the scrub finds that it is gone.
   Status update(std::string_view key, const std::vector<ValueView>& values);
-  Result<bool> remove(std::string_view key);  // was it there?
+  Status remove(std::string_view key);
   // Where a new row is to go. `held`: rowids of rows that are out for a moment, and come back under them.
   Result<std::optional<int64_t>> choose_rowid(std::string_view key, const std::set<int64_t>& held);
   // The rowid to put a taken-out row back under. nullopt: the key says it, or there is no rowid.

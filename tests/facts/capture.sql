@@ -548,7 +548,7 @@ SELECT tbl, op, k1 FROM __marmot_log;
 CREATE TABLE t(id INTEGER PRIMARY KEY); CREATE TABLE k(x);
 SELECT marmot_watch('*');
 DROP TABLE t; DROP TABLE k;
-SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' OR name GLOB '*_keep';
+SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' OR name GLOB '__marmot_[0-9]*_keep';
 -- =>
 -- 2
 -- 0
@@ -643,7 +643,7 @@ PRAGMA integrity_check;
 CREATE TABLE t(k TEXT PRIMARY KEY); INSERT INTO t VALUES('a'), (NULL), ('c'); DELETE FROM t WHERE k = 'a';
 SELECT marmot_watch('t');
 VACUUM; SELECT rowid, quote(k) FROM t;
-SELECT count(*) FROM sqlite_schema WHERE name GLOB '__marmot_*_keep';
+SELECT count(*) FROM sqlite_schema WHERE name GLOB '__marmot_[0-9]*_keep';
 -- =>
 -- 1
 -- 2|NULL

@@ -106,24 +106,6 @@ TEST_CASE("engine: an update of a keyless row that REPLACE put out unseen, whose
   t.same("SELECT v, u FROM t ORDER BY v", "a|x\nc|z");
 }
 
-// Values that change places are written in another way than the ones that do not: there the row came back, and nobody was told of
-// its deletion (simulator, seed 2638).
-TEST_CASE("engine: an update of a row that REPLACE put out unseen waits for the scrub, whatever comes with it") {
-  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, u TEXT UNIQUE, v); INSERT INTO t VALUES(1,'x',1),(2,'y',2),(3,'z',3)");
-  t.b.sql("INSERT OR REPLACE INTO t VALUES(9,'x',9); DELETE FROM t WHERE id = 9");
-  t.b.publish(t.stream);
-  t.a.sql("UPDATE t SET v = 'later' WHERE id = 1; UPDATE t SET u = 'tmp' WHERE id = 2; UPDATE t SET u = 'y' WHERE id = 3; UPDATE t SET u = 'z' WHERE id = 2");
-  t.settle();
-  CHECK(t.b.query("SELECT id, u FROM t ORDER BY id") == "2|z\n3|y");
-  for (bool done = false; !done;) {
-    auto slice = require(t.b.engine().scrub(false));
-    for (const auto& unit : slice.units) t.stream.append(unit);
-    done = slice.done;
-  }
-  t.settle();
-  t.same("SELECT id, u FROM t ORDER BY id", "2|z\n3|y");
-}
-
 // SQLite fires the youngest first, and node c got the table from a, before its trigger; b's trigger came later than the agent (seed 227).
 TEST_CASE("engine: a change is seen though a trigger of the application's ends the statement: RAISE(IGNORE), a constraint under OR FAIL") {
   Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1,'a'),(2,'b'),(3,'c');"

@@ -286,8 +286,10 @@ bool World::settled(std::string* why) {
       return false;
     }
   }
+  // Tables that objects of other kinds are in the way of, or whose schema was gone: they are tried again by and by.
+  const bool tries_again = profile.kinds != 0 || profile.lose_ms != 0;
   for (auto& [id, node] : nodes) {
-    if (profile.kinds == 0 || !node.agent->alive() || node.agent->trouble().empty()) continue;
+    if (!tries_again || !node.agent->alive() || node.agent->trouble().empty()) continue;
     *why = "n" + std::to_string(id) + ": " + node.agent->trouble();
     return false;
   }
