@@ -106,13 +106,17 @@ class Migrate {
     return ok();
   }
 
-  // Tables that swap their names: whoever stands on a name that another is to have goes elsewhere first.
+  // Tables that swap their names: whoever stands on a name that another is to have, one that is still to be made perhaps, goes elsewhere first.
   Status step_aside() {
     for (LocalTable& local : locals_) {
-      const bool wanted = std::any_of(specs_.begin(), specs_.end(), [&](const TableSpec& spec) {
-        return !spec.dropped() && fold_name(spec.name) == fold_name(local.name) && local_of(spec) != nullptr && local_of(spec)->id != local.id;
-      });
-      if (!wanted) continue;
+      bool wanted = false, moves = false;
+      for (const TableSpec& spec : specs_) {
+        const LocalTable* const its = spec.dropped() ? nullptr : local_of(spec);
+        const bool same_name = !spec.dropped() && fold_name(spec.name) == fold_name(local.name);
+        if (its == &local) moves = !same_name;
+        else wanted = wanted || (same_name && (its != nullptr || impl_.chooses(spec.name)));
+      }
+      if (!wanted || !moves) continue;
       TRY(rename(local, "__marmot_aside_" + std::to_string(local.id)));
     }
     return ok();

@@ -41,6 +41,27 @@ void hashes_are_true(Three& t) {
 
 }  // namespace
 
+TEST_CASE("schema: a table that gives up its name makes room for the one that is still to be made under it") {
+  Three t("CREATE TABLE other(id INTEGER PRIMARY KEY)");
+  t.a.sql("CREATE TABLE x(id INTEGER PRIMARY KEY, a)");
+  t.a.drain();  // is lost on its way
+  t.a.sql("ALTER TABLE x RENAME TO m; INSERT INTO m VALUES(1, 'of a')");
+  t.a.drain();
+  t.a.stop();
+  t.a.start();
+  const auto of_a = t.a.drain();  // that the table x is called m, in one message
+  t.b.sql("CREATE TABLE m(id INTEGER PRIMARY KEY, b); INSERT INTO m VALUES(2, 'of b')");
+  const auto of_b = t.b.drain();
+  for (const auto& unit : of_a) t.stream.append(unit);
+  t.b.apply(t.stream);
+  CHECK(t.b.query("SELECT * FROM m") == "1|of a");  // at once: nothing else has to come first
+  CHECK(t.b.engine().stopped().empty());
+  for (const auto& unit : of_b) t.stream.append(unit);
+  t.settle();
+  t.same("SELECT * FROM m", "1|of a");
+  t.same("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name GLOB 'm_*'", "1");
+}
+
 TEST_CASE("schema: a table made while running, and one dropped, are so everywhere") {
   Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
   t.b.sql("CREATE TABLE late(k TEXT PRIMARY KEY, v /* note */ REAL); INSERT INTO late VALUES('k',1.5)");

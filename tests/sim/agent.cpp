@@ -583,7 +583,11 @@ std::string Agent::trouble() {
   if (!counters) return counters.error().message;
   if (counters->quarantined != 0 && !world_.harmed()) return std::to_string(counters->quarantined) + " messages are quarantined";
   if (counters->waiting_units != 0) return std::to_string(counters->waiting_units) + " units wait";
-  if (counters->staged_parts != 0) return std::to_string(counters->staged_parts) + " parts of units are staged";
+  if (counters->staged_parts != 0) {
+    const auto which = engine_->database().query_text("SELECT group_concat(node || '.' || unit || '.' || part || ' of message ' || seq, ', ') FROM "
+                                                      "(SELECT * FROM __marmot_part WHERE kind <> 0 AND part >= 0 LIMIT 5)");
+    return std::to_string(counters->staged_parts) + " parts of units are staged: " + (which ? *which : which.error().message);
+  }
   return {};
 }
 

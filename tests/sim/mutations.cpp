@@ -97,6 +97,7 @@ void schemas(Profile& p) {
 void kinds(Profile& p) {
   schemas(p);
   p.kinds = 600;
+  p.watch_drops = true;
 }
 // The stream loses what it had acknowledged just before.
 void tails(Profile& p) { p.stream_tail_ms = 300; p.delay_ms = 60; p.tick_ms = 40; p.stream_new_ms = p.restore_ms = 0; p.power = 0; }

@@ -86,10 +86,13 @@ Profile Profile::draw(Random& random) {
   if (random.per_mille(200)) out.publisher_bytes = 1 + random.below(2000);
   if (random.per_mille(150)) out.foreign_ms = random.between(300, 3000);
   if (random.per_mille(150)) out.damaged_messages = 1 + random.below(20);
+  const bool kinds = random.per_mille(300) && out.moving != 0;
+  if (kinds) out.kinds = 50 + random.below(200);
+  if (kinds && out.repair_ms != 0) out.kinds = 0;  // docs/testing.md, "Open"
   if (random.per_mille(250)) out.wide = 300 + random.below(701);
   out.lose_ms = random.per_mille(150) ? random.between(300, 2000) : 0;
-  out.copied_ms = rarely(random, 1500);
-  // Not drawn yet (docs/testing.md, "Open"): kinds, which its mutation sets.
+  if (out.repair_ms == 0) out.lose_ms = 0;  // docs/testing.md, "Open"
+  // Not drawn yet (docs/testing.md, "Open"): copied_ms and watch_drops, which their mutations set.
   return out;
 }
 

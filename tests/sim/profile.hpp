@@ -31,6 +31,7 @@ struct Profile {
   uint64_t rebuild = 0;            // of a table
   uint64_t moving = 0;             // a transaction on the tables whose schema changes (ddl.hpp)
   uint64_t ddl = 0;                // per mille of those that change it
+  bool watch_drops = false;        // no table is told as dropped which no application dropped: tables that were swapped confuse it
   uint64_t kinds = 0;              // per mille of those that make a virtual table or a view of a name that tables have
   bool migrate_at_start = false;   // every machine's application makes the same tables as it starts
 

@@ -21,7 +21,7 @@ World::World(uint64_t seed, const Profile& chosen, bool print)
       }()),
       workload(schema, mix64(seed ^ 0x77)), migrations(mix64(seed ^ 0xdd1)), ledger(schema), encodings_(mix64(seed ^ 0x16)) {
   trace_.print = ledger.print = print;
-  ledger.moving.watch_drops = chosen.kinds != 0;
+  ledger.moving.watch_drops = chosen.watch_drops;
 }
 
 World::~World() {
@@ -286,18 +286,18 @@ bool World::settled(std::string* why) {
       return false;
     }
   }
+  // What a node that is gone for good left behind waits until a floor says so.
+  for (auto& [id, node] : nodes) {
+    if (!node.agent->alive() || !node.agent->stages()) continue;
+    *why = "n" + std::to_string(id) + ": " + node.agent->trouble();
+    node.agent->announce_floor(stream.last());
+    return false;
+  }
   // Tables that objects of other kinds are in the way of, or whose schema was gone: they are tried again by and by.
   const bool tries_again = profile.kinds != 0 || profile.lose_ms != 0;
   for (auto& [id, node] : nodes) {
     if (!tries_again || !node.agent->alive() || node.agent->trouble().empty()) continue;
     *why = "n" + std::to_string(id) + ": " + node.agent->trouble();
-    return false;
-  }
-  // What a node that is gone for good left behind waits until a floor says so.
-  for (auto& [id, node] : nodes) {
-    if (!node.agent->alive() || !node.agent->stages()) continue;
-    *why = "n" + std::to_string(id) + ": parts of units are staged";
-    node.agent->announce_floor(stream.last());
     return false;
   }
   if (profile.repair_ms == 0) return true;
