@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <set>
 #include <string>
 
 #include "tests/sim/mutations.hpp"
@@ -17,6 +18,7 @@ using namespace marmot::sim;
 
 struct Options {
   uint64_t first = 1, count = 1;
+  std::set<uint64_t> open;
   bool trace = false, quiet = false, mutations = false, digests = false, go_on = false, unbroken = false;
   std::string mutation;
   std::vector<std::string> scenarios;
@@ -39,6 +41,7 @@ int usage(int code) {
       "  --seed S        the first seed (1)        --seeds N       so many of them (1)\n"
       "  --trace         every event               --digests       a line a seed: its trace's digest\n"
       "  --keep-going    on after a failure        --mutation M    with this rule broken\n"
+      "  --open S        seed S is known to fail (docs/testing.md, Open): told, not counted; it must not pass in silence\n"
       "  --unbroken      with --mutation: in its profile, with no rule broken\n"
       "  --scenario F    its script must give its trace (of a directory: all of them); --rewrite: its trace becomes what the script gives\n"
       "  --mutations     each rule broken in turn until a seed shows it; the unbroken build must pass the same seeds\n");
@@ -52,6 +55,7 @@ bool parse(int argc, char** argv, Options& options) {
     const auto number = [&] { return i + 1 < argc ? std::strtoull(argv[++i], nullptr, 10) : 0; };
     if (argument == "--seed") options.first = number();
     else if (argument == "--seeds") options.count = number();
+    else if (argument == "--open") options.open.insert(number());
     else if (argument == "--trace") options.trace = true;
     else if (argument == "--digests") options.digests = true;
     else if (argument == "--keep-going") options.go_on = true;
@@ -73,7 +77,7 @@ void report(uint64_t seed, const Outcome& outcome, const std::string& mutation) 
 }
 
 int run_seeds(const Options& options) {
-  uint64_t failures = 0, all = 0, commits = 0, messages = 0;
+  uint64_t failures = 0, known = 0, all = 0, commits = 0, messages = 0;
   std::map<std::string, uint64_t> counts;
   const std::clock_t began = std::clock();
   for (uint64_t seed = options.first; seed < options.first + options.count; ++seed) {
@@ -84,6 +88,16 @@ int run_seeds(const Options& options) {
     messages += outcome.messages;
     for (const auto& [what, times] : outcome.counts) counts[what] += times;
     if (options.digests) std::printf("%llu %016llx\n", static_cast<unsigned long long>(seed), static_cast<unsigned long long>(outcome.digest));
+    if (options.open.count(seed) != 0) {
+      if (!outcome.failure.empty()) {
+        ++known;
+        std::printf("seed %llu is open: %s\n", static_cast<unsigned long long>(seed), outcome.failure.c_str());
+        continue;
+      }
+      ++failures;
+      std::printf("seed %llu FAILED: it passes now: take it out of the open ones\n", static_cast<unsigned long long>(seed));
+      continue;
+    }
     if (outcome.failure.empty()) continue;
     ++failures;
     report(seed, outcome, options.mutation);
@@ -95,7 +109,7 @@ int run_seeds(const Options& options) {
               static_cast<unsigned long long>(options.first), static_cast<unsigned long long>(commits), static_cast<unsigned long long>(messages));
   for (const auto& [what, times] : counts) std::printf(", %s %llu", what.c_str(), static_cast<unsigned long long>(times));
   std::printf("\n%.2f core-seconds a seed; digest %016llx\n", seconds / static_cast<double>(options.count), static_cast<unsigned long long>(all));
-  std::printf("%llu passed, %llu failed, 0 skipped\n", static_cast<unsigned long long>(options.count - failures), static_cast<unsigned long long>(failures));
+  std::printf("%llu passed, %llu failed, 0 skipped\n", static_cast<unsigned long long>(options.count - failures - known), static_cast<unsigned long long>(failures));
   return failures == 0 ? 0 : 1;
 }
 
