@@ -179,8 +179,8 @@ bool Agent::repair_now(const std::string& table) {
 bool Agent::all_there() const {
   const auto there = present();
   return std::all_of(world_.nodes.begin(), world_.nodes.end(), [&](const auto& one) {
-    const auto& [id, other] = one;
-    if (id == node_.id || !other.agent->was_member() || (other.away && world_.scripted)) return true;
+    const Node& other = one.second;
+    if (other.id == node_.id || !other.agent->was_member() || (other.away && world_.scripted)) return true;
     return std::any_of(there.begin(), there.end(), [&](const auto& present) { return present.node == other.agent->name().value; });
   });
 }
