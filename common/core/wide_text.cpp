@@ -9,7 +9,7 @@ namespace {
 bool is_high(uint32_t c) { return c >= 0xD800 && c < 0xDC00; }
 bool is_low(uint32_t c) { return c >= 0xDC00 && c < 0xE000; }
 
-// The code point at `at`, which moves behind it; nullopt: it is cut off, longer than it has to be, or none.
+// The code point at `at`, which is not the end of `text` and moves behind it; nullopt: it is cut off, longer than it has to be, or none.
 std::optional<uint32_t> take_point(std::string_view text, size_t& at) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   const uint32_t first = byte(at++);
@@ -72,20 +72,9 @@ std::optional<std::u16string> widen_text(std::string_view text) {
 }
 
 size_t utf8_length(std::string_view text) {
-  const auto at = [&](size_t i) { return i < text.size() ? static_cast<uint8_t>(text[i]) : uint8_t{0}; };
-  const auto tail = [&](size_t i) { return (at(i) & 0xc0) == 0x80; };
-  const uint8_t first = at(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xc2 && first <= 0xdf) return tail(1) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef) {
-    if (!tail(1) || !tail(2) || (first == 0xe0 && at(1) < 0xa0) || (first == 0xed && at(1) > 0x9f)) return 0;
-    return 3;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    if (!tail(1) || !tail(2) || !tail(3) || (first == 0xf0 && at(1) < 0x90) || (first == 0xf4 && at(1) > 0x8f)) return 0;
-    return 4;
-  }
-  return 0;
+  size_t length = 0;
+  const auto point = take_point(text, length);
+  return point && !is_high(*point) && !is_low(*point) ? length : 0;
 }
 
 bool sqlite_widens(std::string_view text) {

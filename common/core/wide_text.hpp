@@ -15,7 +15,7 @@ void narrow_text(std::u16string_view text, std::string& out);
 // nullopt: a UTF-16 file cannot hold it, for it is not UTF-8 as above (also two halves that would become a pair).
 std::optional<std::u16string> widen_text(std::string_view text);
 
-// The length of the valid UTF-8 sequence at the start of `text` (RFC 3629, section 4: no halves of pairs); 0: there is none.
+// The length of the valid UTF-8 sequence at the start of `text`, which is not empty (RFC 3629, section 4: no halves of pairs); 0: there is none.
 size_t utf8_length(std::string_view text);
 
 // Does SQLite's own conversion to UTF-16 keep it? SQL goes through that: its names and literals too.

@@ -24,6 +24,12 @@ bool stops_table(const Error& error) {
   return error.code == Errc::constraint || error.code == Errc::schema || error.code == Errc::bad_input || bad_key;
 }
 
+// One unit has been applied. It may have been a floor that ended the waiting of later ones: then they have passed as well.
+Status pass_unit(Replica::Impl& impl, const Origin& origin, uint64_t number) {
+  TRY_ASSIGN(const uint64_t passed, impl.store.units_of(origin));
+  return passed < number ? impl.pass_units(origin, number) : ok();
+}
+
 bool stands_under(const Envelope& envelope, const codec::MessageId& id) {
   return id.origin == envelope.origin && id.number == envelope.number && id.part == envelope.part;
 }
@@ -168,8 +174,7 @@ Status Replica::Impl::apply_staged(const Origin& origin, StreamSeq seq, ApplyRes
     if (!unit) return ok();
     if (!unit->dead) TRY(apply_payload(Envelope{unit->kind, origin, next, 0, true, {}}, unit->payload, seq, result));
     else if (origin == self) TRY(send_lost_again(result));
-    TRY_ASSIGN(const auto now, store.origin(origin));
-    if (now.unit < next) TRY(pass_units(origin, next));  // it was a floor, and ended the waiting of later ones
+    TRY(pass_unit(*this, origin, next));
     TRY(drop_unit(origin, next));
   }
 }
@@ -190,8 +195,7 @@ Status Replica::Impl::end_waiting(Statement& staged, StreamSeq seq, ApplyResult&
     const auto& [origin, number] = units[i];
     TRY_ASSIGN(const auto unit, staged_unit(origin, number));
     if (unit && !unit->dead) TRY(apply_payload(Envelope{unit->kind, origin, number, 0, true, {}}, unit->payload, seq, result));
-    TRY_ASSIGN(const auto row, store.origin(origin));
-    if (row.unit < number) TRY(pass_units(origin, number));
+    TRY(pass_unit(*this, origin, number));
     TRY(drop_staged(origin, number));
     if (i + 1 == units.size() || units[i + 1].first != origin) TRY(apply_staged(origin, seq, result));
   }
@@ -243,8 +247,7 @@ Status Replica::Impl::apply_envelope(const Envelope& envelope, const Incoming& m
   const bool next = envelope.number == row.unit + 1 || mutated(Mutation::units_out_of_order);
   if (next && envelope.part == 0 && envelope.last) {
     TRY(apply_payload(envelope, envelope.slice, message.seq, result));
-    TRY_ASSIGN(row, store.origin(origin));
-    if (row.unit < envelope.number) TRY(pass_units(origin, envelope.number));  // as in apply_staged()
+    TRY(pass_unit(*this, origin, envelope.number));
     return apply_staged(origin, message.seq, result);
   }
   return stage_part(envelope, static_cast<int64_t>(envelope.kind), message.seq, result);

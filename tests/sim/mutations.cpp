@@ -102,38 +102,34 @@ void kinds(Profile& p) {
 // The stream loses what it had acknowledged just before.
 void tails(Profile& p) { p.stream_tail_ms = 300; p.delay_ms = 60; p.tick_ms = 40; p.stream_new_ms = p.restore_ms = 0; p.power = 0; }
 void effects(Profile& p) { p.failing_effects = true; }
+// Nodes that write, and to which nothing happens.
+Profile quiet(const Profile& p) {
+  Profile out;
+  out.nodes = p.nodes;
+  out.transactions = 200;
+  out.write_ms = 20;
+  return out;
+}
 // Somebody else writes into the stream, and messages come to harm on their way there.
 void strangers(Profile& p) {
-  Profile quiet;
-  quiet.nodes = p.nodes;
-  quiet.transactions = 200;
-  quiet.write_ms = 20;
-  quiet.foreign_ms = 400;
-  quiet.damaged_messages = 10;
-  p = quiet;
+  p = quiet(p);
+  p.foreign_ms = 400;
+  p.damaged_messages = 10;
 }
 // Messages are gone from the middle of the stream before all have read them; nothing else than that makes nodes compare what they hold.
 void gone(Profile& p) {
-  Profile quiet;
-  quiet.nodes = p.nodes;
-  quiet.transactions = 200;
-  quiet.write_ms = 20;
-  quiet.delay_ms = 60;
-  quiet.lose_ms = 300;
-  quiet.away_ms = 800;
-  p = quiet;
+  p = quiet(p);
+  p.delay_ms = 60;
+  p.lose_ms = 300;
+  p.away_ms = 800;
 }
 // Files of all three encodings.
 void wide(Profile& p) { p.wide = 600; }
 // Tools make files anew whose rows have no key, and the scrub does not put right what comes of it.
 void copies(Profile& p) {
-  Profile quiet;
-  quiet.nodes = p.nodes;
-  quiet.transactions = 200;
-  quiet.write_ms = 20;
-  quiet.copied_ms = 300;
-  quiet.scrub = false;
-  p = quiet;
+  p = quiet(p);
+  p.copied_ms = 300;
+  p.scrub = false;
 }
 void none(Profile&) {}
 
