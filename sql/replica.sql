@@ -26,8 +26,20 @@ SELECT key, hlc, origin, seq, hash, state FROM __marmot_version WHERE tbl = ?1 A
 DELETE FROM __marmot_version WHERE tbl = ?1 AND key = ?2
 
 -- name: select_pruned
-SELECT tbl, key FROM __marmot_version INDEXED BY __marmot_dead
+SELECT tbl, key, hlc, origin FROM __marmot_version INDEXED BY __marmot_dead
 WHERE state = 0 AND seq <= ?1 AND tbl NOT IN (SELECT id FROM __marmot_table WHERE stopped IS NOT NULL) LIMIT ?2
+
+-- name: pruned_put
+INSERT OR REPLACE INTO __marmot_pruned(tbl, hash, hlc, origin) VALUES(?1, ?2, ?3, ?4)
+
+-- name: pruned_drop_oldest
+DELETE FROM __marmot_pruned WHERE id <= (SELECT max(id) FROM __marmot_pruned) - ?1
+
+-- name: pruned_of_key
+SELECT hlc, origin FROM __marmot_pruned WHERE tbl = ?1 AND hash = ?2
+
+-- name: pruned_after
+SELECT id, tbl, hash, hlc, origin FROM __marmot_pruned WHERE id > ?1 ORDER BY id LIMIT ?2
 
 -- name: highest_tombstone
 SELECT max((hlc & 0xffffffffffff) << 16 | (hlc >> 48 & 0xffff)) FROM __marmot_version INDEXED BY __marmot_dead WHERE state = 0 AND seq <= ?1
@@ -157,7 +169,7 @@ UPDATE __marmot_copied SET rowid = 2
 SELECT node, there, here FROM __marmot_rowid WHERE tbl = ?1
 
 -- name: stages_up_to
-SELECT EXISTS(SELECT 1 FROM __marmot_part WHERE seq <= ?1)
+SELECT EXISTS(SELECT 1 FROM __marmot_part WHERE seq <= ?1) OR EXISTS(SELECT 1 FROM __marmot_refused WHERE seq <= ?1)
 
 -- name: stage_part
 INSERT OR IGNORE INTO __marmot_part(node, incarnation, unit, part, seq, last, kind, data) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -199,6 +211,24 @@ INSERT OR IGNORE INTO __marmot_quarantine(seq, at, reason, data) VALUES(?1, ?2, 
 
 -- name: wait
 INSERT INTO __marmot_waiting(seq, node, incarnation, unit, payload) VALUES(?1, ?2, ?3, ?4, ?5)
+
+-- name: refuse
+INSERT INTO __marmot_refused(seq, node, incarnation, unit, payload) VALUES(?1, ?2, ?3, ?4, ?5)
+
+-- name: refused_drop_oldest
+DELETE FROM __marmot_refused WHERE id <= (SELECT max(id) FROM __marmot_refused) - ?1
+
+-- name: refused_of_former_lives
+SELECT id, node, incarnation, unit, payload FROM __marmot_refused WHERE node = ?1 AND incarnation <> ?2 ORDER BY id LIMIT 1
+
+-- name: refused_up_to
+SELECT id, node, incarnation, unit, payload FROM __marmot_refused WHERE seq <= ?1 ORDER BY id LIMIT 1
+
+-- name: delete_refused
+DELETE FROM __marmot_refused WHERE id = ?1
+
+-- name: all_refused
+SELECT seq, node, incarnation, unit, payload FROM __marmot_refused ORDER BY id
 
 -- name: select_waiting
 SELECT id, seq, node, incarnation, unit, payload FROM __marmot_waiting WHERE id > ?1 ORDER BY id LIMIT 1

@@ -121,6 +121,21 @@ CREATE TABLE IF NOT EXISTS __marmot_waiting(  -- units with rows for a table tha
   node INT NOT NULL, incarnation INT NOT NULL, unit INT NOT NULL,
   payload BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS __marmot_refused(  -- units of others that came too late for a floor; applied where their sender, who should send again what
+                                              -- they hold, begins a new life, or where a later floor passes them
+  id INTEGER PRIMARY KEY,                     -- in the order in which they came to be applied
+  seq INT NOT NULL,                           -- of the message that made it whole and next
+  node INT NOT NULL, incarnation INT NOT NULL, unit INT NOT NULL,
+  payload BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS __marmot_pruned(   -- what recognises tombstones that are pruned, should a row come that they beat; the newest of them
+  id INTEGER PRIMARY KEY,                     -- in the order in which they were pruned: the lowest go first
+  tbl INT NOT NULL,
+  hash INT NOT NULL,                          -- of the key, 64 bits under the key in __marmot_meta
+  hlc INT NOT NULL,                           -- as in __marmot_version
+  origin INT NOT NULL                         -- __marmot_origin.id
+);
+CREATE UNIQUE INDEX IF NOT EXISTS __marmot_pruned_key ON __marmot_pruned(tbl, hash);
 CREATE TABLE IF NOT EXISTS __marmot_quarantine( -- messages that do not decode
   seq INTEGER PRIMARY KEY,
   at INT NOT NULL,                            -- wall clock, milliseconds

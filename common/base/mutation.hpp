@@ -41,6 +41,8 @@ enum class Mutation : uint8_t {
   copied_rows_unmatched,  // rows whose rowids are others now are taken for those that had these
   short_hash,             // six bits stand for a row, and for a unique value
   kind_unchecked,         // a table is dropped for a virtual table of its name
+  pruned_forgotten,       // a pruned tombstone that beats what comes is not known again
+  refused_forgotten,      // units that a floor refuses are their sender's business alone
   text_by_sqlite,         // SQLite converts the text of a UTF-16 file
 };
 

@@ -38,12 +38,6 @@ bool stands_under(const Envelope& envelope, const codec::MessageId& id) {
 
 // With `retry`, the unit's other tables have had their rows.
 Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, StreamSeq seq, ApplyResult& result, const Retry* retry) {
-  const StreamSeq floor = std::max(state.floor.seq, state.fence);
-  if (retry == nullptr && unit.base < floor && !mutated(Mutation::tombstone_early)) {  // floor.cpp
-    log(LogLevel::info, "message " + std::to_string(seq) + ": its sender, node " + std::to_string(unit.origin.node.value) +
-                            ", did not know of the deletions up to message " + std::to_string(floor) + ": it sends what is left again");
-    return unit.origin == self ? send_lost_again(result) : ok();
-  }
   std::vector<std::vector<const UnitRow*>> by_table(unit.tables.size());
   for (const UnitRow& row : unit.rows) {
     if (retry != nullptr) {
@@ -141,6 +135,8 @@ Status Replica::Impl::apply_payload(const Envelope& envelope, std::string_view p
   if (!decoded && decoded.error().code == Errc::corrupt) return corrupt(decoded.error());
   TRY(decoded);
   note_base(envelope.origin, decoded->unit.base);
+  const bool late = decoded->unit.base < std::max(state.floor.seq, state.fence);  // floor.cpp
+  if (late && !mutated(Mutation::tombstone_early)) return refuse(decoded->unit, payload, seq, result);
   return apply_unit(decoded->unit, payload, seq, result, nullptr);
 }
 
@@ -207,7 +203,8 @@ Status Replica::Impl::end_waiting(Statement& staged, StreamSeq seq, ApplyResult&
 Status Replica::Impl::end_former_lives(const Origin& now, StreamSeq seq, ApplyResult& result) {
   TRY_ASSIGN(Statement* const staged, store.statement(sql::kFormerUnits));
   staged->bind(1, static_cast<int64_t>(now.node.value)).bind(2, static_cast<int64_t>(now.incarnation.value));
-  return end_waiting(*staged, seq, result);
+  TRY(end_waiting(*staged, seq, result));
+  return apply_refused_of_former_lives(now, seq, result);
 }
 
 // Every live node applied message `last` a while ago. What still waits for something since then has a sender that is gone for
@@ -215,7 +212,8 @@ Status Replica::Impl::end_former_lives(const Origin& now, StreamSeq seq, ApplyRe
 Status Replica::Impl::end_waiting_since(StreamSeq last, StreamSeq seq, ApplyResult& result) {
   TRY_ASSIGN(Statement* const staged, store.statement(sql::kUnitsUpTo));
   staged->bind(1, static_cast<int64_t>(last));
-  return end_waiting(*staged, seq, result);
+  TRY(end_waiting(*staged, seq, result));
+  return apply_refused_up_to(last, seq, result);
 }
 
 Status Replica::Impl::drop_staged(const Origin& origin, uint64_t last) {

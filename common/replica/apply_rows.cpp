@@ -56,6 +56,7 @@ class TableApply {
   Status decide(const UnitRow& row) {
     const Version& version = unit_.versions[row.version];
     TRY_ASSIGN(auto local, impl_.store.find(table_.id, row.key));
+    TRY(impl_.recall(table_, row.key, version, local));
     Winner winner{&row, version};
     if (row.op != Op::remove) {
       values_of(row, values_);

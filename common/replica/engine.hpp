@@ -108,6 +108,7 @@ struct Replica::Impl {
     Hlc file_hlc;             // as __marmot_meta holds it
     Floor floor;              // seq: of this stream; hlc: of whatever was pruned in this file's life
     StreamSeq ending = 0;     // the floor that apply_floor() ends waiting for; 0: it does not
+    Hlc pruned_hlc;           // the highest of those that __marmot_pruned ever remembered
     Hlc floor_seen;           // the highest of the stream's floors
     Gap gap;                  // in what was read of this stream; over once a floor has passed it
     std::set<Origin> beyond_gap;  // whose units that are still to come were all made behind it
@@ -420,7 +421,6 @@ struct Replica::Impl {
   // floor.cpp
   Status apply_floor(const Floor& floor, StreamSeq seq, ApplyResult& result);
   void raise_floor(const Floor& floor);
-  Status prune_tombstones();                              // some of those at or below the floor
   Status drop_pruned_meanwhile(Hlc floor);
   Status end_reread();
   // While the stream is read again: it knows the row, though its register says that it lacks the present version.
@@ -431,6 +431,21 @@ struct Replica::Impl {
     return !retrying && !found.live() && found.seq && *found.seq <= state.floor.seq;
   }
   bool retrying = false;  // a stopped table, whose tombstones are kept until its waiting units are applied
+
+  // pruned.cpp
+  Status prune_tombstones();                              // some of those at or below the floor
+  Status remember_pruned(int64_t table, int64_t hash, const Version& version);
+  Status forget_oldest_pruned();
+  // `coming` is about to be applied to the row. A pruned tombstone that beats it is one again, in `local` too, and is sent to whoever has
+  // forgotten it as well.
+  Status recall(const Table& table, std::string_view key, const Version& coming, std::optional<Register>& local);
+  Result<bool> merge_pruned(int64_t& after, int64_t& looked_at);
+
+  // refused.cpp
+  Status refuse(const Unit& unit, std::string_view payload, StreamSeq seq, ApplyResult& result);
+  Status apply_refused(const std::function<Result<sqlite::Statement*>()>& next, StreamSeq seq, ApplyResult& result);
+  Status apply_refused_of_former_lives(const Origin& now, StreamSeq seq, ApplyResult& result);
+  Status apply_refused_up_to(StreamSeq last, StreamSeq seq, ApplyResult& result);
 
   // merge.cpp
   std::unique_ptr<Merge> merging;

@@ -3,18 +3,13 @@
 // A tombstone may be forgotten once nobody can send a row that it would have beaten. So every rows unit names what its
 // sender had applied when it drained (Unit::base), a floor message names a message P that every member had applied, and
 // from that floor message on a unit with a base below P is refused by everybody, at the same place of the stream. Its
-// origin is among them: it has seen the tombstones by then, and sends again what is left of the unit.
-#include "common/base/mutation.hpp"
+// origin is among them: it has seen the tombstones by then, and sends again what is left of the unit (refused.cpp).
 #include "common/replica/engine.hpp"
 #include "sql.hpp"
 
 namespace marmot::replica {
 
 using sqlite::Statement;
-
-namespace {
-constexpr size_t kPruneRows = 500;  // in one transaction
-}  // namespace
 
 // A floor without a number is one of a former stream, told by a node that has pruned up to it. It is a fence too: whoever had not
 // applied it may have sent again what was deleted then, and knows better now.
@@ -40,26 +35,6 @@ void Replica::Impl::raise_floor(const Floor& floor) {
     state.floor.seq = floor.seq;
     state.prune_due = true;
   }
-}
-
-Status Replica::Impl::prune_tombstones() {
-  if (mutated(Mutation::tombstone_by_clock)) {
-    TRY_ASSIGN(Statement by_age, db.prepare("DELETE FROM __marmot_version WHERE state = 0 AND seq IS NOT NULL AND hlc < ?1"));
-    by_age.bind(1, static_cast<int64_t>(Hlc::from_wall(env.now() - 1000).value));
-    TRY(by_age.run());
-  }
-  if (!state.prune_due) return ok();
-  std::vector<std::pair<int64_t, std::string>> dead;
-  TRY_ASSIGN(Statement* const select, store.statement(sql::kSelectPruned));
-  select->bind(1, static_cast<int64_t>(state.floor.seq)).bind(2, static_cast<int64_t>(kPruneRows));
-  for (;;) {
-    TRY_ASSIGN(const bool more, select->step());
-    if (!more) break;
-    dead.emplace_back(select->integer(0), std::string(select->blob(1)));
-  }
-  for (const auto& [table, key] : dead) TRY(store.remove(table, key));
-  state.prune_due = dead.size() == kPruneRows;
-  return ok();
 }
 
 // The row is gone everywhere, its tombstone too: here it goes without one.

@@ -132,6 +132,8 @@ Status Replica::history_lost(uint64_t stream_id, StreamSeq end, Incarnation inca
       more = false;
       TRY(impl.drain_log(unused, nullptr, &more));
     }
+    ApplyResult ignored;
+    TRY(impl.apply_refused_up_to(INT64_MAX, impl.state.position.seq, ignored));  // their sender may be lost with the stream
     TRY(impl.take_hash_key(key));
     impl.state.position = Position{stream_id, before, {}};
     impl.state.join_end = end;
@@ -283,7 +285,7 @@ Status Replica::discard_rows() {
       if (!table->exists) continue;
       TRY(impl.effects.write([&] { return impl.db.exec("DELETE FROM " + sqlite::quote_identifier(table->info.name)); }));
     }
-    for (const char* internal : {"version", "unique", "shelf", "rowid", "log", "parked"}) {
+    for (const char* internal : {"version", "unique", "shelf", "rowid", "log", "parked", "pruned"}) {
       TRY(impl.db.exec("DELETE FROM __marmot_" + std::string(internal)));
     }
     impl.state.shelved = 0;

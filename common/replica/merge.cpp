@@ -2,6 +2,7 @@
 //
 //   rows     every register of the snapshot, as if a message had brought it
 //   absent   every live register here that the snapshot has not: kept, or gone
+//   pruned   what the snapshot remembers of pruned tombstones (pruned.cpp)
 //   finish   the snapshot's place in the stream becomes ours
 #include "common/base/mutation.hpp"
 #include "common/replica/local_schema.hpp"
@@ -61,7 +62,7 @@ Status Replica::Impl::merge_tables() {
     pair.map = here->map_columns(pair.there->stored_ids());
     merge.tables.push_back(std::move(pair));
   }
-  merge.at = {Merge::Phase::rows, 0, {}, schema_version};
+  merge.at = {Merge::Phase::rows, 0, {}, 0, schema_version};
   return ok();
 }
 
@@ -128,7 +129,13 @@ Result<bool> Replica::Impl::merge_absent(MergePair& pair, std::string& after, in
     TRY_ASSIGN(const auto there, merge.store.find(pair.there->id, key));
     if (there) continue;
     TRY_ASSIGN(const auto found, store.find(here.id, key));
-    const bool never_sent = found->origin_id == 0 || is_inserted(found->state) || (!found->live() && !found->seq);
+    const bool has_version = found->origin_id != 0;
+    TRY_ASSIGN(const auto tombstone, comparable && has_version ? pruned_version(merge.store, pair.there->id, key) : std::optional<Version>{});
+    if (tombstone && *tombstone > found->version) {
+      TRY(forget_row(here, key, *found));
+      continue;
+    }
+    const bool never_sent = !has_version || is_inserted(found->state) || (!found->live() && !found->seq);
     if (never_sent) continue;
     if (!comparable || found->version.hlc >= merge.floor.hlc) {
       if (found->seq) TRY(store.unmark(here.id, key));  // sent again
@@ -162,6 +169,15 @@ Status Replica::Impl::merge_finish() {
     for (int i = 0; i < 8; ++i) stage->bind(i + 1, parts->value(i));
     TRY(stage->run());
   }
+  TRY(db.exec("DELETE FROM __marmot_refused"));
+  TRY_ASSIGN(Statement* const refused, merge.store.statement(sql::kAllRefused));
+  TRY_ASSIGN(Statement* const keep, store.statement(sql::kRefuse));
+  for (;;) {
+    TRY_ASSIGN(const bool more, refused->step());
+    if (!more) break;
+    for (int i = 0; i < 5; ++i) keep->bind(i + 1, refused->value(i));
+    TRY(keep->run());
+  }
   state.position = Position{merge.info.stream_id, merge.info.seq, merge.info.msg_id};
   state.trimmed = false;
   state.reread = false;  // absent rows have been looked at
@@ -191,8 +207,13 @@ Result<bool> Replica::Impl::merge_piece(int64_t& looked_at) {
     TRY(merge_finish());
     return true;
   }
+  if (at.phase == Merge::Phase::pruned) {
+    TRY_ASSIGN(const bool end, merge_pruned(at.pruned, looked_at));
+    if (end) at.phase = Merge::Phase::finish;
+    return false;
+  }
   if (at.table == merge.tables.size()) {
-    at.phase = at.phase == Merge::Phase::rows ? Merge::Phase::absent : Merge::Phase::finish;
+    at.phase = at.phase == Merge::Phase::rows ? Merge::Phase::absent : Merge::Phase::pruned;
     at.table = 0;
     return false;
   }
@@ -219,6 +240,7 @@ Status Replica::merge_begin(const std::string& path) {
   }
   TRY_ASSIGN(sqlite::Database db, sqlite::Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX));
   TRY(db.learn_encoding());
+  TRY(db.exec(std::string(sql::kCreateInternalTables)));  // of an earlier format: those that it lacks
   TRY(db.exec("PRAGMA query_only = ON; BEGIN"));
   auto merge = std::make_unique<Merge>(std::move(db));
   merge->info = info;

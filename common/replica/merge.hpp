@@ -17,6 +17,9 @@ struct MergePair {
   std::vector<SentColumn> map;  // our stored columns among theirs
 };
 
+// What the file of `store`, which may be a snapshot, remembers of the row's pruned tombstone. `table`: its id there.
+Result<std::optional<Version>> pruned_version(Store& store, int64_t table, std::string_view key);
+
 struct Merge {
   explicit Merge(sqlite::Database db) : snapshot(std::move(db)), store(snapshot) {}
 
@@ -32,11 +35,12 @@ struct Merge {
   std::vector<MergePair> tables;
 
   // Goes back when a slice rolls back.
-  enum class Phase : uint8_t { schema, rows, absent, finish };
+  enum class Phase : uint8_t { schema, rows, absent, pruned, finish };
   struct Progress {
     Phase phase = Phase::schema;
     size_t table = 0;            // index into `tables`
     std::string after;           // the last key looked at
+    int64_t pruned = 0;          // ... and the last of what the snapshot remembers
     int64_t schema_version = -1; // ours, when `tables` was made
   } at;
 };

@@ -20,6 +20,7 @@ inline constexpr std::string_view kConflictsDropped = "conflicts_dropped";  // h
 inline constexpr std::string_view kTrimmed = "trimmed";        // 1: the stream was read from after its first message
 inline constexpr std::string_view kFloorSeq = "floor_seq";     // Floor, of this stream
 inline constexpr std::string_view kFloorHlc = "floor_hlc";
+inline constexpr std::string_view kPrunedHlc = "pruned_hlc";   // no tombstone that __marmot_pruned remembers is younger
 inline constexpr std::string_view kGapFirst = "gap_first";     // Gap, of this stream
 inline constexpr std::string_view kGapLast = "gap_last";
 inline constexpr std::string_view kFence = "fence";            // the message with which a node last told this stream a former one's floor
@@ -36,7 +37,8 @@ inline constexpr std::string_view kSnapshotAt = "snapshot_at";                //
 inline constexpr std::string_view kSnapshotNode = "snapshot_node";
 inline constexpr std::string_view kSnapshotRows = "snapshot_rows";
 
-inline constexpr int64_t kFormatVersion = 3;  // of the internal tables: docs/format.md
+inline constexpr int64_t kFormatVersion = 4;  // of the internal tables: docs/format.md
+inline constexpr int64_t kOldestFormat = 3;   // that is read: it lacks tables, which are made
 }  // namespace meta
 
 }  // namespace marmot::replica

@@ -27,16 +27,14 @@ Status Replica::Impl::load_state(const Identity& identity) {
                                               std::to_string(*format) + ", this one knows " +
                                               std::to_string(meta::kFormatVersion) + "): install that version");
   }
-  if (format && *format < meta::kFormatVersion) {
+  if (format && *format < meta::kOldestFormat) {
     return make_error(Errc::refused, "the file was written by an earlier Marmot (internal tables of format " + std::to_string(*format) +
                                          ", this one knows " + std::to_string(meta::kFormatVersion) + "), from before the first release: its rows"
                                          " are hashed otherwise. `marmot cleanup` takes that Marmot's tables away and leaves yours; do it once all"
                                          " that this file holds has reached the others, then start again");
   }
-  if (!format) {
-    TRY(store.set_meta(meta::kFormat, meta::kFormatVersion));
-    TRY(store.keep_hash_key(identity.hash_key));
-  }
+  if (!format) TRY(store.keep_hash_key(identity.hash_key));
+  if (format != meta::kFormatVersion) TRY(store.set_meta(meta::kFormat, meta::kFormatVersion));
   TRY(store.load_hash_key());
   state.hash_key = store.hash_key;
   TRY_ASSIGN(const auto hlc, store.meta_integer(meta::kHlc));
@@ -58,6 +56,8 @@ Status Replica::Impl::load_state(const Identity& identity) {
   TRY_ASSIGN(const auto floor_hlc, store.meta_integer(meta::kFloorHlc));
   TRY_ASSIGN(const auto floor_seen, store.meta_integer(meta::kFloorSeen));
   state.floor = Floor{static_cast<StreamSeq>(floor_seq.value_or(0)), Hlc{static_cast<uint64_t>(floor_hlc.value_or(0))}};
+  TRY_ASSIGN(const auto pruned_hlc, store.meta_integer(meta::kPrunedHlc));
+  state.pruned_hlc.value = static_cast<uint64_t>(pruned_hlc.value_or(0));
   state.floor_seen.value = static_cast<uint64_t>(floor_seen.value_or(0));
   TRY_ASSIGN(const auto gap_first, store.meta_integer(meta::kGapFirst));
   TRY_ASSIGN(const auto gap_last, store.meta_integer(meta::kGapLast));
@@ -106,6 +106,7 @@ Status Replica::Impl::save_state(const State& before) {
   }
   if (state.floor.seq != before.floor.seq) TRY(store.set_meta(meta::kFloorSeq, static_cast<int64_t>(state.floor.seq)));
   if (state.floor.hlc != before.floor.hlc) TRY(store.set_meta(meta::kFloorHlc, static_cast<int64_t>(state.floor.hlc.value)));
+  if (state.pruned_hlc != before.pruned_hlc) TRY(store.set_meta(meta::kPrunedHlc, static_cast<int64_t>(state.pruned_hlc.value)));
   if (state.floor_seen != before.floor_seen) TRY(store.set_meta(meta::kFloorSeen, static_cast<int64_t>(state.floor_seen.value)));
   if (state.gap.first != before.gap.first) TRY(store.set_meta(meta::kGapFirst, static_cast<int64_t>(state.gap.first)));
   if (state.gap.last != before.gap.last) TRY(store.set_meta(meta::kGapLast, static_cast<int64_t>(state.gap.last)));

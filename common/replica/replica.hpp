@@ -40,6 +40,7 @@ struct Settings {
   bool retire_losers = true;                 // a node deletes rows of its own that lost a UNIQUE collision, keeping them in the
                                              // conflicts; false: they stay on the shelf, to return when the winner goes
   int64_t conflict_log_rows = 10000;         // how many conflicts are kept; the oldest go
+  int64_t pruned_rows = 1'000'000;           // how many pruned tombstones are remembered; the oldest go
 };
 
 struct Environment {

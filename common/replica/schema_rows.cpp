@@ -169,7 +169,7 @@ Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* 
       else if (!former.lost()) keyless.emplace(found->hash, *found);
     }
   }
-  for (const char* of_rows : {"version", "unique", "rowid", "log", "parked"}) {
+  for (const char* of_rows : {"version", "unique", "rowid", "log", "parked", "pruned"}) {
     TRY(db.exec("DELETE FROM __marmot_" + std::string(of_rows) + " WHERE tbl = " + std::to_string(table.id)));
   }
   const WallMs now = env.now();

@@ -111,7 +111,7 @@ Result<SnapshotInfo> read_snapshot_info(const std::string& path) {
     return make_error(Errc::newer_format, path + " was written by a later Marmot (internal tables of format " + std::to_string(*format) +
                                               ", this one knows " + std::to_string(meta::kFormatVersion) + "): install that version");
   }
-  if (*format < meta::kFormatVersion) {
+  if (*format < meta::kOldestFormat) {
     return make_error(Errc::schema, path + " was written by an earlier Marmot (internal tables of format " + std::to_string(*format) +
                                         ", this one knows " + std::to_string(meta::kFormatVersion) + "): take another snapshot");
   }

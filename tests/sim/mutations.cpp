@@ -131,6 +131,20 @@ void copies(Profile& p) {
   p.copied_ms = 300;
   p.scrub = false;
 }
+// Tombstones are pruned, and then the stream loses its tail with the deletions, or all of it.
+void pruned(Profile& p) {
+  floors(p);
+  p.away_ms = 0;
+  p.stream_tail_ms = 400;
+  p.stream_new_ms = 900;
+  p.restore_ms = 0;
+  p.power = 0;
+}
+// What came too late for a floor is lost with its sender's file before the sender repeats it.
+void late(Profile& p) {
+  fences(p);
+  p.restore_ms = 300;
+}
 void none(Profile&) {}
 
 const Case kCases[] = {
@@ -168,6 +182,8 @@ const Case kCases[] = {
     {"kind_unchecked", Mutation::kind_unchecked, kinds},
     {"text_by_sqlite", Mutation::text_by_sqlite, wide},
     {"short_hash", Mutation::short_hash, none},
+    {"pruned_forgotten", Mutation::pruned_forgotten, pruned},
+    {"refused_forgotten", Mutation::refused_forgotten, late},
 };
 
 const Case* find(const std::string& name) {
