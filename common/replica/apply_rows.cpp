@@ -85,7 +85,8 @@ class TableApply {
         // and retention hides where. It is sent again.
         if (impl_.merging && local->seq && version != local->version) return impl_.store.unmark(table_.id, row.key);
         // Ours and unacknowledged stays so until its own message comes round.
-        if (const auto seq = seq_of(row); seq && (local->seq || version == local->version)) {
+        // What a floor had refused is older than what has come since: the register stays where its own message put it, as on its sender's file.
+        if (const auto seq = seq_of(row); seq && !impl_.applying_refused && (local->seq || version == local->version)) {
           TRY(impl_.store.mark(table_.id, row.key, *seq));
         }
         if (!local->seq && version != local->version) TRY(impl_.note_spoken_of(table_, row.key));

@@ -442,6 +442,7 @@ struct Replica::Impl {
   Result<bool> merge_pruned(int64_t& after, int64_t& looked_at);
 
   // refused.cpp
+  bool applying_refused = false;
   Status refuse(const Unit& unit, std::string_view payload, StreamSeq seq, ApplyResult& result);
   Status apply_refused(const std::function<Result<sqlite::Statement*>()>& next, StreamSeq seq, ApplyResult& result);
   Status apply_refused_of_former_lives(const Origin& now, StreamSeq seq, ApplyResult& result);

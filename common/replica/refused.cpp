@@ -41,7 +41,10 @@ Status Replica::Impl::apply_refused(const std::function<Result<Statement*>()>& n
     const std::string payload(select->blob(4));
     select->reset();
     TRY_ASSIGN(const codec::DecodedUnit decoded, codec::decode_unit(envelope, payload));
-    TRY(apply_unit(decoded.unit, payload, seq, result, nullptr));
+    applying_refused = true;
+    const Status applied = apply_unit(decoded.unit, payload, seq, result, nullptr);
+    applying_refused = false;
+    TRY(applied);
     TRY_ASSIGN(Statement* const remove, store.statement(sql::kDeleteRefused));
     remove->bind(1, id);
     TRY(remove->run());

@@ -572,8 +572,8 @@ bool Agent::settled(std::string* why) {
 
 bool Agent::stages() {
   const Enter scope(world_.disks, node_.id, Process::agent);
-  const auto counters = engine_->counters();
-  return counters && (counters->staged_parts != 0 || counters->gone_units != 0);
+  const auto waits = engine_->wants_floor();
+  return waits && *waits;
 }
 
 std::string Agent::trouble() {

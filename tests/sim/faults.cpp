@@ -109,8 +109,9 @@ void World::clock_jump() {
 void World::restore() {
   Node& node = any_node();
   if (!disks.of(node.id).exists(node.path) || !node.app->idle()) return;
+  if (profile.restore_plain && node.backup.empty() && !(node.agent->alive() && node.agent->member())) return;
   if (node.backup.empty() || random.per_mille(300)) return keep_copy(node);
-  const bool other_file = random.per_mille(500);
+  const bool other_file = random.per_mille(500) && !profile.restore_plain;
   put_back(node, other_file);
   const int64_t away_for = random.between(20, 1500);
   after(away_for, [&node] { node.agent->start(); });

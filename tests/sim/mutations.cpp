@@ -133,17 +133,24 @@ void copies(Profile& p) {
 }
 // Tombstones are pruned, and then the stream loses its tail with the deletions, or all of it.
 void pruned(Profile& p) {
-  floors(p);
-  p.away_ms = 0;
-  p.stream_tail_ms = 400;
-  p.stream_new_ms = 900;
-  p.restore_ms = 0;
-  p.power = 0;
+  p = quiet(p);
+  p.transactions = 300;
+  p.write_ms = 10;
+  p.tick_ms = 10;
+  p.floor_ms = 60;
+  p.stream_tail_ms = 200;
 }
 // What came too late for a floor is lost with its sender's file before the sender repeats it.
 void late(Profile& p) {
-  fences(p);
-  p.restore_ms = 300;
+  p = quiet(p);
+  p.transactions = 600;
+  p.nodes = 4;
+  p.tick_ms = 10;
+  p.delay_ms = 60;
+  p.partition_ms = 150;
+  p.floor_ms = 60;
+  p.restore_ms = 60;
+  p.restore_plain = true;
 }
 void none(Profile&) {}
 

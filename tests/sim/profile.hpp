@@ -50,6 +50,7 @@ struct Profile {
   bool drain_each = false;         // an agent that runs drains after each commit
   bool scrub = true;               // rows are compared with their versions
   bool keep_losers = false;        // unique_losers = "keep"
+  bool restore_plain = false;      // a file is put back in place, and to a copy from when it was a member
   bool trim_beyond = false;        // retention takes messages that some node has not seen
   bool trim_all = false;           // and where nothing is in its way, all there are: the next message comes into an empty stream
   int64_t repair_ms = 0;           // between two rounds of anti-entropy; 0: never
