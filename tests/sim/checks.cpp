@@ -68,9 +68,7 @@ std::string check_nothing_lost(const Ledger& ledger, const Rows& rows, const std
       const Change& change = *entry.second;
       const std::string now = content_of(rows, id);
       if (now == change.after.value_or("no row")) continue;
-      auto versions = ledger.versions_of(id, change.after);
-      // What another one sent and lost with its file before the stream had it says nothing of this change.
-      versions.erase(std::remove_if(versions.begin(), versions.end(), [&](const auto& version) { return !ledger.stored(version); }), versions.end());
+      const auto versions = ledger.stored_versions_of(id, change.after);
       const bool superseded = std::any_of(versions.begin(), versions.end(), [&](const auto& version) {
         const auto winner = winners.find(version.first);
         return winner != winners.end() && winner->second.version > version.second;

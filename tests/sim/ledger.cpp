@@ -181,6 +181,12 @@ std::vector<std::pair<Place, Version>> Ledger::versions_of(const RowId& id, cons
   return out;
 }
 
+std::vector<std::pair<Place, Version>> Ledger::stored_versions_of(const RowId& id, const Content& content) const {
+  auto versions = versions_of(id, content);
+  versions.erase(std::remove_if(versions.begin(), versions.end(), [&](const auto& version) { return stored_.count(version) == 0; }), versions.end());
+  return versions;
+}
+
 Content Ledger::published_before(int node, const RowId& id, const Content& after) const {
   Content at = after;
   const auto commits = commits_.find(node);
@@ -190,7 +196,7 @@ Content Ledger::published_before(int node, const RowId& id, const Content& after
     for (const Change& change : commit->changes) {
       if (change.id != id || change.after != at) continue;
       at = change.before;
-      if (!at || !versions_of(id, at).empty()) return at;
+      if (!at || !stored_versions_of(id, at).empty()) return at;
       break;
     }
   }

@@ -88,9 +88,10 @@ class Ledger {
   std::map<Place, Winner> winners() const;
   // Where, and under which versions, the row was published with that content.
   std::vector<std::pair<Place, Version>> versions_of(const RowId& id, const Content& content) const;
+  // ... and some stream had it: what was lost with its file before that says nothing.
+  std::vector<std::pair<Place, Version>> stored_versions_of(const RowId& id, const Content& content) const;
   // What the node's change grew out of: the last content before it that was ever published, or none.
   Content published_before(int node, const RowId& id, const Content& after) const;
-  bool stored(const std::pair<Place, Version>& version) const { return stored_.count(version) != 0; }  // some stream has had it
   bool written(const RowId& id, const Content& content) const;  // by any application, at any time
 
   const std::map<int, std::vector<Commit>>& commits() const { return commits_; }
