@@ -42,6 +42,8 @@ enum class Mutation : uint8_t {
   short_hash,             // six bits stand for a row, and for a unique value
   kind_unchecked,         // a table is dropped for a virtual table of its name
   text_by_sqlite,         // SQLite converts the text of a UTF-16 file
+  rows_named_by_node,     // rows without a key are named by the node, not by the life of its file
+  twin_only_logged,       // an agent goes on beside another one of its name
 };
 
 #ifdef MARMOT_MUTATIONS
