@@ -131,6 +131,11 @@ void copies(Profile& p) {
   p.copied_ms = 300;
   p.scrub = false;
 }
+// Machines are cloned while they run.
+void clones(Profile& p) {
+  p = quiet(p);
+  p.clone_ms = 300;
+}
 void none(Profile&) {}
 
 const Case kCases[] = {
@@ -168,6 +173,7 @@ const Case kCases[] = {
     {"kind_unchecked", Mutation::kind_unchecked, kinds},
     {"text_by_sqlite", Mutation::text_by_sqlite, wide},
     {"short_hash", Mutation::short_hash, none},
+    {"twin_only_logged", Mutation::twin_only_logged, clones},
 };
 
 const Case* find(const std::string& name) {

@@ -177,7 +177,7 @@ void World::add_node(int id, Begin begin) {
   node.app = std::make_unique<App>(*this, node);
   const int64_t first = random.between(0, 300);
   after(first, [&node] { node.agent->start(); });
-  if (begin == Begin::missing) return;
+  if (begin == Begin::missing || begin == Begin::clone) return;
   sqlite::Database* const db = [&] {
     const Enter scope(disks, id, Process::app);
     // Made by the application, before any fault.
@@ -379,6 +379,11 @@ void World::check_end() {
       conflicts.insert(Place{std::string(listed->text(0)), std::string(listed->blob(1))});
     }
     if (std::string wrong = check_file(*db, schema.fts); !wrong.empty()) return fail(id, wrong);
+  }
+  std::map<uint64_t, int> named;
+  for (auto& [id, node] : nodes) {
+    const auto [other, alone] = named.emplace(node.agent->name().value, id);
+    if (!alone && !node.away) return fail(id, "is node " + std::to_string(other->first) + ", as n" + std::to_string(other->second) + " is");
   }
   Rows judged = rows.begin()->second;
   if (cloned_) forget_replayed(judged, ledger);
