@@ -41,7 +41,8 @@ Status Replica::Impl::load_state(const Identity& identity) {
   state.hash_key = store.hash_key;
   TRY_ASSIGN(const auto life, store.meta_integer(meta::kRowLife));
   state.life = NodeId{static_cast<uint64_t>(life.value_or(0))};
-  if (!life || identity.copied) TRY(begin_life());
+  TRY_ASSIGN(const int64_t logged, store.integer("SELECT EXISTS(SELECT 1 FROM __marmot_log)"));
+  if (!life || identity.copied || logged == 0) TRY(begin_life());
   TRY_ASSIGN(const auto hlc, store.meta_integer(meta::kHlc));
   const Hlc kept{static_cast<uint64_t>(hlc.value_or(0))};
   state.file_hlc = kept;

@@ -31,7 +31,8 @@ void Agent::look_for_twins() {
 void Agent::tell_twins(std::function<void(Agent&)> what) {
   if (node_.link.out_blocked || !node_.link.connected) return;
   for (auto& [id, other] : world_.nodes) {
-    if (id == node_.id) continue;
+    const bool lost = world_.profile.lost_alive != 0 && !world_.calm() && world_.random.per_mille(world_.profile.lost_alive);
+    if (id == node_.id || lost) continue;
     const int64_t there = world_.random.between(0, world_.profile.delay_ms);
     world_.after(there, [&other = other, what] {
       if (!other.link.in_blocked && other.link.connected && other.agent->alive_ && other.agent->engine_) what(*other.agent);

@@ -131,10 +131,11 @@ void copies(Profile& p) {
   p.copied_ms = 300;
   p.scrub = false;
 }
-// Machines are cloned while they run.
+// Machines are cloned while they run, and half of what agents say of that is lost.
 void clones(Profile& p) {
   p = quiet(p);
   p.clone_ms = 300;
+  p.lost_alive = 500;
 }
 void none(Profile&) {}
 

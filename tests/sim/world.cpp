@@ -286,6 +286,13 @@ bool World::settled(std::string* why) {
       return false;
     }
   }
+  std::map<uint64_t, int> named;
+  for (auto& [id, node] : nodes) {
+    const auto [other, alone] = named.emplace(node.agent->name().value, id);
+    if (alone || !node.agent->alive()) continue;
+    *why = "n" + std::to_string(id) + ": its agent is node " + std::to_string(other->first) + ", as the one of n" + std::to_string(other->second) + " is";
+    return false;
+  }
   // What a node that is gone for good left behind waits until a floor says so.
   for (auto& [id, node] : nodes) {
     if (!node.agent->alive() || !node.agent->stages()) continue;
@@ -379,11 +386,6 @@ void World::check_end() {
       conflicts.insert(Place{std::string(listed->text(0)), std::string(listed->blob(1))});
     }
     if (std::string wrong = check_file(*db, schema.fts); !wrong.empty()) return fail(id, wrong);
-  }
-  std::map<uint64_t, int> named;
-  for (auto& [id, node] : nodes) {
-    const auto [other, alone] = named.emplace(node.agent->name().value, id);
-    if (!alone && !node.away) return fail(id, "is node " + std::to_string(other->first) + ", as n" + std::to_string(other->second) + " is");
   }
   Rows judged = rows.begin()->second;
   if (cloned_) forget_replayed(judged, ledger);
