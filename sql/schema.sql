@@ -90,9 +90,9 @@ CREATE TABLE IF NOT EXISTS __marmot_shelf(    -- live rows that are not in their
   discard INT NOT NULL DEFAULT 0,             -- 1: somebody asked to delete it everywhere (marmot conflicts discard)
   UNIQUE(tbl, key)
 );
-CREATE TABLE IF NOT EXISTS __marmot_rowid(    -- rows without a declared key: (origin, rowid there) <-> the rowid here
+CREATE TABLE IF NOT EXISTS __marmot_rowid(    -- rows without a declared key: (life, rowid there) <-> the rowid here
   tbl INT NOT NULL,
-  node INT NOT NULL,
+  node INT NOT NULL,                          -- the life in which it was first seen (common/core/key.hpp)
   there INT NOT NULL,
   here INT NOT NULL,
   PRIMARY KEY(tbl, node, there)

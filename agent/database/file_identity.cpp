@@ -66,9 +66,13 @@ Result<FileIdentity> identify(sqlite::Database& db, const std::string& path, uin
   auto known = read_meta(db, meta::kNodeId);
   if (!known && known.error().code != Errc::not_found) return std::move(known).error().in("read the node id");
   identity.before = NodeId{known ? parse_node(*known) : 0};
+  TRY_ASSIGN(const std::string place, place_of(path));
+  const auto remembered = read_meta(db, meta::kFilePlace);
+  const bool elsewhere = remembered && *remembered != place;
   if (configured != 0) {
     identity.node = NodeId{configured};
     identity.origin = FileIdentity::Origin::configured;
+    identity.moved = elsewhere || (identity.before.value != 0 && identity.before != identity.node);
     return identity;
   }
   if (identity.before.value == 0) {
@@ -76,16 +80,17 @@ Result<FileIdentity> identify(sqlite::Database& db, const std::string& path, uin
     identity.origin = FileIdentity::Origin::created;
     return identity;
   }
-  TRY_ASSIGN(const std::string place, place_of(path));
-  auto remembered = read_meta(db, meta::kFilePlace);
-  if (remembered && *remembered != place) {
+  if (elsewhere) {
     identity.node = NodeId{random_node_id()};
     identity.origin = FileIdentity::Origin::copied;
+    identity.moved = true;
     return identity;
   }
   identity.node = identity.before;
   return identity;
 }
+
+Status give_up(sqlite::Database& db) { return write_meta(db, meta::kFilePlace, "given up"); }
 
 Status remember(sqlite::Database& db, const std::string& path, NodeId node) {
   TRY_ASSIGN(const std::string place, place_of(path));

@@ -22,6 +22,7 @@ struct FileIdentity {
     copied,      // the file stands elsewhere than it remembers: a new one
   } origin = Origin::kept;
   NodeId before;  // copied, or configured otherwise than before: what the file said
+  bool moved = false;  // it stands elsewhere than it remembers, or has another node id: there may be two of it
 };
 
 // Reads what the file remembers; writes nothing. `configured` 0: not configured. `fallback` 0, or what to take instead of
@@ -30,6 +31,9 @@ Result<FileIdentity> identify(sqlite::Database& db, const std::string& path, uin
 
 // Writes the node id and where the file stands now. __marmot_meta must exist. Writes nothing when nothing changed.
 Status remember(sqlite::Database& db, const std::string& path, NodeId node);
+
+// Another agent runs under the node id of this file: identify() will take it for a copy. Errc::busy: the file is locked.
+Status give_up(sqlite::Database& db);
 
 // One fact of __marmot_meta; keys: common/replica/meta.hpp. Errc::not_found: no such table or no such key.
 Result<std::string> read_meta(sqlite::Database& db, std::string_view key);

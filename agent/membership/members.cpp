@@ -137,8 +137,10 @@ void Members::consider_floor() {
   announced_ = floor;
   (void)host_.thread.write(
       [floor](replica::Replica& engine, bool polite) { return engine.announce_floor(floor, polite); },
-      [log = host_.log, name = host_.name](const Result<size_t>& announced) {
-        if (!announced) log(LogLevel::error, name + ": announce the floor: " + announced.error().message);
+      [this, alive = std::weak_ptr<int>(alive_)](const Result<size_t>& announced) {
+        if (announced || alive.expired()) return;
+        host_.log(LogLevel::error, host_.name + ": announce the floor: " + announced.error().message + " (trying again in a minute)");
+        announced_ = 0;
       });
 }
 

@@ -79,12 +79,7 @@ void Peers::on_beat(const nats::Message& message) {
   const NodeId node = beat->node;
   const Self self = events_.self();
   if (node == self.origin.node) {
-    if (beat->incarnation == self.origin.incarnation || told_twin_ == beat->incarnation) return;
-    // Our own last beat of a former life may come late: a second beat of the same stranger is no echo.
-    if (std::exchange(stranger_, beat->incarnation) != beat->incarnation) return;
-    told_twin_ = beat->incarnation;
-    log_(LogLevel::error, name_ + ": another agent calls itself node " + std::to_string(node.value) +
-                              " too: give one of them another --node-id, or their changes will be taken for one another's");
+    if (beat->incarnation != self.origin.incarnation) events_.stranger();
     return;
   }
   if (peers_.size() >= kMaxPeers && peers_.count(node.value) == 0) return;

@@ -61,6 +61,7 @@ class Peers {
     std::function<Self()> self;
     std::function<void()> changed;              // a beat came
     std::function<void(StreamSeq)> hasten;      // somebody waits until this node has applied that much
+    std::function<void()> stranger;             // a beat under our node id that is not ours; it may be of a former life, and late
   };
 
   Peers(uv::Loop& loop, std::string subject_prefix, std::string name, DatabaseThread& thread, LogSink log, Events events);
@@ -120,8 +121,6 @@ class Peers {
   };
   std::vector<Waiting> waiting_;
   std::set<std::string> told_;  // of messages that were not understood
-  Incarnation stranger_;    // of the last beat under our node id that was not ours
-  Incarnation told_twin_;
   std::shared_ptr<int> alive_token_ = std::make_shared<int>(0);
 };
 

@@ -20,6 +20,7 @@ namespace marmot::agent {
 namespace {
 
 constexpr int64_t kCheckMs = 5000;         // the stream is looked at
+constexpr int64_t kLostAgainMs = 2000;     // noting that a unit was lost failed
 constexpr int64_t kBeatSoonMs = 50;        // after something was applied
 constexpr int64_t kBehindMs = 30'000;      // waiting for a snapshot for longer is an error
 constexpr int64_t kSpreadMs = 2000;        // after lost history, nodes publish at different times
@@ -106,10 +107,14 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
       check_(loop, [this] { check_stream(); }),
       outbox_delay_(loop, [this] { thread_->publish_outbox(); }),
       beat_soon_(loop, [this] { peers_->beat(); }),
+      lost_again_(loop, [this] { send_again(); }),
       waiters_(loop) {
   DatabaseEvents handlers;
   handlers.opened = [this](Result<DatabaseOpened> opened) { on_opened(std::move(opened)); };
-  handlers.units = [this](std::vector<replica::OutUnit> units) { publisher_.add(std::move(units)); };
+  handlers.units = [this](std::vector<replica::OutUnit> units) {
+    if (!units.empty()) twins_->sent();
+    publisher_.add(std::move(units));
+  };
   handlers.progress = [this](const DatabaseProgress& progress) { on_progress(progress); };
   handlers.changes = [this](const std::vector<replica::Change>& changes) { tails_->tell(changes); };
   handlers.schema_changed = [this](const std::set<std::string>& names) { events_.schema_changed(names); };
@@ -121,9 +126,13 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
   setup.hold = file_held_ = nothing_there(database.path);
   thread_ = std::make_unique<DatabaseThread>(std::move(setup), std::move(handlers), std::move(sender));
   tails_ = std::make_unique<Tails>(*thread_);
+  twins_ = std::make_unique<TwinWatch>(loop, prefix_,
+                                       TwinWatch::Events{[this] { return progress_.origin; }, [this] { enter(); },
+                                                         [this](const std::string& twin) { give_way(twin); },
+                                                         [this](std::string_view bytes, const Error& error) { peers_->not_understood(bytes, error); }});
   peers_ = std::make_unique<Peers>(loop, prefix_, database.name, *thread_, log_,
                                    Peers::Events{[this] { return self(); }, [this] { poke(); },
-                                                 [this](StreamSeq) { thread_->hasten(); }});
+                                                 [this](StreamSeq) { thread_->hasten(); }, [this] { twins_->suspect(); }});
   repair_ = std::make_unique<Repair>(PeersHost{loop, *thread_, *peers_, prefix_, database.name, log_, [this] { return self(); }},
                                      config.anti_entropy_interval_s * 1000, [this] { return all_there(); });
   members_ = std::make_unique<Members>(PeersHost{loop, *thread_, *peers_, prefix_, database.name, log_, [this] { return self(); }},
@@ -233,6 +242,7 @@ void Replicator::on_up(nats::Connection& connection) {
   if (largest != 0) thread_->set_max_message(largest);
   snapshots_->start(connection);
   peers_->listen(connection);
+  twins_->listen(connection);
   if (file_held_) first_file();
   else if (state_ == State::waiting || state_ == State::behind) enter();
 }
@@ -258,6 +268,7 @@ void Replicator::first_file() {
 
 void Replicator::on_down(const std::string& reason) {
   connected_ = false;
+  twins_->on_down();
   behind_since_ms_ = 0;
   if (file_held_) {
     first_file_.reset();
@@ -300,7 +311,7 @@ void Replicator::reenter(const std::string& why, int64_t delay_ms) {
 }
 
 void Replicator::enter() {
-  if ((state_ != State::waiting && state_ != State::behind) || !connected_) return;
+  if ((state_ != State::waiting && state_ != State::behind) || !connected_ || !twins_->may_publish()) return;
   state_ = State::entering;
   // Where the file stands is known once the thread has let go of what it was applying.
   thread_->reset_queue([this, generation = generation_](const DatabaseProgress& progress) {
@@ -398,6 +409,7 @@ void Replicator::on_delivered(nats::Delivered message) {
   if (const auto sent = publisher_.came(message.msg_id, message.data)) clock_.observe(*sent, message.time_ms, wall_now());
   const auto id = codec::parse_message_id(message.msg_id);
   const bool own = id && id->origin == progress_.origin;
+  if (own) twins_->came(message.seq);
   if (!own && arrivals_.size() < kMaxArrivals) arrivals_.emplace_back(message.seq, message.time_ms);
   const bool room = thread_->feed(replica::Incoming{message.seq, message.time_ms, std::move(message.msg_id), std::move(message.data)});
   if (!room) subscription_->pause();
@@ -526,10 +538,12 @@ void Replicator::caught_up() {
 
 // A unit is lost in the stream: its rows go out in another one, once the database thread finds the outbox due again.
 void Replicator::send_again() {
-  const Status asked = thread_->change([](replica::Replica& replica) { return replica.unit_lost(); }, [this](const Status& done) {
-    if (!done) log_(LogLevel::error, name() + ": send again what a lost unit held: " + done.error().message);
-  });
-  if (!asked) log_(LogLevel::error, name() + ": send again what a lost unit held: " + asked.error().message);
+  const auto done = [this](const Status& noted) {
+    if (noted) return;
+    report(LogLevel::error, "send again what a lost unit held: " + noted.error().message + " (trying again)");
+    lost_again_.start(uv::Milliseconds(kLostAgainMs));
+  };
+  if (const Status asked = thread_->change([](replica::Replica& replica) { return replica.unit_lost(); }, done); !asked) done(asked);
 }
 
 // What was in the stream is here, and what was here is in the stream: another node that joins now finds it all.

@@ -20,6 +20,7 @@
 #include "agent/loop/uv.hpp"
 #include "agent/membership/members.hpp"
 #include "agent/membership/peers.hpp"
+#include "agent/membership/twin_watch.hpp"
 #include "agent/nats/transport.hpp"
 #include "agent/repair/repair.hpp"
 #include "agent/repair/verify.hpp"
@@ -106,6 +107,7 @@ class Replicator {
   void check_position();
   void check_delivery(StreamSeq end);
   void replaced(const std::string& why);
+  void give_way(const std::string& twin);  // replicator_twin.cpp
   void watch_wal();
   void on_clock();
   void update_flow();
@@ -159,6 +161,7 @@ class Replicator {
   PublisherHost publisher_host_;
   node::Publisher publisher_;
   ClockCheck clock_;
+  std::unique_ptr<TwinWatch> twins_;
   std::unique_ptr<Peers> peers_;
   std::unique_ptr<Repair> repair_;
   std::unique_ptr<Members> members_;
@@ -169,7 +172,7 @@ class Replicator {
   std::unique_ptr<nats::LogSubscription> subscription_;
   std::unique_ptr<Verify> verify_;
   uv::FsEvent wal_;
-  uv::Timer retry_, check_, outbox_delay_, beat_soon_;
+  uv::Timer retry_, check_, outbox_delay_, beat_soon_, lost_again_;
   bool wal_watched_ = false;
 
   bool publishing_ = false;     // as the thread was told

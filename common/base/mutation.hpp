@@ -44,6 +44,7 @@ enum class Mutation : uint8_t {
   pruned_forgotten,       // a pruned tombstone that beats what comes is not known again
   refused_forgotten,      // units that a floor refuses are their sender's business alone
   text_by_sqlite,         // SQLite converts the text of a UTF-16 file
+  twin_only_logged,       // an agent goes on beside another one of its name
 };
 
 #ifdef MARMOT_MUTATIONS

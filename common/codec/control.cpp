@@ -258,6 +258,9 @@ template <class Io> bool fields(Io& io, Of<Io, ScrubRequest>) { return io.record
 template <class Io> bool fields(Io& io, Of<Io, ScrubAnswer> m) { return io.record(m.found); }
 template <class Io> bool fields(Io& io, Of<Io, Repaired> m) { return io.record(m.divergent); }
 template <class Io> bool fields(Io& io, Of<Io, SnapshotRequest> m) { return io.record(m.seq, m.damaged); }
+template <class Io> bool fields(Io& io, Of<Io, Alive> m) {
+  return io.record(m.incarnation, m.asker, m.asking, m.first, m.host, m.pid, m.started);
+}
 // clang-format on
 
 struct Head {
@@ -380,5 +383,6 @@ MARMOT_CONTROL_MESSAGE(ScrubRequest)
 MARMOT_CONTROL_MESSAGE(ScrubAnswer)
 MARMOT_CONTROL_MESSAGE(Repaired)
 MARMOT_CONTROL_MESSAGE(SnapshotRequest)
+MARMOT_CONTROL_MESSAGE(Alive)
 
 }  // namespace marmot::codec::control

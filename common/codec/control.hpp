@@ -49,6 +49,7 @@ enum class Kind : uint8_t {
   scrub_answer = 19,
   repaired = 20,
   snapshot_request = 21,
+  alive = 22,
 };
 
 // `node` is who sends, everywhere: never 0.
@@ -233,9 +234,24 @@ struct SnapshotRequest {
   bool operator==(const SnapshotRequest&) const = default;
 };
 
+// To all, when an agent starts and whenever another one may run under its node id; and the answer of that one. Who of two has to give way:
+// common/node/twins.hpp.
+struct Alive {
+  static constexpr Kind kKind = Kind::alive;
+  NodeId node;
+  Incarnation incarnation;
+  Incarnation asker;         // whose question this answers; 0: it is a question
+  bool asking = false;       // it has published nothing, for it does not know yet whether it is alone
+  StreamSeq first = 0;       // its first message in the stream, in this life; 0: none is known
+  std::string host;          // and its process there, for people
+  uint64_t pid = 0;
+  int64_t started = 0;       // wall clock, milliseconds
+  bool operator==(const Alive&) const = default;
+};
+
 using Message = std::variant<Refusal, Beat, MemberList, DigestRequest, DigestAnswer, BucketsRequest, BucketsAnswer, KeysRequest, KeysAnswer,
                              FullTextRequest, FullTextAnswer, RangeDigestRequest, RangeDigestAnswer, RangeKeysRequest, RangeKeysAnswer,
-                             RepairRequest, RepairAnswer, ScrubRequest, ScrubAnswer, Repaired, SnapshotRequest>;
+                             RepairRequest, RepairAnswer, ScrubRequest, ScrubAnswer, Repaired, SnapshotRequest, Alive>;
 
 // M: any alternative of Message. A number beyond 2^63, a list beyond kMaxListed or a message beyond kMaxBytes is encoded, and
 // refused where it arrives.

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "common/core/siphash.hpp"
 #include "common/core/wide_text.hpp"
 
 namespace marmot {
@@ -252,10 +253,15 @@ void append_key_part(std::string& out, const ValueView& value, Collation collati
   }
 }
 
-void append_rowid_part(std::string& out, NodeId origin, int64_t rowid) {
-  assert(origin.value <= kMaxNodeId);
+NodeId life_of(const Origin& agent) {
+  const uint64_t mixed = siphash({agent.node.value, agent.incarnation.value}, 0, {});
+  return NodeId{1 + mixed % kMaxNodeId};
+}
+
+void append_rowid_part(std::string& out, NodeId life, int64_t rowid) {
+  assert(life.value <= kMaxNodeId);
   out.push_back(static_cast<char>(kRowid));
-  append_integer(out, static_cast<int64_t>(origin.value));
+  append_integer(out, static_cast<int64_t>(life.value));
   append_integer(out, rowid);
 }
 
@@ -264,12 +270,12 @@ Result<DecodedKey> decode_key(std::string_view bytes) {
   KeyReader in(bytes);
   if (in.empty()) return corrupt_key();
   if (in.peek() == kRowid) {
-    int64_t origin = 0;
+    int64_t life = 0;
     in.skip();
-    if (!in.integer(origin) || !in.integer(key.rowid.rowid) || !in.empty()) return corrupt_key();
-    if (origin < 0 || static_cast<uint64_t>(origin) > kMaxNodeId) return corrupt_key();
+    if (!in.integer(life) || !in.integer(key.rowid.rowid) || !in.empty()) return corrupt_key();
+    if (life < 0 || static_cast<uint64_t>(life) > kMaxNodeId) return corrupt_key();
     key.is_rowid = true;
-    key.rowid.origin = NodeId{static_cast<uint64_t>(origin)};
+    key.rowid.life = NodeId{static_cast<uint64_t>(life)};
     return key;
   }
   // At most one string a part that has an escape: reserving keeps the views into `storage` valid.
@@ -298,9 +304,9 @@ Result<DecodedKey> decode_key(std::string_view bytes) {
 std::string describe_key(std::string_view bytes) {
   auto key = decode_key(bytes);
   if (!key) return "(undecodable key)";
-  if (key->is_rowid && key->rowid.origin == kFormerKey) return "former key " + std::to_string(key->rowid.rowid);
+  if (key->is_rowid && key->rowid.life == kFormerKey) return "former key " + std::to_string(key->rowid.rowid);
   if (key->is_rowid) {
-    return "node " + std::to_string(key->rowid.origin.value) + " rowid " + std::to_string(key->rowid.rowid);
+    return "rowid " + std::to_string(key->rowid.rowid) + " of life " + std::to_string(key->rowid.life.value);
   }
   std::string out;
   if (key->parts.size() > 1) out += '(';

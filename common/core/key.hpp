@@ -6,7 +6,7 @@
 //   blob    := 0x01 bytes, 00 written as 00 FF, then 00
 //   text    := 0x02 likewise
 //   real    := 0x21 8 bytes, sign-flipped big-endian   only what is not exactly an int64
-//   rowid   := 0x30 integer(origin node) integer(rowid there)      or kFormerKey and a hash
+//   rowid   := 0x30 integer(life) integer(rowid there)             or kFormerKey and a hash
 //   integer := (0x3f - n) n bytes of ~(-value)         value < 0, n = 1 to 8 significant bytes
 //            | 01xxxxxx                                value >= 0: as UTF-8 does, the first byte says how many follow
 //            | 10xxxxxx 1 byte                         below 2^14
@@ -35,15 +35,20 @@ enum class Collation : uint8_t { binary, nocase, rtrim };
 // Appends one part to `out`. `value` must not be NULL (such a row is known by its rowid).
 void append_key_part(std::string& out, const ValueView& value, Collation collation = Collation::binary);
 
-// Appends the identity of a row without a declared key: the node that inserted it and its rowid there.
-void append_rowid_part(std::string& out, NodeId origin, int64_t rowid);
+// Under what number a file names the rows without a declared key that are new to it while `agent` works on it: another one in each
+// life of each agent, so that two copies of a file give no name to two rows, whatever their agents take themselves for
+// (decision 0030). Files of before have node ids in its place.
+NodeId life_of(const Origin& agent);
 
-// In place of the node where a row had a declared key until its table lost it: the number is then a hash of that key, the same
+// Appends the identity of a row without a declared key: the life in which it was first seen and its rowid there.
+void append_rowid_part(std::string& out, NodeId life, int64_t rowid);
+
+// In place of the life where a row had a declared key until its table lost it: the number is then a hash of that key, the same
 // on every node (decision 0012), and no rowid.
 inline constexpr NodeId kFormerKey{0};
 
 struct RowidIdentity {
-  NodeId origin;
+  NodeId life;
   int64_t rowid = 0;
 };
 
@@ -63,7 +68,7 @@ struct DecodedKey {
 // Errc::corrupt on anything append_* does not write. Keeps views into `bytes`.
 Result<DecodedKey> decode_key(std::string_view bytes);
 
-// For people: `17`, `'text'`, `(1, 'a')`, `x'0aff'`, `node 3 rowid 7`, `former key -5`. Not for machines.
+// For people: `17`, `'text'`, `(1, 'a')`, `x'0aff'`, `rowid 7 of life 3`, `former key -5`. Not for machines.
 std::string describe_key(std::string_view bytes);
 
 // The fold that makes text equal under `collation` byte-equal (SQLite 3.40 main.c: nocaseCollatingFunc, rtrimCollFunc).

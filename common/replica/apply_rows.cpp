@@ -106,9 +106,9 @@ class TableApply {
   // replicated, equals the one that arrives, it is that row.
   Status match_baseline_row(const UnitRow& row, uint64_t hash, std::optional<Register>& local) {
     TRY_ASSIGN(const DecodedKey key, decode_key(row.key));
-    if (!key.is_rowid || key.rowid.origin == impl_.self.node) return ok();
-    std::string own;
-    append_rowid_part(own, impl_.self.node, key.rowid.rowid);
+    if (!key.is_rowid) return ok();
+    TRY_ASSIGN(std::string own, table_.key_at(key.rowid.rowid));
+    if (own == row.key) return ok();
     TRY_ASSIGN(auto baseline, impl_.store.find(table_.id, own));
     const auto is_twin = [&] { return baseline && baseline->live() && baseline->origin_id == 0 && baseline->hash == hash; };
     while (!is_twin() && impl_.state.membership != Membership::member) {
@@ -129,12 +129,12 @@ class TableApply {
   }
 
   // What was inserted here and never acknowledged, or came as another node's. Ours without a sequence that is no insert has
-  // been in a stream that was lost; and a keyless row's name says which one node inserted it, unless it is a former key.
+  // been in a stream that was lost; and a keyless row's name says in which one file it was inserted, unless it is a former key.
   static bool both_inserted(const UnitRow& row, const Version& version, const Register& local, uint64_t hash) {
     if (row.op != Op::insert || !local.live() || local.origin_id == 0 || local.hash == hash) return false;
     if (local.version.origin.node == version.origin.node || (!local.seq && !is_inserted(local.state))) return false;
     const auto key = decode_key(row.key);
-    return key && (!key->is_rowid || key->rowid.origin == kFormerKey);
+    return key && (!key->is_rowid || key->rowid.life == kFormerKey);
   }
 
   // Two applications took the same id: the loser is kept in full.
@@ -278,13 +278,13 @@ Result<std::string> Replica::Impl::take_brought_along(const Table& table, uint64
       TRY_ASSIGN(const bool more, select->step());
       if (!more) break;
       TRY_ASSIGN(const DecodedKey key, decode_key(select->blob(0)));
-      if (key.is_rowid) rows->second.emplace(static_cast<uint64_t>(select->integer(1)), key.rowid.rowid);
+      if (key.is_rowid) rows->second.emplace(static_cast<uint64_t>(select->integer(1)), key.rowid);
     }
   }
   const auto found = rows->second.find(hash);
   if (found == rows->second.end()) return std::string();
   std::string key;
-  append_rowid_part(key, self.node, found->second);
+  append_rowid_part(key, found->second.life, found->second.rowid);
   given_out.emplace_back(table.id, *found);
   rows->second.erase(found);
   return key;

@@ -18,7 +18,7 @@ namespace marmot::replica {
 enum class KeyKind : uint8_t {
   rowid_alias,  // INTEGER PRIMARY KEY
   declared,     // any other PRIMARY KEY
-  rowid,        // none declared: (origin node, rowid there)
+  rowid,        // none declared: (life, rowid there)
 };
 
 struct Column {

@@ -328,6 +328,7 @@ Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>
   TRY_IN("drain", drain_touched(touched, publishes ? &out : nullptr, changes));
   state.log_in_pieces = *more;
   if (!*more) state.log_left_over = false;
+  if (!*more) TRY_IN("begin a life", begin_life());
   if (state.outbox_passed && touched.size() > 0) state.rewind_outbox();
   if (!*more) TRY_IN("hash again", rehash_due());
   TRY_IN("prune", prune_tombstones());

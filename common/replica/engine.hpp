@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/codec/message.hpp"
+#include "common/core/key.hpp"
 #include "common/replica/coerce.hpp"
 #include "common/replica/conflict.hpp"
 #include "common/replica/effects.hpp"
@@ -90,6 +91,7 @@ struct Replica::Impl {
   Settings settings;
   Environment env;
   Origin self;
+  const NodeId new_life;       // of `self` as the file was opened (core life_of)
   Store store;
   Registers registers;
   Coercer coercer;
@@ -103,6 +105,7 @@ struct Replica::Impl {
     Position position;
     Membership membership = Membership::none;
     HashKey hash_key;         // Store::hash_key
+    NodeId life;              // names new rows without a declared key: the former one until the log holds nothing of before (decision 0030)
     StreamSeq join_end = 0;
     bool trimmed = false;
     Hlc file_hlc;             // as __marmot_meta holds it
@@ -226,6 +229,7 @@ struct Replica::Impl {
   Status save_state(const State& before);
   void roll_back_memory(const State& saved);
   Status load_state(const Identity& identity);
+  Status begin_life();
 
   Table* table_by_id(int64_t id);
   Table* table_by_name(std::string_view name);
@@ -400,7 +404,7 @@ struct Replica::Impl {
   // Keyless rows that a joining file brought along and no message has claimed, by content; each is given out once. The key
   // of one with that hash, which may have changed or gone since the table was looked through; empty: there is none. Kept from
   // the first row that asks until the file is a member (some 60 bytes a row), for each message asks for each of its rows.
-  using BroughtAlong = std::unordered_multimap<uint64_t, int64_t>;  // hash -> rowid
+  using BroughtAlong = std::unordered_multimap<uint64_t, RowidIdentity>;  // by hash
   std::unordered_map<int64_t, BroughtAlong> brought_along;          // by table
   std::vector<std::pair<int64_t, BroughtAlong::value_type>> given_out;  // in this transaction: back with a rollback
   bool brought_along_made = false;                                  // of some table, in this transaction

@@ -57,7 +57,7 @@ std::string former_identity(const std::vector<std::string>& columns, const std::
 }
 
 Status Replica::Impl::lose_key(const TableInfo& before, Table& table, const std::vector<FormerRow>& rows, TouchedKeys* touched) {
-  const UnitTable was = Table(db, store, self.node, table.id, before).unit_table();
+  const UnitTable was = Table(db, store, state.life, table.id, before).unit_table();
   const auto identity = [&](std::string_view key) { return former_identity(was.columns, was.key, key); };
   forget_brought_along();
   std::set<std::string> logged;  // what the log says of them is yet to be drained
@@ -149,7 +149,7 @@ Status Replica::Impl::name_by_former_keys(const TableInfo& before, const Table& 
   std::vector<Named> named;
   std::map<std::string, std::string> taken;  // by whom
   const LostKey lost(before, table);
-  const UnitTable was = Table(db, store, self.node, table.id, before).unit_table();
+  const UnitTable was = Table(db, store, state.life, table.id, before).unit_table();
   const FormerKey former_key(was.columns, was.key, table);
   TRY_ASSIGN(Statement all, db.prepare("SELECT key, hash, state FROM __marmot_version WHERE tbl = ?1"));
   all.bind(1, table.id);
@@ -191,7 +191,7 @@ Status Replica::Impl::match_former_keys(const TableInfo& before, Table& table, c
     uint64_t hash = 0;
   };
   const FormerHash former(before, table, true);
-  const UnitTable was = Table(db, store, self.node, table.id, before).unit_table();
+  const UnitTable was = Table(db, store, state.life, table.id, before).unit_table();
   const FormerKey former_key(was.columns, was.key, table);
   std::vector<Row> rows;
   Table::Position position;

@@ -58,7 +58,7 @@ Status Replica::Impl::merge_tables() {
     if (!here->running()) return make_error(Errc::schema, "table " + there.name + " is stopped here: " + here->stopped.value_or(""));
     MergePair pair;
     pair.here = here->id;
-    pair.there = std::make_unique<Table>(merge.snapshot, merge.store, self.node, there.id, std::move(*info));
+    pair.there = std::make_unique<Table>(merge.snapshot, merge.store, state.life, there.id, std::move(*info));
     pair.map = here->map_columns(pair.there->stored_ids());
     merge.tables.push_back(std::move(pair));
   }

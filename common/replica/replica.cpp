@@ -37,6 +37,10 @@ Status Replica::Impl::load_state(const Identity& identity) {
   if (format != meta::kFormatVersion) TRY(store.set_meta(meta::kFormat, meta::kFormatVersion));
   TRY(store.load_hash_key());
   state.hash_key = store.hash_key;
+  TRY_ASSIGN(const auto life, store.meta_integer(meta::kRowLife));
+  state.life = NodeId{static_cast<uint64_t>(life.value_or(0))};
+  TRY_ASSIGN(const int64_t logged, store.integer("SELECT EXISTS(SELECT 1 FROM __marmot_log)"));
+  if (!life || identity.copied || logged == 0) TRY(begin_life());
   TRY_ASSIGN(const auto hlc, store.meta_integer(meta::kHlc));
   const Hlc kept{static_cast<uint64_t>(hlc.value_or(0))};
   state.file_hlc = kept;
@@ -73,6 +77,14 @@ Status Replica::Impl::load_state(const Identity& identity) {
   // Whatever a former life left unacknowledged is due; what this one drains is sent as it is drained.
   state.start_outbox();
   return ok();
+}
+
+// In the transaction that finds the log empty: so a log row behind it is named by this life, however often it is drained because
+// the file was rolled back, and one before it by the former one.
+Status Replica::Impl::begin_life() {
+  if (state.life == new_life) return ok();
+  state.life = new_life;
+  return store.set_meta(meta::kRowLife, static_cast<int64_t>(new_life.value));
 }
 
 // Restored from a backup under a running agent, the file has forgotten what memory takes for kept. Only a new incarnation
@@ -130,7 +142,8 @@ void Replica::Impl::roll_back_memory(const State& saved) {
 }
 
 Replica::Impl::Impl(sqlite::Database database, Settings s, Environment e, Identity identity)
-    : db(std::move(database)), settings(std::move(s)), env(std::move(e)), self{identity.node, identity.incarnation}, store(db), registers(db) {
+    : db(std::move(database)), settings(std::move(s)), env(std::move(e)), self{identity.node, identity.incarnation},
+      new_life(life_of(self)), store(db), registers(db) {
   effects.left_out = [this](const Effects::LeftOut& effect) { tell_left_out(effect); };
 }
 Replica::Impl::~Impl() = default;

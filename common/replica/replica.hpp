@@ -60,6 +60,7 @@ struct Identity {
   Incarnation incarnation;
   Hlc high_water;  // from data_dir: no smaller HLC was ever given out for this file (it may have been rolled back)
   HashKey hash_key;  // random: for a file that has none yet
+  bool copied = false;  // the file is not the one that it was: another may hold the same, and go on
 };
 
 class Replica {

@@ -70,7 +70,7 @@ Result<std::unique_ptr<Table>> Replica::Impl::load_table(const LocalTable& local
   TableInfo absent;
   absent.name = local.name;
   if (exists) name_columns(*info, local.column_ids);
-  auto table = std::make_unique<Table>(db, store, self.node, local.id, exists ? std::move(*info) : std::move(absent));
+  auto table = std::make_unique<Table>(db, store, state.life, local.id, exists ? std::move(*info) : std::move(absent));
   table->exists = exists;
   table->effects = &effects;
   table->permanent_id = local.permanent_id;

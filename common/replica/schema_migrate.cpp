@@ -261,7 +261,7 @@ class Migrate {
     }
     if (refilled) TRY(impl_.db.exec("UPDATE __marmot_table SET uniques = '' WHERE id = " + std::to_string(local.id)));  // other values: made anew
     if (same_key && !other_hash && refused.empty() && impl_.state.shelved == 0) return ok();
-    Table table(impl_.db, impl_.store, impl_.self.node, local.id, std::move(info));
+    Table table(impl_.db, impl_.store, impl_.state.life, local.id, std::move(info));
     table.effects = &impl_.effects;
     table.permanent_id = local.permanent_id;
     table.sql = local.sql;

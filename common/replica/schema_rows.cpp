@@ -152,7 +152,7 @@ Status Replica::Impl::set_hash(Table& table, std::string_view key, uint64_t from
 // itself, so that nothing needs to be sent. `touched` null: rows without a version come from another node.
 Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* touched) {
   const FormerHash former(before, table);
-  const UnitTable was = Table(db, store, self.node, table.id, before).unit_table();
+  const UnitTable was = Table(db, store, state.life, table.id, before).unit_table();
   const FormerKey former_key(was.columns, was.key, table);
   TRY(clear_shelf(table, "unique", "its table was given another key while it waited on the shelf"));
   std::unordered_map<std::string, Register> kept;

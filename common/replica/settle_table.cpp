@@ -160,7 +160,7 @@ Status Replica::Impl::create_unique_index(int64_t table_id, const std::string& s
   TRY_ASSIGN(UniqueIndex index, read_as_ordinary(db, (*owned)->info, sql.substr(kCreateUnique.size())));
   TableInfo info = (*owned)->info;
   info.unique.push_back(std::move(index));
-  Table with_index(db, store, self.node, table_id, std::move(info));
+  Table with_index(db, store, state.life, table_id, std::move(info));
   TRY_ASSIGN(const auto known, known_definitions(store, **owned));
   std::string kept = known.value_or("");
   // It does not stand on the table: what is known of one like it may be of a column that had its name.

@@ -23,8 +23,8 @@ std::string parameters(int first, size_t count) {
 
 }  // namespace
 
-Table::Table(sqlite::Database& db, Store& store, NodeId self, int64_t table_id, TableInfo table_info)
-    : id(table_id), info(std::move(table_info)), db_(db), store_(store), self_(self),
+Table::Table(sqlite::Database& db, Store& store, const NodeId& life, int64_t table_id, TableInfo table_info)
+    : id(table_id), info(std::move(table_info)), db_(db), store_(store), life_(life),
       quoted_(quote_identifier(info.name)), rowid_(info.rowid_name.empty() ? "" : quote_identifier(info.rowid_name)) {
   for (size_t i = 0; i < info.columns.size(); ++i) {
     const Column& column = info.columns[i];
@@ -177,7 +177,7 @@ Result<Statement*> Table::bind_key(Slots& slots, const std::string& head, const 
 
 Result<std::optional<int64_t>> Table::rowid_here(const RowidIdentity& identity) {
   TRY_ASSIGN(Statement* const select, store_.statement(sql::kRowidByThere));
-  select->bind(1, id).bind(2, static_cast<int64_t>(identity.origin.value)).bind(3, identity.rowid);
+  select->bind(1, id).bind(2, static_cast<int64_t>(identity.life.value)).bind(3, identity.rowid);
   TRY_ASSIGN(const bool found, select->step());
   std::optional<int64_t> here;
   if (found) here = select->integer(0);
@@ -220,21 +220,21 @@ Result<std::optional<RowidIdentity>> Table::identity_of(int64_t here, bool make)
     }
   }
   if (!make) return std::optional<RowidIdentity>{};
-  RowidIdentity identity{self_, here};
+  RowidIdentity identity{life_, here};
   // Our own row of that number may have been put elsewhere when it came back from the stream, or wait on the shelf, or it
   // was deleted and others have yet to hear of it: what they do to it must not befall this one.
   const auto in_use = [&]() -> Result<bool> {
     TRY_ASSIGN(const auto elsewhere, rowid_here(identity));
     if (elsewhere) return true;
     std::string key;
-    append_rowid_part(key, identity.origin, identity.rowid);
+    append_rowid_part(key, identity.life, identity.rowid);
     TRY_ASSIGN(const auto held, store_.find(id, key));
     return held.has_value();
   };
   TRY_ASSIGN(bool taken, in_use());
   if (taken) {
     TRY_ASSIGN(Statement* const next, store_.statement(sql::kRowidNext));
-    next->bind(1, id).bind(2, static_cast<int64_t>(self_.value));
+    next->bind(1, id).bind(2, static_cast<int64_t>(life_.value));
     TRY_ASSIGN(const bool found, next->step());
     assert(found);
     (void)found;
@@ -246,7 +246,7 @@ Result<std::optional<RowidIdentity>> Table::identity_of(int64_t here, bool make)
     }
   }
   TRY_ASSIGN(Statement* const put, store_.statement(sql::kRowidPut));
-  put->bind(1, id).bind(2, static_cast<int64_t>(identity.origin.value)).bind(3, identity.rowid).bind(4, here);
+  put->bind(1, id).bind(2, static_cast<int64_t>(identity.life.value)).bind(3, identity.rowid).bind(4, here);
   TRY(put->run());
   return std::optional{identity};
 }
@@ -254,14 +254,14 @@ Result<std::optional<RowidIdentity>> Table::identity_of(int64_t here, bool make)
 Status Table::adopt_rowid(std::string_view key, int64_t here) {
   TRY_ASSIGN(const DecodedKey decoded, decode_key(key));
   TRY_ASSIGN(Statement* const put, store_.statement(sql::kRowidPut));
-  put->bind(1, id).bind(2, static_cast<int64_t>(decoded.rowid.origin.value)).bind(3, decoded.rowid.rowid).bind(4, here);
+  put->bind(1, id).bind(2, static_cast<int64_t>(decoded.rowid.life.value)).bind(3, decoded.rowid.rowid).bind(4, here);
   return put->run();
 }
 
 Result<std::string> Table::key_at(int64_t here) {
   TRY_ASSIGN(const auto identity, identity_of(here, false));
   std::string key;
-  if (identity) append_rowid_part(key, identity->origin, identity->rowid);
+  if (identity) append_rowid_part(key, identity->life, identity->rowid);
   return key;
 }
 
@@ -269,7 +269,7 @@ Status Table::forget_rowid(std::string_view key) {
   TRY_ASSIGN(const DecodedKey decoded, decode_key(key));
   if (!decoded.is_rowid) return ok();
   TRY_ASSIGN(Statement* const remove, store_.statement(sql::kRowidRemove));
-  remove->bind(1, id).bind(2, static_cast<int64_t>(decoded.rowid.origin.value)).bind(3, decoded.rowid.rowid);
+  remove->bind(1, id).bind(2, static_cast<int64_t>(decoded.rowid.life.value)).bind(3, decoded.rowid.rowid);
   return remove->run();
 }
 
@@ -293,7 +293,7 @@ Result<std::vector<std::string>> Table::keys_of_log(Statement& log, int first, L
   }
   if (!key.empty()) return std::vector<std::string>{std::move(key)};
   const int64_t here = log.integer(first + static_cast<int>(info.key.size()));
-  const auto add = [&](const RowidIdentity& identity) { append_rowid_part(keys.emplace_back(), identity.origin, identity.rowid); };
+  const auto add = [&](const RowidIdentity& identity) { append_rowid_part(keys.emplace_back(), identity.life, identity.rowid); };
   if (reused && op == LogOp::update) return keys;  // how it ended is told by what is left of the log
   TRY_ASSIGN(const bool taken, keyless_row_at(here));
   const bool there = taken && !reused;
@@ -359,7 +359,7 @@ bool Table::takes_key(std::string_view key) const {
 
 Result<std::optional<int64_t>> Table::choose_rowid(std::string_view key, const std::set<int64_t>& held) {
   TRY_ASSIGN(const DecodedKey decoded, decode_key(key));
-  if (decoded.is_rowid && decoded.rowid.origin != kFormerKey) {
+  if (decoded.is_rowid && decoded.rowid.life != kFormerKey) {
     // Under its number at home where that is free here, so that files look alike; else wherever SQLite puts it.
     TRY_ASSIGN(const bool taken, rowid_taken(decoded.rowid.rowid));
     if (!taken && held.count(decoded.rowid.rowid) == 0) {
@@ -465,7 +465,7 @@ Result<bool> Table::scan(Position& position, int64_t limit, bool make_identities
     if (!key_of_values(values, key)) {
       TRY_ASSIGN(const auto identity, identity_of(rowid, make_identities));
       key.clear();
-      append_rowid_part(key, identity ? identity->origin : self_, identity ? identity->rowid : rowid);
+      append_rowid_part(key, identity ? identity->life : life_, identity ? identity->rowid : rowid);
     }
     position.started = true;
     position.rowid = rowid;

@@ -37,7 +37,8 @@ inline uint64_t kept_hash(uint64_t hash) { return mutated(Mutation::short_hash) 
 
 class Table {
  public:
-  Table(sqlite::Database& db, Store& store, NodeId self, int64_t id, TableInfo info);
+  // `life` outlives it, and may change: names its new rows that have no declared key.
+  Table(sqlite::Database& db, Store& store, const NodeId& life, int64_t id, TableInfo info);
   ~Table();
   Table(const Table&) = delete;
   Table& operator=(const Table&) = delete;
@@ -108,7 +109,7 @@ class Table {
   Result<std::optional<int64_t>> rowid_to_keep(std::string_view key);
   // A removed keyless row is known no more.
   Status forget_rowid(std::string_view key);
-  // A keyless row (origin, rowid there) of another node is the row `here`.
+  // A keyless row (life, rowid there) of another file is the row `here`.
   Status adopt_rowid(std::string_view key, int64_t here);
   // Under what name a keyless row is known that is, or was, `here`. Empty: it is not.
   Result<std::string> key_at(int64_t here);
@@ -155,7 +156,7 @@ class Table {
   Status write(F&& statement);
   sqlite::Database& db_;
   Store& store_;
-  NodeId self_;
+  const NodeId& life_;
   std::string quoted_;       // "table"
   std::string rowid_;        // "rowid" under a name that is not a column; empty: WITHOUT ROWID
   std::vector<int> stored_;

@@ -123,10 +123,17 @@ TEST_CASE("identity: made once, kept, overruled by the configuration, and new fo
     REQUIRE(kept);
     CHECK(kept->origin == FileIdentity::Origin::kept);
     CHECK(kept->node.value == first);
+    CHECK_FALSE(kept->moved);
     const auto configured = identify(opened->db, path, 7, 0);
     REQUIRE(configured);
     CHECK(configured->node.value == 7);
     CHECK(configured->before.value == first);
+    CHECK(configured->moved);
+    CHECK_FALSE(identify(opened->db, path, first, 0)->moved);
+    REQUIRE(give_up(opened->db));
+    CHECK(identify(opened->db, path, 0, 0)->origin == FileIdentity::Origin::copied);
+    CHECK(identify(opened->db, path, first, 0)->moved);
+    REQUIRE(remember(opened->db, path, made->node));
   }
   std::filesystem::copy_file(path, copy);
   auto opened = open_database(options_for(copy));

@@ -50,6 +50,7 @@ import test_hooks  # noqa: E402,F401
 import test_sidecars  # noqa: E402,F401
 import test_copied  # noqa: E402,F401
 import test_sharing  # noqa: E402,F401
+import test_twins  # noqa: E402,F401
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   const DecodedKey key = *std::move(decoded);
   std::string again;
-  if (key.is_rowid) append_rowid_part(again, key.rowid.origin, key.rowid.rowid);
+  if (key.is_rowid) append_rowid_part(again, key.rowid.life, key.rowid.rowid);
   for (const ValueView& part : key.parts) append_key_part(again, part);
   FUZZ_CHECK(again == bytes);
   return 0;

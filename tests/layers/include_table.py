@@ -68,7 +68,7 @@ LAYERS = {
     "agent/nats": (["common/base"], True),
     "agent/config": (["common/base", "agent/report"], True),
     "agent/database": (["common/base", "common/core/hlc.hpp", "common/sqlite", "common/replica", "common/node", "agent/loop"], True),
-    "agent/membership": (["common/base", "common/core", "common/codec", "common/replica", "agent/loop", "agent/nats", "agent/database"], True),
+    "agent/membership": (["common/base", "common/core", "common/codec", "common/replica", "common/node", "agent/loop", "agent/nats", "agent/database"], True),
     "agent/check": (["common/base", "common/sqlite", "common/replica", "agent/report", "agent/database"], True),
     "agent/snapshot": (["common/base", "common/codec", "common/sqlite", "common/replica", "common/node", "agent/loop", "agent/nats", "agent/database"], True),
     "agent/repair": (["common/base", "common/core", "common/codec", "common/replica", "common/node", "agent/loop", "agent/nats", "agent/database", "agent/membership"], True),

@@ -53,7 +53,7 @@ void Node::restore(const std::string& from) {
   sqlite3_backup_finish(backup);
 }
 
-void Node::start() {
+void Node::start(bool copied) {
   auto db = require(sqlite::Database::open(path, SQLITE_OPEN_READWRITE));
   require(db.exec("PRAGMA busy_timeout = 1000; PRAGMA synchronous = OFF"));
   replica::Environment environment;
@@ -64,7 +64,7 @@ void Node::start() {
   environment.log = [this](LogLevel, std::string_view text) { log.emplace_back(text); };
   ++life_;
   engine_ = std::make_unique<Replica>(require(
-      Replica::open(std::move(db), settings_, environment, {NodeId{id_}, Incarnation{id_ * 1000 + life_}, Hlc{}, hash_key})));
+      Replica::open(std::move(db), settings_, environment, {NodeId{id_}, Incarnation{id_ * 1000 + life_}, Hlc{}, hash_key, copied})));
   while (!require(engine_->baseline())) {}
 }
 

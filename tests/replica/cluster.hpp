@@ -40,7 +40,9 @@ class Node {
   void restore(const std::string& from);
 
   // The agent's life.
-  void start();
+  void start(bool copied = false);
+  void start_as_copy() { start(true); }  // of another node's file, and known for one
+  void lived(uint64_t lives) { life_ = lives; }  // before: their incarnations are not given again
   void stop();  // as kill -9: what was not committed is gone
   void restart(replica::Settings settings) {
     stop();

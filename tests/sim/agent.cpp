@@ -33,6 +33,9 @@ void Agent::start() {
   last_unit_.reset();
   unit_lost_ = false;
   compared_gap_ = 0;
+  twins_ = {};
+  twins_.connected();
+  gives_up_ = false;
   schedule_.emplace(limits(), now_us());
   publisher_ = std::make_unique<node::Publisher>(publisher_host(), world_.profile.publisher_bytes);
   world_.say(node_.id, "agent starts");
@@ -89,7 +92,9 @@ void Agent::work() {
     if (world_.now() >= retry_at_ && open()) state_ = State::preparing;
     return;
   }
-  if (state_ == State::waiting && node_.link.connected && world_.now() >= retry_at_) enter();
+  if (gives_up_) return give_up();
+  look_for_twins();
+  if (state_ == State::waiting && node_.link.connected && world_.now() >= retry_at_ && may_publish()) enter();
   if (state_ == State::running) follow();
   if (alive_ && engine_ && !snapshots()) turn();
 }
@@ -106,6 +111,7 @@ Result<replica::Identity> Agent::identify(sqlite::Database& db) {
   if (!known && known.error().code != Errc::schema && known.error().code != Errc::not_found) return Error(known.error());
   if (!stood && stood.error().code != Errc::schema && stood.error().code != Errc::not_found) return Error(stood.error());
   out.node = kept ? NodeId{static_cast<uint64_t>(*known)} : NodeId{++world_.next_node_id};
+  out.copied = known && !kept;
   uint64_t incarnation = (world_.random.next() >> 1) | 1;
   if (mutated(Mutation::incarnation_reused) && node_.former_incarnation != 0) incarnation = node_.former_incarnation;
   node_.former_incarnation = incarnation;
@@ -475,6 +481,7 @@ void Agent::publish(std::vector<replica::OutUnit> units) {
     node_.high_water = clock;
     if (node_.high_water_since < 0) node_.high_water_since = world_.now();
   }
+  twins_.sent();
   publisher_->add(schedule_->release());
 }
 
@@ -531,6 +538,7 @@ void Agent::feed() {
       continue;
     }
     (void)publisher_->came(stored->msg_id, stored->bytes);
+    if (const auto id = codec::parse_message_id(stored->msg_id); id && id->origin == engine_->origin()) twins_.came(next_);
     schedule_->add({{next_, stored->at, stored->msg_id, stored->bytes}}, engine_->origin(), now_us());
     ++next_;
   }

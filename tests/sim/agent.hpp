@@ -16,6 +16,7 @@
 #include "common/node/publisher.hpp"
 #include "common/node/repair_round.hpp"
 #include "common/node/schedule.hpp"
+#include "common/node/twins.hpp"
 #include "common/replica/replica.hpp"
 #include "common/replica/snapshot.hpp"
 
@@ -107,6 +108,14 @@ class Agent {
   void merge();
   std::string scratch(const char* what) const;
 
+  // agent_twins.cpp: another agent under the same node id
+  void look_for_twins();
+  bool may_publish();
+  void tell_alive(Incarnation asker);
+  void tell_twins(std::function<void(Agent&)> what);
+  void hear_alive(std::string_view bytes);
+  void give_up();
+
   // agent_repair.cpp
   void compare_nodes();
   void note_gap();
@@ -169,6 +178,9 @@ class Agent {
   uint64_t copy_of_ = 0;    // the stream's stamp
   int64_t snapshot_at_ = 0;
   std::unique_ptr<node::RepairRound> round_;
+  node::Twins twins_;
+  int64_t beat_at_ = 0;
+  bool gives_up_ = false;   // its node id
   StreamSeq compared_gap_ = 0;  // the last gap that the nodes were to be compared for
   int64_t repair_at_ = 0, round_began_ = 0;
 };

@@ -37,10 +37,12 @@ void Agent::reenter(const std::string& why) {
 }
 
 void Agent::on_connected() {
+  if (alive_) twins_.connected();
   if (alive_ && state_ == State::waiting) retry_at_ = world_.now();
 }
 
 void Agent::on_disconnected() {
+  twins_.disconnected();
   if (alive_ && (state_ == State::running || state_ == State::entering)) leave(State::waiting, 0);
 }
 

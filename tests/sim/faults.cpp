@@ -37,6 +37,7 @@ void World::schedule_faults() {
   every(profile.foreign_ms, [this] { foreign(); });
   every(profile.lose_ms, [this] { lose_message(1 + random.below(20)); });
   every(profile.copied_ms, [this] { copied(); });
+  every(profile.clone_ms, [this] { clone(); });
   every(profile.join_ms, [this] {
     if (last_node_ > profile.nodes + 1) return;
     const Begin ways[] = {Begin::with_schema, Begin::empty, Begin::empty, Begin::missing};
@@ -158,6 +159,39 @@ void World::copied() {
   make_anew(node);
   const int64_t away_for = random.between(20, 1500);
   after(away_for, [&node] { node.agent->start(); });
+}
+
+// The image of a machine's disk is started as another machine: the file is where it was, as far as it can tell. What its log held would be
+// drained by both, and its rows without a key be there twice (docs/decisions/0030): it holds nothing.
+void World::clone() {
+  Node& node = any_node();
+  if (last_node_ > profile.nodes + 1 || !node.app->idle() || !node.agent->follows()) return;
+  {
+    sqlite::Database* const db = checker(node);
+    const Enter scope(disks, node.id, Process::checker);
+    const auto logged = db != nullptr ? db->query_integer("SELECT count(*) FROM __marmot_log") : Result<int64_t>(1);
+    if (!logged || *logged != 0) return;
+  }
+  Machine& from = disks.of(node.id);
+  const uint64_t high_water = node.high_water, incarnation = node.former_incarnation;
+  const std::string file = from.files.at(node.path)->data, wal = from.exists(node.path + "-wal") ? from.files.at(node.path + "-wal")->data : std::string();
+  add_node(++last_node_, Begin::clone);
+  Node& twin = nodes[last_node_];
+  Machine& to = disks.of(twin.id);
+  to.put(twin.path, file);
+  if (!wal.empty()) to.put(twin.path + "-wal", wal);
+  twin.encoding = node.encoding;
+  twin.agent->may_found = false;
+  twin.high_water = twin.high_water_synced = high_water;
+  twin.former_incarnation = incarnation;
+  say(twin.id, "a clone of n" + std::to_string(node.id));
+  count("cloned");
+  cloned_ = true;
+  if (sqlite::Database* const db = checker(twin); db != nullptr) {
+    const Enter scope(disks, twin.id, Process::checker);
+    (void)db->exec("UPDATE __marmot_meta SET value = " + std::to_string(to.files.at(twin.path)->inode) + " WHERE key = 'sim_inode'");
+  }
+  recover(twin);
 }
 
 // As .dump and load, .clone and .recover --no-rowids do: what has no declared key gets the rowids 1, 2, 3, ..., and no trigger fires.

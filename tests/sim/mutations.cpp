@@ -152,6 +152,12 @@ void late(Profile& p) {
   p.restore_ms = 60;
   p.restore_plain = true;
 }
+// Machines are cloned while they run, and half of what agents say of that is lost.
+void clones(Profile& p) {
+  p = quiet(p);
+  p.clone_ms = 300;
+  p.lost_alive = 500;
+}
 void none(Profile&) {}
 
 const Case kCases[] = {
@@ -191,6 +197,7 @@ const Case kCases[] = {
     {"short_hash", Mutation::short_hash, none},
     {"pruned_forgotten", Mutation::pruned_forgotten, pruned},
     {"refused_forgotten", Mutation::refused_forgotten, late},
+    {"twin_only_logged", Mutation::twin_only_logged, clones},
 };
 
 const Case* find(const std::string& name) {

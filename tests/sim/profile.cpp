@@ -92,6 +92,7 @@ Profile Profile::draw(Random& random) {
   if (random.per_mille(250)) out.wide = 300 + random.below(701);
   out.lose_ms = random.per_mille(150) ? random.between(300, 2000) : 0;
   if (out.repair_ms == 0) out.lose_ms = 0;  // docs/testing.md, "Open"
+  if (random.per_mille(150)) out.clone_ms = random.between(300, 3000);
   // Not drawn yet (docs/testing.md, "Open"): copied_ms and watch_drops, which their mutations set.
   return out;
 }
@@ -149,6 +150,7 @@ std::string Profile::print() const {
   add("repair_keys", repair_keys);
   add("damage_ms", damage_ms);
   add("copied_ms", copied_ms);
+  add("clone_ms", clone_ms);
   add("echo_ms", echo_ms);
   add("foreign_ms", foreign_ms);
   add("lose_ms", lose_ms);

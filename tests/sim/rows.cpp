@@ -58,7 +58,10 @@ Result<Rows> read_rows(sqlite::Database& db, const std::vector<TableKey>& tables
       Row row;
       for (int i = 0; i < select.columns(); ++i) row[sqlite3_column_name(select.get(), i)] = Cell::of(select.value(i));
       RowId id = id_of(table, row);
-      while (rows.count(id) != 0) id.key += "'";  // twice the same row: nobody wrote that one
+      for (auto same = rows.find(id); same != rows.end(); same = rows.find(id)) {  // twice the same row: nobody wrote that one
+        if (print_row(row) < print_row(same->second)) std::swap(row, same->second);
+        id.key += "'";
+      }
       rows[id] = std::move(row);
     }
   }

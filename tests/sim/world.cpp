@@ -177,7 +177,7 @@ void World::add_node(int id, Begin begin) {
   node.app = std::make_unique<App>(*this, node);
   const int64_t first = random.between(0, 300);
   after(first, [&node] { node.agent->start(); });
-  if (begin == Begin::missing) return;
+  if (begin == Begin::missing || begin == Begin::clone) return;
   sqlite::Database* const db = [&] {
     const Enter scope(disks, id, Process::app);
     // Made by the application, before any fault.
@@ -285,6 +285,13 @@ bool World::settled(std::string* why) {
       quiet_since_ = -1;
       return false;
     }
+  }
+  std::map<uint64_t, int> named;
+  for (auto& [id, node] : nodes) {
+    const auto [other, alone] = named.emplace(node.agent->name().value, id);
+    if (alone || !node.agent->alive()) continue;
+    *why = "n" + std::to_string(id) + ": its agent is node " + std::to_string(other->first) + ", as the one of n" + std::to_string(other->second) + " is";
+    return false;
   }
   // What a node that is gone for good left behind waits until a floor says so.
   for (auto& [id, node] : nodes) {

@@ -102,6 +102,8 @@ class World {
   // damage.cpp. A node that compared all others with itself found that a range differs, or a whole round found nothing that does.
   void divergent(Node& node, const std::string& table);
   void found_equal(int64_t began);
+  // Two agents may run on copies of one file, under one name.
+  bool twins() const { return profile.clone_ms != 0; }
   // The nodes that agents are now, as SQL lists them.
   // What an agent sends goes into the stream as it is or, rarely, damaged. The ledger is told of what it holds.
   std::optional<StreamAck> store(const std::string& msg_id, const std::string& bytes);
@@ -138,7 +140,7 @@ class World {
  private:
   friend class Scenario;
   void start();
-  enum class Begin : uint8_t { with_schema, empty, missing };
+  enum class Begin : uint8_t { with_schema, empty, missing, clone };  // clone: whoever adds it gives it a file
   void add_node(int id, Begin begin);
   void announce_floor();
   void power_cut(Node& node);
@@ -151,6 +153,7 @@ class World {
   void keep_copy(Node& node);
   void put_back(Node& node, bool other_file);
   void copied();
+  void clone();
   void make_anew(Node& node);
   void stream_tail();
   void stream_new();

@@ -91,6 +91,10 @@ void fill(Random& random, control::ScrubAnswer& m) {
   m.found.resize(length(random));
   for (auto& one : m.found) one.table = text(random), one.rows = count(random);
 }
+void fill(Random& random, control::Alive& m) {
+  m.incarnation.value = number(random), m.asker.value = number(random), m.asking = either(random), m.first = number(random);
+  m.host = text(random), m.pid = number(random), m.started = count(random);
+}
 void fill(Random& random, control::Repaired& m) { m.divergent = number(random); }
 void fill(Random& random, control::SnapshotRequest& m) {
   m.seq = number(random);

@@ -97,6 +97,8 @@ const std::vector<std::pair<control::Message, std::string_view>>& golden() {
      "011400000000000000079101"},
     {control::SnapshotRequest{kFrom, 300, {"NQ2ZKC7Q", "x"}},
      "0115000000000000000792cd012c92a84e51325a4b433751a178"},
+    {control::Alive{kFrom, {0x1122334455667788}, {5}, false, 300, "n1", 4000, 1700000000000},
+     "0116000000000000000797cf112233445566778805c2cd012ca26e31cd0fa0cf0000018bcfe56800"},
   };
   return messages;
 }
@@ -156,9 +158,9 @@ TEST_CASE("control: a newer version or an unknown kind says which node speaks wh
   CHECK(version.message == "node 7 speaks control format 2, this Marmot 1: upgrade it");
   CHECK(refused(head(255, 200, 7)).code == Errc::newer_format);
 
-  const Error kind = refused(head(1, 22, 7) + '\x90');
+  const Error kind = refused(head(1, 23, 7) + '\x90');
   CHECK(kind.code == Errc::newer_format);
-  CHECK(kind.message == "node 7 sends control message 22 of format 1, this Marmot knows 1 to 21: upgrade it");
+  CHECK(kind.message == "node 7 sends control message 23 of format 1, this Marmot knows 1 to 22: upgrade it");
 
   const auto answer = control::decode_answer<control::DigestAnswer>(head(2, 1, 7));
   REQUIRE_FALSE(answer);

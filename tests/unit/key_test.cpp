@@ -126,7 +126,7 @@ TEST_CASE("key: a row without a declared key is known by origin and rowid") {
   const auto key = decode_key(bytes);
   REQUIRE(key);
   CHECK(key->is_rowid);
-  CHECK(key->rowid.origin == NodeId{kMaxNodeId});
+  CHECK(key->rowid.life == NodeId{kMaxNodeId});
   CHECK(key->rowid.rowid == -17);
   CHECK(key->parts.empty());
   CHECK(corrupt(bytes + "\x40"));
@@ -213,7 +213,7 @@ TEST_CASE("key: it prints for people") {
   CHECK(describe_key(integer_key(17)) == "17");
   std::string rowid;
   append_rowid_part(rowid, NodeId{3}, 7);
-  CHECK(describe_key(rowid) == "node 3 rowid 7");
+  CHECK(describe_key(rowid) == "rowid 7 of life 3");
   CHECK(describe_key("\x03") == "(undecodable key)");
   std::string odd;
   append_key_part(odd, ValueView::of_text("a\xed\xa0\x80\xff\xc3\xa9"));  // half of a surrogate pair, no UTF-8, e with an acute accent
