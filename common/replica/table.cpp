@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/core/comparison.hpp"
 #include "common/core/row_hash.hpp"
 #include "common/replica/column_id.hpp"
 #include "common/replica/effects.hpp"
@@ -339,6 +340,15 @@ uint64_t Table::hash_under(const HashKey& key, const std::vector<ValueView>& val
     if (!same_value(values[i], column.default_value)) sum += value_hash(key, column.seed, values[i]);
   }
   return kept_hash(sum);
+}
+
+Hash128 Table::digest(const HashKey& seed, const std::vector<ValueView>& values) const {
+  Hash128 sum;
+  for (size_t i = 0; i < stored_.size(); ++i) {
+    const Column& column = info.columns[static_cast<size_t>(stored_[i])];
+    if (!same_value(values[i], column.default_value)) add(sum, value_hash128(seed, column.seed, values[i]));
+  }
+  return sum;
 }
 
 bool Table::key_of_values(const std::vector<ValueView>& values, std::string& key) const {

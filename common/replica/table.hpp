@@ -94,6 +94,8 @@ class Table {
   // Of a row: equal hashes are equal rows (decision 0027). Under the file's key (Store::hash_key), or under another.
   uint64_t hash(const std::vector<ValueView>& values) const;
   uint64_t hash_under(const HashKey& key, const std::vector<ValueView>& values) const;
+  // With 128 bits, under the seed of a request.
+  Hash128 digest(const HashKey& seed, const std::vector<ValueView>& values) const;
   const HashKey& hash_key() const { return store_.hash_key; }
 
   // Writes. `values` in the order of stored(). Errc::constraint and Errc::schema are the table's fault, not the disk's, nor that

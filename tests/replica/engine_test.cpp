@@ -460,11 +460,11 @@ TEST_CASE("engine: digests are equal on equal nodes and name the bucket that dif
   Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
   t.a.sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<500) INSERT INTO t SELECT i, i FROM n");
   t.settle();
-  const auto a = require(t.a.engine().digests());
+  const auto a = require(t.a.engine().digests(kSeed));
   CHECK(a[0].rows == 500);
-  CHECK(a[0].buckets == require(t.b.engine().digests())[0].buckets);
+  CHECK(a[0].buckets == require(t.b.engine().digests(kSeed))[0].buckets);
   require(t.b.engine().database().exec("UPDATE t SET v = 'unseen' WHERE id = 77"));  // triggers are off here
-  const auto b = require(t.b.engine().digests());
+  const auto b = require(t.b.engine().digests(kSeed));
   int differing = -1;
   for (int i = 0; i < 256; ++i) {
     if (a[0].buckets[static_cast<size_t>(i)] == b[0].buckets[static_cast<size_t>(i)]) continue;
@@ -472,5 +472,5 @@ TEST_CASE("engine: digests are equal on equal nodes and name the bucket that dif
     differing = i;
   }
   REQUIRE(differing >= 0);
-  CHECK(require(t.b.engine().bucket_keys("t", differing)).size() == static_cast<size_t>(a[0].buckets[static_cast<size_t>(differing)].rows));
+  CHECK(require(t.b.engine().bucket_keys(kSeed, "t", differing)).size() == static_cast<size_t>(a[0].buckets[static_cast<size_t>(differing)].rows));
 }

@@ -25,7 +25,7 @@ void same_table(Three& t, const std::string& table) {
   const std::string rows = "SELECT * FROM " + table + " ORDER BY 1, 2";
   t.same(rows, t.a.query(rows));
   const auto digest = [&](Node& node) {
-    for (auto& one : require(node.engine().digests())) {
+    for (auto& one : require(node.engine().digests(kSeed))) {
       if (one.table == table) return one.buckets;
     }
     return std::vector<TableDigest::Bucket>();
