@@ -217,7 +217,9 @@ class TableApply {
     for (const Winner& winner : winners_) {
       if (winner.row->op == Op::remove || !winner.was_visible || winner.same_content) continue;
       values_of(*winner.row, values_);
-      if (auto done = table_.update(winner.row->key, values_); !done) return failed(*winner.row, std::move(done).error());
+      const auto there = table_.update(winner.row->key, values_);
+      if (!there) return failed(*winner.row, there.error());
+      if (!*there) TRY(insert(*winner.row));  // REPLACE took it away unseen, and did not know of this change
     }
     for (const Winner& winner : winners_) {
       if (winner.row->op != Op::remove && !winner.was_visible) TRY(insert(*winner.row));

@@ -414,13 +414,17 @@ Status Table::insert(std::string_view key, const std::vector<ValueView>& values,
   return ok();
 }
 
-Status Table::update(std::string_view key, const std::vector<ValueView>& values) {
-  return write([&]() -> Status {
+Result<bool> Table::update(std::string_view key, const std::vector<ValueView>& values) {
+  bool there = false;
+  TRY(write([&]() -> Status {
     TRY_ASSIGN(Statement* const row, bind_key(update_, update_head_, "", static_cast<int>(stored_.size()) + 1, key));
     if (row == nullptr) return ok();  // REPLACE put it out unseen, and another row has its rowid
     for (size_t i = 0; i < values.size(); ++i) row->bind(static_cast<int>(i) + 1, values[i]);
-    return row->run();
-  });
+    TRY(row->run());
+    there = sqlite3_changes(db_.get()) != 0;
+    return ok();
+  }));
+  return there;
 }
 
 Status Table::remove(std::string_view key) {

@@ -336,3 +336,28 @@ TEST_CASE("repair: where rows are compared, one that capture did not see is left
   CHECK(t.anti_entropy("t", {kSeed, true}) == 0);
   t.same("SELECT * FROM t", "1|changed");
 }
+
+TEST_CASE("repair: a row that went unseen was deleted before what others did to it since") {
+  Pair t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE k(v TEXT); INSERT INTO t VALUES(1, 'one'), (2, 'two'); INSERT INTO k VALUES('one')");
+  behind_our_back(t.b, "DELETE FROM t; DELETE FROM k");
+  t.a.now += 1000;
+  t.a.sql("UPDATE t SET v = 'later' WHERE id = 1; UPDATE k SET v = 'later'");
+  t.a.publish(t.stream);
+  t.b.now += 60'000;
+  CHECK(t.scrub(t.b) == 3);  // before the change arrives
+  t.settle();
+  t.same("SELECT * FROM t", "1|later");
+  t.same("SELECT * FROM k", "later");
+
+  behind_our_back(t.b, "DELETE FROM t; DELETE FROM k");
+  t.a.now += 60'000;
+  t.a.sql("UPDATE t SET v = 'latest'; UPDATE k SET v = 'latest'");
+  t.settle();  // after it has arrived
+  CHECK(t.scrub(t.b) == 0);
+  t.same("SELECT * FROM t", "1|latest");
+  t.same("SELECT * FROM k", "latest");
+  t.a.sql("UPDATE k SET v = 'known'");
+  t.settle();
+  t.same("SELECT * FROM k", "known");
+  CHECK(t.scrub(t.a) + t.scrub(t.b) == 0);
+}
