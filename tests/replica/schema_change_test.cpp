@@ -347,3 +347,22 @@ TEST_CASE("schema change: ... and where the application makes it here itself") {
   t.settle();
   t.same("SELECT * FROM t", "1|one|with it\n2|two|of b");
 }
+
+TEST_CASE("schema change: a rebuild into a WITHOUT ROWID table, and back, takes rows away as well") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v) WITHOUT ROWID; INSERT INTO t VALUES(1, 'one'), (2, 'two'), (3, 'three'), (4, 'four'), (5, 'five')");
+  const auto rebuild = [&](const std::string& tail, const std::string& without) {
+    t.a.sql("BEGIN; CREATE TABLE new(id INTEGER PRIMARY KEY, v)" + tail + "; INSERT INTO new SELECT * FROM t WHERE id <> " + without +
+            "; DROP TABLE t; ALTER TABLE new RENAME TO t; COMMIT");
+  };
+  t.a.sql("DELETE FROM t WHERE id = 5");
+  rebuild("", "4");
+  t.settle();
+  t.same("SELECT * FROM t", "1|one\n2|two\n3|three");
+  t.a.sql("DELETE FROM t WHERE id = 3");
+  rebuild(" WITHOUT ROWID", "2");
+  t.settle();
+  t.same("SELECT * FROM t", "1|one");
+  t.b.sql("INSERT INTO t VALUES(2, 'again')");
+  t.settle();
+  t.same("SELECT * FROM t", "1|one\n2|again");
+}
