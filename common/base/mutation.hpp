@@ -42,6 +42,7 @@ enum class Mutation : uint8_t {
   short_hash,             // six bits stand for a row, and for a unique value
   kind_unchecked,         // a table is dropped for a virtual table of its name
   text_by_sqlite,         // SQLite converts the text of a UTF-16 file
+  tail_forgotten,         // a table is made without what follows its columns: STRICT, WITHOUT ROWID
 };
 
 #ifdef MARMOT_MUTATIONS

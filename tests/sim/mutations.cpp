@@ -131,6 +131,8 @@ void copies(Profile& p) {
   p.copied_ms = 300;
   p.scrub = false;
 }
+// Moving tables are STRICT or WITHOUT ROWID.
+void shapes(Profile& p) { schemas(p); p.shapes = 1000; }
 void none(Profile&) {}
 
 const Case kCases[] = {
@@ -168,6 +170,7 @@ const Case kCases[] = {
     {"kind_unchecked", Mutation::kind_unchecked, kinds},
     {"text_by_sqlite", Mutation::text_by_sqlite, wide},
     {"short_hash", Mutation::short_hash, none},
+    {"tail_forgotten", Mutation::tail_forgotten, shapes},
 };
 
 const Case* find(const std::string& name) {
