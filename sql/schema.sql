@@ -121,8 +121,8 @@ CREATE TABLE IF NOT EXISTS __marmot_waiting(  -- units with rows for a table tha
   node INT NOT NULL, incarnation INT NOT NULL, unit INT NOT NULL,
   payload BLOB NOT NULL
 );
-CREATE TABLE IF NOT EXISTS __marmot_refused(  -- units of others that came too late for a floor; applied where their sender, who should send again what
-                                              -- they hold, begins a new life, or where a later floor passes them
+CREATE TABLE IF NOT EXISTS __marmot_refused(  -- units that came too late for a floor; applied where their sender, who should send again what they hold,
+                                              -- begins a new life, or where a later floor passes them
   id INTEGER PRIMARY KEY,                     -- in the order in which they came to be applied
   seq INT NOT NULL,                           -- of the message that made it whole and next
   node INT NOT NULL, incarnation INT NOT NULL, unit INT NOT NULL,

@@ -124,9 +124,9 @@ void Peers::on_digest(const nats::Message& message) {
   if (!request) return reject(message, request.error());
   const Self self = events_.self();
   if (message.reply.empty() || request->node == self.origin.node) return;
-  if (self.applied >= request->seq) return answer_digest(message.reply);
+  if (self.applied >= request->seq) return answer_digest(message.reply, request->seed);
   if (waiting_.size() >= kMaxWaiting) return;
-  waiting_.push_back(Waiting{request->seq, monotonic_ms() + kDigestWaitMs, message.reply});
+  waiting_.push_back(Waiting{request->seq, monotonic_ms() + kDigestWaitMs, message.reply, request->seed});
   events_.hasten(request->seq);
 }
 
@@ -136,24 +136,24 @@ void Peers::on_applied() {
   const int64_t now = monotonic_ms();
   std::vector<Waiting> still;
   for (Waiting& wait : std::exchange(waiting_, {})) {
-    if (applied >= wait.seq) answer_digest(wait.reply);
+    if (applied >= wait.seq) answer_digest(wait.reply, wait.seed);
     else if (now < wait.until_ms) still.push_back(std::move(wait));
   }
   waiting_ = std::move(still);
 }
 
-void Peers::answer_digest(const std::string& reply) {
+void Peers::answer_digest(const std::string& reply, const HashKey& seed) {
   // The position is read together with the tables: nothing is applied in between.
   using Digests = std::pair<StreamSeq, std::vector<TableDigest>>;
   (void)thread_.ask<Digests>(
-      [](replica::Replica& replica) -> Result<Digests> {
-        TRY_ASSIGN(auto tables, replica.digests());
+      [seed](replica::Replica& replica) -> Result<Digests> {
+        TRY_ASSIGN(auto tables, replica.digests(seed));
         return Digests{replica.position().seq, std::move(tables)};
       },
-      [this, reply, token = std::weak_ptr<int>(alive_token_)](Result<Digests> digests) {
+      [this, seed, reply, token = std::weak_ptr<int>(alive_token_)](Result<Digests> digests) {
         if (token.expired() || !digests) return;
         control::DigestAnswer out{{}, digests->first, events_.self().pending, {}};
-        for (const TableDigest& digest : digests->second) out.tables.push_back({digest.table, digest.rows, digest_hash(digest)});
+        for (const TableDigest& digest : digests->second) out.tables.push_back({digest.table, digest.rows, digest_hash(seed, digest)});
         answer(reply, std::move(out));
       });
 }
@@ -171,10 +171,10 @@ void Peers::answer_full_text(const std::string& reply) {
   });
 }
 
-void Peers::answer_buckets(const std::string& reply, const std::string& table) {
+void Peers::answer_buckets(const std::string& reply, const control::BucketsRequest& request) {
   (void)thread_.ask<std::vector<TableDigest>>(
-      [](replica::Replica& replica) { return replica.digests(); },
-      [this, token = std::weak_ptr<int>(alive_token_), reply, table](Result<std::vector<TableDigest>> digests) {
+      [seed = request.seed](replica::Replica& replica) { return replica.digests(seed); },
+      [this, token = std::weak_ptr<int>(alive_token_), reply, table = request.table](Result<std::vector<TableDigest>> digests) {
         if (token.expired()) return;
         if (!digests) return refuse(reply, digests.error());
         control::BucketsAnswer out;
@@ -185,9 +185,9 @@ void Peers::answer_buckets(const std::string& reply, const std::string& table) {
       });
 }
 
-void Peers::answer_keys(const std::string& reply, const std::string& table, int bucket) {
+void Peers::answer_keys(const std::string& reply, const control::KeysRequest& request) {
   (void)thread_.ask<std::vector<KeyHash>>(
-      [table, bucket](replica::Replica& replica) { return replica.bucket_keys(table, bucket); },
+      [request](replica::Replica& replica) { return replica.bucket_keys(request.seed, request.table, request.bucket); },
       [this, token = std::weak_ptr<int>(alive_token_), reply](Result<std::vector<KeyHash>> keys) {
         if (token.expired()) return;
         control::KeysAnswer out;
@@ -211,8 +211,8 @@ void Peers::on_node(const nats::Message& message) {
   const Result<control::Message> request = control::decode_any(message.data);
   if (!request) return reject(message, request.error());
   if (std::holds_alternative<control::FullTextRequest>(*request)) return answer_full_text(message.reply);
-  if (const auto* buckets = std::get_if<control::BucketsRequest>(&*request)) return answer_buckets(message.reply, buckets->table);
-  if (const auto* keys = std::get_if<control::KeysRequest>(&*request)) return answer_keys(message.reply, keys->table, keys->bucket);
+  if (const auto* buckets = std::get_if<control::BucketsRequest>(&*request)) return answer_buckets(message.reply, *buckets);
+  if (const auto* keys = std::get_if<control::KeysRequest>(&*request)) return answer_keys(message.reply, *keys);
   refuse(message.reply, make_error(Errc::bad_input, "no such request is answered here"));
 }
 

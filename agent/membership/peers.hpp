@@ -100,10 +100,10 @@ class Peers {
   void on_beat(const nats::Message& message);
   void on_digest(const nats::Message& message);
   void on_node(const nats::Message& message);
-  void answer_digest(const std::string& reply);
+  void answer_digest(const std::string& reply, const HashKey& seed);
   void answer_full_text(const std::string& reply);
-  void answer_buckets(const std::string& reply, const std::string& table);
-  void answer_keys(const std::string& reply, const std::string& table, int bucket);
+  void answer_buckets(const std::string& reply, const codec::control::BucketsRequest& request);
+  void answer_keys(const std::string& reply, const codec::control::KeysRequest& request);
 
   const std::string prefix_, name_;
   DatabaseThread& thread_;
@@ -118,6 +118,7 @@ class Peers {
     StreamSeq seq = 0;
     int64_t until_ms = 0;
     std::string reply;
+    HashKey seed;
   };
   std::vector<Waiting> waiting_;
   std::set<std::string> told_;  // of messages that were not understood

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "agent/loop/clock.hpp"
+#include "agent/loop/random.hpp"
 #include "common/codec/control.hpp"
 
 namespace marmot::agent {
@@ -89,7 +90,9 @@ void Repair::on_repair(const nats::Message& message) {
   if (const auto* digest = std::get_if<control::RangeDigestRequest>(&*request)) {
     (void)host_.thread.ask<RangeDigest>(
         // The other node's range may hold more here; four times as many say that it differs.
-        [range = digest->range](replica::Replica& engine) { return engine.range_digest(range, 4 * kLimits.range_registers); },
+        [range = digest->range, by = digest->by](replica::Replica& engine) {
+          return engine.range_digest(by, range, 4 * kLimits.range_registers);
+        },
         living([this, reply](Result<RangeDigest> taken) {
           if (!taken) return host_.peers.refuse(reply, taken.error());
           host_.peers.answer(reply, control::RangeDigestAnswer{{}, *std::move(taken)});
@@ -98,7 +101,7 @@ void Repair::on_repair(const nats::Message& message) {
   }
   if (const auto* keys = std::get_if<control::RangeKeysRequest>(&*request)) {
     (void)host_.thread.ask<RangeKeys>(
-        [range = keys->range](replica::Replica& engine) { return engine.range_keys(range, kLimits.max_keys, kLimits.max_key_bytes); },
+        [range = keys->range, by = keys->by](replica::Replica& engine) { return engine.range_keys(by, range, kLimits.max_keys, kLimits.max_key_bytes); },
         living([this, reply](Result<RangeKeys> held) {
           if (!held) return host_.peers.refuse(reply, held.error());
           host_.peers.answer(reply, control::RangeKeysAnswer{{}, *std::move(held)});
@@ -169,17 +172,18 @@ node::RepairRound::Host Repair::round_host() {
         living([then](Result<std::vector<std::string>> watched) { then(*std::move(watched)); }));
     if (!asked) later([this, error = asked.error()] { fail(error); });
   };
-  host.digest = [this](uint64_t node, const KeyRange& range, int64_t limit, std::function<void(Result<RangeDigest>)> then) {
-    const control::RangeDigestRequest request{host_.self().origin.node, range};
+  host.seed = [] { return HashKey{random_secret(), random_secret()}; };
+  host.digest = [this](uint64_t node, const CompareBy& by, const KeyRange& range, int64_t limit, std::function<void(Result<RangeDigest>)> then) {
+    const control::RangeDigestRequest request{host_.self().origin.node, range, by};
     ask<control::RangeDigestAnswer, RangeDigest>(node, control::encode(request), &control::RangeDigestAnswer::digest,
-                                                 [range, limit](replica::Replica& engine) { return engine.range_digest(range, limit); },
+                                                 [by, range, limit](replica::Replica& engine) { return engine.range_digest(by, range, limit); },
                                                  std::move(then));
   };
-  host.keys = [this](uint64_t node, const KeyRange& range, std::function<void(Result<RangeKeys>)> then) {
-    const control::RangeKeysRequest request{host_.self().origin.node, range};
+  host.keys = [this](uint64_t node, const CompareBy& by, const KeyRange& range, std::function<void(Result<RangeKeys>)> then) {
+    const control::RangeKeysRequest request{host_.self().origin.node, range, by};
     ask<control::RangeKeysAnswer, RangeKeys>(
         node, control::encode(request), &control::RangeKeysAnswer::held,
-        [range](replica::Replica& engine) { return engine.range_keys(range, kLimits.max_keys, kLimits.max_key_bytes); }, std::move(then));
+        [by, range](replica::Replica& engine) { return engine.range_keys(by, range, kLimits.max_keys, kLimits.max_key_bytes); }, std::move(then));
   };
   host.act = [this](uint64_t node, const std::string& table, std::vector<RepairAction> actions, std::function<void(int64_t)> then) {
     order(node, table, std::move(actions), std::move(then));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/loop/clock.hpp"
+#include "agent/loop/random.hpp"
 #include "common/codec/control.hpp"
 #include "common/core/key.hpp"
 
@@ -59,6 +60,7 @@ void Verify::finish() {
 
 void Verify::round() {
   ++round_;
+  seed_ = {random_secret(), random_secret()};
   ours_.reset();
   theirs_.clear();
   replies_over_ = false;
@@ -83,8 +85,8 @@ void Verify::take_digests(StreamSeq seq) {
   progress_("rows here and on " + std::to_string(expected_.size()) + " other nodes", 0, 1);
   using Digests = std::pair<StreamSeq, std::vector<TableDigest>>;
   const Status asked = host_.thread.ask<Digests>(
-      [](replica::Replica& replica) -> Result<Digests> {
-        TRY_ASSIGN(auto tables, replica.digests());
+      [seed = seed_](replica::Replica& replica) -> Result<Digests> {
+        TRY_ASSIGN(auto tables, replica.digests(seed));
         return Digests{replica.position().seq, std::move(tables)};
       },
       guarded([this, round = round_](Result<Digests> digests) {
@@ -95,7 +97,7 @@ void Verify::take_digests(StreamSeq seq) {
         compare();
       }));
   if (!asked) return fail(asked.error().code, "verify: " + asked.error().message);
-  const control::DigestRequest request{host_.self().origin.node, seq};
+  const control::DigestRequest request{host_.self().origin.node, seq, seed_};
   // Nobody was heard: a node that came just now still gets a moment to answer.
   const int64_t longest = expected_.empty() ? kAloneMs : kAnswerMs;
   const int64_t left = std::max<int64_t>(100, std::min(longest, deadline_ms_ - monotonic_ms()));
@@ -155,7 +157,7 @@ void Verify::compare() {
       const auto other = digest.tables.find(table.table);
       if (other == digest.tables.end()) {
         verdict(table.table).differs.push_back({node, {}, table.rows});
-      } else if (other->second.first != table.rows || other->second.second != digest_hash(table)) {
+      } else if (other->second.first != table.rows || other->second.second != digest_hash(seed_, table)) {
         details_.push_back(Detail{table.table, node, {}});
       }
     }
@@ -179,7 +181,7 @@ void Verify::next_detail() {
   const Detail& detail = details_.back();
   progress_("what differs in " + detail.table, 0, static_cast<int64_t>(details_.size()));
   const Status sent = host_.connection.request(host_.prefix + "node." + std::to_string(detail.node),
-                                               control::encode(control::BucketsRequest{host_.self().origin.node, detail.table}), kAnswerMs,
+                                               control::encode(control::BucketsRequest{host_.self().origin.node, detail.table, seed_}), kAnswerMs,
                                                guarded([this](const Result<std::string>& answer) { on_buckets(answer); }));
   if (!sent) fail(sent.error().code, "verify: " + sent.error().message);
 }
@@ -214,12 +216,12 @@ void Verify::next_bucket() {
   }
   const int bucket = detail.buckets.back();
   const Status asked = host_.thread.ask<std::vector<KeyHash>>(
-      [table = detail.table, bucket](replica::Replica& replica) { return replica.bucket_keys(table, bucket); },
+      [seed = seed_, table = detail.table, bucket](replica::Replica& replica) { return replica.bucket_keys(seed, table, bucket); },
       guarded([this, bucket](Result<std::vector<KeyHash>> ours) {
         if (!ours) return fail(ours.error().code, "verify: " + ours.error().message);
         const Status sent = host_.connection.request(
             host_.prefix + "node." + std::to_string(details_.back().node),
-            control::encode(control::KeysRequest{host_.self().origin.node, details_.back().table, static_cast<uint8_t>(bucket)}), kAnswerMs,
+            control::encode(control::KeysRequest{host_.self().origin.node, details_.back().table, static_cast<uint8_t>(bucket), seed_}), kAnswerMs,
             guarded([this, ours = *std::move(ours)](const Result<std::string>& answer) { on_keys(answer, ours); }));
         if (!sent) fail(sent.error().code, "verify: " + sent.error().message);
       }));
@@ -230,7 +232,7 @@ void Verify::on_keys(const Result<std::string>& answer, const std::vector<KeyHas
   Detail& detail = details_.back();
   const Result<control::KeysAnswer> theirs = read_answer<control::KeysAnswer>(detail.node, answer);
   if (!theirs) return fail(theirs.error().code, "verify: " + theirs.error().message);
-  std::map<std::string, uint64_t> here, there;
+  std::map<std::string, Hash128> here, there;
   for (const KeyHash& key : ours) here[key.key] = key.hash;
   for (const KeyHash& key : theirs->keys) there[key.key] = key.hash;
   const std::string last = there.empty() ? std::string() : there.rbegin()->first;

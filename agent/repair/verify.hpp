@@ -73,7 +73,7 @@ class Verify {
   struct PeerDigest {
     StreamSeq applied = 0;
     uint64_t pending = 0;
-    std::map<std::string, std::pair<int64_t, uint64_t>> tables;  // name -> rows, hash
+    std::map<std::string, std::pair<int64_t, Hash128>> tables;  // name -> rows, hash
   };
   struct Detail {  // a table that differs from one peer's
     std::string table;
@@ -107,6 +107,7 @@ class Verify {
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 
   uint64_t round_ = 0;
+  HashKey seed_;                                // of this round's digests: nobody could know it before
   StreamSeq seq_ = 0;
   StreamSeq here_ = 0;                          // applied here when the own digests were taken
   std::set<uint64_t> expected_;                 // peers that were alive

@@ -223,32 +223,35 @@ using Of = std::conditional_t<Io::kReads, T&, const T&>;
 
 // clang-format off
 template <class Io> bool fields(Io& io, Of<Io, Version> m) { return io.record(m.hlc, m.origin.node, m.origin.incarnation); }
-template <class Io> bool fields(Io& io, Of<Io, TableDigest::Bucket> m) { return io.record(m.rows, hash(m.sum)); }
-template <class Io> bool fields(Io& io, Of<Io, KeyHash> m) { return io.record(bytes(m.key), hash(m.hash)); }
+template <class Io> bool fields(Io& io, Of<Io, HashKey> m) { return io.record(hash(m.low), hash(m.high)); }
+template <class Io> bool fields(Io& io, Of<Io, Hash128> m) { return io.record(hash(m.low), hash(m.high)); }
+template <class Io> bool fields(Io& io, Of<Io, TableDigest::Bucket> m) { return io.record(m.rows, m.sum); }
+template <class Io> bool fields(Io& io, Of<Io, KeyHash> m) { return io.record(bytes(m.key), m.hash); }
 template <class Io> bool fields(Io& io, Of<Io, FullTextFault> m) { return io.record(m.index, m.reason, m.out_of_step); }
 template <class Io> bool fields(Io& io, Of<Io, KeyRange> m) { return io.record(m.table, bytes(m.after), bytes(m.upto)); }
-template <class Io> bool fields(Io& io, Of<Io, RangeKey> m) { return io.record(bytes(m.key), m.version, hash(m.hash), m.seq, m.live); }
+template <class Io> bool fields(Io& io, Of<Io, CompareBy> m) { return io.record(m.seed, m.rows); }
+template <class Io> bool fields(Io& io, Of<Io, RangeKey> m) { return io.record(bytes(m.key), m.version, hash(m.hash), m.seq, m.live, m.row); }
 template <class Io> bool fields(Io& io, Of<Io, RepairAction> m) { return io.record(m.op, bytes(m.key), m.version); }
 template <class Io> bool fields(Io& io, Of<Io, MemberList::Member> m) { return io.record(m.node, m.incarnation, m.age_ms, m.applied); }
-template <class Io> bool fields(Io& io, Of<Io, DigestAnswer::Table> m) { return io.record(m.name, m.rows, hash(m.hash)); }
+template <class Io> bool fields(Io& io, Of<Io, DigestAnswer::Table> m) { return io.record(m.name, m.rows, m.hash); }
 template <class Io> bool fields(Io& io, Of<Io, ScrubAnswer::Found> m) { return io.record(m.table, m.rows); }
 
 template <class Io> bool fields(Io& io, Of<Io, Refusal> m) { return io.record(m.absent, m.reason); }
 template <class Io> bool fields(Io& io, Of<Io, Beat> m) { return io.record(m.incarnation, m.applied, m.pending, m.able, m.marmot, m.data_format); }
 template <class Io> bool fields(Io& io, Of<Io, MemberList> m) { return io.record(m.members); }
-template <class Io> bool fields(Io& io, Of<Io, DigestRequest> m) { return io.record(m.seq); }
+template <class Io> bool fields(Io& io, Of<Io, DigestRequest> m) { return io.record(m.seq, m.seed); }
 template <class Io> bool fields(Io& io, Of<Io, DigestAnswer> m) { return io.record(m.applied, m.pending, m.tables); }
-template <class Io> bool fields(Io& io, Of<Io, BucketsRequest> m) { return io.record(m.table); }
+template <class Io> bool fields(Io& io, Of<Io, BucketsRequest> m) { return io.record(m.table, m.seed); }
 template <class Io> bool fields(Io& io, Of<Io, BucketsAnswer> m) { return io.record(m.buckets); }
-template <class Io> bool fields(Io& io, Of<Io, KeysRequest> m) { return io.record(m.table, m.bucket); }
+template <class Io> bool fields(Io& io, Of<Io, KeysRequest> m) { return io.record(m.table, m.bucket, m.seed); }
 template <class Io> bool fields(Io& io, Of<Io, KeysAnswer> m) { return io.record(m.all, m.keys); }
 template <class Io> bool fields(Io& io, Of<Io, FullTextRequest>) { return io.record(); }
 template <class Io> bool fields(Io& io, Of<Io, FullTextAnswer> m) { return io.record(m.faults); }
-template <class Io> bool fields(Io& io, Of<Io, RangeDigestRequest> m) { return io.record(m.range); }
+template <class Io> bool fields(Io& io, Of<Io, RangeDigestRequest> m) { return io.record(m.range, m.by); }
 template <class Io> bool fields(Io& io, Of<Io, RangeDigestAnswer> m) {
-  return io.record(m.digest.position, m.digest.newest, m.digest.floor, m.digest.pending, m.digest.cut, m.digest.registers, hash(m.digest.sum));
+  return io.record(m.digest.position, m.digest.newest, m.digest.floor, m.digest.pending, m.digest.cut, m.digest.registers, m.digest.sum);
 }
-template <class Io> bool fields(Io& io, Of<Io, RangeKeysRequest> m) { return io.record(m.range); }
+template <class Io> bool fields(Io& io, Of<Io, RangeKeysRequest> m) { return io.record(m.range, m.by); }
 template <class Io> bool fields(Io& io, Of<Io, RangeKeysAnswer> m) {
   return io.record(m.held.position, m.held.floor, m.held.floor_hlc, m.held.cut, m.held.keys);
 }
@@ -283,6 +286,14 @@ Result<Head> read_head(std::string_view bytes) {
   if (kind > kLastKind) {
     return make_error(Errc::newer_format, node_text(node) + " sends control message " + std::to_string(kind) + " of format " + std::to_string(version) +
                                               ", this Marmot knows 1 to " + std::to_string(kLastKind) + ": upgrade it");
+  }
+  if (version < version_of(static_cast<Kind>(kind))) {
+    return make_error(Errc::newer_format, node_text(node) + " sends control message " + std::to_string(kind) + " of format " + std::to_string(version) +
+                                              ", this Marmot reads format " + std::to_string(version_of(static_cast<Kind>(kind))) + ": upgrade that node");
+  }
+  if (version > version_of(static_cast<Kind>(kind))) {
+    return make_error(Errc::corrupt, node_text(node) + ": control message " + std::to_string(kind) + " of format " + std::to_string(version) +
+                                         ", which it does not have");
   }
   return Head{static_cast<Kind>(kind), node};
 }
@@ -329,7 +340,7 @@ std::string encode(const M& message) {
   fields(writer, message);
   std::string out;
   out.reserve(kHeadSize + writer.written().size());
-  out.push_back(static_cast<char>(kVersion));
+  out.push_back(static_cast<char>(version_of(M::kKind)));
   out.push_back(static_cast<char>(M::kKind));
   for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(message.node.value >> shift));
   return out.append(writer.written());
@@ -347,7 +358,7 @@ Result<M> decode(std::string_view bytes) {
 
 template <class M>
 Result<M> decode_answer(std::string_view bytes) {
-  if (bytes.size() < kHeadSize || bytes[0] != kVersion || bytes[1] != static_cast<char>(Kind::refusal)) return decode<M>(bytes);
+  if (bytes.size() < kHeadSize || bytes[0] != version_of(Kind::refusal) || bytes[1] != static_cast<char>(Kind::refusal)) return decode<M>(bytes);
   TRY_ASSIGN(Refusal refusal, decode<Refusal>(bytes));
   return make_error(refusal.absent ? Errc::not_found : Errc::unavailable, node_text(refusal.node) + ": " + refusal.reason);
 }

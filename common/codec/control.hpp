@@ -23,7 +23,7 @@
 
 namespace marmot::codec::control {
 
-inline constexpr uint8_t kVersion = 1;
+inline constexpr uint8_t kVersion = 2;  // the latest one that is read
 inline constexpr size_t kMaxBytes = size_t{8} << 20;  // of one message
 inline constexpr uint32_t kMaxListed = 65'536;        // elements of one list
 
@@ -51,6 +51,14 @@ enum class Kind : uint8_t {
   snapshot_request = 21,
   alive = 22,
 };
+
+// The version that brought a kind's fields as they are now. A message says that of its kind, so that agents of two builds go on
+// hearing each other in what has not changed.
+constexpr uint8_t version_of(Kind kind) {
+  const bool seeded = (kind >= Kind::digest_request && kind <= Kind::keys_answer) ||
+                      (kind >= Kind::range_digest_request && kind <= Kind::range_keys_answer);
+  return seeded ? 2 : 1;
+}
 
 // `node` is who sends, everywhere: never 0.
 
@@ -96,6 +104,7 @@ struct DigestRequest {
   static constexpr Kind kKind = Kind::digest_request;
   NodeId node;
   StreamSeq seq = 0;
+  HashKey seed;  // of the digests
   bool operator==(const DigestRequest&) const = default;
 };
 struct DigestAnswer {
@@ -103,7 +112,7 @@ struct DigestAnswer {
   struct Table {
     std::string name;
     int64_t rows = 0;
-    uint64_t hash = 0;  // digest_hash()
+    Hash128 hash;  // digest_hash()
     bool operator==(const Table&) const = default;
   };
   NodeId node;
@@ -118,6 +127,7 @@ struct BucketsRequest {
   static constexpr Kind kKind = Kind::buckets_request;
   NodeId node;
   std::string table;
+  HashKey seed;
   bool operator==(const BucketsRequest&) const = default;
 };
 struct BucketsAnswer {
@@ -133,6 +143,7 @@ struct KeysRequest {
   NodeId node;
   std::string table;
   uint8_t bucket = 0;
+  HashKey seed;
   bool operator==(const KeysRequest&) const = default;
 };
 struct KeysAnswer {
@@ -161,6 +172,7 @@ struct RangeDigestRequest {
   static constexpr Kind kKind = Kind::range_digest_request;
   NodeId node;
   KeyRange range;
+  CompareBy by;
   bool operator==(const RangeDigestRequest&) const = default;
 };
 struct RangeDigestAnswer {
@@ -175,6 +187,7 @@ struct RangeKeysRequest {
   static constexpr Kind kKind = Kind::range_keys_request;
   NodeId node;
   KeyRange range;
+  CompareBy by;
   bool operator==(const RangeKeysRequest&) const = default;
 };
 struct RangeKeysAnswer {

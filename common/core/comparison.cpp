@@ -2,17 +2,15 @@
 
 #include <string_view>
 
-#include "common/core/row_hash.hpp"
-
 namespace marmot {
 
-uint64_t digest_hash(const TableDigest& digest) {
-  uint64_t hash = 0;
+Hash128 digest_hash(const HashKey& seed, const TableDigest& digest) {
+  std::string words;
   for (const TableDigest::Bucket& bucket : digest.buckets) {
-    const uint64_t pair[2] = {bucket.sum, static_cast<uint64_t>(bucket.rows)};
-    hash = bytes_hash(std::string_view(reinterpret_cast<const char*>(pair), sizeof pair), hash);
+    const uint64_t three[] = {bucket.sum.low, bucket.sum.high, static_cast<uint64_t>(bucket.rows)};
+    words.append(reinterpret_cast<const char*>(three), sizeof three);
   }
-  return hash;
+  return siphash128(seed, static_cast<uint64_t>(digest.rows), words);
 }
 
 }  // namespace marmot

@@ -1,11 +1,13 @@
 // What nodes tell one another about their rows, so as to find out where they differ and who puts it right:
-// digests and keys of rows (`marmot verify`), and digests and keys of registers (anti-entropy, common/node/repair_plan.hpp).
+// digests and keys of rows (`marmot verify`), and digests and keys of registers (anti-entropy, common/node/repair_plan.hpp). Digests are
+// made under a random seed, which whoever asks draws anew for each comparison (decision 0027).
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "common/core/siphash.hpp"
 #include "common/core/version.hpp"
 
 namespace marmot {
@@ -16,18 +18,24 @@ struct TableDigest {
   int64_t rows = 0;
   struct Bucket {
     int64_t rows = 0;
-    uint64_t sum = 0;
+    Hash128 sum;
     bool operator==(const Bucket&) const = default;
   };
   std::vector<Bucket> buckets;  // 256
 };
 
-// A table's digest in one number.
-uint64_t digest_hash(const TableDigest& digest);
+// A table's digest in one number, under the seed that it was made with.
+Hash128 digest_hash(const HashKey& seed, const TableDigest& digest);
+
+// Adds to a sum of hashes.
+inline void add(Hash128& sum, const Hash128& one) {
+  sum.low += one.low;
+  sum.high += one.high;
+}
 
 struct KeyHash {
   std::string key;  // canonical bytes
-  uint64_t hash = 0;
+  Hash128 hash;
   bool operator==(const KeyHash&) const = default;
 };
 
@@ -47,14 +55,21 @@ struct KeyRange {
   bool operator==(const KeyRange&) const = default;
 };
 
+// How ranges are compared.
+struct CompareBy {
+  HashKey seed;
+  bool rows = false;  // by the rows themselves, which takes as long as reading them; else by what their registers keep of them
+  bool operator==(const CompareBy&) const = default;
+};
+
 struct RangeDigest {
   StreamSeq position = 0;  // applied when it was taken
   StreamSeq newest = 0;    // the highest stream sequence that touched a register of the range
   StreamSeq floor = 0;     // tombstones at or below it do not count
-  bool pending = false;    // a register is not in the stream yet
+  bool pending = false;    // a register is not in the stream yet, or a row is not its register's
   bool cut = false;        // the limit was reached
   int64_t registers = 0;
-  uint64_t sum = 0;
+  Hash128 sum;
   std::string reach;       // the last key that was looked at; meaningful when cut. Not sent
   bool operator==(const RangeDigest&) const = default;
 };
@@ -62,9 +77,10 @@ struct RangeDigest {
 struct RangeKey {
   std::string key;
   Version version;
-  uint64_t hash = 0;
-  StreamSeq seq = 0;  // 0: not in the stream yet
+  uint64_t hash = 0;  // of the row, under the cluster's key
+  StreamSeq seq = 0;  // 0: not in the stream yet; or rows are compared, and this one is not its register's
   bool live = false;
+  Hash128 row = {};   // of the row under the seed, where rows are compared
   bool operator==(const RangeKey&) const = default;
 };
 

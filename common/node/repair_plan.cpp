@@ -32,7 +32,7 @@ std::map<uint64_t, std::vector<RepairAction>> plan_repair(const std::map<uint64_
   }
   for (const auto& [key, holders] : keys) {
     if (reach && key > *reach) break;
-    const auto rank = [](const RangeKey& one) { return std::tuple(one.version, one.live, one.hash); };
+    const auto rank = [](const RangeKey& one) { return std::tuple(one.version, one.live, one.hash, one.row.high, one.row.low); };
     auto best = holders.begin();
     for (auto other = holders.begin(); other != holders.end(); ++other) {
       if (rank(*other->second) > rank(*best->second)) best = other;

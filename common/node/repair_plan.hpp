@@ -24,7 +24,7 @@ bool equal(const RangeDigest& a, const RangeDigest& b);
 // Who does what so that all nodes end alike, from what each node (by number) holds in one range. Deterministic. Keys behind
 // the last one of a list that was cut, and keys that are moving, are left for the next time.
 //   the highest version wins; its holder with the lowest number publishes it again
-//   one version, different rows: the higher hash is published under a new version
+//   one version, different rows: the higher hash is published under a new version (of equal ones, the higher one under the seed)
 //   a live row that some nodes lack altogether, old enough to have been a delete that was pruned: the majority decides, and
 //   where there is none it is deleted
 std::map<uint64_t, std::vector<RepairAction>> plan_repair(const std::map<uint64_t, RangeKeys>& held);

@@ -148,7 +148,8 @@ void RepairRound::look(const KeyRange& range, bool walking, Looked then) {
   if (urgent_ && host_.now_ms() > deadline_ms_) return stop(make_error(Errc::timeout, "repair: not done in time"));
   // The others' range may hold more there; four times as many say that it differs.
   const int64_t limit = walking ? limits_.range_registers : 4 * limits_.range_registers;
-  host_.digest(host_.self().node, range, limit, guarded([this, range, walking, then](Result<RangeDigest> here) {
+  const CompareBy by = freshly();
+  host_.digest(host_.self().node, by, range, limit, guarded([this, by, range, walking, then](Result<RangeDigest> here) {
     if (!here && here.error().code != Errc::not_found) return stop(here.error());
     if (!here) return then(range, false, false);  // gone or stopped: nothing is compared
     KeyRange exact = range;
@@ -156,11 +157,14 @@ void RepairRound::look(const KeyRange& range, bool walking, Looked then) {
       exact.upto = here->reach;
       here->cut = false;
     }
-    ask_others(exact, *here, then);
+    ask_others(by, exact, *here, then);
   }));
 }
 
-void RepairRound::ask_others(const KeyRange& range, const RangeDigest& here, Looked then) {
+// Whoever waits for the end of an urgent round is told that the rows are equal, not that their hashes are.
+CompareBy RepairRound::freshly() const { return CompareBy{host_.seed(), urgent_}; }
+
+void RepairRound::ask_others(const CompareBy& by, const KeyRange& range, const RangeDigest& here, Looked then) {
   struct Asking {
     bool differs = false, unsure = false;
     size_t missing = 0;
@@ -170,7 +174,7 @@ void RepairRound::ask_others(const KeyRange& range, const RangeDigest& here, Loo
   if (others.empty()) return stop(make_error(Errc::unavailable, "repair: no other node is there"));
   asking->missing = others.size();
   for (const Present& other : others) {
-    host_.digest(other.node, range, 4 * limits_.range_registers, guarded([this, range, here, asking, then](const Result<RangeDigest>& there) {
+    host_.digest(other.node, by, range, 4 * limits_.range_registers, guarded([this, range, here, asking, then](const Result<RangeDigest>& there) {
       if (!there && there.error().code != Errc::not_found) clean_ = sure_ = false;  // asked again in the next round
       if (there && !equal(here, *there)) (comparable(here, *there) ? asking->differs : asking->unsure) = true;
       if (--asking->missing == 0) then(range, asking->differs, asking->unsure);
@@ -222,8 +226,9 @@ void RepairRound::exchange(size_t index) {
   nodes.push_back(host_.self());
   gathering->missing = nodes.size();
   const KeyRange range = divergent.range;
+  const CompareBy by = freshly();
   for (const Present& one : nodes) {
-    host_.keys(one.node, range, guarded([this, index, gathering, node = one.node](Result<RangeKeys> held) {
+    host_.keys(one.node, by, range, guarded([this, index, gathering, node = one.node](Result<RangeKeys> held) {
       if (held) gathering->held[node] = *std::move(held);
       if (--gathering->missing == 0) carry_out(index, gathering->held);
     }));

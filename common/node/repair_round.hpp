@@ -45,10 +45,11 @@ class RepairRound {
     std::function<void(std::function<void(std::vector<std::string>)> then)> tables;  // that are replicated here
     // `node` may be this one. Exactly one answer; Errc::not_found: the node has no such table, or it is stopped there: it
     // has no say. Any other error: it may have one, and is asked again in the next round.
-    std::function<void(uint64_t node, const KeyRange&, int64_t limit, std::function<void(Result<RangeDigest>)> then)> digest;
-    std::function<void(uint64_t node, const KeyRange&, std::function<void(Result<RangeKeys>)> then)> keys;
+    std::function<void(uint64_t node, const CompareBy&, const KeyRange&, int64_t limit, std::function<void(Result<RangeDigest>)> then)> digest;
+    std::function<void(uint64_t node, const CompareBy&, const KeyRange&, std::function<void(Result<RangeKeys>)> then)> keys;
     std::function<void(uint64_t node, const std::string& table, std::vector<RepairAction>, std::function<void(int64_t done)> then)> act;
     std::function<void(int64_t ms, std::function<void()> then)> pause;  // one at a time
+    std::function<HashKey()> seed;  // random, another each time: of one comparison of a range
     std::function<int64_t()> now_ms;
     // How it ended. An error: it did not come to its end.
     std::function<void(Status)> over;
@@ -99,7 +100,8 @@ class RepairRound {
   void wait(int64_t ms, void (RepairRound::*then)());
   void walk();
   void look(const KeyRange& range, bool walking, Looked then);
-  void ask_others(const KeyRange& range, const RangeDigest& here, Looked then);
+  CompareBy freshly() const;
+  void ask_others(const CompareBy& by, const KeyRange& range, const RangeDigest& here, Looked then);
   void look_again();
   void exchange(size_t index);
   void carry_out(size_t index, const std::map<uint64_t, RangeKeys>& held);

@@ -61,7 +61,9 @@ Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, Str
     Table* const table = target.table;
     if (retry != nullptr && table != retry->table) continue;
     if (table == nullptr) {
-      log(LogLevel::error, "message " + std::to_string(seq) + ": no table " + wanted.name + " here: its rows wait apart");
+      const bool here = table_by_name(wanted.name) != nullptr;
+      log(LogLevel::error, "message " + std::to_string(seq) + (here ? ": a column of table " + wanted.name + " is not known here: rows with it wait apart"
+                                                                    : ": no table " + wanted.name + " here: its rows wait apart"));
       waits = true;
       continue;
     }

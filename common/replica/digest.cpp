@@ -7,10 +7,14 @@ namespace marmot::replica {
 namespace {
 constexpr int kBuckets = 256;
 int bucket_of(std::string_view key) { return static_cast<int>(bytes_hash(key) >> 56); }
-uint64_t row_digest(const HashKey& secret, std::string_view key, uint64_t hash) { return siphash(secret, hash, key); }
+
+// Of the key and the row together: rows that swapped their contents are others.
+Hash128 row_digest(const HashKey& seed, std::string_view key, const Hash128& row) {
+  return siphash128(HashKey{seed.low ^ row.high, seed.high}, row.low, key);
+}
 }  // namespace
 
-Result<std::vector<TableDigest>> Replica::digests() {
+Result<std::vector<TableDigest>> Replica::digests(const HashKey& seed) {
   std::vector<TableDigest> out;
   for (const auto& table : impl_->tables) {
     if (!table->exists) continue;
@@ -22,7 +26,7 @@ Result<std::vector<TableDigest>> Replica::digests() {
       TableDigest::Bucket& bucket = digest.buckets[static_cast<size_t>(bucket_of(key))];
       ++bucket.rows;
       ++digest.rows;
-      bucket.sum += row_digest(table->hash_key(), key, table->hash(values));
+      add(bucket.sum, row_digest(seed, key, table->digest(seed, values)));
       return ok();
     }));
     out.push_back(std::move(digest));
@@ -30,13 +34,13 @@ Result<std::vector<TableDigest>> Replica::digests() {
   return out;
 }
 
-Result<std::vector<KeyHash>> Replica::bucket_keys(const std::string& name, int bucket) {
+Result<std::vector<KeyHash>> Replica::bucket_keys(const HashKey& seed, const std::string& name, int bucket) {
   Table* const table = impl_->table_by_name(name);
   if (table == nullptr) return make_error(Errc::not_found, "no table " + name + " is replicated here");
   std::vector<KeyHash> out;
   Table::Position position;
   TRY(table->scan(position, INT64_MAX, false, [&](const std::string& key, const std::vector<ValueView>& values) -> Status {
-    if (bucket_of(key) == bucket) out.push_back(KeyHash{key, table->hash(values)});
+    if (bucket_of(key) == bucket) out.push_back(KeyHash{key, table->digest(seed, values)});
     return ok();
   }));
   return out;

@@ -295,7 +295,10 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
       if (i < left_over) pass_over(item, before);
       continue;
     }
-    const Version version{stamps.of(item.at), self};
+    // When a row went that no log names, nobody knows: right behind what was known of it, so that whoever has changed it since keeps it.
+    const bool gone_unseen = touched.unseen && !there && was_live && before->origin_id != 0;
+    const Version version{gone_unseen ? Hlc{before->version.hlc.value + 1} : stamps.of(item.at), self};
+    if (gone_unseen) state.clock.observe(version.hlc);
     const Op op = !there ? Op::remove : was_live ? Op::update : Op::insert;
     if (was_shelved) TRY(replace_shelved(table, key, *before, version, values));
     if (out != nullptr) TRY(out->row(table, version, op, key, values));

@@ -44,6 +44,7 @@ class TouchedKeys {
   // A former life of this agent has left them. It may have drained them all the same, and published them, if the file was put back since.
   bool left_over = false;
   bool continues = false;  // pieces of the same log have been drained before
+  bool unseen = false;     // no log names them: when they were changed, nobody knows
 
  private:
   std::deque<Touched> list_;  // a deque: `index_` points into it, and drain reads while victims are added

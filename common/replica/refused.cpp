@@ -1,6 +1,6 @@
-// Units of others that came too late for a floor (floor.cpp). Their sender has the rows and sends them again; but its file may be lost before it
-// does, or put back to a copy that lacks them. So whoever refuses one keeps it until its sender begins a new life, or a later floor
-// passes it: then it is applied, everywhere at the same place. What its sender has repeated meanwhile is known by its version, and what a
+// Units that came too late for a floor (floor.cpp). Their sender has the rows and sends them again; but its file may be lost before it
+// does, or put back to a copy that lacks them. So every node keeps them, their sender too, until it begins a new life, or a later floor
+// passes them: then they are applied, everywhere at the same place. What its sender has repeated meanwhile is known by its version, and what a
 // pruned tombstone beats by what is kept of that (pruned.cpp).
 #include "common/base/mutation.hpp"
 #include "common/replica/engine.hpp"
@@ -18,7 +18,7 @@ Status Replica::Impl::refuse(const Unit& unit, std::string_view payload, StreamS
   const StreamSeq floor = std::max(state.floor.seq, state.fence);
   log(LogLevel::info, "message " + std::to_string(seq) + ": its sender, node " + std::to_string(unit.origin.node.value) +
                           ", did not know of the deletions up to message " + std::to_string(floor) + ": it sends what is left again");
-  if (unit.origin == self) return send_lost_again(result);
+  if (unit.origin == self) TRY(send_lost_again(result));
   if (mutated(Mutation::refused_forgotten)) return ok();
   TRY_ASSIGN(Statement* const keep, store.statement(sql::kRefuse));
   keep->bind(1, static_cast<int64_t>(seq)).bind(2, static_cast<int64_t>(unit.origin.node.value));

@@ -53,6 +53,7 @@ Registers::Key Registers::key_of(SchemaKind kind, const Version& table, std::str
 Status Registers::load() {
   entries_.clear();
   made_as_.clear();
+  widened_.clear();
   TRY_ASSIGN(Statement rows, db_->prepare(sql::kSelectSchema));
   for (;;) {
     TRY_ASSIGN(const bool more, rows.step());
@@ -86,7 +87,9 @@ Status Registers::put(const SchemaRegister& value, std::optional<StreamSeq> seq)
     const SchemaRegister former = known->second.value;  // a table that was given its id
     TRY(remove(former));
   }
-  Entry& entry = entries_[key_of(value)];
+  const auto [at, fresh] = entries_.try_emplace(key_of(value));
+  if (fresh && value.kind == SchemaKind::column) widened_.insert(value.table);
+  Entry& entry = at->second;
   entry.value = value;
   if (value.kind == SchemaKind::table && !value.id.empty()) made_as_[value.id].insert(value.table);
   entry.seq = seq;

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "common/base/result.hpp"
@@ -57,6 +58,8 @@ class Registers {
   Status set_seq(const SchemaRegister& which, std::optional<StreamSeq> seq);
   Status set_here(const SchemaRegister& which, const std::optional<std::string>& sql);
   Status remove(const SchemaRegister& which);
+  // The ids of the tables that were given a column since this was asked last.
+  std::set<Version> take_widened() { return std::exchange(widened_, {}); }
 
   // The lowest id of the table that this is one of; an unknown id stands for itself.
   Version root_of(const Version& table) const;
@@ -90,6 +93,7 @@ class Registers {
   TableSpec spec_of(const Version& root, const std::vector<const Entry*>& ids) const;
   sqlite::Database* db_;
   std::map<Key, Entry> entries_;
+  std::set<Version> widened_;
   std::map<std::string, std::set<Version>> made_as_;  // SchemaRegister::id of tables -> their permanent ids
 };
 

@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "common/base/mutation.hpp"
-#include "common/core/siphash.hpp"
 #include "common/replica/conflict.hpp"
 #include "common/replica/engine.hpp"
 #include "common/replica/shelf.hpp"
@@ -14,15 +13,26 @@ using sqlite::Statement;
 
 namespace {
 
-uint64_t register_digest(const HashKey& secret, const RangeKey& item) {
+Hash128 register_digest(const HashKey& seed, const RangeKey& item) {
   const uint64_t words[] = {item.version.hlc.value, item.version.origin.node.value, item.version.origin.incarnation.value, item.hash,
-                            item.live ? 1U : 0U};
-  return siphash(secret, item.key.size(), item.key + std::string(reinterpret_cast<const char*>(words), sizeof words));
+                            item.live ? 1U : 0U,    item.row.low,                   item.row.high};
+  return siphash128(seed, item.key.size(), item.key + std::string(reinterpret_cast<const char*>(words), sizeof words));
+}
+
+// The row that the register stands for. One that is not what it says is the drain's or the scrub's to find, and moves until then.
+Status take_row(Replica::Impl& impl, Table& table, const HashKey& seed, RowState state, RangeKey& item) {
+  std::vector<ValueView> values;
+  std::string storage;
+  TRY_ASSIGN(const bool there, impl.read_row(table, item.key, Register{item.version, 0, {}, item.hash, state}, values, storage));
+  if (there && table.hash(values) == item.hash) item.row = table.digest(seed, values);
+  else item.seq = 0;
+  table.release();
+  return ok();
 }
 
 // Calls `fn` for every register of the range that counts; false ends it. True: the end of the range was reached.
 template <class Fn>
-Result<bool> walk(Replica::Impl& impl, const Table& table, const KeyRange& range, StreamSeq floor, Fn&& fn) {
+Result<bool> walk(Replica::Impl& impl, Table& table, const CompareBy& by, const KeyRange& range, StreamSeq floor, Fn&& fn) {
   TRY_ASSIGN(Statement* const rows, impl.store.statement(sql::kRangeRegisters));
   rows->bind(1, table.id).bind_blob(2, range.after);
   const sqlite::ResetGuard guard(*rows);
@@ -35,7 +45,10 @@ Result<bool> walk(Replica::Impl& impl, const Table& table, const KeyRange& range
     TRY_ASSIGN(item.version.origin, impl.store.origin_of(rows->integer(2)));
     item.seq = rows->is_null(3) ? 0 : static_cast<StreamSeq>(rows->integer(3));
     item.hash = static_cast<uint64_t>(rows->integer(4));
-    item.live = static_cast<RowState>(rows->integer(5)) != RowState::dead;
+    const auto state = static_cast<RowState>(rows->integer(5));
+    item.live = state != RowState::dead;
+    item.row = {};
+    if (by.rows && item.live) TRY(take_row(impl, table, by.seed, state, item));
     const bool pruned_soon = !item.live && item.seq != 0 && item.seq <= floor;
     if (!fn(item, pruned_soon)) return false;
   }
@@ -51,18 +64,18 @@ Result<Table*> table_of(Replica::Impl& impl, const std::string& name) {
 
 }  // namespace
 
-Result<RangeDigest> Replica::range_digest(const KeyRange& range, int64_t limit) {
+Result<RangeDigest> Replica::range_digest(const CompareBy& by, const KeyRange& range, int64_t limit) {
   Impl& impl = *impl_;
   TRY_ASSIGN(Table* const table, table_of(impl, range.table));
   RangeDigest out;
   out.position = impl.state.position.seq;
   out.floor = floor();
   int64_t seen = 0;
-  TRY_ASSIGN(const bool end, walk(impl, *table, range, out.floor, [&](const RangeKey& item, bool pruned) {
+  TRY_ASSIGN(const bool end, walk(impl, *table, by, range, out.floor, [&](const RangeKey& item, bool pruned) {
     out.reach = item.key;
     if (!pruned) {
       ++out.registers;
-      out.sum += register_digest(impl.store.hash_key, item);
+      add(out.sum, register_digest(by.seed, item));
       out.newest = std::max(out.newest, item.seq);
       out.pending = out.pending || item.seq == 0;
     }
@@ -72,7 +85,7 @@ Result<RangeDigest> Replica::range_digest(const KeyRange& range, int64_t limit) 
   return out;
 }
 
-Result<RangeKeys> Replica::range_keys(const KeyRange& range, int64_t limit, size_t max_bytes) {
+Result<RangeKeys> Replica::range_keys(const CompareBy& by, const KeyRange& range, int64_t limit, size_t max_bytes) {
   Impl& impl = *impl_;
   TRY_ASSIGN(Table* const table, table_of(impl, range.table));
   RangeKeys out;
@@ -80,7 +93,7 @@ Result<RangeKeys> Replica::range_keys(const KeyRange& range, int64_t limit, size
   out.floor = floor();
   out.floor_hlc = impl.state.floor.hlc;
   size_t bytes = 0;
-  TRY_ASSIGN(const bool end, walk(impl, *table, range, out.floor, [&](const RangeKey& item, bool pruned) {
+  TRY_ASSIGN(const bool end, walk(impl, *table, by, range, out.floor, [&](const RangeKey& item, bool pruned) {
     if (pruned) return true;
     bytes += item.key.size();
     // At least one, however long: else nothing would ever be said of it.

@@ -187,9 +187,9 @@ class Replica {
   const FailedEffects& failed_effects() const;
   std::vector<std::string> watched() const;  // names of the tables that are replicated, stopped ones too
 
-  // Reads rows, not versions: what is really there.
-  Result<std::vector<TableDigest>> digests();
-  Result<std::vector<KeyHash>> bucket_keys(const std::string& table, int bucket);
+  // Reads rows, not versions: what is really there. `seed`: random, drawn by whoever compares, the same on all nodes that are compared.
+  Result<std::vector<TableDigest>> digests(const HashKey& seed);
+  Result<std::vector<KeyHash>> bucket_keys(const HashKey& seed, const std::string& table, int bucket);
 
   // Full-text indexes of this file that are out of step with their content, or take longer than `limit_us` each to check.
   // Holds the write lock while it checks one, and commits nothing. Errc::busy: it did not get the lock.
@@ -201,8 +201,8 @@ class Replica {
   void scrub_again();  // the next call begins a new pass
 
   // Anti-entropy (common/node/repair_plan.hpp): at most `limit` registers. Errc::not_found: the table is not replicated here, or stopped.
-  Result<RangeDigest> range_digest(const KeyRange& range, int64_t limit);
-  Result<RangeKeys> range_keys(const KeyRange& range, int64_t limit, size_t max_bytes);
+  Result<RangeDigest> range_digest(const CompareBy& by, const KeyRange& range, int64_t limit);
+  Result<RangeKeys> range_keys(const CompareBy& by, const KeyRange& range, int64_t limit, size_t max_bytes);
   // Does the actions whose register is still what the plan saw (`done` counts them); publish_outbox sends the rest.
   // `table` empty: the whole schema is to be told again.
   Result<DrainResult> repair(const std::string& table, const std::vector<RepairAction>& actions, bool polite, int64_t* done);

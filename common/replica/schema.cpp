@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/replica/capture.hpp"
+#include "common/replica/column_id.hpp"
 #include "common/replica/engine.hpp"
 #include "common/replica/local_schema.hpp"
 #include "sql.hpp"
@@ -27,10 +28,46 @@ Table* Replica::Impl::table_by_name(std::string_view name) {
   return nullptr;
 }
 
+namespace {
+
+// A column that no schema change has told of yet: that one waits, or is lost and comes once more. Without its value the row would have the
+// version that it has with it.
+bool knows_columns(const Registers& registers, const Table& table, const UnitTable& wanted) {
+  if (!table.permanent_id) return true;
+  std::optional<TableSpec> spec;
+  for (const std::string& id : wanted.columns) {
+    const auto is_it = [base = column_base(id)](const Column& column) { return column.id == base; };
+    if (std::any_of(table.info.columns.begin(), table.info.columns.end(), is_it)) continue;
+    if (!spec) spec = registers.table(registers.root_of(*table.permanent_id));
+    if (registers.column(*spec, id) == nullptr) return false;
+  }
+  return true;
+}
+
+// Rows may wait for a column that is known now: resume_stopped() brings them in.
+Status wake_widened(Replica::Impl& impl) {
+  const std::set<Version> widened = impl.registers.take_widened();
+  if (widened.empty()) return ok();
+  TRY_ASSIGN(const int64_t waiting, impl.db.query_integer("SELECT count(*) FROM __marmot_waiting"));
+  if (waiting == 0) return ok();
+  std::set<Version> roots;
+  for (const Version& id : widened) roots.insert(impl.registers.root_of(id));
+  for (const auto& table : impl.tables) {
+    if (!table->running() || !table->permanent_id || roots.count(impl.registers.root_of(*table->permanent_id)) == 0) continue;
+    table->stopped = "a column of it was missing when rows with it arrived; they are applied now";
+    TRY(table->save());
+  }
+  return ok();
+}
+
+}  // namespace
+
 bool Replica::Impl::replicated(const std::string& name) { return table_by_name(name) != nullptr; }
 
 Replica::Impl::Target Replica::Impl::target_of(const UnitTable& wanted) {
-  const auto is_here = [](Table* table) { return Target{Target::To::table, table}; };
+  const auto is_here = [&](Table* table) {
+    return knows_columns(registers, *table, wanted) ? Target{Target::To::table, table} : Target{Target::To::wait, nullptr};
+  };
   if (registers.is_dropped(wanted.id)) return {Target::To::dropped, nullptr};
   if (registers.knows(wanted.id)) {
     const Version root = registers.root_of(wanted.id);
@@ -101,6 +138,7 @@ Status Replica::Impl::refresh_schema() {
   tables_dirty = true;
   TRY(fire_first(db));
   TRY(load_tables());
+  TRY(wake_widened(*this));
   TRY_ASSIGN(const auto candidates, list_tables(db, settings.include, settings.exclude));
   const auto known = std::move(not_ours);
   not_ours.clear();

@@ -14,7 +14,7 @@ namespace marmot::replica {
 using sqlite::Statement;
 
 std::string Replica::Impl::key_shape(const TableInfo& info) {
-  std::string out = std::to_string(static_cast<int>(info.key_kind)) + (info.nullable_key ? "?" : "");
+  std::string out = std::string(info.key_kind == KeyKind::rowid ? "rowid" : "key") + (info.nullable_key ? "?" : "");  // a rowid's alias or not: WITHOUT ROWID
   for (const KeyColumn& part : info.key) {
     const Column& column = info.columns[static_cast<size_t>(part.column)];
     out += ' ' + sqlite::quote_identifier(column.id) + std::to_string(static_cast<int>(part.collation)) + std::to_string(static_cast<int>(column.affinity));

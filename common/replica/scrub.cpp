@@ -101,6 +101,7 @@ Result<ScrubResult> Replica::scrub(bool polite) {
       at = from;
       if (more || impl.state.membership != Membership::member) return ok();  // the same slice again later
       TouchedKeys touched;
+      touched.unseen = true;
       int64_t rows = 0;
       TRY_IN("scrub", impl.scrub_slice(at, true, touched, &rows));
       UnitStream out(impl.self, impl.state.position.seq, &impl.state.next_unit, impl.settings);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/core/comparison.hpp"
 #include "common/core/row_hash.hpp"
 #include "common/replica/column_id.hpp"
 #include "common/replica/effects.hpp"
@@ -341,6 +342,15 @@ uint64_t Table::hash_under(const HashKey& key, const std::vector<ValueView>& val
   return kept_hash(sum);
 }
 
+Hash128 Table::digest(const HashKey& seed, const std::vector<ValueView>& values) const {
+  Hash128 sum;
+  for (size_t i = 0; i < stored_.size(); ++i) {
+    const Column& column = info.columns[static_cast<size_t>(stored_[i])];
+    if (!same_value(values[i], column.default_value)) add(sum, value_hash128(seed, column.seed, values[i]));
+  }
+  return sum;
+}
+
 bool Table::key_of_values(const std::vector<ValueView>& values, std::string& key) const {
   key.clear();
   for (size_t i = 0; i < info.key.size(); ++i) {
@@ -404,13 +414,17 @@ Status Table::insert(std::string_view key, const std::vector<ValueView>& values,
   return ok();
 }
 
-Status Table::update(std::string_view key, const std::vector<ValueView>& values) {
-  return write([&]() -> Status {
+Result<bool> Table::update(std::string_view key, const std::vector<ValueView>& values) {
+  bool there = false;
+  TRY(write([&]() -> Status {
     TRY_ASSIGN(Statement* const row, bind_key(update_, update_head_, "", static_cast<int>(stored_.size()) + 1, key));
     if (row == nullptr) return ok();  // REPLACE put it out unseen, and another row has its rowid
     for (size_t i = 0; i < values.size(); ++i) row->bind(static_cast<int>(i) + 1, values[i]);
-    return row->run();
-  });
+    TRY(row->run());
+    there = sqlite3_changes(db_.get()) != 0;
+    return ok();
+  }));
+  return there;
 }
 
 Status Table::remove(std::string_view key) {

@@ -95,13 +95,15 @@ class Table {
   // Of a row: equal hashes are equal rows (decision 0027). Under the file's key (Store::hash_key), or under another.
   uint64_t hash(const std::vector<ValueView>& values) const;
   uint64_t hash_under(const HashKey& key, const std::vector<ValueView>& values) const;
+  // With 128 bits, under the seed of a request.
+  Hash128 digest(const HashKey& seed, const std::vector<ValueView>& values) const;
   const HashKey& hash_key() const { return store_.hash_key; }
 
   // Writes. `values` in the order of stored(). Errc::constraint and Errc::schema are the table's fault, not the disk's, nor that
   // of an effect (effects.hpp).
   Status insert(std::string_view key, const std::vector<ValueView>& values, std::optional<int64_t> rowid);
-  // An update of a row that is not there does nothing: the scrub finds that it is gone.
-  Status update(std::string_view key, const std::vector<ValueView>& values);
+  // False: there is no such row.
+  Result<bool> update(std::string_view key, const std::vector<ValueView>& values);
   Status remove(std::string_view key);
   // Where a new row is to go. `held`: rowids of rows that are out for a moment, and come back under them.
   Result<std::optional<int64_t>> choose_rowid(std::string_view key, const std::set<int64_t>& held);

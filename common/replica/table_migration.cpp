@@ -2,6 +2,7 @@
 #include <deque>
 #include <set>
 
+#include "common/base/mutation.hpp"
 #include "common/core/key.hpp"
 #include "common/replica/coerce.hpp"
 #include "common/replica/column_id.hpp"
@@ -55,10 +56,12 @@ std::string key_order(const TableInfo& table) {
   return out;
 }
 
+bool same_tail(std::string_view a, std::string_view b) { return canonical_sql(a) == canonical_sql(b) || mutated(Mutation::tail_forgotten); }
+
 }  // namespace
 
 bool fits(const CreateTable& actual, const LocalTable& local, const TableSpec& spec) {
-  if (local.name != spec.name || actual.columns.size() != spec.columns.size() || canonical_sql(actual.tail) != canonical_sql(spec.tail)) return false;
+  if (local.name != spec.name || actual.columns.size() != spec.columns.size() || !same_tail(actual.tail, spec.tail)) return false;
   for (size_t i = 0; i < spec.columns.size(); ++i) {
     const auto known = local.column_ids.find(fold_name(actual.columns[i].name));
     if (known == local.column_ids.end() || known->second != spec.columns[i].id || !same_column(actual.columns[i], spec.columns[i])) return false;
@@ -67,13 +70,14 @@ bool fits(const CreateTable& actual, const LocalTable& local, const TableSpec& s
 }
 
 std::string wanted_sql(const TableSpec& spec) {
+  const bool forgotten = mutated(Mutation::tail_forgotten);
   const auto text = parse_create_table(spec.text);
-  if (text && text->name == spec.name && text->columns.size() == spec.columns.size() && canonical_sql(text->tail) == canonical_sql(spec.tail)) {
+  if (text && !forgotten && text->name == spec.name && text->columns.size() == spec.columns.size() && canonical_sql(text->tail) == canonical_sql(spec.tail)) {
     bool same = true;
     for (size_t i = 0; i < spec.columns.size(); ++i) same = same && same_column(text->columns[i], spec.columns[i]);
     if (same) return spec.text;
   }
-  CreateTable made{spec.name, {}, spec.tail};
+  CreateTable made{spec.name, {}, forgotten ? ")" : spec.tail};
   for (const ColumnSpec& column : spec.columns) made.columns.push_back({column.name, column.definition});
   return create_table_sql(made);
 }

@@ -10,8 +10,11 @@ from tables import execute, scalar, wait_identical
 PREFIX = "marmot.main.ctl.app."
 
 
-def head(kind, node, version=1):
-    return bytes([version, kind]) + node.to_bytes(8, "big")
+SEEDED = (4, 5, 6, 7, 8, 9, 12, 13, 14, 15)  # of format 2; all others are of format 1
+
+
+def head(kind, node, version=None):
+    return bytes([version or (2 if kind in SEEDED else 1), kind]) + node.to_bytes(8, "big")
 
 
 def text(string):
@@ -75,12 +78,12 @@ def unreadable_messages(t):
     for _ in range(3):
         for subject in subjects:
             for payload in (b"", b"{}", b'{"node":9,"members":[[1]]}', b"\x00" * 300, head(2, 9), head(3, 9) + b"\x91\xdd\xff\xff\xff\xff",
-                            head(16, 9) + b"\xc1" * 5000, beat(9, 1, 1, version=2), head(99, 9) + b"\x90"):
+                            head(16, 9) + b"\xc1" * 5000, beat(9, 1, 1, version=3), head(99, 9) + b"\x90"):
                 client.publish(PREFIX + subject, payload)
         time.sleep(0.5)
-    one.says("node 9 speaks control format 2, this Marmot 1: upgrade it")
+    one.says("node 9 speaks control format 3, this Marmot 2: upgrade it")
     one.says("node 9 sends control message 99 of format 1, this Marmot knows 1 to 21: upgrade it")
-    for pattern, most in (("speaks control format 2", 1), ("sends control message 99", 1), ("not a message between agents", 1), ("is dropped", 64)):
+    for pattern, most in (("speaks control format 3", 1), ("sends control message 99", 1), ("not a message between agents", 1), ("is dropped", 64)):
         count = len(re.findall(pattern, one.program.err()))
         check(0 < count <= most, f"/{pattern}/ is logged {count} times\n{one.program.err_tail()}")
     execute(one.db, "INSERT INTO note(body) VALUES('three')")
@@ -96,23 +99,30 @@ def requests_refused(t):
     for subject, request in (("node.1", head(4, 9, version=7)), ("repair.1", head(88, 9)), ("digest", b"")):
         answer = client.request(PREFIX + subject, request)
         check(answer[:2] == b"\x01\x01" and int.from_bytes(answer[2:10], "big") in (1, 2), f"{subject}: {answer}")
-    check(b"node 9 speaks control format 7, this Marmot 1" in client.request(PREFIX + "node.1", head(4, 9, version=7)), "it does not say why")
+    check(b"node 9 speaks control format 7, this Marmot 2" in client.request(PREFIX + "node.1", head(4, 9, version=7)), "it does not say why")
     one.says("node 9 speaks control format 7")
+    earlier = client.request(PREFIX + "digest", head(4, 9, version=1) + b"\x91\x05")
+    check(earlier[:2] == b"\x01\x01" and b"node 9 sends control message 4 of format 1, this Marmot reads format 2: upgrade that node" in earlier,
+          f"an earlier format: {earlier}")
 
 
-@case("verify names a node whose answers are of a newer control format, and so does verify --repair", short=True)
+@case("verify names a node whose answers are of another control format, and so does verify --repair", short=True)
 def newer_answers(t):
     nats, one, _ = two(t)
-    impostor = Impostor(nats, lambda subject, request: head(5, 9, version=2) + b"whatever")
+    impostor = Impostor(nats, lambda subject, request: head(5, 9, version=3) + b"whatever")
     until("node 9 is heard", lambda: any(peer["node"] == 9 for peer in one.status()["databases"][0]["peers"]), 10 * t.slow)
     for arguments in ((), ("--repair",)):
         run = one.command("verify", *arguments)
-        check(run.returncode == 1 and "node 9 speaks control format 2, this Marmot 1: upgrade it" in run.stderr,
+        check(run.returncode == 1 and "node 9 speaks control format 3, this Marmot 2: upgrade it" in run.stderr,
               f"verify {arguments}: {run.returncode}: {run.stdout}{run.stderr}")
     check({"digest", "scrub"} <= {subject for subject, _ in impostor.asked}, f"{impostor.asked}")
-    impostor.answer = lambda subject, request: head(19, 9) + b"\x91\x90" if subject == "scrub" else head(12, 9, version=2)
+    impostor.answer = lambda subject, request: head(5, 9, version=1) + b"\x93\x01\x00\x90"
+    run = one.command("verify")
+    check(run.returncode == 1 and "node 9 sends control message 5 of format 1, this Marmot reads format 2: upgrade that node" in run.stderr,
+          f"verify: {run.returncode}: {run.stdout}{run.stderr}")
+    impostor.answer = lambda subject, request: head(19, 9) + b"\x91\x90" if subject == "scrub" else head(12, 9, version=3)
     run = one.command("verify", "--repair")
-    check(run.returncode == 1 and "node 9 speaks control format 2" in run.stderr, f"{run.returncode}: {run.stdout}{run.stderr}")
+    check(run.returncode == 1 and "node 9 speaks control format 3" in run.stderr, f"{run.returncode}: {run.stdout}{run.stderr}")
     check("repair.9" in {subject for subject, _ in impostor.asked}, f"{impostor.asked}")
     impostor.over = True
 

@@ -36,8 +36,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     check(input);
     return 0;
   }
-  const uint8_t kind = fuzz::take_byte(input);
-  std::string bytes{static_cast<char>(control::kVersion), static_cast<char>(1 + kind % std::variant_size_v<control::Message>)};
+  const auto of = static_cast<control::Kind>(1 + fuzz::take_byte(input) % std::variant_size_v<control::Message>);
+  std::string bytes{static_cast<char>(control::version_of(of)), static_cast<char>(of)};
   bytes += std::string_view("\0\0\0\0\0\0\0\7", 8);
   check(bytes.append(input));
   return 0;

@@ -19,6 +19,9 @@ T require(Result<T> result) {
   return std::move(*result);
 }
 
+constexpr HashKey kSeed{0x1234, 0x5678};  // of digests
+constexpr CompareBy kBy{kSeed, false};
+
 struct Stream {
   uint64_t id = 77;
   std::optional<HashKey> hash_key;  // of the node that founded it

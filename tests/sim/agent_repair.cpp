@@ -76,11 +76,11 @@ std::string Agent::answer(std::string_view bytes) {
   const control::Message request = must_read(control::decode_any(bytes));
   const NodeId self = engine_->origin().node;
   if (const auto* digest = std::get_if<control::RangeDigestRequest>(&request)) {
-    auto taken = engine_->range_digest(digest->range, 4 * world_.profile.repair_registers);
+    auto taken = engine_->range_digest(digest->by, digest->range, 4 * world_.profile.repair_registers);
     return taken ? control::encode(control::RangeDigestAnswer{self, *std::move(taken)}) : refusal(taken.error());
   }
   if (const auto* keys = std::get_if<control::RangeKeysRequest>(&request)) {
-    auto held = engine_->range_keys(keys->range, world_.profile.repair_keys, 1 << 20);
+    auto held = engine_->range_keys(keys->by, keys->range, world_.profile.repair_keys, 1 << 20);
     return held ? control::encode(control::RangeKeysAnswer{self, *std::move(held)}) : refusal(held.error());
   }
   const auto* repair = std::get_if<control::RepairRequest>(&request);
@@ -116,16 +116,17 @@ RepairRound::Host Agent::round_host() {
           else round_->stop(tables.error());
         });
   };
-  host.digest = [this](uint64_t node, const KeyRange& range, int64_t limit, std::function<void(Result<RangeDigest>)> then) {
+  host.seed = [this] { return HashKey{static_cast<uint64_t>(world_.now()) + 1, engine_->origin().incarnation.value}; };
+  host.digest = [this](uint64_t node, const CompareBy& by, const KeyRange& range, int64_t limit, std::function<void(Result<RangeDigest>)> then) {
     const NodeId self = engine_->origin().node;
-    if (node != self.value) return send_request(node, control::RangeDigestRequest{self, range}, &control::RangeDigestAnswer::digest, std::move(then));
-    ask_node<RangeDigest>(node, [range, limit](Agent& agent) { return agent.engine_->range_digest(range, limit); }, std::move(then));
+    if (node != self.value) return send_request(node, control::RangeDigestRequest{self, range, by}, &control::RangeDigestAnswer::digest, std::move(then));
+    ask_node<RangeDigest>(node, [by, range, limit](Agent& agent) { return agent.engine_->range_digest(by, range, limit); }, std::move(then));
   };
-  host.keys = [this](uint64_t node, const KeyRange& range, std::function<void(Result<RangeKeys>)> then) {
+  host.keys = [this](uint64_t node, const CompareBy& by, const KeyRange& range, std::function<void(Result<RangeKeys>)> then) {
     world_.divergent(node_, range.table);
     const NodeId self = engine_->origin().node;
-    if (node != self.value) return send_request(node, control::RangeKeysRequest{self, range}, &control::RangeKeysAnswer::held, std::move(then));
-    ask_node<RangeKeys>(node, [range, most = world_.profile.repair_keys](Agent& agent) { return agent.engine_->range_keys(range, most, 1 << 20); },
+    if (node != self.value) return send_request(node, control::RangeKeysRequest{self, range, by}, &control::RangeKeysAnswer::held, std::move(then));
+    ask_node<RangeKeys>(node, [by, range, most = world_.profile.repair_keys](Agent& agent) { return agent.engine_->range_keys(by, range, most, 1 << 20); },
                         std::move(then));
   };
   host.act = [this](uint64_t node, const std::string& table, std::vector<RepairAction> actions, std::function<void(int64_t)> then) {

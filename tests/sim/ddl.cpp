@@ -16,9 +16,6 @@ std::string default_of(const std::string& column, bool other) {
   if (column == "s") return other ? "DEFAULT 7" : "DEFAULT 5";
   return {};
 }
-std::string definition_of(const std::string& column, bool other) {
-  return column == "q" ? "TEXT" : column == "r" ? "TEXT NOT NULL " + default_of(column, other) : column == "s" ? "INT " + default_of(column, other) : "";
-}
 const char* const kShared[] = {"'a'", "'b'", "'c'"};
 
 std::vector<std::string> texts(sqlite::Database& db, const std::string& query) {
@@ -36,6 +33,40 @@ std::vector<std::string> taken_names(sqlite::Database& db) {
 bool has(const std::vector<std::string>& list, const std::string& name) { return std::find(list.begin(), list.end(), name) != list.end(); }
 
 }  // namespace
+
+std::string Migrations::Shape::tail() const {
+  return std::string(")") + (strict ? " STRICT" : "") + (strict && without_rowid ? "," : "") + (without_rowid ? " WITHOUT ROWID" : "");
+}
+
+Migrations::Shape Migrations::shape_of(const std::string& name) const {
+  Shape out;
+  if (shapes == 0) return out;
+  out.strict = Random(mix64(shape_seed_)).per_mille(500);  // all of them, or none: docs/testing.md, "Open", seed 647
+  Random its(mix64(shape_seed_ ^ static_cast<uint64_t>(name[1])));
+  if (!its.per_mille(shapes)) return out;
+  out.without_rowid = its.per_mille(400);
+  const char* const generated[] = {"", "TEXT AS (w || 'g')", "TEXT AS (w || 'g') STORED"};
+  out.generated = its.pick(generated);
+  return out;
+}
+
+Migrations::Shape Migrations::shape(sqlite::Database& db, const std::string& table) {
+  Shape out;
+  auto flags = db.prepare("SELECT strict, wr, (SELECT hidden FROM pragma_table_xinfo(" + sqlite::quote_text(table) + ") WHERE name = 'g') FROM pragma_table_list"
+                          " WHERE schema = 'main' AND name = " + sqlite::quote_text(table));
+  const auto there = flags ? flags->step() : Result<bool>(false);
+  if (!there || !*there) return out;
+  out.strict = flags->integer(0) != 0;
+  out.without_rowid = flags->integer(1) != 0;
+  if (!flags->is_null(2)) out.generated = std::string("TEXT AS (w || 'g')") + (flags->integer(2) == 3 ? " STORED" : "");
+  return out;
+}
+
+std::string Migrations::definition_of(const std::string& column, bool other, const Shape& shape) {
+  const std::string any = shape.strict ? "ANY" : "";
+  return column == "q" ? "TEXT" : column == "r" ? "TEXT NOT NULL " + default_of(column, other)
+       : column == "s" ? (shape.strict ? "ANY " : "INT ") + default_of(column, other) : any;
+}
 
 std::vector<std::string> Migrations::names(sqlite::Database& db, const std::string& type, const std::string& glob) {
   const std::string source = type == "table" ? "pragma_table_list WHERE schema = 'main' AND " : "main.sqlite_schema WHERE ";
@@ -95,13 +126,15 @@ std::string Migrations::row_change(const std::string& table, const std::vector<C
 }
 
 std::string Migrations::create_table(const std::string& name) {
+  const Shape shape = shape_of(name);
   std::string sql = "CREATE TABLE " + name + "(id INTEGER PRIMARY KEY, w INT";
   for (const char* const column : kColumns) {
     const bool wanted = random_.per_mille(400), other = random_.per_mille(300);
-    const std::string definition = definition_of(column, other);
+    const std::string definition = definition_of(column, other, shape);
     if (wanted) sql += ", " + std::string(column) + (definition.empty() ? "" : " ") + definition;
   }
-  return sql + ")";
+  if (!shape.generated.empty()) sql += ", g " + shape.generated;
+  return sql + shape.tail();
 }
 
 // As hand-written migrations do it: the next number, in the transaction that makes the change.
@@ -118,8 +151,10 @@ Migration Migrations::at_start(sqlite::Database& db) {
   Migration out;
   out.changes_schema = true;
   const bool later = random_.per_mille(250);
-  out.statements = {"CREATE TABLE IF NOT EXISTS m0(id INTEGER PRIMARY KEY, w INT, p TEXT, q" + std::string(later ? ", u)" : ")"),
-                    "CREATE TABLE IF NOT EXISTS m1(id INTEGER PRIMARY KEY, w INT, u, q TEXT)",
+  const Shape m0 = shape_of("m0"), m1 = shape_of("m1");
+  const auto any = [](const Shape& shape) { return std::string(shape.strict ? " ANY" : ""); };
+  out.statements = {"CREATE TABLE IF NOT EXISTS m0(id INTEGER PRIMARY KEY, w INT, p TEXT, q" + any(m0) + (later ? ", u" + any(m0) : "") + m0.tail(),
+                    "CREATE TABLE IF NOT EXISTS m1(id INTEGER PRIMARY KEY, w INT, u" + any(m1) + ", q TEXT" + m1.tail(),
                     "CREATE INDEX IF NOT EXISTS mi0 ON m0(p)"};
   ++last_;
   const std::string id = std::to_string(random_.below(kMovingIds));
@@ -129,12 +164,18 @@ Migration Migrations::at_start(sqlite::Database& db) {
   return out;
 }
 
-Migration Migrations::change_columns(const std::string& table, const std::vector<Column>& columns, uint64_t what) {
+Migration Migrations::change_columns(sqlite::Database& db, const std::string& table, const std::vector<Column>& columns, uint64_t what) {
   Migration out;
   const std::string name = random_.pick(kColumns);
-  const std::string definition = definition_of(name, random_.per_mille(300));
+  const Shape its = shape(db, table);
+  const std::string definition = definition_of(name, random_.per_mille(300), its);
   const bool taken = std::any_of(columns.begin(), columns.end(), [&](const Column& one) { return one.name == name; });
   const std::string alter = "ALTER TABLE " + table;
+  const bool generated = shapes != 0 && shapes_.per_mille(200);
+  if (generated) {
+    out.statements = {alter + (its.generated.empty() ? " ADD COLUMN g TEXT AS (w || 'g')" : " DROP COLUMN g")};
+    return out;
+  }
   if (what == 0 && !taken) {
     out.statements = {alter + " ADD COLUMN " + name + (definition.empty() ? "" : " ") + definition};
     const bool filled = random_.per_mille(200);
@@ -187,7 +228,8 @@ Migration Migrations::rebuild(sqlite::Database& db, const std::string& table, st
   for (size_t i = 0; i < columns.size(); ++i) kept += i == lost ? "" : ", " + columns[i].name;
   if (lost < columns.size()) columns.erase(columns.begin() + static_cast<std::ptrdiff_t>(lost));
   const std::string name = random_.pick(kColumns);
-  const std::string definition = definition_of(name, random_.per_mille(300));
+  const Shape its = shape(db, table);
+  const std::string definition = definition_of(name, random_.per_mille(300), its);
   if (what == 1 && std::none_of(columns.begin(), columns.end(), [&](const Column& one) { return one.name == name; })) {
     const size_t at = random_.below(columns.size() + 1);
     columns.insert(columns.begin() + static_cast<std::ptrdiff_t>(at), {name, definition});
@@ -203,7 +245,8 @@ Migration Migrations::rebuild(sqlite::Database& db, const std::string& table, st
                                                                                                      : default_of("s", kept_default == default_of("s", false));
     const bool strict = !kept_default.empty() && random_.per_mille(400);
     const char* const new_types[] = {"", "TEXT ", "INT "};
-    columns[at].definition = random_.pick(new_types) + std::string(strict ? "NOT NULL " : "") + kept_default;
+    const std::string type = random_.pick(new_types);
+    columns[at].definition = (its.strict && type != "TEXT " ? "ANY " : type) + std::string(strict ? "NOT NULL " : "") + kept_default;
     if (strict) {
       ++last_;
       out.statements.push_back("UPDATE " + table + " SET w = " + write_of("id") + ", " + other + " = 'x' || " + write_of("id") + " WHERE " + other + " IS NULL");
@@ -211,7 +254,8 @@ Migration Migrations::rebuild(sqlite::Database& db, const std::string& table, st
   }
   std::string body = "(id INTEGER PRIMARY KEY, w INT";
   for (const Column& column : columns) body += ", " + column.name + (column.definition.empty() ? "" : " ") + column.definition;
-  body += ")";
+  if (!its.generated.empty()) body += ", g " + its.generated;
+  body += its.tail();
   const auto copy = [&](const std::string& to, const std::string& from) { return "INSERT INTO " + to + "(" + kept + ") SELECT " + kept + " FROM " + from; };
   const std::string copied = tool == 0 ? "new__" + table : tool == 1 ? "_alembic_tmp_" + table : table;
   std::vector<std::string> last;
@@ -312,7 +356,7 @@ Migration Migrations::next(sqlite::Database& db, uint64_t ddl, uint64_t kinds) {
   const bool changes = random_.per_mille(ddl);
   if (changes) {
     const uint64_t what = random_.below(16);
-    if (what < 5) out = change_columns(table, has_columns, what < 3 ? 0 : what - 2);
+    if (what < 5) out = change_columns(db, table, has_columns, what < 3 ? 0 : what - 2);
     else if (what < 9) out = change_objects(db, table, has_columns, what < 7 ? 0 : what - 6);
     else if (what < 12) out = rebuild(db, table, has_columns);
     else out = drop_and_make(db, table, has_columns);
@@ -331,7 +375,8 @@ Migration Migrations::next(sqlite::Database& db, uint64_t ddl, uint64_t kinds) {
 
 Result<std::string> print_schema(sqlite::Database& db) {
   std::string out;
-  TRY_ASSIGN(auto tables, db.prepare("SELECT s.name, c.name, c.type, c.\"notnull\", coalesce(c.dflt_value, '') FROM main.sqlite_schema s, pragma_table_info(s.name) c"
+  TRY_ASSIGN(auto tables, db.prepare("SELECT s.name, c.name, c.type, c.\"notnull\", coalesce(c.dflt_value, ''), c.hidden, l.strict, l.wr FROM main.sqlite_schema s"
+                                     " JOIN pragma_table_list l ON l.schema = 'main' AND l.name = s.name, pragma_table_xinfo(s.name) c"
                                      " WHERE s.type = 'table' AND s.name NOT GLOB '__marmot*' AND s.name NOT GLOB 'sqlite_*' AND s.name NOT IN ('sim_seen', 'sim_commit') ORDER BY s.name, c.cid"));
   for (;;) {
     TRY_ASSIGN(const bool more, tables.step());

@@ -4,7 +4,8 @@
 //
 // A moving table has the columns `id` (its key) and `w`, which are never dropped nor renamed, and others that come and go.
 // Every row that is written gets a number of its own in `w`, from which its id can be told (`write_of`), and 'x' and that number as
-// values: so every value says who wrote it, whatever table and column it has got into since.
+// values: so every value says who wrote it, whatever table and column it has got into since. Some are STRICT, or WITHOUT ROWID, or have a
+// generated column `g`.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +31,9 @@ struct Migration {
 
 class Migrations {
  public:
-  explicit Migrations(uint64_t seed) : random_(seed), numbers_(seed ^ 0x5eed0f5), kinds_(seed ^ 0x71d5), lowers_(numbers_.per_mille(200)) {}
+  explicit Migrations(uint64_t seed) : random_(seed), numbers_(seed ^ 0x5eed0f5), kinds_(seed ^ 0x71d5), shapes_(seed ^ 0x54a9e), shape_seed_(seed), lowers_(numbers_.per_mille(200)) {}
+
+  uint64_t shapes = 0;  // per mille of tables that are WITHOUT ROWID or have a generated column; if any, all may be STRICT
 
   // What every machine's application does as it starts, wherever that was not done yet.
   Migration at_start(sqlite::Database& db);
@@ -50,6 +53,15 @@ class Migrations {
   struct Column {
     std::string name, definition;
   };
+  // What a table is besides its columns. Its first name says so: nodes that make one at the same time make the same.
+  struct Shape {
+    bool strict = false, without_rowid = false;
+    std::string generated;  // the definition of `g`; empty: there is none
+    std::string tail() const;
+  };
+  Shape shape_of(const std::string& name) const;                    // of one that is made
+  static Shape shape(sqlite::Database& db, const std::string& table);  // of one that is there
+  static std::string definition_of(const std::string& column, bool other, const Shape& shape);
   std::vector<std::string> names(sqlite::Database& db, const std::string& type, const std::string& glob);
   std::vector<Column> columns(sqlite::Database& db, const std::string& table);
   std::string write_of(const std::string& id);
@@ -59,7 +71,7 @@ class Migrations {
   std::string create_table(const std::string& name);
   Migration change_kind(sqlite::Database& db);
   Migration change_objects(sqlite::Database& db, const std::string& table, const std::vector<Column>& columns, uint64_t what);
-  Migration change_columns(const std::string& table, const std::vector<Column>& columns, uint64_t what);
+  Migration change_columns(sqlite::Database& db, const std::string& table, const std::vector<Column>& columns, uint64_t what);
   Migration rebuild(sqlite::Database& db, const std::string& table, std::vector<Column> columns);
   Migration drop_and_make(sqlite::Database& db, const std::string& table, const std::vector<Column>& columns);
 
@@ -68,6 +80,8 @@ class Migrations {
   Random random_;
   Random numbers_;  // of its own: what it decides changes nothing else of a seed
   Random kinds_;
+  Random shapes_;
+  uint64_t shape_seed_;
   bool lowers_;
   int64_t last_ = 0;  // writes are 32 * n + id
 };

@@ -158,6 +158,8 @@ void clones(Profile& p) {
   p.clone_ms = 300;
   p.lost_alive = 500;
 }
+// Moving tables are STRICT or WITHOUT ROWID.
+void shapes(Profile& p) { schemas(p); p.shapes = 1000; }
 void none(Profile&) {}
 
 const Case kCases[] = {
@@ -198,6 +200,7 @@ const Case kCases[] = {
     {"pruned_forgotten", Mutation::pruned_forgotten, pruned},
     {"refused_forgotten", Mutation::refused_forgotten, late},
     {"twin_only_logged", Mutation::twin_only_logged, clones},
+    {"tail_forgotten", Mutation::tail_forgotten, shapes},
 };
 
 const Case* find(const std::string& name) {

@@ -93,6 +93,7 @@ Profile Profile::draw(Random& random) {
   out.lose_ms = random.per_mille(150) ? random.between(300, 2000) : 0;
   if (out.repair_ms == 0) out.lose_ms = 0;  // docs/testing.md, "Open"
   if (random.per_mille(150)) out.clone_ms = random.between(300, 3000);
+  if (random.per_mille(500) && out.moving != 0) out.shapes = 300 + random.below(700);
   // Not drawn yet (docs/testing.md, "Open"): copied_ms and watch_drops, which their mutations set.
   return out;
 }
@@ -123,6 +124,7 @@ std::string Profile::print() const {
   add_u("moving", moving);
   add_u("ddl", ddl);
   add_u("kinds", kinds);
+  add_u("shapes", shapes);
   add("migrate_at_start", migrate_at_start ? 1 : 0);
   add("partition_ms", partition_ms);
   add("leader_ms", leader_ms);

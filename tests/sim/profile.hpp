@@ -33,6 +33,7 @@ struct Profile {
   uint64_t ddl = 0;                // per mille of those that change it
   bool watch_drops = false;        // no table is told as dropped which no application dropped: tables that were swapped confuse it
   uint64_t kinds = 0;              // per mille of those that make a virtual table or a view of a name that tables have
+  uint64_t shapes = 0;             // per mille of moving tables that are WITHOUT ROWID or have a generated column; if any, all may be STRICT
   bool migrate_at_start = false;   // every machine's application makes the same tables as it starts
 
   // Mean milliseconds between two, in the whole cluster; 0: never.

@@ -22,6 +22,7 @@ World::World(uint64_t seed, const Profile& chosen, bool print)
       workload(schema, mix64(seed ^ 0x77)), migrations(mix64(seed ^ 0xdd1)), ledger(schema), encodings_(mix64(seed ^ 0x16)) {
   trace_.print = ledger.print = print;
   ledger.moving.watch_drops = chosen.watch_drops;
+  migrations.shapes = chosen.shapes;
 }
 
 World::~World() {

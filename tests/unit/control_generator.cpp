@@ -36,6 +36,10 @@ M of(NodeId from) {
   return message;
 }
 
+HashKey seed(Random& random) { return {any_number(random), any_number(random)}; }
+Hash128 wide(Random& random) { return {any_number(random), any_number(random)}; }
+CompareBy by(Random& random) { return {seed(random), either(random)}; }
+
 void fill(Random& random, control::Refusal& m) { m.absent = either(random), m.reason = text(random); }
 void fill(Random& random, control::Beat& m) {
   m.incarnation.value = number(random), m.applied = number(random), m.pending = number(random), m.able = either(random);
@@ -45,39 +49,40 @@ void fill(Random& random, control::MemberList& m) {
   m.members.resize(length(random));
   for (auto& one : m.members) one.node = node(random), one.incarnation.value = number(random), one.age_ms = count(random), one.applied = number(random);
 }
-void fill(Random& random, control::DigestRequest& m) { m.seq = number(random); }
+void fill(Random& random, control::DigestRequest& m) { m.seq = number(random), m.seed = seed(random); }
 void fill(Random& random, control::DigestAnswer& m) {
   m.applied = number(random), m.pending = number(random);
   m.tables.resize(length(random));
-  for (auto& one : m.tables) one.name = text(random), one.rows = count(random), one.hash = any_number(random);
+  for (auto& one : m.tables) one.name = text(random), one.rows = count(random), one.hash = wide(random);
 }
-void fill(Random& random, control::BucketsRequest& m) { m.table = text(random); }
+void fill(Random& random, control::BucketsRequest& m) { m.table = text(random), m.seed = seed(random); }
 void fill(Random& random, control::BucketsAnswer& m) {
   m.buckets.resize(length(random));
-  for (auto& one : m.buckets) one.rows = count(random), one.sum = any_number(random);
+  for (auto& one : m.buckets) one.rows = count(random), one.sum = wide(random);
 }
-void fill(Random& random, control::KeysRequest& m) { m.table = text(random), m.bucket = static_cast<uint8_t>(random.below(256)); }
+void fill(Random& random, control::KeysRequest& m) { m.table = text(random), m.bucket = static_cast<uint8_t>(random.below(256)), m.seed = seed(random); }
 void fill(Random& random, control::KeysAnswer& m) {
   m.all = either(random);
   m.keys.resize(length(random));
-  for (auto& one : m.keys) one.key = text(random), one.hash = any_number(random);
+  for (auto& one : m.keys) one.key = text(random), one.hash = wide(random);
 }
 void fill(Random&, control::FullTextRequest&) {}
 void fill(Random& random, control::FullTextAnswer& m) {
   m.faults.resize(length(random));
   for (auto& one : m.faults) one.index = text(random), one.reason = text(random), one.out_of_step = either(random);
 }
-void fill(Random& random, control::RangeDigestRequest& m) { m.range = range(random); }
+void fill(Random& random, control::RangeDigestRequest& m) { m.range = range(random), m.by = by(random); }
 void fill(Random& random, control::RangeDigestAnswer& m) {
   m.digest.position = number(random), m.digest.newest = number(random), m.digest.floor = number(random);
-  m.digest.pending = either(random), m.digest.cut = either(random), m.digest.registers = count(random), m.digest.sum = any_number(random);
+  m.digest.pending = either(random), m.digest.cut = either(random), m.digest.registers = count(random), m.digest.sum = wide(random);
 }
-void fill(Random& random, control::RangeKeysRequest& m) { m.range = range(random); }
+void fill(Random& random, control::RangeKeysRequest& m) { m.range = range(random), m.by = by(random); }
 void fill(Random& random, control::RangeKeysAnswer& m) {
   m.held.position = number(random), m.held.floor = number(random), m.held.floor_hlc.value = number(random), m.held.cut = either(random);
   m.held.keys.resize(length(random));
   for (auto& one : m.held.keys) {
     one.key = text(random), one.version = version(random), one.hash = any_number(random), one.seq = number(random), one.live = either(random);
+    one.row = wide(random);
   }
 }
 void fill(Random& random, control::RepairRequest& m) {

@@ -51,7 +51,7 @@ Error refused(std::string_view bytes) {
 const Version kVersion{{uint64_t{1700000000000} << 16}, {NodeId{123456789}, Incarnation{0x1122334455667788}}};
 constexpr NodeId kFrom{7};
 
-// What version 1 looks like, for ever: one message of each kind.
+// What each kind looks like in its version (control::version_of), for ever.
 const std::vector<std::pair<control::Message, std::string_view>>& golden() {
   static const std::vector<std::pair<control::Message, std::string_view>> messages{
     {control::Refusal{kFrom, true, "no such table"},
@@ -60,30 +60,31 @@ const std::vector<std::pair<control::Message, std::string_view>>& golden() {
      "0102000000000000000796cf1122334455667788cd012cce00011170c3a5302e312e3002"},
     {control::MemberList{kFrom, {{{7}, {5}, 0, 300}, {kVersion.origin.node, kVersion.origin.incarnation, 86400000, 12}}},
      "01030000000000000007919294070500cd012c94ce075bcd15cf1122334455667788ce05265c000c"},
-    {control::DigestRequest{kFrom, 300},
-     "0104000000000000000791cd012c"},
-    {control::DigestAnswer{kFrom, 300, 0, {{"users", 1000, 0xfeedfacecafebeef}, {"empty", 0, 0}}},
-     "0105000000000000000793cd012c009293a57573657273cd03e8cffeedfacecafebeef93a5656d7074790000"},
-    {control::BucketsRequest{kFrom, "users"},
-     "0106000000000000000791a57573657273"},
-    {control::BucketsAnswer{kFrom, {{4, 0xffffffffffffffff}, {0, 0}}},
-     "0107000000000000000791929204cfffffffffffffffff920000"},
-    {control::KeysRequest{kFrom, "users", 255},
-     "0108000000000000000792a57573657273ccff"},
-    {control::KeysAnswer{kFrom, false, {{"\x41\x01", 17}, {"", 0}}},
-     "0109000000000000000792c29292c40241011192c40000"},
+    {control::DigestRequest{kFrom, 300, {0x11, 0xfeedfacecafebeef}},
+     "0204000000000000000792cd012c9211cffeedfacecafebeef"},
+    {control::DigestAnswer{kFrom, 300, 0, {{"users", 1000, {0x11, 0xfeedfacecafebeef}}, {"empty", 0, {}}}},
+     "0205000000000000000793cd012c009293a57573657273cd03e89211cffeedfacecafebeef93a5656d70747900920000"},
+    {control::BucketsRequest{kFrom, "users", {0x11, 0xfeedfacecafebeef}},
+     "0206000000000000000792a575736572739211cffeedfacecafebeef"},
+    {control::BucketsAnswer{kFrom, {{4, {0, 0xffffffffffffffff}}, {0, {}}}},
+     "02070000000000000007919292049200cfffffffffffffffff9200920000"},
+    {control::KeysRequest{kFrom, "users", 255, {0x11, 0xfeedfacecafebeef}},
+     "0208000000000000000793a57573657273ccff9211cffeedfacecafebeef"},
+    {control::KeysAnswer{kFrom, false, {{"\x41\x01", {17, 0}}, {"", {}}}},
+     "0209000000000000000792c29292c402410192110092c400920000"},
     {control::FullTextRequest{kFrom},
      "010a000000000000000790"},
     {control::FullTextAnswer{kFrom, {{"notes_fts", "rebuild it", true}}},
      "010b0000000000000007919193a96e6f7465735f667473aa72656275696c64206974c3"},
-    {control::RangeDigestRequest{kFrom, {"users", "", "\x41\x01"}},
-     "010c00000000000000079193a57573657273c400c4024101"},
-    {control::RangeDigestAnswer{kFrom, {300, 299, 12, true, false, 2000, 0xfeedfacecafebeef, ""}},
-     "010d000000000000000797cd012ccd012b0cc3c2cd07d0cffeedfacecafebeef"},
-    {control::RangeKeysRequest{kFrom, {"users", "\x41\x01", ""}},
-     "010e00000000000000079193a57573657273c4024101c400"},
-    {control::RangeKeysAnswer{kFrom, {300, 12, {77}, {{"\x41\x01", kVersion, 17, 0, true}}, true}},
-     "010f000000000000000795cd012c0c4dc39195c402410193cf018bcfe568000000ce075bcd15cf11223344556677881100c3"},
+    {control::RangeDigestRequest{kFrom, {"users", "", "\x41\x01"}, {{0x11, 0xfeedfacecafebeef}, true}},
+     "020c00000000000000079293a57573657273c400c4024101929211cffeedfacecafebeefc3"},
+    {control::RangeDigestAnswer{kFrom, {300, 299, 12, true, false, 2000, {0x11, 0xfeedfacecafebeef}, ""}},
+     "020d000000000000000797cd012ccd012b0cc3c2cd07d09211cffeedfacecafebeef"},
+    {control::RangeKeysRequest{kFrom, {"users", "\x41\x01", ""}, {{0x11, 0xfeedfacecafebeef}, false}},
+     "020e00000000000000079293a57573657273c4024101c400929211cffeedfacecafebeefc2"},
+    {control::RangeKeysAnswer{kFrom, {300, 12, {77}, {{"\x41\x01", kVersion, 17, 0, true, {0x11, 0xfeedfacecafebeef}}}, true}},
+     "020f000000000000000795cd012c0c4dc39196c402410193cf018bcfe568000000ce075bcd15cf11223344556677881100c3"
+     "9211cffeedfacecafebeef"},
     {control::RepairRequest{kFrom, "users", {{RepairOp::republish, "\x41\x01", kVersion}, {RepairOp::remove, "\x41\x02", kVersion}}},
      "0110000000000000000792a57573657273929300c402410193cf018bcfe568000000ce075bcd15cf11223344556677889302c402410293cf"
      "018bcfe568000000ce075bcd15cf1122334455667788"},
@@ -153,16 +154,22 @@ TEST_CASE("control: changed bytes give another message or an error, and one mess
 }
 
 TEST_CASE("control: a newer version or an unknown kind says which node speaks what, and what is known here") {
-  const Error version = refused(head(2, 2, 7) + "whatever it holds");
+  const Error version = refused(head(3, 2, 7) + "whatever it holds");
   CHECK(version.code == Errc::newer_format);
-  CHECK(version.message == "node 7 speaks control format 2, this Marmot 1: upgrade it");
+  CHECK(version.message == "node 7 speaks control format 3, this Marmot 2: upgrade it");
   CHECK(refused(head(255, 200, 7)).code == Errc::newer_format);
 
-  const Error kind = refused(head(1, 23, 7) + '\x90');
+  const Error kind = refused(head(2, 23, 7) + '\x90');
   CHECK(kind.code == Errc::newer_format);
-  CHECK(kind.message == "node 7 sends control message 23 of format 1, this Marmot knows 1 to 22: upgrade it");
+  CHECK(kind.message == "node 7 sends control message 23 of format 2, this Marmot knows 1 to 22: upgrade it");
 
-  const auto answer = control::decode_answer<control::DigestAnswer>(head(2, 1, 7));
+  // During an upgrade: what has not changed is read, what has is told.
+  const Error earlier = refused(head(1, 4, 7) + "\x91\x05");
+  CHECK(earlier.code == Errc::newer_format);
+  CHECK(earlier.message == "node 7 sends control message 4 of format 1, this Marmot reads format 2: upgrade that node");
+  CHECK(refused(head(2, 10, 7) + '\x90').code == Errc::corrupt);  // a FullTextRequest is of format 1
+
+  const auto answer = control::decode_answer<control::DigestAnswer>(head(3, 1, 7));
   REQUIRE_FALSE(answer);
   CHECK(answer.error().code == Errc::newer_format);
   CHECK(control::sender(head(9, 99, 7)) == NodeId{7});
@@ -171,7 +178,7 @@ TEST_CASE("control: a newer version or an unknown kind says which node speaks wh
 TEST_CASE("control: a message of no version, no kind or nobody is none") {
   CHECK(refused("").code == Errc::corrupt);
   CHECK(refused(head(0, 2, 7) + '\x90').code == Errc::corrupt);
-  CHECK(refused(head(1, 0, 7) + '\x90').code == Errc::corrupt);
+  CHECK(refused(head(2, 0, 7) + '\x90').code == Errc::corrupt);
   CHECK(refused(head(1, 10, 0) + '\x90').code == Errc::corrupt);
   CHECK(refused(head(1, 10, kMaxNodeId + 1) + '\x90').code == Errc::corrupt);
   CHECK(control::decode_any(head(1, 10, kMaxNodeId) + '\x90'));
@@ -197,39 +204,39 @@ TEST_CASE("control: a refusal in place of an answer is the error that it tells")
 }
 
 TEST_CASE("control: longer forms of the same number, text or array are refused") {
-  const std::string start = head(1, 4, 7);  // a DigestRequest
-  CHECK(control::decode_any(start + "\x91\x05"));
-  CHECK(refused(start + "\x91\xcc\x05").code == Errc::corrupt);
-  CHECK(refused(start + std::string("\x91\xcd\x00\xff", 4)).code == Errc::corrupt);
-  CHECK(refused(start + std::string("\xdc\x00\x01\x05", 4)).code == Errc::corrupt);
-  CHECK(refused(start + "\x91\xd0\x05").code == Errc::corrupt);  // a signed one
-  CHECK(control::decode_any(head(1, 6, 7) + "\x91\xa1t"));       // a BucketsRequest
-  CHECK(refused(head(1, 6, 7) + "\x91\xd9\x01t").code == Errc::corrupt);
-  CHECK(refused(head(1, 6, 7) + "\x91\xc4\x01t").code == Errc::corrupt);
+  const std::string start = head(2, 4, 7);  // a DigestRequest
+  CHECK(control::decode_any(start + std::string("\x92\x05\x92\x00\x00", 5)));
+  CHECK(refused(start + std::string("\x92\xcc\x05\x92\x00\x00", 6)).code == Errc::corrupt);
+  CHECK(refused(start + std::string("\x92\xcd\x00\xff\x92\x00\x00", 7)).code == Errc::corrupt);
+  CHECK(refused(start + std::string("\xdc\x00\x02\x05\x92\x00\x00", 7)).code == Errc::corrupt);
+  CHECK(refused(start + std::string("\x92\xd0\x05\x92\x00\x00", 6)).code == Errc::corrupt);  // a signed one
+  CHECK(control::decode_any(head(2, 6, 7) + std::string("\x92\xa1t\x92\x00\x00", 6)));       // a BucketsRequest
+  CHECK(refused(head(2, 6, 7) + std::string("\x92\xd9\x01t\x92\x00\x00", 7)).code == Errc::corrupt);
+  CHECK(refused(head(2, 6, 7) + std::string("\x92\xc4\x01t\x92\x00\x00", 7)).code == Errc::corrupt);
 }
 
 TEST_CASE("control: numbers, lists and messages have limits, whatever their headers announce") {
-  CHECK(control::decode_any(control::encode(control::DigestRequest{kFrom, INT64_MAX})));
-  CHECK(refused(control::encode(control::DigestRequest{kFrom, uint64_t{1} << 63})).code == Errc::corrupt);
+  CHECK(control::decode_any(control::encode(control::DigestRequest{kFrom, INT64_MAX, {}})));
+  CHECK(refused(control::encode(control::DigestRequest{kFrom, uint64_t{1} << 63, {}})).code == Errc::corrupt);
   CHECK(refused(control::encode(control::RepairAnswer{kFrom, -1})).code == Errc::corrupt);
   CHECK(refused(head(1, 16, 7) + "\x92\xa1t\x91\x93\x03\xc4\x01k\x93\x01\x02\x03").code == Errc::corrupt);  // there is no action 3
 
   const std::string many("\x91\xdd\x7f\xff\xff\xff", 6);  // 2^31 members are announced, and none comes
   CHECK(refused(head(1, 3, 7) + many).code == Errc::corrupt);
-  const std::string large("\x91\xdb\x7f\xff\xff\xff", 6);  // 2^31 bytes of a name
-  CHECK(refused(head(1, 6, 7) + large).code == Errc::corrupt);
+  const std::string large("\x92\xdb\x7f\xff\xff\xff", 6);  // 2^31 bytes of a name
+  CHECK(refused(head(2, 6, 7) + large).code == Errc::corrupt);
 
   control::SnapshotRequest list{kFrom, 1, std::vector<std::string>(control::kMaxListed)};
   CHECK(control::decode_any(control::encode(list)));
   list.damaged.emplace_back();
   CHECK(refused(control::encode(list)).code == Errc::corrupt);
 
-  const size_t rest = control::kMaxBytes - control::encode(control::BucketsRequest{kFrom, std::string(70'000, 'n')}).size() + 70'000;
-  CHECK(control::decode_any(control::encode(control::BucketsRequest{kFrom, std::string(rest, 'n')})));
-  CHECK(refused(control::encode(control::BucketsRequest{kFrom, std::string(rest + 1, 'n')})).code == Errc::corrupt);
+  const size_t rest = control::kMaxBytes - control::encode(control::BucketsRequest{kFrom, std::string(70'000, 'n'), {}}).size() + 70'000;
+  CHECK(control::decode_any(control::encode(control::BucketsRequest{kFrom, std::string(rest, 'n'), {}})));
+  CHECK(refused(control::encode(control::BucketsRequest{kFrom, std::string(rest + 1, 'n'), {}})).code == Errc::corrupt);
 }
 
-TEST_CASE("golden: messages between agents of control format 1 are read, and written alike") {
+TEST_CASE("golden: messages between agents of control formats 1 and 2 are read, and written alike") {
   REQUIRE(golden().size() == kKinds);
   for (size_t kind = 0; kind < kKinds; ++kind) {
     const auto& [message, hex] = golden()[kind];
