@@ -17,6 +17,8 @@ constexpr int64_t kMergeRows = 250;
 
 int64_t hash_of(const Store& store, std::string_view key) { return static_cast<int64_t>(siphash(store.hash_key, 0, key)); }
 
+bool forgets() { return mutated(Mutation::pruned_forgotten) || mutated(Mutation::tombstone_early) || mutated(Mutation::tombstone_by_clock); }
+
 // In the file of `store`, which may be a snapshot.
 Result<std::optional<Version>> version_of(Store& store, int64_t table, int64_t hash) {
   TRY_ASSIGN(Statement* const select, store.statement(sql::kPrunedOfKey));
@@ -33,7 +35,7 @@ Result<std::optional<Version>> version_of(Store& store, int64_t table, int64_t h
 }  // namespace
 
 Result<std::optional<Version>> pruned_version(Store& store, int64_t table, std::string_view key) {
-  if (mutated(Mutation::pruned_forgotten)) return std::optional<Version>{};
+  if (forgets()) return std::optional<Version>{};
   return version_of(store, table, hash_of(store, key));
 }
 
@@ -87,7 +89,7 @@ Status Replica::Impl::prune_tombstones() {
 
 Status Replica::Impl::recall(const Table& table, std::string_view key, const Version& coming, std::optional<Register>& local) {
   if (local) {
-    if (!pruned(*local) || local->version <= coming || mutated(Mutation::pruned_forgotten)) return ok();
+    if (!pruned(*local) || local->version <= coming || forgets()) return ok();
     TRY(store.unmark(table.id, key));
     local->seq.reset();
   } else {

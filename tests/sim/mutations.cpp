@@ -135,7 +135,6 @@ void copies(Profile& p) {
 void pruned(Profile& p) {
   p = quiet(p);
   p.transactions = 300;
-  p.write_ms = 10;
   p.tick_ms = 10;
   p.floor_ms = 60;
   p.stream_tail_ms = 200;
