@@ -11,8 +11,7 @@ using sqlite::Statement;
 
 namespace {
 
-constexpr size_t kPruneRows = 500;  // in one transaction, or as many as Settings::slice_us allows: keys' hashes lie everywhere in their index
-constexpr size_t kLookRows = 50;    // between two looks at the clock
+constexpr size_t kPruneRows = 500;  // in one transaction
 constexpr int64_t kMergeRows = 250;
 
 int64_t hash_of(const Store& store, std::string_view key) { return static_cast<int64_t>(siphash(store.hash_key, 0, key)); }
@@ -74,16 +73,12 @@ Status Replica::Impl::prune_tombstones() {
     Dead& one = dead.emplace_back(Dead{select->integer(0), std::string(select->blob(1)), {Hlc::from_stored(select->integer(2)), {}}});
     TRY_ASSIGN(one.version.origin, store.origin_of(select->integer(3)));
   }
-  const int64_t began = env.monotonic_us();
-  size_t done = 0;
   for (const Dead& one : dead) {
-    if (done % kLookRows == 0 && done > 0 && env.monotonic_us() - began >= settings.slice_us) break;
-    ++done;
     TRY(remember_pruned(one.table, hash_of(store, one.key), one.version));
     TRY(store.remove(one.table, one.key));
   }
   if (!dead.empty()) TRY(forget_oldest_pruned());
-  state.prune_due = done == kPruneRows || done < dead.size();
+  state.prune_due = dead.size() == kPruneRows;
   return ok();
 }
 
