@@ -111,7 +111,7 @@ def verify_repair(t):
     check(again["identical"] and all(table["found"] == 0 and table["repaired"] == 0 for table in again["tables"]), f"{again}")
 
 
-@case("a row changed into another one of the same hash is named by verify, and verify --repair makes the nodes equal", short=True)
+@case("a row changed into another one of the same hash is named by verify, and verify --repair makes the nodes equal")
 def same_hash(t):
     nats = t.nats()
     one, two = t.nodes(2, nats, options=configured(t, anti_entropy_interval_seconds=0))
