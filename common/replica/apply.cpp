@@ -206,7 +206,9 @@ Status Replica::Impl::end_former_lives(const Origin& now, StreamSeq seq, ApplyRe
   TRY_ASSIGN(Statement* const staged, store.statement(sql::kFormerUnits));
   staged->bind(1, static_cast<int64_t>(now.node.value)).bind(2, static_cast<int64_t>(now.incarnation.value));
   TRY(end_waiting(*staged, seq, result));
-  return apply_refused_of_former_lives(now, seq, result);
+  TRY_ASSIGN(Statement* const refused, store.statement(sql::kRefusedOfFormerLives));
+  refused->bind(1, static_cast<int64_t>(now.node.value)).bind(2, static_cast<int64_t>(now.incarnation.value));
+  return apply_refused(*refused, seq, result);
 }
 
 // Every live node applied message `last` a while ago. What still waits for something since then has a sender that is gone for
@@ -215,7 +217,9 @@ Status Replica::Impl::end_waiting_since(StreamSeq last, StreamSeq seq, ApplyResu
   TRY_ASSIGN(Statement* const staged, store.statement(sql::kUnitsUpTo));
   staged->bind(1, static_cast<int64_t>(last));
   TRY(end_waiting(*staged, seq, result));
-  return apply_refused_up_to(last, seq, result);
+  TRY_ASSIGN(Statement* const refused, store.statement(sql::kRefusedUpTo));
+  refused->bind(1, static_cast<int64_t>(last));
+  return apply_refused(*refused, seq, result);
 }
 
 Status Replica::Impl::drop_staged(const Origin& origin, uint64_t last) {

@@ -449,9 +449,8 @@ struct Replica::Impl {
   // refused.cpp
   bool applying_refused = false;
   Status refuse(const Unit& unit, std::string_view payload, StreamSeq seq, ApplyResult& result);
-  Status apply_refused(const std::function<Result<sqlite::Statement*>()>& next, StreamSeq seq, ApplyResult& result);
-  Status apply_refused_of_former_lives(const Origin& now, StreamSeq seq, ApplyResult& result);
-  Status apply_refused_up_to(StreamSeq last, StreamSeq seq, ApplyResult& result);
+  // All whose time has come. `first`: the first one of them; it is asked again once that one is applied and gone.
+  Status apply_refused(sqlite::Statement& first, StreamSeq seq, ApplyResult& result);
 
   // merge.cpp
   std::unique_ptr<Merge> merging;

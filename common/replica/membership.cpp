@@ -133,7 +133,9 @@ Status Replica::history_lost(uint64_t stream_id, StreamSeq end, Incarnation inca
       TRY(impl.drain_log(unused, nullptr, &more));
     }
     ApplyResult ignored;
-    TRY(impl.apply_refused_up_to(INT64_MAX, impl.state.position.seq, ignored));  // their sender may be lost with the stream
+    TRY_ASSIGN(Statement* const refused, impl.store.statement(sql::kRefusedUpTo));
+    refused->bind(1, INT64_MAX);
+    TRY(impl.apply_refused(*refused, impl.state.position.seq, ignored));  // their sender may be lost with the stream
     TRY(impl.take_hash_key(key));
     impl.state.position = Position{stream_id, before, {}};
     impl.state.join_end = end;

@@ -29,17 +29,15 @@ Status Replica::Impl::refuse(const Unit& unit, std::string_view payload, StreamS
   return drop->run();
 }
 
-// `next`: the first of those whose time has come, one after the other.
-Status Replica::Impl::apply_refused(const std::function<Result<Statement*>()>& next, StreamSeq seq, ApplyResult& result) {
+Status Replica::Impl::apply_refused(Statement& first, StreamSeq seq, ApplyResult& result) {
   for (;;) {
-    TRY_ASSIGN(Statement* const select, next());
-    TRY_ASSIGN(const bool found, select->step());
+    TRY_ASSIGN(const bool found, first.step());
     if (!found) return ok();
-    const int64_t id = select->integer(0);
-    const Origin origin{NodeId{static_cast<uint64_t>(select->integer(1))}, Incarnation{static_cast<uint64_t>(select->integer(2))}};
-    const codec::Envelope envelope{codec::Kind::rows, origin, static_cast<uint64_t>(select->integer(3)), 0, true, {}};
-    const std::string payload(select->blob(4));
-    select->reset();
+    const int64_t id = first.integer(0);
+    const Origin origin{NodeId{static_cast<uint64_t>(first.integer(1))}, Incarnation{static_cast<uint64_t>(first.integer(2))}};
+    const codec::Envelope envelope{codec::Kind::rows, origin, static_cast<uint64_t>(first.integer(3)), 0, true, {}};
+    const std::string payload(first.blob(4));
+    sqlite3_reset(first.get());  // it keeps what is bound
     TRY_ASSIGN(const codec::DecodedUnit decoded, codec::decode_unit(envelope, payload));
     applying_refused = true;
     const Status applied = apply_unit(decoded.unit, payload, seq, result, nullptr);
@@ -49,22 +47,6 @@ Status Replica::Impl::apply_refused(const std::function<Result<Statement*>()>& n
     remove->bind(1, id);
     TRY(remove->run());
   }
-}
-
-Status Replica::Impl::apply_refused_of_former_lives(const Origin& now, StreamSeq seq, ApplyResult& result) {
-  return apply_refused([&]() -> Result<Statement*> {
-    TRY_ASSIGN(Statement* const select, store.statement(sql::kRefusedOfFormerLives));
-    select->bind(1, static_cast<int64_t>(now.node.value)).bind(2, static_cast<int64_t>(now.incarnation.value));
-    return select;
-  }, seq, result);
-}
-
-Status Replica::Impl::apply_refused_up_to(StreamSeq last, StreamSeq seq, ApplyResult& result) {
-  return apply_refused([&]() -> Result<Statement*> {
-    TRY_ASSIGN(Statement* const select, store.statement(sql::kRefusedUpTo));
-    select->bind(1, static_cast<int64_t>(last));
-    return select;
-  }, seq, result);
 }
 
 }  // namespace marmot::replica

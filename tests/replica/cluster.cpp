@@ -129,6 +129,21 @@ bool Node::merge_slice() {
   return result.done;
 }
 
+void announce(Node& node, Stream& stream) {
+  for (const auto& unit : require(node.engine().announce_floor(stream.messages.size(), false)).units) stream.append(unit);
+}
+
+replica::SnapshotInfo take_snapshot(Node& node, const std::string& path) {
+  auto copy = require(replica::SnapshotCopy::begin(node.engine(), path));
+  while (!require(copy->step(3))) {}
+  return copy->info();
+}
+
+void merge_snapshot(Node& node, const std::string& path) {
+  require(node.engine().merge_begin(path));
+  while (!node.merge_slice()) {}
+}
+
 void settle(Stream& stream, const std::vector<Node*>& nodes) {
   for (size_t before = SIZE_MAX; before != stream.messages.size();) {
     before = stream.messages.size();

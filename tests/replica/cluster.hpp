@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/replica/replica.hpp"
+#include "common/replica/snapshot.hpp"
 
 namespace marmot::test {
 
@@ -74,6 +75,13 @@ class Node {
   std::unique_ptr<replica::Replica> engine_;
   std::vector<replica::OutUnit> pending_;  // found by the drain before an apply
 };
+
+// It announces a floor at the end of the stream.
+void announce(Node& node, Stream& stream);
+
+// A snapshot of its file, as a file; and such a file, merged into another one's.
+replica::SnapshotInfo take_snapshot(Node& node, const std::string& path);
+void merge_snapshot(Node& node, const std::string& path);
 
 // Publishes and applies on all until nothing moves.
 void settle(Stream& stream, const std::vector<Node*>& nodes);

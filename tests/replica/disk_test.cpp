@@ -34,7 +34,7 @@ TEST_CASE("disk: after pruning, rows of 100 bytes take at most 1.6 times what th
     t.settle();
   }
   auto here = require(sqlite::Database::open(t.b.path, SQLITE_OPEN_READWRITE));
-  for (const auto& unit : require(t.a.engine().announce_floor(t.stream.messages.size(), false)).units) t.stream.append(unit);
+  announce(t.a, t.stream);
   t.settle();
   for (int i = 0; i < 400; ++i) CHECK(t.b.drain().empty());  // it prunes a piece each time
   CHECK(t.b.query("SELECT count(*) FROM __marmot_version WHERE state = 0") == "0");

@@ -10,10 +10,6 @@ using namespace marmot::test;
 
 namespace {
 
-void announce(Node& node, Stream& stream) {
-  for (const auto& unit : require(node.engine().announce_floor(stream.messages.size(), false)).units) stream.append(unit);
-}
-
 int64_t tombstones(Node& node) { return std::stoll(node.query("SELECT count(*) FROM __marmot_version WHERE state = 0")); }
 
 }  // namespace

@@ -119,7 +119,7 @@ TEST_CASE("lost unit: what stands far ahead is over with the next floor, and the
   t.settle();
   t.b.sql("INSERT INTO t VALUES(1, 'one')");
   t.settle();
-  for (const auto& unit : require(t.a.engine().announce_floor(t.stream.messages.size(), false)).units) t.stream.append(unit);
+  announce(t.a, t.stream);
   t.settle();
   t.b.sql("INSERT INTO t VALUES(2, 'two')");
   t.settle();

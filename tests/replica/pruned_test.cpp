@@ -1,7 +1,6 @@
 // What is kept of pruned tombstones (common/replica/pruned.cpp), and of units that a floor refused (refused.cpp).
 #include <doctest/doctest.h>
 
-#include "common/replica/snapshot.hpp"
 #include "tests/replica/cluster.hpp"
 
 using namespace marmot;
@@ -15,7 +14,7 @@ constexpr const char* kTombstones = "SELECT count(*) FROM __marmot_version WHERE
 // All that is deleted up to now is pruned on `nodes`.
 void prune(Stream& stream, const std::vector<Node*>& nodes) {
   settle(stream, nodes);
-  for (const auto& unit : require(nodes[0]->engine().announce_floor(stream.messages.size(), false)).units) stream.append(unit);
+  announce(*nodes[0], stream);
   settle(stream, nodes);
   for (Node* node : nodes) {
     CHECK(node->drain().empty());
@@ -85,22 +84,17 @@ TEST_CASE("pruned: what a snapshot remembers beats what nobody has seen, which i
   t.b.sql("DELETE FROM t");
   prune(t.stream, {&t.a, &t.b});
   const std::string path = t.dir.path / "snapshot";
-  {
-    auto copy = require(replica::SnapshotCopy::begin(t.a.engine(), path));
-    while (!require(copy->step(100))) {}
-  }
+  take_snapshot(t.a, path);
   SUBCASE("of this format") {}
   SUBCASE("of the format before, which remembers nothing") {
     auto old = require(sqlite::Database::open(path, SQLITE_OPEN_READWRITE));
     require(old.exec("DROP TABLE __marmot_pruned; DROP TABLE __marmot_refused; UPDATE __marmot_meta SET value = 3 WHERE key = 'format'"));
     old = require(sqlite::Database::open(path, SQLITE_OPEN_READWRITE));
-    require(t.c.engine().merge_begin(path));
-    while (!t.c.merge_slice()) {}
+    merge_snapshot(t.c, path);
     CHECK(t.c.query("SELECT * FROM t") == "1|on c\n3|only on c");
     return;
   }
-  require(t.c.engine().merge_begin(path));
-  while (!t.c.merge_slice()) {}
+  merge_snapshot(t.c, path);
   CHECK(t.c.query("SELECT * FROM t") == "3|only on c");
   CHECK(t.c.query("SELECT kind, json_extract(loser_row, '$.v') FROM __marmot_conflict") == "lost-update|on c");
   CHECK(t.c.query("SELECT hash, hlc FROM __marmot_pruned ORDER BY 1") == t.a.query("SELECT hash, hlc FROM __marmot_pruned ORDER BY 1"));
@@ -117,7 +111,7 @@ TEST_CASE("pruned: the newest are remembered, and nothing of a table that is gon
     t.settle();
     t.b.sql("DELETE FROM t");
     t.settle();
-    for (const auto& unit : require(t.a.engine().announce_floor(t.stream.messages.size(), false)).units) t.stream.append(unit);
+    announce(t.a, t.stream);
     t.settle();
     for (int i = 0; i < 50; ++i) {  // a piece each time
       for (Node* node : {&t.a, &t.b, &t.c}) node->drain();
@@ -164,7 +158,7 @@ struct Late : Three {
     a.now += 1000;
     b.sql("INSERT INTO t VALUES(9, 'b')");
     test::settle(stream, {&a, &b});
-    for (const auto& unit : require(a.engine().announce_floor(stream.messages.size(), false)).units) stream.append(unit);
+    announce(a, stream);
     for (const auto& unit : units) stream.append(unit);
     test::settle(stream, {&a, &b});
     same_on_a_and_b("2|x\n9|b");  // refused, for now
@@ -185,7 +179,7 @@ TEST_CASE("refused: their sender repeats them, and nothing of them is there twic
   t.same("SELECT * FROM t", "2|late\n3|late\n9|b");
   t.b.sql("UPDATE t SET v = 'newer' WHERE id = 3; DELETE FROM t WHERE id = 2");
   t.settle();
-  for (const auto& unit : require(t.a.engine().announce_floor(t.stream.messages.size(), false)).units) t.stream.append(unit);
+  announce(t.a, t.stream);
   prune(t.stream, {&t.a, &t.b, &t.c});
   t.same("SELECT * FROM t", "3|newer\n9|b");
   t.same("SELECT count(*) FROM __marmot_refused", "0");
@@ -206,10 +200,31 @@ TEST_CASE("refused: of a sender that is gone for good they are applied where the
   t.b.sql("DELETE FROM t WHERE id = 9");
   settle(t.stream, {&t.a, &t.b});
   CHECK(require(t.b.engine().wants_floor()));
-  for (const auto& unit : require(t.b.engine().announce_floor(t.stream.messages.size(), false)).units) t.stream.append(unit);
+  announce(t.b, t.stream);
   settle(t.stream, {&t.a, &t.b});
   t.same_on_a_and_b("2|late\n3|late");
   CHECK_FALSE(require(t.b.engine().wants_floor()));
+}
+
+TEST_CASE("refused: all that wait are applied") {
+  Three t(kTable);
+  t.a.sql("INSERT INTO t VALUES(1, 'x')");
+  t.settle();
+  std::vector<replica::OutUnit> units;
+  for (const char* id : {"2", "3", "4"}) {
+    t.c.sql(std::string("INSERT INTO t VALUES(") + id + ", 'late')");
+    for (auto& unit : t.c.drain()) units.push_back(std::move(unit));
+  }
+  t.a.sql("DELETE FROM t");
+  prune(t.stream, {&t.a, &t.b});
+  for (const auto& unit : units) t.stream.append(unit);
+  settle(t.stream, {&t.a, &t.b});
+  CHECK(t.a.query("SELECT count(*) FROM __marmot_refused") == "3");
+  t.b.sql("INSERT INTO t VALUES(9, 'b')");
+  settle(t.stream, {&t.a, &t.b});
+  announce(t.b, t.stream);
+  settle(t.stream, {&t.a, &t.b});
+  CHECK(t.a.query("SELECT * FROM t") == "2|late\n3|late\n4|late\n9|b");
 }
 
 TEST_CASE("refused: they go into a stream that is made anew, and a snapshot carries them") {
@@ -222,15 +237,11 @@ TEST_CASE("refused: they go into a stream that is made anew, and a snapshot carr
   }
   SUBCASE("snapshot") {
     const std::string path = t.dir.path / "snapshot";
-    {
-      auto copy = require(replica::SnapshotCopy::begin(t.a.engine(), path));
-      while (!require(copy->step(100))) {}
-    }
+    take_snapshot(t.a, path);
     t.c.stop();
     t.c.restore(t.copy);
     t.c.start();
-    require(t.c.engine().merge_begin(path));
-    while (!t.c.merge_slice()) {}
+    merge_snapshot(t.c, path);
     CHECK(t.c.query("SELECT count(*) FROM __marmot_refused") == "1");
     t.c.sql("INSERT INTO t VALUES(4, 'x')");
     settle(t.stream, {&t.c, &t.a, &t.b});
@@ -257,7 +268,7 @@ TEST_CASE("refused: what a pruned tombstone beats stays deleted when they are ap
   settle(t.stream, {&t.a, &t.b});
   t.b.sql("DELETE FROM t");
   settle(t.stream, {&t.a, &t.b});
-  for (const auto& unit : require(t.b.engine().announce_floor(t.stream.messages.size(), false)).units) t.stream.append(unit);
+  announce(t.b, t.stream);
   settle(t.stream, {&t.a, &t.b});
   CHECK(t.a.query("SELECT count(*) FROM __marmot_refused") == "0");
   t.settle();

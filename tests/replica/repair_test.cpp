@@ -207,7 +207,7 @@ TEST_CASE("repair: a row that is back behind the floor is deleted again, and kep
                                     "FROM __marmot_version ORDER BY key LIMIT 1");
   t.a.sql("DELETE FROM t WHERE id = 1");
   t.settle();
-  for (const auto& unit : require(t.a.engine().announce_floor(t.stream.messages.size(), false)).units) t.stream.append(unit);
+  announce(t.a, t.stream);
   t.settle();
   t.settle();
   t.same("SELECT count(*) FROM __marmot_version", "1");

@@ -333,7 +333,7 @@ TEST_CASE("schema change: ... and where the application makes it here itself") {
   for (const auto& unit : t.a.drain()) t.stream.append(unit);
   t.a.stop();
   for (Node* const node : {&t.b, &t.c}) node->apply(t.stream);
-  for (const auto& unit : require(t.c.engine().announce_floor(t.stream.messages.size(), false)).units) t.stream.append(unit);
+  announce(t.c, t.stream);
   t.b.apply(t.stream);
   CHECK(t.b.query("SELECT count(*) FROM __marmot_waiting") == "1");
   t.b.sql("ALTER TABLE t ADD COLUMN x; INSERT INTO t VALUES(2, 'two', 'of b')");

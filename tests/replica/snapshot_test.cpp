@@ -1,30 +1,10 @@
 // A snapshot is a copy at one place of the stream, and is merged by version (common/replica/snapshot.cpp, merge.cpp).
 #include <doctest/doctest.h>
 
-#include "common/replica/snapshot.hpp"
 #include "tests/replica/cluster.hpp"
 
 using namespace marmot;
 using namespace marmot::test;
-
-namespace {
-
-replica::SnapshotInfo take(Node& node, const std::string& path) {
-  auto copy = require(replica::SnapshotCopy::begin(node.engine(), path));
-  while (!require(copy->step(3))) {}
-  return copy->info();
-}
-
-void merge(Node& node, const std::string& path) {
-  require(node.engine().merge_begin(path));
-  while (!node.merge_slice()) {}
-}
-
-void announce(Node& node, Stream& stream) {
-  for (const auto& unit : require(node.engine().announce_floor(stream.messages.size(), false)).units) stream.append(unit);
-}
-
-}  // namespace
 
 TEST_CASE("snapshot: the copy is of one place of the stream, and is refused while something is not drained") {
   Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
@@ -73,7 +53,7 @@ TEST_CASE("snapshot: a node that was away for longer than the stream keeps what 
   settle(t.stream, {&t.a, &t.b});
   CHECK(t.a.query("SELECT count(*) FROM __marmot_version WHERE state = 0") == "0");
   const std::string path = t.dir.path / "snapshot";
-  take(t.a, path);
+  take_snapshot(t.a, path);
   for (auto& message : t.stream.messages) message.bytes.clear();  // none of them can be read any more
   SUBCASE("in one go") {}
   SUBCASE("after a merge that was cut short") {
@@ -82,7 +62,7 @@ TEST_CASE("snapshot: a node that was away for longer than the stream keeps what 
     t.c.stop();
     t.c.start();
   }
-  merge(t.c, path);
+  merge_snapshot(t.c, path);
   CHECK(t.c.engine().position().seq == t.stream.messages.size());
   CHECK(t.c.query("SELECT * FROM t ORDER BY 1") == "1|on c\n4|on a\n5|old\n10|new on c\n11|new on a");
   t.settle();
@@ -98,10 +78,10 @@ TEST_CASE("snapshot: newer rows here are not overwritten by the snapshot's") {
   t.settle();
   t.a.sql("UPDATE t SET v = 'a2'");
   settle(t.stream, {&t.a, &t.b});
-  take(t.b, t.dir.path / "snapshot");
+  take_snapshot(t.b, t.dir.path / "snapshot");
   t.c.now += 60'000;
   t.c.sql("UPDATE t SET v = 'newest'");
-  merge(t.c, t.dir.path / "snapshot");
+  merge_snapshot(t.c, t.dir.path / "snapshot");
   t.same("SELECT count(*) FROM t", "1");
   CHECK(t.c.query("SELECT v FROM t") == "newest");
   t.settle();
@@ -113,7 +93,7 @@ TEST_CASE("snapshot: a copy becomes the file of a node that had none, under a na
   t.a.sql("INSERT INTO t VALUES(1,'a'); INSERT INTO keyless VALUES('k')");
   t.settle();
   const std::string path = t.dir.path / "n4.db";
-  take(t.a, path);
+  take_snapshot(t.a, path);
   require(replica::adopt_copy(path));
   Node d(t.dir.path, 4);
   REQUIRE(d.path == path);
@@ -130,7 +110,7 @@ TEST_CASE("snapshot: a copy becomes the file of a node that had none, under a na
 TEST_CASE("snapshot: one of another stream, or an older one, is refused") {
   Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
   const std::string path = t.dir.path / "snapshot";
-  take(t.a, path);
+  take_snapshot(t.a, path);
   t.a.sql("INSERT INTO t VALUES(1,'a')");
   t.settle();
   CHECK(t.b.engine().merge_begin(path).error().code == Errc::refused);
@@ -166,11 +146,11 @@ TEST_CASE("snapshot: rows on the shelf come along, and wait where it is merged")
   t.b.sql("INSERT INTO u VALUES(2,'same')");
   t.settle();
   const std::string path = t.dir.path / "snapshot";
-  take(t.a, path);
+  take_snapshot(t.a, path);
   Node d(t.dir.path, 4, keep);
   d.start();
   require(d.engine().join(t.stream.id, t.stream.messages.size()));
-  merge(d, path);
+  merge_snapshot(d, path);
   CHECK(d.query("SELECT id FROM u") == "2");
   d.sql("DELETE FROM u");
   settle(t.stream, {&t.a, &t.b, &t.c, &d});

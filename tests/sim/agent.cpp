@@ -578,7 +578,7 @@ bool Agent::settled(std::string* why) {
   return true;
 }
 
-bool Agent::stages() {
+bool Agent::waits_for_floor() {
   const Enter scope(world_.disks, node_.id, Process::agent);
   const auto waits = engine_->wants_floor();
   return waits && *waits;

@@ -51,7 +51,7 @@ class Agent {
   bool settled(std::string* why);
   std::string trouble();    // what the engine says is wrong for good: stopped tables, quarantine
 
-  bool stages();            // something that a floor ends
+  bool waits_for_floor();   // something that a floor ends
   void announce_floor(StreamSeq seen);
   void drain_now();         // whatever it is doing
   void outbox_now();        // likewise

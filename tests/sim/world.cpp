@@ -296,7 +296,7 @@ bool World::settled(std::string* why) {
   }
   // What a node that is gone for good left behind waits until a floor says so.
   for (auto& [id, node] : nodes) {
-    if (!node.agent->alive() || !node.agent->stages()) continue;
+    if (!node.agent->alive() || !node.agent->waits_for_floor()) continue;
     *why = "n" + std::to_string(id) + ": " + node.agent->trouble();
     node.agent->announce_floor(stream.last());
     return false;
