@@ -33,7 +33,10 @@ WHERE state = 0 AND seq <= ?1 AND tbl NOT IN (SELECT id FROM __marmot_table WHER
 INSERT OR REPLACE INTO __marmot_pruned(tbl, hash, hlc, origin) VALUES(?1, ?2, ?3, ?4)
 
 -- name: pruned_drop_oldest
-DELETE FROM __marmot_pruned WHERE id <= (SELECT max(id) FROM __marmot_pruned) - ?1
+DELETE FROM __marmot_pruned WHERE id <= (SELECT max(id) FROM __marmot_pruned) - ?1 RETURNING hlc
+
+-- name: pruned_drop_table
+DELETE FROM __marmot_pruned WHERE tbl = ?1 RETURNING hlc
 
 -- name: pruned_of_key
 SELECT hlc, origin FROM __marmot_pruned WHERE tbl = ?1 AND hash = ?2
@@ -41,8 +44,8 @@ SELECT hlc, origin FROM __marmot_pruned WHERE tbl = ?1 AND hash = ?2
 -- name: pruned_after
 SELECT id, tbl, hash, hlc, origin FROM __marmot_pruned WHERE id > ?1 ORDER BY id LIMIT ?2
 
--- name: highest_tombstone
-SELECT max((hlc & 0xffffffffffff) << 16 | (hlc >> 48 & 0xffff)) FROM __marmot_version INDEXED BY __marmot_dead WHERE state = 0 AND seq <= ?1
+-- name: tombstone_up_to
+SELECT EXISTS(SELECT 1 FROM __marmot_version INDEXED BY __marmot_dead WHERE state = 0 AND seq <= ?1)
 
 -- Rows that some stream had, and of which this one has not spoken.
 -- name: select_unsent

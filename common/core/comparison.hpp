@@ -87,7 +87,7 @@ struct RangeKey {
 struct RangeKeys {
   StreamSeq position = 0;
   StreamSeq floor = 0;
-  Hlc floor_hlc;           // the highest among the tombstones that went at the floor
+  Hlc floor_hlc;           // Floor::hlc: a row below it that others lack may be one that was deleted
   std::vector<RangeKey> keys;
   bool cut = false;        // more keys follow behind the last one
   bool operator==(const RangeKeys&) const = default;

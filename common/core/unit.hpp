@@ -58,7 +58,7 @@ inline constexpr StreamSeq kNotInStream = UINT64_MAX;
 // Every member had applied `seq`: tombstones up to it go, and with them the right to send what was drained before it.
 struct Floor {
   StreamSeq seq = 0;
-  Hlc hlc;  // the highest among the tombstones that go
+  Hlc hlc;  // the highest of those that went, whenever, and that the sender does not remember (replica/pruned.cpp)
   auto operator<=>(const Floor&) const = default;
 };
 

@@ -110,7 +110,7 @@ struct Replica::Impl {
     StreamSeq join_end = 0;
     bool trimmed = false;
     Hlc file_hlc;             // as __marmot_meta holds it
-    Floor floor;              // seq: of this stream; hlc: of whatever was pruned in this file's life
+    Floor floor;              // seq: of this stream; hlc: the highest of the tombstones that were pruned and that somebody does not remember any more
     StreamSeq ending = 0;     // the floor that apply_floor() ends waiting for; 0: it does not
     Hlc pruned_hlc;           // the highest of those that __marmot_pruned ever remembered
     Hlc floor_seen;           // the highest of the stream's floors
@@ -440,7 +440,10 @@ struct Replica::Impl {
   // pruned.cpp
   Status prune_tombstones();                              // some of those at or below the floor
   Status remember_pruned(int64_t table, int64_t hash, const Version& version);
+  // What is forgotten here raises our floor's HLC, which is all that is known of it then.
   Status forget_oldest_pruned();
+  Status forget_pruned_of(int64_t table);  // its rows get another key
+  Status forget_pruned(sqlite::Statement& deletion);  // one that returns the versions' HLCs
   // `coming` is about to be applied to the row. A pruned tombstone that beats it is one again, in `local` too, and is sent to whoever has
   // forgotten it as well.
   Status recall(const Table& table, std::string_view key, const Version& coming, std::optional<Register>& local);

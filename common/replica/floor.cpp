@@ -99,20 +99,19 @@ Result<DrainResult> Replica::announce_floor(StreamSeq seq, bool polite) {
   TRY(impl.write(polite, &result.held_us, [&]() -> Status {
     TRY(impl.drain_log(result.units, impl.tracing ? &result.changes : nullptr, &result.more));
     if (impl.state.membership != Membership::member) return ok();
-    Floor floor{std::min(seq, impl.state.position.seq), {}};
-    TRY_ASSIGN(Statement* const highest, impl.store.statement(sql::kHighestTombstone));
-    highest->bind(1, static_cast<int64_t>(floor.seq));
-    TRY_ASSIGN(const bool any, highest->step());
-    const bool none = !any || highest->is_null(0);
-    if (!none) floor.hlc = Hlc{static_cast<uint64_t>(highest->integer(0))};
-    highest->reset();
-    TRY_ASSIGN(Statement* const staged, impl.store.statement(sql::kStagesUpTo));
-    staged->bind(1, static_cast<int64_t>(floor.seq));
-    TRY(staged->step());
-    const bool waiting = staged->integer(0) != 0;
-    staged->reset();
+    const Floor floor{std::min(seq, impl.state.position.seq), impl.state.floor.hlc};
+    const auto any = [&](std::string_view of) -> Result<bool> {
+      TRY_ASSIGN(Statement* const up_to, impl.store.statement(of));
+      up_to->bind(1, static_cast<int64_t>(floor.seq));
+      TRY(up_to->step());
+      const bool found = up_to->integer(0) != 0;
+      up_to->reset();
+      return found;
+    };
+    TRY_ASSIGN(const bool dead, any(sql::kTombstoneUpTo));
+    TRY_ASSIGN(const bool waiting, any(sql::kStagesUpTo));
     const bool ends_gap = impl.gap_open() && floor.seq >= impl.state.gap.last;
-    if (none && !waiting && !ends_gap) return ok();
+    if (!dead && !waiting && !ends_gap) return ok();
     UnitStream out(impl.self, impl.state.position.seq, &impl.state.next_unit, impl.settings);
     TRY(out.floor(floor));
     TRY_ASSIGN(auto units, out.finish(false));

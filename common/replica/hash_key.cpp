@@ -29,7 +29,8 @@ Status Replica::Impl::take_hash_key(const std::optional<HashKey>& key) {
   const HashKey former = store.hash_key;
   TRY(store.keep_hash_key(*key));
   state.hash_key = *key;
-  TRY(db.exec("DELETE FROM __marmot_pruned"));
+  TRY(db.exec("DELETE FROM __marmot_pruned"));  // hashes under the former key
+  state.floor.hlc = std::max(state.floor.hlc, state.pruned_hlc);
   for (const auto& table : tables) {
     if (table->exists) TRY_IN("hash the rows of " + table->info.name, hash_anew(*table, former));
   }

@@ -65,7 +65,8 @@ Status Replica::Impl::lose_key(const TableInfo& before, Table& table, const std:
     TRY_ASSIGN(logged, park_logged(table.id, identity));
   }
   if (touched != nullptr) TRY(db.exec("DELETE FROM __marmot_parked WHERE tbl = " + std::to_string(table.id)));  // seen by comparing
-  for (const char* of_rows : {"unique", "log", "pruned"}) TRY(db.exec("DELETE FROM __marmot_" + std::string(of_rows) + " WHERE tbl = " + std::to_string(table.id)));
+  for (const char* of_rows : {"unique", "log"}) TRY(db.exec("DELETE FROM __marmot_" + std::string(of_rows) + " WHERE tbl = " + std::to_string(table.id)));
+  TRY(forget_pruned_of(table.id));
   std::map<std::string, std::string> converted;  // a key as its columns would have it now, where that is another -> as it was
   TRY(name_by_former_keys(before, table, identity, converted));
   if (touched != nullptr) {

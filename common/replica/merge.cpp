@@ -111,7 +111,8 @@ Result<bool> Replica::Impl::merge_rows(MergePair& pair, std::string& after, int6
   return read < kBatchRows;
 }
 
-// What is here and not in the snapshot was deleted and pruned, unless it is too new for that, or nobody ever had it.
+// What is here and not in the snapshot was deleted where the snapshot remembers that. What is older than what it has forgotten
+// was deleted too, unless nobody ever had it. Anything else is sent again.
 Result<bool> Replica::Impl::merge_absent(MergePair& pair, std::string& after, int64_t& looked_at) {
   Merge& merge = *merging;
   Table& here = *table_by_id(pair.here);
@@ -131,7 +132,7 @@ Result<bool> Replica::Impl::merge_absent(MergePair& pair, std::string& after, in
     TRY_ASSIGN(const auto found, store.find(here.id, key));
     const bool has_version = found->origin_id != 0;
     TRY_ASSIGN(const auto tombstone, comparable && has_version ? pruned_version(merge.store, pair.there->id, key) : std::optional<Version>{});
-    if (tombstone && *tombstone > found->version) {
+    if (tombstone && (*tombstone > found->version || (*tombstone == found->version && !found->live()))) {
       TRY(forget_row(here, key, *found));
       continue;
     }

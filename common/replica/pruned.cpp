@@ -11,7 +11,8 @@ using sqlite::Statement;
 
 namespace {
 
-constexpr size_t kPruneRows = 500;  // in one transaction
+constexpr size_t kPruneRows = 500;  // in one transaction, or as many as Settings::slice_us allows: keys' hashes lie everywhere in their index
+constexpr size_t kLookRows = 50;    // between two looks at the clock
 constexpr int64_t kMergeRows = 250;
 
 int64_t hash_of(const Store& store, std::string_view key) { return static_cast<int64_t>(siphash(store.hash_key, 0, key)); }
@@ -46,10 +47,24 @@ Status Replica::Impl::remember_pruned(int64_t table, int64_t hash, const Version
   return put->run();
 }
 
+Status Replica::Impl::forget_pruned(Statement& deletion) {
+  for (;;) {
+    TRY_ASSIGN(const bool more, deletion.step());
+    if (!more) return ok();
+    state.floor.hlc = std::max(state.floor.hlc, Hlc::from_stored(deletion.integer(0)));
+  }
+}
+
 Status Replica::Impl::forget_oldest_pruned() {
-  TRY_ASSIGN(Statement* const drop, store.statement(sql::kPrunedDropOldest));
-  drop->bind(1, settings.pruned_rows);
-  return drop->run();
+  TRY_ASSIGN(Statement* const oldest, store.statement(sql::kPrunedDropOldest));
+  oldest->bind(1, settings.pruned_rows);
+  return forget_pruned(*oldest);
+}
+
+Status Replica::Impl::forget_pruned_of(int64_t table) {
+  TRY_ASSIGN(Statement* const all, store.statement(sql::kPrunedDropTable));
+  all->bind(1, table);
+  return forget_pruned(*all);
 }
 
 Status Replica::Impl::prune_tombstones() {
@@ -73,12 +88,16 @@ Status Replica::Impl::prune_tombstones() {
     Dead& one = dead.emplace_back(Dead{select->integer(0), std::string(select->blob(1)), {Hlc::from_stored(select->integer(2)), {}}});
     TRY_ASSIGN(one.version.origin, store.origin_of(select->integer(3)));
   }
+  const int64_t began = env.monotonic_us();
+  size_t done = 0;
   for (const Dead& one : dead) {
+    if (done % kLookRows == 0 && done > 0 && env.monotonic_us() - began >= settings.slice_us) break;
+    ++done;
     TRY(remember_pruned(one.table, hash_of(store, one.key), one.version));
     TRY(store.remove(one.table, one.key));
   }
   if (!dead.empty()) TRY(forget_oldest_pruned());
-  state.prune_due = dead.size() == kPruneRows;
+  state.prune_due = done == kPruneRows || done < dead.size();
   return ok();
 }
 

@@ -136,9 +136,9 @@ class Replica {
 
   // Merges the snapshot at `path` (snapshot.hpp) into this file: begin, then slices until `done`. Each slice is a short
   // write transaction that drains first. The position moves to the snapshot's with the last slice, so an interrupted
-  // merge is begun again. A row that is absent from the snapshot: an insert that was never acknowledged, or a version at
-  // or above the snapshot's floor, is kept and published again; else it is deleted (a pending update is kept among the
-  // conflicts). Also how a file that never met the stream joins when the stream lost its beginning. Errc::stale: the snapshot
+  // merge is begun again. A row that is absent from the snapshot is deleted where the snapshot remembers its deletion, or has
+  // forgotten ones that are younger than it and some stream had the row (a pending change is kept among the conflicts); else it
+  // is kept and published again. Also how a file that never met the stream joins when the stream lost its beginning. Errc::stale: the snapshot
   // lacks units of this incarnation that had come round; what follows them has to come from another one.
   Status merge_begin(const std::string& path);
   Result<MergeResult> merge_slice(bool polite);

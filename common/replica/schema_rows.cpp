@@ -169,9 +169,10 @@ Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* 
       else if (!former.lost()) keyless.emplace(found->hash, *found);
     }
   }
-  for (const char* of_rows : {"version", "unique", "rowid", "log", "parked", "pruned"}) {
+  for (const char* of_rows : {"version", "unique", "rowid", "log", "parked"}) {
     TRY(db.exec("DELETE FROM __marmot_" + std::string(of_rows) + " WHERE tbl = " + std::to_string(table.id)));
   }
+  TRY(forget_pruned_of(table.id));
   const WallMs now = env.now();
   Table::Position position;
   TRY(table.scan(position, INT64_MAX, true, [&](const std::string& key, const std::vector<ValueView>& values) -> Status {

@@ -88,7 +88,8 @@ TEST_CASE("pruned: what a snapshot remembers beats what nobody has seen, which i
   SUBCASE("of this format") {}
   SUBCASE("of the format before, which remembers nothing") {
     auto old = require(sqlite::Database::open(path, SQLITE_OPEN_READWRITE));
-    require(old.exec("DROP TABLE __marmot_pruned; DROP TABLE __marmot_refused; UPDATE __marmot_meta SET value = 3 WHERE key = 'format'"));
+    require(old.exec("DROP TABLE __marmot_pruned; DROP TABLE __marmot_refused; UPDATE __marmot_meta SET value = 3 WHERE key = 'format';"
+                     "INSERT OR REPLACE INTO __marmot_meta SELECT 'floor_hlc', value FROM __marmot_meta WHERE key = 'pruned_hlc'"));
     old = require(sqlite::Database::open(path, SQLITE_OPEN_READWRITE));
     merge_snapshot(t.c, path);
     CHECK(t.c.query("SELECT * FROM t") == "1|on c\n3|only on c");
@@ -100,6 +101,67 @@ TEST_CASE("pruned: what a snapshot remembers beats what nobody has seen, which i
   CHECK(t.c.query("SELECT hash, hlc FROM __marmot_pruned ORDER BY 1") == t.a.query("SELECT hash, hlc FROM __marmot_pruned ORDER BY 1"));
   settle(t.stream, {&t.c, &t.a, &t.b});
   t.same("SELECT * FROM t", "3|only on c");
+}
+
+TEST_CASE("pruned: a row that only its writer has left is no deleted one because others have pruned later deletions") {
+  Three t(kTable);
+  t.a.sql("INSERT INTO t VALUES(2, 'x')");
+  t.settle();
+  Stream anew = t.stream;
+  t.c.sql("INSERT INTO t VALUES(1, 'on c')");
+  t.c.publish(t.stream);
+  t.c.apply(t.stream);  // acknowledged; the stream is lost before anybody else has read it
+  lose_history({&t.a, &t.b}, anew);
+  settle(anew, {&t.a, &t.b});
+  t.b.now += 5000;
+  t.b.sql("DELETE FROM t WHERE id = 2");
+  prune(anew, {&t.a, &t.b});
+  SUBCASE("it reads the new stream") {
+    lose_history({&t.c}, anew);
+  }
+  SUBCASE("it merges a snapshot") {
+    const std::string path = t.dir.path / "snapshot";
+    take_snapshot(t.a, path);
+    lose_history({&t.c}, anew);
+    merge_snapshot(t.c, path);
+  }
+  t.c.apply(anew);
+  settle(anew, {&t.c, &t.a, &t.b});
+  t.same("SELECT * FROM t", "1|on c");
+  CHECK(t.c.query("SELECT count(*) FROM __marmot_conflict") == "0");
+}
+
+TEST_CASE("pruned: of what is forgotten the highest version is known, and rows below it that only a file from before has are gone") {
+  replica::Settings settings;
+  settings.pruned_rows = 1;
+  Three t(kTable, settings);
+  t.a.sql("INSERT INTO t VALUES(1, 'x'), (2, 'y'), (3, 'stays')");
+  t.settle();
+  for (const char* id : {"1", "2"}) {
+    t.a.now += 1000;
+    t.a.sql("DELETE FROM t WHERE id = " + std::string(id));
+    prune(t.stream, {&t.a, &t.b});
+  }
+  t.a.now += 1000;
+  t.a.sql("UPDATE t SET v = 'newer' WHERE id = 3");
+  settle(t.stream, {&t.a, &t.b});
+  SUBCASE("it merges a snapshot") {
+    const std::string path = t.dir.path / "snapshot";
+    take_snapshot(t.a, path);
+    merge_snapshot(t.c, path);
+    settle(t.stream, {&t.a, &t.b, &t.c});
+    t.same("SELECT * FROM t", "3|newer");
+  }
+  SUBCASE("it comes to a stream that was made anew") {
+    Stream anew;
+    anew.id = 78;
+    lose_history({&t.a, &t.b}, anew);
+    settle(anew, {&t.a, &t.b});
+    lose_history({&t.c}, anew);
+    t.c.apply(anew);
+    settle(anew, {&t.c, &t.a, &t.b});
+    t.same("SELECT * FROM t", "3|newer");
+  }
 }
 
 TEST_CASE("pruned: the newest are remembered, and nothing of a table that is gone or is given another key") {
