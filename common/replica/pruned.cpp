@@ -88,7 +88,7 @@ Status Replica::Impl::prune_tombstones() {
     Dead& one = dead.emplace_back(Dead{select->integer(0), std::string(select->blob(1)), {Hlc::from_stored(select->integer(2)), {}}});
     TRY_ASSIGN(one.version.origin, store.origin_of(select->integer(3)));
   }
-  const int64_t began = env.monotonic_us();
+  const int64_t began = dead.size() > kLookRows ? env.monotonic_us() : 0;
   size_t done = 0;
   for (const Dead& one : dead) {
     if (done % kLookRows == 0 && done > 0 && env.monotonic_us() - began >= settings.slice_us) break;

@@ -308,6 +308,7 @@ Result<std::vector<std::string>> Table::keys_of_log(Statement& log, int first, L
   }
   TRY_ASSIGN(const auto identity, identity_of(here, there || (gone_too && op == LogOp::insert)));
   if (identity) add(*identity);
+  if (identity && reused) TRY(forget_rowid(keys.back()));  // it is not the row that is there
   return keys;
 }
 

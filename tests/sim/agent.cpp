@@ -151,6 +151,7 @@ bool Agent::open() {
       settings.atomic_rows = world_.profile.atomic_rows;
       settings.max_message = world_.profile.max_message;
       settings.slice_us = world_.profile.slice_us;
+      settings.pruned_rows = world_.profile.pruned_rows;
       settings.retire_losers = !world_.profile.keep_losers;
       replica::Environment environment;
       environment.now = [this] { return world_.wall(node_); };

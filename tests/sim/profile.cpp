@@ -94,7 +94,8 @@ Profile Profile::draw(Random& random) {
   if (out.repair_ms == 0) out.lose_ms = 0;  // docs/testing.md, "Open"
   if (random.per_mille(150)) out.clone_ms = random.between(300, 3000);
   if (random.per_mille(500) && out.moving != 0) out.shapes = 300 + random.below(700);
-  // Not drawn yet (docs/testing.md, "Open"): copied_ms and watch_drops, which their mutations set.
+  if (random.per_mille(150)) out.copied_ms = random.between(500, 4000);
+  // Not drawn yet (docs/testing.md, "Open"): watch_drops, which its mutation sets.
   return out;
 }
 

@@ -76,6 +76,7 @@ const Setting kSettings[] = {
     {"delay_ms", [](Profile& p, int64_t n) { p.delay_ms = n; }},
     {"tick_ms", [](Profile& p, int64_t n) { p.tick_ms = n; }},
     {"atomic_rows", [](Profile& p, int64_t n) { p.atomic_rows = n; }},
+    {"pruned_rows", [](Profile& p, int64_t n) { p.pruned_rows = n; }},
     {"max_message", [](Profile& p, int64_t n) { p.max_message = static_cast<uint64_t>(n); }},
     {"slice_us", [](Profile& p, int64_t n) { p.slice_us = n; }},
     {"keep_losers", [](Profile& p, int64_t n) { p.keep_losers = n != 0; }},
