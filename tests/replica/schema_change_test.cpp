@@ -236,6 +236,25 @@ TEST_CASE("schema: rows that a node wrote and then dropped with their table are 
   t.same("SELECT count(*) FROM __marmot_conflict", "0");
 }
 
+TEST_CASE("schema: who renames a table that another node has dropped did not drop it: what it wrote meanwhile is kept") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1,'x')");
+  t.settle();
+  t.a.sql("DROP TABLE t");
+  t.b.now += 1000;
+  t.b.sql("INSERT INTO t VALUES(2,'before it was renamed')");
+  const auto row = t.b.drain();
+  t.b.now += 1000;
+  t.b.sql("ALTER TABLE t RENAME TO u");
+  const auto name = t.b.drain();
+  t.a.publish(t.stream);
+  for (const auto* units : {&row, &name}) {
+    for (const auto& unit : *units) t.stream.append(unit);
+  }
+  t.settle();
+  t.same("SELECT count(*) FROM sqlite_schema WHERE tbl_name IN ('t', 'u')", "0");
+  t.same("SELECT DISTINCT kind, loser_row FROM __marmot_conflict", "dropped-table|{\"id\": 2, \"v\": \"before it was renamed\"}");  // by b under both names
+}
+
 TEST_CASE("schema: a row that a node wrote in a former life, not knowing that it had dropped the table, is kept") {
   Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
   const std::string copy = (t.dir.path / "copy.db").string();

@@ -80,6 +80,10 @@ std::string Ledger::published(int node, const replica::OutUnit& out) {
     const UnitTable& wire = unit.tables[row.table];
     const TableSpec* const spec = table(wire.name);
     if (spec == nullptr) {
+      if (print) {
+        std::printf("            %s %s%s, version %s\n", wire.name.c_str(), describe_key(row.key).c_str(), row.op == Op::remove ? " deleted" : "",
+                    to_string(unit.versions[row.version].hlc).c_str());
+      }
       moving.published_row(out.msg_ids.back(), wire, unit, row);
       continue;
     }

@@ -11,6 +11,12 @@ namespace marmot::sim {
 
 namespace {
 
+// Of two registers of one thing the first gives way. What was dropped stays so, by its drop's version.
+bool gives_way(const SchemaRegister& a, const SchemaRegister& b) {
+  const bool for_good = a.kind == SchemaKind::table || a.kind == SchemaKind::column;
+  return for_good && a.dropped != b.dropped ? b.dropped : a.version < b.version;
+}
+
 Result<std::vector<std::string>> moving_tables(sqlite::Database& db) {
   TRY_ASSIGN(auto select, db.prepare("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name GLOB '" + std::string(kMovingNames) +
                                      "' AND name NOT GLOB '__marmot*' ORDER BY name"));
@@ -128,7 +134,7 @@ void Moving::stored(const std::string& msg_id) {
   if (schema == schemas_.end()) return;
   for (const SchemaRegister& one : schema->second) {
     SchemaRegister& newest = newest_[{one.kind, one.table, one.kind == SchemaKind::table ? std::string() : one.id}];
-    if (newest.version < one.version) newest = one;
+    if (gives_way(newest, one)) newest = one;
     if (one.kind != SchemaKind::table) continue;
     if (one.dropped) dropped_.emplace(one.table, Drop{order_, one.version});
     made_as_[one.id].insert(one.table);
@@ -289,7 +295,7 @@ Result<std::string> Moving::check_registers(sqlite::Database& db) const {
   TRY(here.load());
   for (const auto& [key, newest] : newest_) {
     const auto* const entry = here.find(newest.kind, newest.table, newest.id);
-    if (entry == nullptr || entry->value.version >= newest.version) continue;
+    if (entry == nullptr || !gives_way(entry->value, newest)) continue;
     return "the register of '" + newest.name + newest.id + "' is of " + to_string(entry->value.version.hlc) + ", the stream took one of " + to_string(newest.version.hlc);
   }
   return std::string();
