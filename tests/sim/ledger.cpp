@@ -13,11 +13,11 @@ std::vector<Change> Ledger::difference(const Rows& before, const Rows& after) {
   for (const auto& [id, row] : before) {
     const auto now = after.find(id);
     const std::string was = print_row(row);
-    if (now == after.end()) changes.push_back({id, was, std::nullopt});
-    else if (std::string is = print_row(now->second); is != was) changes.push_back({id, was, std::move(is)});
+    if (now == after.end()) changes.push_back({id, was, std::nullopt, {}});
+    else if (std::string is = print_row(now->second); is != was) changes.push_back({id, was, std::move(is), {}});
   }
   for (const auto& [id, row] : after) {
-    if (before.count(id) == 0) changes.push_back({id, std::nullopt, print_row(row)});
+    if (before.count(id) == 0) changes.push_back({id, std::nullopt, print_row(row), {}});
   }
   return changes;
 }

@@ -21,6 +21,7 @@ using Content = std::optional<std::string>;  // print_row(); nullopt: no row
 struct Change {
   RowId id;
   Content before, after;
+  std::optional<Version> unseen;  // a row that REPLACE took away unseen: the version that its deletion gets once it is found (decision 0034)
 };
 
 enum class Fate : uint8_t {

@@ -4,6 +4,7 @@
 
 #include "tests/sim/agent.hpp"
 #include "tests/sim/app.hpp"
+#include "tests/sim/replaced.hpp"
 
 namespace marmot::sim {
 
@@ -152,6 +153,12 @@ void World::check_whole(Node& node) {
       "SELECT (SELECT count(*) FROM (SELECT p, tx FROM pair_a EXCEPT SELECT p, tx FROM pair_b)) +"
       " (SELECT count(*) FROM (SELECT p, tx FROM pair_b EXCEPT SELECT p, tx FROM pair_a))");
   if (broken && *broken != 0) fail(node.id, "a transaction is there in part: pair_a and pair_b differ at a commit that every reader sees");
+}
+
+void World::mark_unseen(Node& node, std::vector<Change>& changes) {
+  sqlite::Database* const db = checker(node);
+  const Enter scope(disks, node.id, Process::checker);
+  if (const Status marked = db == nullptr ? ok() : sim::mark_unseen(*db, schema, changes); !marked) fail(node.id, "what REPLACE took away: " + marked.error().message);
 }
 
 // -- the run ----------------------------------------------------------------------------------------------------------
