@@ -345,7 +345,7 @@ void World::tell_moving() {
     const auto schema_now = print_schema(db), rows = Moving::print_rows(db);
     std::string all = (schema_now ? *schema_now : std::string()) + (rows ? *rows : std::string());
     auto registers = db.prepare("SELECT kind || ' ' || tbl || ' ' || id || ': ' || printf('%x.%d', hlc, node) || iif(dropped, ' dropped ', ' ') || name || ' ' || body"
-                                " || ' ' || position || ' ' || same FROM __marmot_schema ORDER BY kind, tbl, id");
+                                " || ' ' || position || iif(here IS NULL, '', ' here') || iif(seq IS NULL, ' to be sent', '') FROM __marmot_schema ORDER BY kind, tbl, id");
     for (auto more = registers ? registers->step() : Result<bool>(false); more && *more; more = registers->step()) all += std::string(registers->text(0)) + "\n";
     for (size_t at = 0; at < all.size();) {
       const size_t end = all.find('\n', at);
