@@ -62,13 +62,31 @@ void RepairRound::due() {
 void RepairRound::want() {
   if (mutated(Mutation::gone_not_compared)) return;
   wanted_ = kMostUnequal;
-  schema_asked_ = equal_so_far_ = false;
+  ++wants_;
+  told_.clear();
+  equal_so_far_ = false;
+}
+
+// False: all that are there have told it.
+bool RepairRound::ask_for_schemas() {
+  bool asked = false;
+  for (const Present& other : host_.others()) {
+    if (told_.count(other.node) != 0) continue;
+    asked = true;
+    host_.act(other.node, "", {}, [this, alive = std::weak_ptr<int>(alive_), want = wants_, node = other.node](int64_t done) {
+      if (!alive.expired() && want == wants_ && done > 0) told_.insert(node);
+    });
+  }
+  return asked;
+}
+
+bool RepairRound::all_told() const {
+  const std::vector<Present> others = host_.others();
+  return std::all_of(others.begin(), others.end(), [this](const Present& other) { return told_.count(other.node) != 0; });
 }
 
 void RepairRound::begin_wanted() {
-  if (schema_asked_) return begin(false);
-  schema_asked_ = true;
-  for (const Present& other : host_.others()) host_.act(other.node, "", {}, [](int64_t) {});
+  if (!ask_for_schemas()) return begin(false);
   busy_ = true;
   ++round_;
   wait(kSchemaMs, &RepairRound::begin_plain);
@@ -105,7 +123,7 @@ void RepairRound::end(Status how) {
   busy_ = false;
   if (!clean_ || !how) rest_.clear();
   if (wanted()) {
-    equal_so_far_ = sure_ && divergent_.empty() && how;
+    equal_so_far_ = sure_ && divergent_.empty() && how && all_told();
     if (equal_so_far_ && host_.complete()) wanted_ = 0;
     else if (!equal_so_far_ && how && --wanted_ == 0) {
       host_.log(LogLevel::error, "messages are gone from the stream, and after " + std::to_string(kMostUnequal) +

@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -65,7 +66,7 @@ class RepairRound {
   // A round is due. It is left out where nobody has applied anything since all was found equal, but not for ever.
   void due();
   // Messages are gone from the stream that this node had not read: what it lacks others may have, whoever leads. The others tell their whole
-  // schema once; then due() begins rounds here until one finds all members equal, or kMostUnequal did not.
+  // schema once, each as soon as it is there and carries that out; then due() begins rounds here until one finds all members equal, or kMostUnequal did not.
   void want();
   bool wanted() const { return wanted_ > 0; }
   bool lacking() const { return wanted() && !equal_so_far_; }  // ... and no round since has found those equal that were there
@@ -95,6 +96,8 @@ class RepairRound {
   bool at_rest();
   void begin(bool urgent);
   void begin_wanted();
+  bool ask_for_schemas();
+  bool all_told() const;
   void begin_plain();
   void end(Status how);
   void wait(int64_t ms, void (RepairRound::*then)());
@@ -118,7 +121,9 @@ class RepairRound {
   bool sure_ = false;            // all nodes answered, and all that was looked at could be compared in the end
   int64_t deadline_ms_ = 0;
   int wanted_ = 0;               // rounds that may still find differences; 0: nothing is known to be missing
-  bool schema_asked_ = false, equal_so_far_ = false;  // since want()
+  uint64_t wants_ = 0;           // times that want() was called
+  std::set<uint64_t> told_;      // nodes that told their schema since
+  bool equal_so_far_ = false;    // likewise
   std::vector<std::string> tables_;
   size_t table_ = 0;
   std::string after_;

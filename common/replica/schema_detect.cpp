@@ -25,12 +25,12 @@ namespace {
 
 std::string simple(const std::string& sql) { return canonical_sql(sql); }
 
-// Which column of `before` each column of `after` is: by name; else by standing between the same neighbours with the same
-// definition, which is what RENAME COLUMN leaves. `guessed`: one dropped and another added would look the same.
-std::vector<int> match_columns(const CreateTable& before, const CreateTable& after, bool* guessed) {
+// Which column of `before` each of the first `named` columns of `after` is: by name; else, and the others too, by standing between the same
+// neighbours with the same definition, which is what RENAME COLUMN leaves. `guessed`: one dropped and another added would look the same.
+std::vector<int> match_columns(const CreateTable& before, const CreateTable& after, size_t named, bool* guessed) {
   std::vector<int> from(after.columns.size(), -1);
   std::vector<int> to(before.columns.size(), -1);
-  for (size_t i = 0; i < after.columns.size(); ++i) {
+  for (size_t i = 0; i < named; ++i) {
     for (size_t k = 0; k < before.columns.size(); ++k) {
       if (fold_name(before.columns[k].name) != fold_name(after.columns[i].name)) continue;
       from[i] = static_cast<int>(k);
@@ -74,6 +74,40 @@ std::vector<int> match_columns(const CreateTable& before, const CreateTable& aft
     }
   }
   return from;
+}
+
+// Without a rebuild columns keep their order, and new ones stand behind all others.
+bool possible_in_place(const std::vector<int>& from) {
+  const auto first_new = std::find(from.begin(), from.end(), -1);
+  return std::is_sorted(from.begin(), first_new) && std::all_of(first_new, from.end(), [](int one) { return one < 0; });
+}
+
+// Each column of `before` whose name is that of one of `after` from `named` on is still there, under another name.
+bool all_renamed(const std::vector<int>& from, const CreateTable& before, const CreateTable& after, size_t named) {
+  for (size_t k = 0; k < before.columns.size(); ++k) {
+    const bool name_taken = std::any_of(after.columns.begin() + static_cast<std::ptrdiff_t>(named), after.columns.end(), [&](const ColumnSql& one) {
+      return fold_name(one.name) == fold_name(before.columns[k].name);
+    });
+    if (name_taken && std::find(from.begin(), from.end(), static_cast<int>(k)) == from.end()) return false;
+  }
+  return true;
+}
+
+// Of a table that was not rebuilt. Where an order that no ALTER TABLE makes is explained by columns at the end that were made under the names
+// of others, which were renamed, they are not those. Where it is not, a tool has rebuilt the table and made our triggers again: the rows tell.
+std::vector<int> match_in_place(const CreateTable& before, const CreateTable& after, bool* guessed) {
+  const size_t all = after.columns.size();
+  const std::vector<int> by_name = match_columns(before, after, all, guessed);
+  if (possible_in_place(by_name)) return by_name;
+  for (size_t named = all; named-- > 0;) {
+    bool guesses = false;
+    std::vector<int> from = match_columns(before, after, named, &guesses);
+    if (!possible_in_place(from) || !all_renamed(from, before, after, named)) continue;
+    *guessed = guesses;
+    return from;
+  }
+  *guessed = true;
+  return by_name;
 }
 
 class Notice {
@@ -226,7 +260,7 @@ class Notice {
     TRY_ASSIGN(const CreateTable after, parse_create_table(sql));
     const TableSpec spec = registers_.table(registers_.root_of(*table.permanent_id));
     bool guessed = false;
-    const std::vector<int> from = match_columns(before, after, &guessed);
+    const std::vector<int> from = in_place ? match_in_place(before, after, &guessed) : match_columns(before, after, after.columns.size(), &guessed);
     if (guessed && in_place) {  // the rows tell
       auto former = describe_table(table);
       if (!former) return std::move(former).error().in("table " + table.name + " as it was");

@@ -56,6 +56,7 @@ void App::refused(const std::string& sql, int rc) {
 bool App::run(const std::string& sql) {
   if (sql.rfind("DROP TABLE ", 0) == 0) world_.ledger.moving.drops(*db_, sql.substr(11));
   const int rc = sqlite3_exec(db_->get(), sql.c_str(), nullptr, nullptr, nullptr);
+  replaces_ = replaces_ || sql.find("REPLACE") != std::string::npos;
   if (rc == SQLITE_OK) return true;
   if ((rc & 0xff) == SQLITE_IOERR && (world_.schema.fts || world_.profile.kinds != 0)) suspect_ = true;  // FTS5 is not right after one (engine.hpp)
   if (!world_.disks.of(node_.id).stopped) refused(sql, rc);
@@ -80,6 +81,7 @@ bool App::begin() {
     writes_before_ = std::move(*writes);
     drops_ = false;
   }
+  replaces_ = false;
   world_.ledger.recovered(node_.id, *counted);
   number_ = std::max(number_, *counted) + 1;
   before_ = std::move(*rows);
@@ -125,6 +127,7 @@ bool App::finish() {
   for (const Change& change : changes) {
     if (world_.ledger.print) std::printf("            %s %s of %s\n", print_id(change.id).c_str(), change.after.value_or("deleted").c_str(), change.before.value_or("none").c_str());
   }
+  if (replaces_ && fate == Fate::committed) world_.mark_unseen(node_, changes);
   world_.ledger.commit(node_.id, number_, fate, std::move(changes));
   if (writes_before) world_.ledger.moving.commit(node_.id, number_, *met ? fate : Fate::early, *writes_before, *writes, drops_, *number);
   if (fate != Fate::unknown) {

@@ -64,6 +64,7 @@ class App {
   Texts texts_ = Texts::plain;
   std::optional<Writes> writes_before_;  // of a transaction on the moving tables
   bool drops_ = false, migrated_ = false;
+  bool replaces_ = false;  // a statement of the transaction may take rows away unseen
 };
 
 }  // namespace marmot::sim

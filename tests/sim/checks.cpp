@@ -90,7 +90,14 @@ std::string check_nothing_lost(const Ledger& ledger, const Rows& rows, const std
                               const auto winner = winners.find(version.first);
                               return winner != winners.end() && winner->second.version == version.second;
                             });
-      if (superseded || shelved || unseen || nothing || listed || namesake) continue;
+      // REPLACE took it away unseen, and another node, whose change is later than what the deleting file knew, keeps it (decision 0034).
+      const bool gave_way = change.unseen && std::any_of(places.begin(), places.end(), [&, node = node](const Place& place) {
+        const auto winner = winners.find(place);
+        if (winner == winners.end() || !winner->second.value->content || winner->second.version.origin.node == change.unseen->origin.node) return false;
+        const auto own = ledger.drained_version(node, place);
+        return winner->second.version > *change.unseen && (!own || *own < winner->second.version);
+      });
+      if (superseded || shelved || unseen || nothing || listed || namesake || gave_way) continue;
       return print_id(id) + ": commit " + std::to_string(entry.first) + " of n" + std::to_string(node) + " made it " +
              change.after.value_or("no row") + " of " + change.before.value_or("no row") + ", now it is " + now +
              (versions.empty() ? ", and the change was never published" : "");

@@ -190,6 +190,12 @@ void World::clone() {
   if (sqlite::Database* const db = checker(twin); db != nullptr) {
     const Enter scope(disks, twin.id, Process::checker);
     (void)db->exec("UPDATE __marmot_meta SET value = " + std::to_string(to.files.at(twin.path)->inode) + " WHERE key = 'sim_inode'");
+    std::set<Place> unversioned;
+    auto rows = db->prepare("SELECT t.name, v.key FROM __marmot_version v JOIN __marmot_table t ON t.id = v.tbl WHERE v.origin = 0");
+    for (auto row = rows ? rows->step() : Result<bool>(false); row && *row; row = rows->step()) {
+      unversioned.insert(Place{std::string(rows->text(0)), describe_key(rows->blob(1))});
+    }
+    ledger.cloned(twin.id, std::move(unversioned));
   }
   recover(twin);
 }

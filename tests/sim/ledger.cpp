@@ -13,11 +13,11 @@ std::vector<Change> Ledger::difference(const Rows& before, const Rows& after) {
   for (const auto& [id, row] : before) {
     const auto now = after.find(id);
     const std::string was = print_row(row);
-    if (now == after.end()) changes.push_back({id, was, std::nullopt});
-    else if (std::string is = print_row(now->second); is != was) changes.push_back({id, was, std::move(is)});
+    if (now == after.end()) changes.push_back({id, was, std::nullopt, {}});
+    else if (std::string is = print_row(now->second); is != was) changes.push_back({id, was, std::move(is), {}});
   }
   for (const auto& [id, row] : after) {
-    if (before.count(id) == 0) changes.push_back({id, std::nullopt, print_row(row)});
+    if (before.count(id) == 0) changes.push_back({id, std::nullopt, print_row(row), {}});
   }
   return changes;
 }
@@ -117,7 +117,7 @@ std::string Ledger::published(int node, const replica::OutUnit& out) {
     if (value.content) places_[value.id].insert(place);
     if (value.content) by_content_[{value.id, *value.content}].emplace_back(place, version);
     if (version.origin != unit.origin || damaged_.count(place) != 0) continue;
-    if (std::string wrong = judge(node, value.id, version, value.content); !wrong.empty()) return wrong;
+    if (std::string wrong = judge(node, place, value.id, version, value.content); !wrong.empty()) return wrong;
   }
   return {};
 }
@@ -134,8 +134,13 @@ bool Ledger::wrote_last(int node, int64_t number, const RowId& id, const Content
   return false;
 }
 
+bool Ledger::unversioned(int node, const Place& place) const {
+  const auto clone = unversioned_.find(node);
+  return clone != unversioned_.end() && clone->second.count(Place{place.table, describe_key(place.key)}) != 0;
+}
+
 // A change has a higher version than what its writer saw.
-std::string Ledger::judge(int node, const RowId& id, const Version& version, const Content& content) const {
+std::string Ledger::judge(int node, const Place& place, const RowId& id, const Version& version, const Content& content) const {
   const auto commits = commits_.find(node);
   if (commits == commits_.end()) return {};
   Content wanted = content;
@@ -148,11 +153,13 @@ std::string Ledger::judge(int node, const RowId& id, const Version& version, con
       // What it wrote itself before (a foreign key's action writes no number of its transaction) others may have written too.
       if (wrote_last(node, commit->number, id, change.before)) {
         seen.erase(std::remove_if(seen.begin(), seen.end(), [&](const auto& one) { return one.second.origin.node != version.origin.node; }), seen.end());
+      } else if (unversioned(node, place)) {
+        seen.clear();
       }
       wanted = change.before;
       if (!change.before || seen.empty()) continue;
       Version lowest = seen.front().second;
-      for (const auto& [place, other] : seen) lowest = std::min(lowest, other);
+      for (const auto& [where, other] : seen) lowest = std::min(lowest, other);
       if (lowest == version) return {};
       if (version < lowest) {
         return "causality: " + print_id(id) + ", changed after version " + to_string(lowest.hlc) + " of it was there, has " + to_string(version.hlc);
@@ -222,6 +229,7 @@ void Ledger::drained(int node, const std::string& table, const std::string& key,
 
 std::string Ledger::applied(int node, const std::string& table, const std::string& key, const Version& version) {
   if (this->table(table) == nullptr) return {};  // a moving one: dropped and made again, its keys begin anew
+  if (const auto clone = unversioned_.find(node); clone != unversioned_.end()) clone->second.erase(Place{table, key});
   Version& held = held_[node][Place{table, key}];
   if (version < held) return "back in time: " + table + " " + key + " had version " + to_string(held.hlc) + ", and gets " + to_string(version.hlc);
   held = version;

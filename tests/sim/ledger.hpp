@@ -21,6 +21,7 @@ using Content = std::optional<std::string>;  // print_row(); nullopt: no row
 struct Change {
   RowId id;
   Content before, after;
+  std::optional<Version> unseen;  // a row that REPLACE took away unseen: the version that its deletion gets once it is found (decision 0034)
 };
 
 enum class Fate : uint8_t {
@@ -76,6 +77,9 @@ class Ledger {
   // Tables of the node's file run again: what it wrote to them was drained, and perhaps beaten by what had waited, in one transaction of
   // which nobody is told. Its word so far is not asked for.
   void resumed(int node);
+  // The node's file is a clone, and holds these rows (by describe_key()) without a version: whoever sends one first gives it that. So a
+  // version of what the file held then is none that its node has seen, until it applies it.
+  void cloned(int node, std::set<Place> unversioned) { unversioned_[node] = std::move(unversioned); }
   void history_lost(int node);  // it reads the stream again, and what it had pruned comes by
   std::optional<Version> drained_version(int node, const Place& place) const;
   std::set<Place> places(const RowId& id) const;  // under which names the stream knew, or would know, a row
@@ -99,7 +103,8 @@ class Ledger {
 
  private:
   bool wrote_last(int node, int64_t number, const RowId& id, const Content& content) const;
-  std::string judge(int node, const RowId& id, const Version& version, const Content& content) const;
+  std::string judge(int node, const Place& place, const RowId& id, const Version& version, const Content& content) const;
+  bool unversioned(int node, const Place& place) const;
   const TableSpec* table(const std::string& name) const;
 
   const SchemaSpec& schema_;
@@ -111,6 +116,7 @@ class Ledger {
   std::map<RowId, std::set<Place>> places_;  // under which names the stream knew a row
   std::map<std::pair<int, Place>, Version> drained_;
   std::map<int, std::map<Place, Version>> held_;  // by describe_key(); what each file has had, while it is not rolled back
+  std::map<int, std::set<Place>> unversioned_;
   std::set<Place> damaged_;
   std::map<std::pair<RowId, std::string>, std::vector<std::pair<Place, Version>>> by_content_;
 };

@@ -4,6 +4,7 @@
 
 #include "tests/sim/agent.hpp"
 #include "tests/sim/app.hpp"
+#include "tests/sim/replaced.hpp"
 
 namespace marmot::sim {
 
@@ -152,6 +153,12 @@ void World::check_whole(Node& node) {
       "SELECT (SELECT count(*) FROM (SELECT p, tx FROM pair_a EXCEPT SELECT p, tx FROM pair_b)) +"
       " (SELECT count(*) FROM (SELECT p, tx FROM pair_b EXCEPT SELECT p, tx FROM pair_a))");
   if (broken && *broken != 0) fail(node.id, "a transaction is there in part: pair_a and pair_b differ at a commit that every reader sees");
+}
+
+void World::mark_unseen(Node& node, std::vector<Change>& changes) {
+  sqlite::Database* const db = checker(node);
+  const Enter scope(disks, node.id, Process::checker);
+  if (const Status marked = db == nullptr ? ok() : sim::mark_unseen(*db, schema, changes); !marked) fail(node.id, "what REPLACE took away: " + marked.error().message);
 }
 
 // -- the run ----------------------------------------------------------------------------------------------------------
@@ -338,7 +345,7 @@ void World::tell_moving() {
     const auto schema_now = print_schema(db), rows = Moving::print_rows(db);
     std::string all = (schema_now ? *schema_now : std::string()) + (rows ? *rows : std::string());
     auto registers = db.prepare("SELECT kind || ' ' || tbl || ' ' || id || ': ' || printf('%x.%d', hlc, node) || iif(dropped, ' dropped ', ' ') || name || ' ' || body"
-                                " || ' ' || position || ' ' || same FROM __marmot_schema ORDER BY kind, tbl, id");
+                                " || ' ' || position || iif(here IS NULL, '', ' here') || iif(seq IS NULL, ' to be sent', '') FROM __marmot_schema ORDER BY kind, tbl, id");
     for (auto more = registers ? registers->step() : Result<bool>(false); more && *more; more = registers->step()) all += std::string(registers->text(0)) + "\n";
     for (size_t at = 0; at < all.size();) {
       const size_t end = all.find('\n', at);

@@ -99,6 +99,8 @@ class World {
   sqlite::Database* checker(Node& node);  // a connection that no fault touches; nullptr: there is no file
   // A commit that any reader could see: whole transactions only.
   void check_whole(Node& node);
+  // What REPLACE took away unseen in the transaction that its application has just committed.
+  void mark_unseen(Node& node, std::vector<Change>& changes);
   // damage.cpp. A node that compared all others with itself found that a range differs, or a whole round found nothing that does.
   void divergent(Node& node, const std::string& table);
   void found_equal(int64_t began);
