@@ -62,6 +62,7 @@ void fences(Profile& p) {
   p.delay_ms = 60;
   p.partition_ms = 250;
   p.transactions = 300;
+  p.floor_ms = 50;
 }
 void shelves(Profile& p) { p.unique = p.keep_losers = true; p.write_ms = 10; p.transactions = 300; p.delay_ms = 60; }
 void no_scrub(Profile& p) { p.scrub = p.unique = false; }
