@@ -11,6 +11,9 @@ namespace marmot::sim {
 
 namespace {
 
+// The higher one is what a node keeps: that a table was dropped, whatever else was made of it.
+std::pair<bool, Version> rank(const SchemaRegister& one) { return {one.kind == SchemaKind::table && one.dropped, one.version}; }
+
 Result<std::vector<std::string>> moving_tables(sqlite::Database& db) {
   TRY_ASSIGN(auto select, db.prepare("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name GLOB '" + std::string(kMovingNames) +
                                      "' AND name NOT GLOB '__marmot*' ORDER BY name"));
@@ -128,7 +131,7 @@ void Moving::stored(const std::string& msg_id) {
   if (schema == schemas_.end()) return;
   for (const SchemaRegister& one : schema->second) {
     SchemaRegister& newest = newest_[{one.kind, one.table, one.kind == SchemaKind::table ? std::string() : one.id}];
-    if (newest.version < one.version) newest = one;
+    if (rank(newest) < rank(one)) newest = one;
     if (one.kind != SchemaKind::table) continue;
     if (one.dropped) dropped_.emplace(one.table, Drop{order_, one.version});
     made_as_[one.id].insert(one.table);
@@ -289,7 +292,7 @@ Result<std::string> Moving::check_registers(sqlite::Database& db) const {
   TRY(here.load());
   for (const auto& [key, newest] : newest_) {
     const auto* const entry = here.find(newest.kind, newest.table, newest.id);
-    if (entry == nullptr || entry->value.version >= newest.version) continue;
+    if (entry == nullptr || rank(entry->value) >= rank(newest)) continue;
     return "the register of '" + newest.name + newest.id + "' is of " + to_string(entry->value.version.hlc) + ", the stream took one of " + to_string(newest.version.hlc);
   }
   return std::string();
