@@ -92,12 +92,12 @@ class Adoption {
 };
 
 // The later version wins. But what was dropped stays so, for its rows and values are gone where it was done; nobody uses its
-// id again. And it keeps the drop's version, whatever else was done to it since: whose rows went knowingly is told by that
-// (Registers::dropped_by_writer). A file that was put back may have called one table otherwise in each of its lives.
+// id again. Of a table it says by whom and when (Registers::dropped_by_writer): what another node made of it later, and without knowing of
+// that, is no part of it. A file that was put back may have called one table otherwise in each of its lives.
 SchemaRegister merge_registers(const SchemaRegister& a, const SchemaRegister& b) {
-  const bool for_good = a.kind == SchemaKind::table || a.kind == SchemaKind::column;
-  const bool takes_b = for_good && a.dropped != b.dropped ? b.dropped : b.version > a.version || mutated(Mutation::schema_version_check);
-  SchemaRegister out = takes_b ? b : a;
+  const bool later = a.kind == SchemaKind::table && a.dropped != b.dropped ? b.dropped : b.version > a.version;
+  SchemaRegister out = later || mutated(Mutation::schema_version_check) ? b : a;
+  if (out.kind == SchemaKind::table || out.kind == SchemaKind::column) out.dropped = a.dropped || b.dropped;
   out.id = a.id.empty() || b.id.empty() ? std::max(a.id, b.id) : std::min(a.id, b.id);
   return out;
 }

@@ -11,11 +11,8 @@ namespace marmot::sim {
 
 namespace {
 
-// Of two registers of one thing the first gives way. What was dropped stays so, by its drop's version.
-bool gives_way(const SchemaRegister& a, const SchemaRegister& b) {
-  const bool for_good = a.kind == SchemaKind::table || a.kind == SchemaKind::column;
-  return for_good && a.dropped != b.dropped ? b.dropped : a.version < b.version;
-}
+// The higher one is what a node keeps: that a table was dropped, whatever else was made of it.
+std::pair<bool, Version> rank(const SchemaRegister& one) { return {one.kind == SchemaKind::table && one.dropped, one.version}; }
 
 Result<std::vector<std::string>> moving_tables(sqlite::Database& db) {
   TRY_ASSIGN(auto select, db.prepare("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name GLOB '" + std::string(kMovingNames) +
@@ -134,7 +131,7 @@ void Moving::stored(const std::string& msg_id) {
   if (schema == schemas_.end()) return;
   for (const SchemaRegister& one : schema->second) {
     SchemaRegister& newest = newest_[{one.kind, one.table, one.kind == SchemaKind::table ? std::string() : one.id}];
-    if (gives_way(newest, one)) newest = one;
+    if (rank(newest) < rank(one)) newest = one;
     if (one.kind != SchemaKind::table) continue;
     if (one.dropped) dropped_.emplace(one.table, Drop{order_, one.version});
     made_as_[one.id].insert(one.table);
@@ -295,7 +292,7 @@ Result<std::string> Moving::check_registers(sqlite::Database& db) const {
   TRY(here.load());
   for (const auto& [key, newest] : newest_) {
     const auto* const entry = here.find(newest.kind, newest.table, newest.id);
-    if (entry == nullptr || !gives_way(entry->value, newest)) continue;
+    if (entry == nullptr || rank(entry->value) >= rank(newest)) continue;
     return "the register of '" + newest.name + newest.id + "' is of " + to_string(entry->value.version.hlc) + ", the stream took one of " + to_string(newest.version.hlc);
   }
   return std::string();
