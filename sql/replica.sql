@@ -57,6 +57,9 @@ UPDATE __marmot_buried SET seq = 0 WHERE seq IS ?1 AND tbl = ?2
 -- name: former_again
 UPDATE __marmot_buried SET seq = NULL WHERE seq = 0
 
+-- name: former_shapes
+SELECT DISTINCT shape FROM __marmot_buried WHERE tbl = ?1
+
 -- name: former_all
 SELECT shape, key, hlc, origin, seq FROM __marmot_buried WHERE tbl = ?1
 

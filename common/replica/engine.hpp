@@ -303,8 +303,10 @@ struct Replica::Impl {
   Status delete_formerly(const Table& table, const std::string& shape, const std::vector<std::string>& keys);  // with a version of now
   Status keep_former(int64_t table, std::string_view shape, std::string_view key, const Version& version, std::optional<StreamSeq> seq);
   Result<std::optional<Version>> former_version(int64_t table, std::string_view shape, std::string_view key);
-  // Rows that were sent under a former key. Left in `rows`: what is newer than the tombstone of its key, if there is one.
+  // Rows that were sent under a former key. Left in `rows`: what is newer than the tombstone of its key, if there is one, or is that.
   Status meet_tombstones(const Unit& unit, const UnitTable& sent, const Table& table, StreamSeq seq, std::vector<const UnitRow*>& rows);
+  // The same for rows that were sent under the present key: their sender may not have heard of the deletion when its table was given that.
+  Status meet_older_tombstones(const Unit& unit, const std::vector<SentColumn>& map, Table& table, std::vector<const UnitRow*>& rows);
   // Those that are to be sent: before the schema, for others know the rows by the key that they were deleted under; or after it, where the
   // stream has not heard of their tables.
   Status publish_former(UnitStream& out, bool after_schema);

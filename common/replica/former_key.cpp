@@ -123,6 +123,37 @@ Status Replica::Impl::meet_tombstones(const Unit& unit, const UnitTable& sent, c
   return ok();
 }
 
+Status Replica::Impl::meet_older_tombstones(const Unit& unit, const std::vector<SentColumn>& map, Table& table, std::vector<const UnitRow*>& rows) {
+  std::vector<std::string> shapes;
+  TRY_ASSIGN(Statement* const select, store.statement(sql::kFormerShapes));
+  select->bind(1, table.id);
+  for (;;) {
+    TRY_ASSIGN(const bool more, select->step());
+    if (!more) break;
+    shapes.emplace_back(select->blob(0));
+  }
+  std::vector<ValueView> values;
+  for (const std::string& shape : shapes) {
+    TRY_ASSIGN(const UnitTable was, table_of_shape(table, shape));
+    const FormerKey former(was.columns, was.key, table);
+    std::vector<const UnitRow*> left;
+    for (const UnitRow* const row : rows) {
+      std::optional<Version> kept;
+      if (row->op != Op::remove && former.told()) {
+        std::deque<std::string> storage;
+        values.clear();
+        for (size_t i = 0; i < map.size(); ++i) values.push_back(table.value_for(i, map[i], &unit.values[row->first_value], coercer, storage));
+        if (const auto key = former.of_row(values)) {
+          TRY_ASSIGN(kept, former_version(table.id, shape, *key));
+        }
+      }
+      if (!kept || *kept < unit.versions[row->version]) left.push_back(row);
+    }
+    rows = std::move(left);
+  }
+  return ok();
+}
+
 Status Replica::Impl::publish_former(UnitStream& out, bool after_schema) {
   TRY_ASSIGN(Statement* const unsent, store.statement(sql::kFormerUnsent));
   bind_unsent(*unsent, 1, after_schema);

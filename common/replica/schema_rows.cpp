@@ -199,6 +199,7 @@ Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* 
   const UnitTable was = Table(db, store, state.life, table.id, before).unit_table();
   const FormerKey former_key(was.columns, was.key, table);
   const std::string shape = spell_shape(was);
+  TRY(db.exec("DELETE FROM __marmot_unique WHERE tbl = " + std::to_string(table.id)));  // first: whose values are in the way is told by former keys
   TRY(clear_shelf(table, "unique", "its table was given another key while it waited on the shelf"));
   std::set<std::string> logged;
   if (Table* const stopped = touched == nullptr ? table_by_id(table.id) : nullptr) {
@@ -206,7 +207,7 @@ Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* 
   }
   TRY_ASSIGN(FormerRegisters registers_before, former_registers(*this, table.id, former_key, former.lost()));
   TRY(take_tombstones(table.id, shape));
-  for (const char* of_rows : {"version", "unique", "rowid", "log", "parked", "pruned"}) {
+  for (const char* of_rows : {"version", "rowid", "log", "parked", "pruned"}) {
     TRY(db.exec("DELETE FROM __marmot_" + std::string(of_rows) + " WHERE tbl = " + std::to_string(table.id)));
   }
   const WallMs now = env.now();
@@ -243,7 +244,7 @@ Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* 
 
 Status Replica::Impl::present_keys(const Unit& unit, const UnitTable& sent, const std::vector<SentColumn>& map, Table& table,
                                    StreamSeq seq, std::vector<const UnitRow*>& rows, Rekeyed& made) {
-  if (table.same_key(sent)) return ok();
+  if (table.same_key(sent)) return meet_older_tombstones(unit, map, table, rows);
   TRY(meet_tombstones(unit, sent, table, seq, rows));
   if (table.info.key.empty()) {
     for (const UnitRow*& row : rows) {
