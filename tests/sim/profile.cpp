@@ -94,7 +94,7 @@ Profile Profile::draw(Random& random) {
   if (out.repair_ms == 0) out.lose_ms = 0;  // docs/testing.md, "Open"
   if (random.per_mille(150)) out.clone_ms = random.between(300, 3000);
   if (random.per_mille(500) && out.moving != 0) out.shapes = 300 + random.below(700);
-  // Not drawn yet (docs/testing.md, "Open"): copied_ms and watch_drops, which their mutations set.
+  // Not drawn yet (docs/testing.md, "Open"): copied_ms, watch_drops and rekeys, which their mutations set.
   return out;
 }
 
@@ -125,6 +125,7 @@ std::string Profile::print() const {
   add_u("ddl", ddl);
   add_u("kinds", kinds);
   add_u("shapes", shapes);
+  add_u("rekeys", rekeys);
   add("migrate_at_start", migrate_at_start ? 1 : 0);
   add("partition_ms", partition_ms);
   add("leader_ms", leader_ms);
