@@ -12,7 +12,7 @@ using sqlite::Statement;
 
 namespace {
 
-constexpr int64_t kPruneRows = 500;  // in one transaction
+constexpr int64_t kPruneFormer = 500;  // in one transaction
 
 // As __marmot_buried.seq: to be sent, before the schema or after it.
 void bind_unsent(Statement& statement, int at, bool after_schema) {
@@ -196,7 +196,7 @@ Status Replica::Impl::send_former_again() {
 
 Status Replica::Impl::prune_former() {
   TRY_ASSIGN(Statement* const prune, store.statement(sql::kFormerPrune));
-  prune->bind(1, static_cast<int64_t>(state.floor.seq)).bind(2, kPruneRows);
+  prune->bind(1, static_cast<int64_t>(state.floor.seq)).bind(2, kPruneFormer);
   return prune->run();
 }
 
