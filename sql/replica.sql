@@ -44,8 +44,48 @@ SELECT hlc, origin FROM __marmot_pruned WHERE tbl = ?1 AND hash = ?2
 -- name: pruned_after
 SELECT id, tbl, hash, hlc, origin FROM __marmot_pruned WHERE id > ?1 ORDER BY id LIMIT ?2
 
+-- name: former_of_key
+SELECT hlc, origin FROM __marmot_buried WHERE tbl = ?1 AND shape = ?2 AND key = ?3
+
+-- name: former_put
+INSERT INTO __marmot_buried(tbl, shape, key, hlc, origin, seq) VALUES(?1, ?2, ?3, ?4, ?5, ?6)
+ON CONFLICT(tbl, shape, key) DO UPDATE SET hlc = excluded.hlc, origin = excluded.origin, seq = excluded.seq
+
+-- name: former_unsent
+SELECT tbl, shape, key, hlc, origin FROM __marmot_buried INDEXED BY __marmot_buried_seq WHERE seq IS ?1 ORDER BY tbl, shape, key
+
+-- name: former_sent
+UPDATE __marmot_buried SET seq = 0 WHERE seq IS ?1 AND tbl = ?2
+
+-- name: former_again
+UPDATE __marmot_buried SET seq = NULL WHERE seq = 0
+
+-- name: former_shapes
+SELECT DISTINCT shape FROM __marmot_buried WHERE tbl = ?1
+
+-- name: former_all
+SELECT shape, key, hlc, origin, seq FROM __marmot_buried WHERE tbl = ?1
+
+-- The tombstones of a table that gets another key. ?3: those of this origin are on their way; ?4: of others that nobody told.
+-- name: former_take
+INSERT OR REPLACE INTO __marmot_buried(tbl, shape, key, hlc, origin, seq)
+SELECT tbl, ?2, key, hlc, origin, coalesce(seq, iif(origin = ?3, 0, ?4)) FROM __marmot_version WHERE tbl = ?1 AND state = 0
+
+-- And of one that has gone back to a former key.
+-- name: former_give_back
+INSERT OR IGNORE INTO __marmot_version(tbl, key, hlc, origin, seq, hash, state)
+SELECT tbl, key, hlc, origin, iif(seq > 0, seq, NULL), 0, 0 FROM __marmot_buried WHERE tbl = ?1 AND shape = ?2
+
+-- name: former_forget
+DELETE FROM __marmot_buried WHERE tbl = ?1 AND shape = ?2
+
+-- name: former_prune
+DELETE FROM __marmot_buried WHERE (tbl, shape, key) IN (SELECT tbl, shape, key FROM __marmot_buried INDEXED BY __marmot_buried_seq
+WHERE seq BETWEEN 1 AND ?1 AND tbl NOT IN (SELECT id FROM __marmot_table WHERE stopped IS NOT NULL) LIMIT ?2) RETURNING hlc
+
 -- name: tombstone_up_to
 SELECT EXISTS(SELECT 1 FROM __marmot_version INDEXED BY __marmot_dead WHERE state = 0 AND seq <= ?1)
+    OR EXISTS(SELECT 1 FROM __marmot_buried INDEXED BY __marmot_buried_seq WHERE seq BETWEEN 1 AND ?1)
 
 -- Rows that some stream had, and of which this one has not spoken.
 -- name: select_unsent
@@ -252,7 +292,8 @@ DELETE FROM __marmot_conflict WHERE id IN (SELECT id FROM __marmot_conflict ORDE
 
 -- name: counters
 SELECT (SELECT count(*) FROM __marmot_log) + (SELECT count(*) FROM __marmot_parked),
-       (SELECT count(*) FROM __marmot_version INDEXED BY __marmot_outbox WHERE seq IS NULL),
+       (SELECT count(*) FROM __marmot_version INDEXED BY __marmot_outbox WHERE seq IS NULL)
+         + (SELECT count(*) FROM __marmot_buried INDEXED BY __marmot_buried_seq WHERE seq IS NULL OR seq <= 0),
        (SELECT count(*) FROM __marmot_waiting), (SELECT count(*) FROM __marmot_part WHERE part >= 0 AND kind <> 0),
        (SELECT count(*) FROM __marmot_quarantine), (SELECT count(*) FROM __marmot_conflict), (SELECT count(*) FROM __marmot_shelf),
        (SELECT count(*) FROM __marmot_part WHERE part < 0)

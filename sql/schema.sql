@@ -136,6 +136,17 @@ CREATE TABLE IF NOT EXISTS __marmot_pruned(   -- what recognises tombstones that
   origin INT NOT NULL                         -- __marmot_origin.id
 );
 CREATE UNIQUE INDEX IF NOT EXISTS __marmot_pruned_key ON __marmot_pruned(tbl, hash);
+CREATE TABLE IF NOT EXISTS __marmot_buried(   -- tombstones under keys that their tables had before they were given others (decision 0035)
+  tbl INT NOT NULL,
+  shape BLOB NOT NULL,                        -- what such a key is made of: common/replica/former_key.cpp
+  key BLOB NOT NULL,
+  hlc INT NOT NULL,                           -- as in __marmot_version
+  origin INT NOT NULL,                        -- __marmot_origin.id
+  seq INT,                                    -- stream sequence of the last message that told it; 0: sent, not yet seen;
+                                              -- NULL: to be sent, before the schema; -1: after it, for the stream does not know the table
+  PRIMARY KEY(tbl, shape, key)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS __marmot_buried_seq ON __marmot_buried(seq);
 CREATE TABLE IF NOT EXISTS __marmot_quarantine( -- messages that do not decode
   seq INTEGER PRIMARY KEY,
   at INT NOT NULL,                            -- wall clock, milliseconds

@@ -45,6 +45,7 @@ enum class Mutation : uint8_t {
   refused_forgotten,      // units that a floor refuses are their sender's business alone
   text_by_sqlite,         // SQLite converts the text of a UTF-16 file
   twin_only_logged,       // an agent goes on beside another one of its name
+  rekey_untold,           // what a migration that gives a table another key took away is told nobody
   tail_forgotten,         // a table is made without what follows its columns: STRICT, WITHOUT ROWID
 };
 

@@ -70,7 +70,7 @@ Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, Str
     if (table->running()) {
       const std::vector<SentColumn> map = table->map_columns(wanted.columns);
       Rekeyed made;
-      TRY(present_keys(unit, wanted, map, *table, by_table[i], made));
+      TRY(present_keys(unit, wanted, map, *table, seq, by_table[i], made));
       if (auto done = apply_rows(unit, by_table[i], *table, map, seq, result); !done) {
         if (!stops_table(done.error()) || !db.in_transaction()) return done;
         TRY(stop(*table, done.error().message + "; resolve it in this file, the table then resumes by itself"));
@@ -106,6 +106,7 @@ Status Replica::Impl::send_lost_again(ApplyResult& result) {
   tables_dirty = true;
   TRY(db.exec("UPDATE __marmot_schema SET seq = NULL WHERE seq = 0"));
   TRY(registers.load());
+  TRY(send_former_again());
   state.floor_due = state.floor.hlc > state.floor_seen;
   state.start_outbox();
   result.refused = true;

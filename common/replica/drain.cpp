@@ -35,7 +35,7 @@ void TouchedKeys::sort() {
   for (size_t i = 0; i < list_.size(); ++i) index_.emplace(list_[i].id, i);
 }
 
-Status UnitStream::row(Table& table, const Version& version, Op op, std::string_view key, const std::vector<ValueView>& values) {
+Status UnitStream::make_room() {
   constexpr size_t kMaxRawBytes = size_t{1} << 30;  // one unit must fit into memory at both ends
   if (writer_ && ((settings_.atomic_rows > 0 && writer_->rows() >= static_cast<size_t>(settings_.atomic_rows)) ||
                   writer_->raw_bytes() >= kMaxRawBytes)) {
@@ -45,6 +45,11 @@ Status UnitStream::row(Table& table, const Version& version, Op op, std::string_
     writer_.emplace();
     tables_.clear();
   }
+  return ok();
+}
+
+Status UnitStream::row(Table& table, const Version& version, Op op, std::string_view key, const std::vector<ValueView>& values) {
+  TRY(make_room());
   auto known = tables_.find(table.id);
   if (known == tables_.end()) {
     const uint32_t index = writer_->add_table(table.unit_table());
@@ -54,6 +59,14 @@ Status UnitStream::row(Table& table, const Version& version, Op op, std::string_
   if (op != Op::remove) {
     for (const ValueView& value : values) writer_->value(value);
   }
+  return ok();
+}
+
+Status UnitStream::removal(int64_t place, const UnitTable& table, const Version& version, std::string_view key) {
+  TRY(make_room());
+  auto known = tables_.find(place);
+  if (known == tables_.end()) known = tables_.emplace(place, writer_->add_table(table)).first;
+  writer_->row(known->second, writer_->add_version(version), Op::remove, key);
   return ok();
 }
 
@@ -200,13 +213,17 @@ Status Replica::Impl::read_log_rows(TouchedKeys& touched, bool* more) {
         touched.add(&table, key, read_log.integer(1));
         continue;
       }
-      TRY_ASSIGN(Statement* const park, store.statement(sql::kPark));
-      park->bind(1, table.id).bind_blob(2, key).bind(3, read_log.integer(1));
-      TRY(park->run());
+      TRY(park(table.id, key, read_log.integer(1)));
     }
     return ok();
   }));
   return db.exec(last == end ? "DELETE FROM __marmot_log" : "DELETE FROM __marmot_log WHERE seq <= " + std::to_string(last));
+}
+
+Status Replica::Impl::park(int64_t table, std::string_view key, WallMs at) {
+  TRY_ASSIGN(Statement* const park, store.statement(sql::kPark));
+  park->bind(1, table).bind_blob(2, key).bind(3, at);
+  return park->run();
 }
 
 Status Replica::Impl::keep_unique(Table& table, std::string_view key) {
@@ -325,7 +342,11 @@ Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>
   if (mutated(Mutation::log_deleted_first)) TRY(db.exec("COMMIT; BEGIN IMMEDIATE"));
   const bool publishes = state.membership == Membership::member;
   UnitStream out(self, state.position.seq, &state.next_unit, settings);
-  if (publishes) TRY_IN("publish schema", publish_schema(out));
+  if (publishes) {
+    TRY_IN("publish deletions", publish_former(out, false));
+    TRY_IN("publish schema", publish_schema(out));
+    TRY_IN("publish deletions", publish_former(out, true));
+  }
   if (changes != nullptr) changes->insert(changes->end(), state.sent_again.begin(), state.sent_again.end());
   state.sent_again.clear();
   TRY_IN("drain", drain_touched(touched, publishes ? &out : nullptr, changes));
@@ -334,6 +355,7 @@ Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>
   if (!*more) TRY_IN("begin a life", begin_life());
   if (state.outbox_passed && touched.size() > 0) state.rewind_outbox();
   if (!*more) TRY_IN("hash again", rehash_due());
+  if (state.prune_due) TRY_IN("prune", prune_former());
   TRY_IN("prune", prune_tombstones());
   if (publishes && !*more) TRY_IN("retire", retire_losers(out, changes));
   TRY_ASSIGN(auto finished, out.finish(*more));

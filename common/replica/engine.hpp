@@ -59,6 +59,8 @@ class UnitStream {
       : origin_(origin), base_(base), next_number_(next_number), settings_(settings) {}
 
   Status row(Table& table, const Version& version, Op op, std::string_view key, const std::vector<ValueView>& values);
+  // A deletion under another key than the table has now. `place`, below 0: a number for `table`, which is as it was.
+  Status removal(int64_t place, const UnitTable& table, const Version& version, std::string_view key);
   // Everything written, in order. `more`: the transaction goes on in a later drain.
   Result<std::vector<OutUnit>> finish(bool more);
   // A schema unit, before the rows that need it.
@@ -66,6 +68,7 @@ class UnitStream {
   Status floor(const Floor& floor);
 
  private:
+  Status make_room();  // for one more row
   Status close(bool more);
   Status seal(codec::Kind kind, const std::string& payload, size_t rows, uint8_t format = codec::kFirstFormat);
 
@@ -74,7 +77,7 @@ class UnitStream {
   uint64_t* next_number_;
   const Settings& settings_;
   std::optional<codec::UnitWriter> writer_;
-  std::unordered_map<int64_t, uint32_t> tables_;
+  std::unordered_map<int64_t, uint32_t> tables_;  // Table::id, or removal()'s place
   std::vector<OutUnit> units_;
 };
 
@@ -291,9 +294,26 @@ struct Replica::Impl {
     std::deque<std::string> bytes;
   };
   Status present_keys(const Unit& unit, const UnitTable& sent, const std::vector<SentColumn>& map, Table& table,
-                      std::vector<const UnitRow*>& rows, Rekeyed& made);
+                      StreamSeq seq, std::vector<const UnitRow*>& rows, Rekeyed& made);
   void untold(const UnitTable& sent, const UnitRow& row, std::string_view why) const;
   Status rekey(const TableInfo& before, Table& table, TouchedKeys* touched);
+  // former_key.cpp: tombstones under keys that tables had before (decision 0035). `shape`: spell_shape() of such a key.
+  Status take_tombstones(int64_t table, const std::string& shape);   // of a table whose key was of that shape until now
+  Status give_tombstones_back(Table& table);                         // to one that has a former key again
+  Status delete_formerly(const Table& table, const std::string& shape, const std::vector<std::string>& keys);  // with a version of now
+  Status keep_former(int64_t table, std::string_view shape, std::string_view key, const Version& version, std::optional<StreamSeq> seq);
+  Result<std::optional<Version>> former_version(int64_t table, std::string_view shape, std::string_view key);
+  // Rows that were sent under a former key. Left in `rows`: what is newer than the tombstone of its key, if there is one, or is that.
+  Status meet_tombstones(const Unit& unit, const UnitTable& sent, const Table& table, StreamSeq seq, std::vector<const UnitRow*>& rows);
+  // The same for rows that were sent under the present key: their sender may not have heard of the deletion when its table was given that.
+  Status meet_older_tombstones(const Unit& unit, const std::vector<SentColumn>& map, Table& table, std::vector<const UnitRow*>& rows);
+  // Those that are to be sent: before the schema, for others know the rows by the key that they were deleted under; or after it, where the
+  // stream has not heard of their tables.
+  Status publish_former(UnitStream& out, bool after_schema);
+  Status send_former_again();              // what was sent and not seen
+  Status prune_former();                   // some of those at or below the floor
+  Status merge_deleted_formerly();         // under keys that tables have here, and in the snapshot no more
+  Status merge_former();                   // what the snapshot has
   // lost_key.cpp: as rekey(), where it has none now: rows are known by a hash of the key that they had. `rows`: whose is which, where this node
   // made the change because another one did; else (`touched`) that is told by what the rows hold.
   Status lose_key(const TableInfo& before, Table& table, const std::vector<FormerRow>& rows, TouchedKeys* touched);
@@ -304,6 +324,7 @@ struct Replica::Impl {
   Status match_former_keys(const TableInfo& before, Table& table, const NameOfKey& identity);
   Result<std::map<std::string, uint64_t>> live_keys(const Table& table);  // and hashes
   static std::string key_shape(const TableInfo& info);      // how the key is made; columns by id
+  Status park(int64_t table, std::string_view key, WallMs at);  // what the log says of a table that is stopped
   Status set_hash(Table& table, std::string_view key, uint64_t from, uint64_t to);
   Status rehash(Table& table);
   Status rehash_due();

@@ -133,4 +133,7 @@ class FormerKey {
 // and deletes in flight as well. `columns`: the stored ones of then, by id.
 std::string former_identity(const std::vector<std::string>& columns, const std::vector<UnitKeyColumn>& key, std::string_view bytes);
 
+// What tells a table's key from others that it had: its columns, and what makes its bytes of them. Empty: it has none.
+std::string spell_shape(const UnitTable& table);
+
 }  // namespace marmot::replica

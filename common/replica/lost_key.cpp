@@ -133,9 +133,7 @@ Result<std::set<std::string>> Replica::Impl::park_logged(int64_t id, const NameO
   for (const std::string& key : keys) {
     TRY_ASSIGN(const DecodedKey decoded, decode_key(key));
     const auto [name, made] = out.insert(decoded.is_rowid ? key : identity(key));
-    TRY_ASSIGN(Statement* const park, store.statement(sql::kPark));
-    park->bind(1, id).bind_blob(2, *name).bind(3, env.now());
-    TRY(park->run());
+    TRY(park(id, *name, env.now()));
   }
   return out;
 }

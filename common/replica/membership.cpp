@@ -149,7 +149,7 @@ Status Replica::history_lost(uint64_t stream_id, StreamSeq end, Incarnation inca
     TRY(impl.store.set_meta(meta::kTrimmed, int64_t{0}));
     // Nothing is known to be in the stream until it has been read there again.
     TRY(impl.db.exec("UPDATE __marmot_version SET seq = NULL WHERE seq IS NOT NULL"));
-    TRY(impl.db.exec("UPDATE __marmot_schema SET seq = NULL"));
+    TRY(impl.db.exec("UPDATE __marmot_schema SET seq = NULL; UPDATE __marmot_buried SET seq = -1"));
     TRY(impl.registers.load());
     impl.tables_dirty = true;
     TRY(impl.db.exec("UPDATE __marmot_origin SET unit = 0"));
@@ -287,7 +287,7 @@ Status Replica::discard_rows() {
       if (!table->exists) continue;
       TRY(impl.effects.write([&] { return impl.db.exec("DELETE FROM " + sqlite::quote_identifier(table->info.name)); }));
     }
-    for (const char* internal : {"version", "unique", "shelf", "rowid", "log", "parked", "pruned"}) {
+    for (const char* internal : {"version", "unique", "shelf", "rowid", "log", "parked", "pruned", "buried"}) {
       TRY(impl.db.exec("DELETE FROM __marmot_" + std::string(internal)));
     }
     impl.state.shelved = 0;

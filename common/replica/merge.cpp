@@ -36,6 +36,7 @@ struct Batch {
 // What the snapshot's schema has is here too: without it its rows have no place.
 Status Replica::Impl::merge_schema() {
   Merge& merge = *merging;
+  TRY(merge_deleted_formerly());
   Registers theirs(merge.snapshot);
   TRY(theirs.load());
   TRY(apply_schema(theirs.all(), merge.info.seq));
@@ -106,7 +107,7 @@ Result<bool> Replica::Impl::merge_rows(MergePair& pair, std::string& after, int6
   for (const UnitRow& row : unit.rows) rows.push_back(&row);
   ApplyResult ignored;
   Rekeyed made;
-  TRY(present_keys(unit, unit.tables[0], pair.map, here, rows, made));
+  TRY(present_keys(unit, unit.tables[0], pair.map, here, merge.info.seq, rows, made));
   if (!rows.empty()) TRY_IN("merge " + here.info.name, apply_rows(unit, rows, here, pair.map, merge.info.seq, ignored));
   return read < kBatchRows;
 }
@@ -179,6 +180,7 @@ Status Replica::Impl::merge_finish() {
     for (int i = 0; i < 5; ++i) keep->bind(i + 1, refused->value(i));
     TRY(keep->run());
   }
+  TRY(merge_former());
   state.position = Position{merge.info.stream_id, merge.info.seq, merge.info.msg_id};
   state.trimmed = false;
   state.reread = false;  // absent rows have been looked at

@@ -185,6 +185,7 @@ Result<Replica> Replica::open(sqlite::Database db, Settings settings, Environmen
     impl->loaded = true;
     // Sent by a former life, perhaps not received.
     TRY(impl->db.exec("UPDATE __marmot_schema SET seq = NULL WHERE seq = 0"));
+    TRY(impl->send_former_again());
     // Rows of tables that are new are baseline rows: baseline() gives them their versions. What is found changed in a table
     // that was rebuilt goes out with the outbox.
     TouchedKeys touched;

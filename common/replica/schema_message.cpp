@@ -108,6 +108,7 @@ Status Replica::Impl::settle_schema_versions() {
   tables_dirty = true;
   TRY(db.exec("UPDATE __marmot_schema SET seq = NULL WHERE seq = 0"));
   TRY(registers.load());
+  TRY(send_former_again());
   std::vector<SchemaRegister> ours = registers.unsent();
   std::optional<Version> version;
   for (SchemaRegister& one : ours) {

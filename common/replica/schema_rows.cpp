@@ -148,28 +148,66 @@ Status Replica::Impl::set_hash(Table& table, std::string_view key, uint64_t from
   return write->run();
 }
 
+namespace {
+
+// The live registers of a table under the key that it had.
+struct FormerRegisters {
+  struct Known {
+    std::string key;  // as it was
+    Register value;
+    bool met = false;
+  };
+  std::deque<Known> all;
+  std::unordered_map<std::string, Known*> by_key;             // as the columns would have it now
+  std::unordered_multimap<uint64_t, Known*> by_hash;          // of rows that only what they hold can tell
+
+  Known* find(const std::optional<std::string>& key, const std::optional<uint64_t>& hash) {
+    if (key) {
+      const auto own = by_key.find(*key);
+      return own == by_key.end() ? nullptr : own->second;
+    }
+    const auto same = hash ? by_hash.find(*hash) : by_hash.end();
+    if (same == by_hash.end()) return nullptr;
+    Known* const known = same->second;
+    by_hash.erase(same);
+    return known;
+  }
+};
+
+Result<FormerRegisters> former_registers(Replica::Impl& impl, int64_t table, const FormerKey& former_key, bool lost) {
+  FormerRegisters out;
+  TRY_ASSIGN(Statement live, impl.db.prepare(sql::kLiveKeys));
+  live.bind(1, table);
+  for (;;) {
+    TRY_ASSIGN(const bool more, live.step());
+    if (!more) return out;
+    std::string key(live.blob(0));
+    TRY_ASSIGN(const auto found, impl.store.find(table, key));
+    FormerRegisters::Known& known = out.all.emplace_back(FormerRegisters::Known{std::move(key), *found});
+    if (auto now = former_key.of_key(known.key, impl.coercer)) out.by_key.emplace(*std::move(now), &known);
+    else if (!lost) out.by_hash.emplace(found->hash, &known);
+  }
+}
+
+}  // namespace
+
 // Another key: every row keeps its version under its new key, where its old one can still be told. Each node does this for
-// itself, so that nothing needs to be sent. `touched` null: rows without a version come from another node.
+// itself, so that nothing needs to be sent but which rows are gone. `touched` null: rows without a version come from another node, and the log
+// speaks of the table only where it is stopped.
 Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* touched) {
   const FormerHash former(before, table);
   const UnitTable was = Table(db, store, state.life, table.id, before).unit_table();
   const FormerKey former_key(was.columns, was.key, table);
+  const std::string shape = spell_shape(was);
+  TRY(db.exec("DELETE FROM __marmot_unique WHERE tbl = " + std::to_string(table.id)));  // first: whose values are in the way is told by former keys
   TRY(clear_shelf(table, "unique", "its table was given another key while it waited on the shelf"));
-  std::unordered_map<std::string, Register> kept;
-  std::unordered_multimap<uint64_t, Register> keyless;  // told by what they hold
-  {
-    TRY_ASSIGN(Statement live, db.prepare(sql::kLiveKeys));
-    live.bind(1, table.id);
-    for (;;) {
-      TRY_ASSIGN(const bool more, live.step());
-      if (!more) break;
-      const std::string key(live.blob(0));
-      TRY_ASSIGN(const auto found, store.find(table.id, key));
-      if (auto now = former_key.of_key(key, coercer)) kept.emplace(*std::move(now), *found);
-      else if (!former.lost()) keyless.emplace(found->hash, *found);
-    }
+  std::set<std::string> logged;
+  if (Table* const stopped = touched == nullptr ? table_by_id(table.id) : nullptr) {
+    TRY_ASSIGN(logged, logged_keys(*stopped));
   }
-  for (const char* of_rows : {"version", "unique", "rowid", "log", "parked"}) {
+  TRY_ASSIGN(FormerRegisters registers_before, former_registers(*this, table.id, former_key, former.lost()));
+  TRY(take_tombstones(table.id, shape));
+  for (const char* of_rows : {"version", "rowid", "log", "parked"}) {
     TRY(db.exec("DELETE FROM __marmot_" + std::string(of_rows) + " WHERE tbl = " + std::to_string(table.id)));
   }
   TRY(forget_pruned_of(table.id));
@@ -177,38 +215,38 @@ Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* 
   Table::Position position;
   TRY(table.scan(position, INT64_MAX, true, [&](const std::string& key, const std::vector<ValueView>& values) -> Status {
     const auto old = former_key.told() ? former_key.of_row(values) : std::nullopt;
-    std::optional<Register> known;
-    if (const auto own = old ? kept.find(*old) : kept.end(); own != kept.end()) {
-      known = own->second;
-    } else if (const auto hash = old ? std::nullopt : former.former(values); hash && keyless.count(*hash) != 0) {
-      const auto same = keyless.find(*hash);
-      known = same->second;
-      keyless.erase(same);
-    }
-    const auto told = !known ? FormerHash::Told::changed : touched == nullptr ? FormerHash::Told::same : former.compare(values, known->hash);
+    FormerRegisters::Known* const known = registers_before.find(old, old ? std::nullopt : former.former(values));
+    if (known != nullptr) known->met = true;
+    if (logged.count(known != nullptr ? known->key : old.value_or("")) != 0) TRY(park(table.id, key, now));
+    const auto told = known == nullptr ? FormerHash::Told::changed : touched == nullptr ? FormerHash::Told::same : former.compare(values, known->value.hash);
     if (told == FormerHash::Told::unknown) {
-      TRY(send_again(table, key, false, *known, table.hash(values)));
-      return keep_unique(table, key);
-    }
-    if (told == FormerHash::Told::same) {
-      TRY(store.put(table.id, key, false, known->version, known->seq, table.hash(values), known->state));
-      return keep_unique(table, key);
-    }
-    if (touched != nullptr) {
+      TRY(send_again(table, key, false, known->value, table.hash(values)));
+    } else if (told == FormerHash::Told::same) {
+      const uint64_t hash = logged.count(known->key) != 0 ? known->value.hash : table.hash(values);
+      TRY(store.put(table.id, key, false, known->value.version, known->value.seq, hash, known->value.state));
+    } else if (touched != nullptr) {
       touched->add(&table, key, now);
       return ok();
+    } else {
+      TRY_ASSIGN(Statement* const insert, store.statement(sql::kBaselineVersion));
+      insert->bind(1, table.id).bind_blob(2, key).bind(3, static_cast<int64_t>(table.hash(values)));
+      TRY(insert->run());
     }
-    TRY_ASSIGN(Statement* const insert, store.statement(sql::kBaselineVersion));
-    insert->bind(1, table.id).bind_blob(2, key).bind(3, static_cast<int64_t>(table.hash(values)));
-    TRY(insert->run());
     return keep_unique(table, key);
   }));
-  return ok();
+  TRY(give_tombstones_back(table));
+  std::vector<std::string> gone;
+  for (const FormerRegisters::Known& known : registers_before.all) {
+    const bool ours = touched != nullptr ? known.value.origin_id != 0 : logged.count(known.key) != 0;
+    if (!known.met && ours) gone.push_back(known.key);
+  }
+  return mutated(Mutation::rekey_untold) ? ok() : delete_formerly(table, shape, gone);
 }
 
 Status Replica::Impl::present_keys(const Unit& unit, const UnitTable& sent, const std::vector<SentColumn>& map, Table& table,
-                                   std::vector<const UnitRow*>& rows, Rekeyed& made) {
-  if (table.same_key(sent)) return ok();
+                                   StreamSeq seq, std::vector<const UnitRow*>& rows, Rekeyed& made) {
+  if (table.same_key(sent)) return meet_older_tombstones(unit, map, table, rows);
+  TRY(meet_tombstones(unit, sent, table, seq, rows));
   if (table.info.key.empty()) {
     for (const UnitRow*& row : rows) {
       TRY_ASSIGN(const DecodedKey key, decode_key(row->key));
@@ -220,24 +258,26 @@ Status Replica::Impl::present_keys(const Unit& unit, const UnitTable& sent, cons
     return ok();
   }
   const FormerKey former(sent.columns, sent.key, table);
-  struct Removed {
+  struct Held {  // by a row here
     const UnitRow* row = nullptr;
-    std::string key;    // the present one of the row here that had it
+    std::string key;  // the present one of the row
     int holders = 0;
   };
-  std::map<std::string, Removed> removed;  // by the key that it had
+  std::map<std::string, Held> held;  // by the key that it had
+  std::set<std::string> written;     // present keys
   std::vector<const UnitRow*> out;
-  const auto under = [&](const UnitRow& row, std::string key) {
+  const auto under = [&](const UnitRow& row, Op op, std::string key) {
     UnitRow& copy = made.rows.emplace_back(row);
+    copy.op = op;
     copy.key = made.bytes.emplace_back(std::move(key));
     out.push_back(&copy);
   };
   std::vector<ValueView> values;
   std::string key;
   for (const UnitRow* const row : rows) {
+    auto old = former.told() ? former.of_key(row->key, coercer) : std::nullopt;
     if (row->op == Op::remove) {
-      auto old = former.told() ? former.of_key(row->key, coercer) : std::nullopt;
-      if (old) removed[*std::move(old)].row = row;
+      if (old) held[*std::move(old)].row = row;
       else if (table.takes_key(row->key)) out.push_back(row);  // of a row known by its rowid
       else untold(sent, *row, "its columns are gone");
       continue;
@@ -246,23 +286,30 @@ Status Replica::Impl::present_keys(const Unit& unit, const UnitTable& sent, cons
     for (size_t i = 0; i < map.size(); ++i) {
       values.push_back(table.value_for(i, map[i], &unit.values[row->first_value], coercer, made.bytes));
     }
-    if (table.key_of_values(values, key)) under(*row, key);
-    else out.push_back(row);
+    if (!table.key_of_values(values, key)) {
+      out.push_back(row);
+      continue;
+    }
+    written.insert(key);
+    under(*row, row->op, key);
+    if (!old) continue;
+    TRY_ASSIGN(const auto here, store.find(table.id, key));
+    if (!here || !here->live()) held[*std::move(old)].row = row;  // its row may be here under another key, as it was before
   }
-  if (!removed.empty()) {
+  if (!held.empty()) {
     Table::Position position;
     TRY(table.scan(position, INT64_MAX, true, [&](const std::string& present, const std::vector<ValueView>& here) -> Status {
       const auto old = former.of_row(here);
-      const auto found = old ? removed.find(*old) : removed.end();
-      if (found == removed.end()) return ok();
+      const auto found = old ? held.find(*old) : held.end();
+      if (found == held.end()) return ok();
       found->second.key = present;
       ++found->second.holders;
       return ok();
     }));
   }
-  for (auto& [old, one] : removed) {
-    if (one.holders == 1) under(*one.row, std::move(one.key));
-    else if (one.holders > 1) untold(sent, *one.row, "several rows have what it was");
+  for (auto& [old, one] : held) {
+    if (one.holders == 1 && written.count(one.key) == 0) under(*one.row, Op::remove, std::move(one.key));
+    else if (one.holders > 1 && one.row->op == Op::remove) untold(sent, *one.row, "several rows have what it was");
   }
   rows = std::move(out);
   return ok();

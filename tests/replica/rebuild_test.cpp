@@ -207,7 +207,7 @@ TEST_CASE("rebuild: a key column that changes its type: rows and deletes in flig
   migrate(t,
           "BEGIN; CREATE TABLE n(id INTEGER, v, PRIMARY KEY(id)); INSERT INTO n SELECT * FROM t WHERE id <> 'x'; INSERT INTO n VALUES(24, 'ix'); DROP TABLE t;"
           "ALTER TABLE n RENAME TO t; COMMIT",
-          "DELETE FROM t WHERE id = '2'", "UPDATE t SET v = 'ONE' WHERE id = '1'; INSERT INTO t VALUES('30','thirty')", 3);
+          "DELETE FROM t WHERE id = '2'", "UPDATE t SET v = 'ONE' WHERE id = '1'; INSERT INTO t VALUES('30','thirty')", 4);  // 'x' is deleted
   t.same("SELECT id, typeof(id), v FROM t ORDER BY 1", "1|integer|ONE\n24|integer|ix\n30|integer|thirty");
   same_everywhere(t, "t");
 }

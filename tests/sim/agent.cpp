@@ -399,7 +399,8 @@ void Agent::note_versions() {
   sqlite::Database* const db = world_.checker(node_);
   if (db == nullptr) return;
   const Enter scope(world_.disks, node_.id, Process::checker);
-  auto select = db->prepare("SELECT t.name, v.key, v.hlc, o.node, o.incarnation FROM __marmot_version v JOIN __marmot_table t ON t.id = v.tbl"
+  auto select = db->prepare("SELECT t.name, v.key, v.hlc, o.node, o.incarnation FROM (SELECT tbl, key, hlc, origin, seq FROM __marmot_version"
+                            " UNION ALL SELECT tbl, key, hlc, origin, seq FROM __marmot_buried) v JOIN __marmot_table t ON t.id = v.tbl"
                             " JOIN __marmot_origin o ON o.id = v.origin WHERE v.seq IS NULL AND o.node = " + std::to_string(engine_->origin().node.value));
   for (auto row = select ? select->step() : Result<bool>(false); row && *row; row = select->step()) {
     const Version version{Hlc::from_stored(select->integer(2)),

@@ -73,11 +73,11 @@ std::vector<std::string> Migrations::names(sqlite::Database& db, const std::stri
   return texts(db, "SELECT name FROM " + source + "type = '" + type + "' AND name GLOB '" + glob + "' ORDER BY name");
 }
 
-// All but `id` and `w`.
+// All but `id`, `w` and `k`.
 std::vector<Migrations::Column> Migrations::columns(sqlite::Database& db, const std::string& table) {
   std::vector<Column> out;
   auto select = db.prepare("SELECT name, type || iif(\"notnull\", ' NOT NULL', '') || coalesce(' DEFAULT ' || dflt_value, '') FROM pragma_table_info(" +
-                           sqlite::quote_text(table) + ") WHERE name NOT IN ('id', 'w') ORDER BY cid");
+                           sqlite::quote_text(table) + ") WHERE name NOT IN ('id', 'w', 'k') ORDER BY cid");
   for (auto more = select ? select->step() : Result<bool>(false); more && *more; more = select->step()) {
     out.push_back({std::string(select->text(0)), std::string(select->text(1))});
   }
@@ -105,7 +105,7 @@ std::string Migrations::row_change(const std::string& table, const std::vector<C
   if (what <= 2) return "DELETE FROM " + table + " WHERE id = " + id;
   if (what <= 5) {
     const std::string target = what == 5 ? other : "id";
-    std::string set = "w = " + write_of(target) + (what == 5 ? ", id = " + other : "");
+    std::string set = "w = " + write_of(target) + (what == 5 ? ", id = " + other + k_of(other) : "");
     for (const Column& column : columns) {
       if (random_.per_mille(500)) set += ", " + column.name + " = " + value(column.name, target);
     }
@@ -113,6 +113,10 @@ std::string Migrations::row_change(const std::string& table, const std::vector<C
     return "UPDATE " + std::string(what == 5 ? "OR REPLACE " : "") + table + " SET " + set + where;
   }
   std::string into = "id, w", values = id + ", " + write_of(id), set = "w = excluded.w";
+  if (rekeys != 0) {
+    into += ", k";
+    values += ", 'k" + id + "'";
+  }
   for (const Column& column : columns) {
     if (random_.per_mille(300)) continue;
     into += ", " + column.name;
@@ -120,21 +124,39 @@ std::string Migrations::row_change(const std::string& table, const std::vector<C
     set += ", " + column.name + " = excluded." + column.name;
   }
   const char* const manners[] = {"", " OR IGNORE", " OR REPLACE"};
-  const bool upsert = random_.per_mille(300);
+  const bool upsert = random_.per_mille(300) && rekeys == 0;  // it would have to name the key
   const std::string manner = upsert ? "" : random_.pick(manners);
   return "INSERT" + manner + " INTO " + table + "(" + into + ") VALUES(" + values + ")" + (upsert ? " ON CONFLICT(id) DO UPDATE SET " + set : "");
 }
 
 std::string Migrations::create_table(const std::string& name) {
   const Shape shape = shape_of(name);
-  std::string sql = "CREATE TABLE " + name + "(id INTEGER PRIMARY KEY, w INT";
+  std::string sql = "CREATE TABLE " + name + "(" + first_columns();
   for (const char* const column : kColumns) {
     const bool wanted = random_.per_mille(400), other = random_.per_mille(300);
     const std::string definition = definition_of(column, other, shape);
     if (wanted) sql += ", " + std::string(column) + (definition.empty() ? "" : " ") + definition;
   }
   if (!shape.generated.empty()) sql += ", g " + shape.generated;
-  return sql + shape.tail();
+  return sql + (rekeys == 0 ? "" : ", PRIMARY KEY(id)") + shape.tail();
+}
+
+std::string Migrations::first_columns() const {
+  return rekeys == 0 ? "id INTEGER PRIMARY KEY, w INT" : "id INTEGER NOT NULL, w INT, k TEXT NOT NULL";
+}
+
+std::string Migrations::k_of(const std::string& id) const { return rekeys == 0 ? "" : ", k = 'k' || " + id; }
+
+std::string Migrations::key_of(sqlite::Database& db, const std::string& table) {
+  if (rekeys == 0) return {};
+  std::string key;
+  for (const std::string& part : texts(db, "SELECT name FROM pragma_table_info(" + sqlite::quote_text(table) + ") WHERE pk > 0 ORDER BY pk")) {
+    key += (key.empty() ? "" : ", ") + part;
+  }
+  const char* const keys[] = {"id", "k", "id, k", "k, id"};
+  const bool another = keys_.per_mille(rekeys);
+  if (another) key = keys_.pick(keys);
+  return ", PRIMARY KEY(" + key + ")";
 }
 
 // As hand-written migrations do it: the next number, in the transaction that makes the change.
@@ -153,12 +175,14 @@ Migration Migrations::at_start(sqlite::Database& db) {
   const bool later = random_.per_mille(250);
   const Shape m0 = shape_of("m0"), m1 = shape_of("m1");
   const auto any = [](const Shape& shape) { return std::string(shape.strict ? " ANY" : ""); };
-  out.statements = {"CREATE TABLE IF NOT EXISTS m0(id INTEGER PRIMARY KEY, w INT, p TEXT, q" + any(m0) + (later ? ", u" + any(m0) : "") + m0.tail(),
-                    "CREATE TABLE IF NOT EXISTS m1(id INTEGER PRIMARY KEY, w INT, u" + any(m1) + ", q TEXT" + m1.tail(),
+  const std::string first = first_columns(), key = rekeys == 0 ? "" : ", PRIMARY KEY(id)";
+  out.statements = {"CREATE TABLE IF NOT EXISTS m0(" + first + ", p TEXT, q" + any(m0) + (later ? ", u" + any(m0) : "") + key + m0.tail(),
+                    "CREATE TABLE IF NOT EXISTS m1(" + first + ", u" + any(m1) + ", q TEXT" + key + m1.tail(),
                     "CREATE INDEX IF NOT EXISTS mi0 ON m0(p)"};
   ++last_;
   const std::string id = std::to_string(random_.below(kMovingIds));
-  out.statements.push_back("INSERT OR IGNORE INTO m0(id, w, p) VALUES(" + id + ", " + write_of(id) + ", 'x' || " + write_of(id) + ")");
+  out.statements.push_back("INSERT OR IGNORE INTO m0(id, w, p" + std::string(rekeys == 0 ? "" : ", k") + ") VALUES(" + id + ", " + write_of(id) + ", 'x' || " +
+                           write_of(id) + (rekeys == 0 ? "" : ", 'k" + id + "'") + ")");
   const auto number = db.query_integer("PRAGMA user_version");
   if (number && *number == 0) out.statements.emplace_back("PRAGMA user_version = 1");
   return out;
@@ -224,7 +248,7 @@ Migration Migrations::rebuild(sqlite::Database& db, const std::string& table, st
   const std::vector<std::string> objects = texts(db, "SELECT sql FROM main.sqlite_schema WHERE tbl_name = " + sqlite::quote_text(table) +
                                                          " AND type IN ('index', 'trigger') AND sql IS NOT NULL AND name NOT GLOB '__marmot*' ORDER BY rowid");
   const size_t lost = what == 0 && !columns.empty() ? random_.below(columns.size()) : columns.size();
-  std::string kept = "id, w";
+  std::string kept = rekeys == 0 ? "id, w" : "id, w, k";
   for (size_t i = 0; i < columns.size(); ++i) kept += i == lost ? "" : ", " + columns[i].name;
   if (lost < columns.size()) columns.erase(columns.begin() + static_cast<std::ptrdiff_t>(lost));
   const std::string name = random_.pick(kColumns);
@@ -252,10 +276,13 @@ Migration Migrations::rebuild(sqlite::Database& db, const std::string& table, st
       out.statements.push_back("UPDATE " + table + " SET w = " + write_of("id") + ", " + other + " = 'x' || " + write_of("id") + " WHERE " + other + " IS NULL");
     }
   }
-  std::string body = "(id INTEGER PRIMARY KEY, w INT";
+  std::string body = "(" + first_columns();
   for (const Column& column : columns) body += ", " + column.name + (column.definition.empty() ? "" : " ") + column.definition;
   if (!its.generated.empty()) body += ", g " + its.generated;
-  body += its.tail();
+  body += key_of(db, table) + its.tail();
+  if (rekeys != 0 && keys_.per_mille(400)) {  // in the log when the agent meets the migration
+    out.statements.push_back("DELETE FROM " + table + " WHERE id % 4 = " + std::to_string(keys_.below(4)));
+  }
   const auto copy = [&](const std::string& to, const std::string& from) { return "INSERT INTO " + to + "(" + kept + ") SELECT " + kept + " FROM " + from; };
   const std::string copied = tool == 0 ? "new__" + table : tool == 1 ? "_alembic_tmp_" + table : table;
   std::vector<std::string> last;
@@ -272,6 +299,7 @@ Migration Migrations::rebuild(sqlite::Database& db, const std::string& table, st
     out.statements.push_back("UPDATE " + copied + " SET w = " + write_of("id") + " WHERE id % 4 = " + part);
     out.statements.push_back("DELETE FROM " + copied + " WHERE id % 7 = " + part);
   }
+  if (rekeys != 0 && keys_.per_mille(400)) out.statements.push_back("DELETE FROM " + copied + " WHERE id % 4 = " + std::to_string(keys_.below(4)));
   last.insert(last.end(), objects.begin(), objects.end());
   const bool commits = tool == 1 && random_.per_mille(300);
   std::vector<std::string>& where = commits ? out.second : out.statements;
@@ -375,7 +403,7 @@ Migration Migrations::next(sqlite::Database& db, uint64_t ddl, uint64_t kinds) {
 
 Result<std::string> print_schema(sqlite::Database& db) {
   std::string out;
-  TRY_ASSIGN(auto tables, db.prepare("SELECT s.name, c.name, c.type, c.\"notnull\", coalesce(c.dflt_value, ''), c.hidden, l.strict, l.wr FROM main.sqlite_schema s"
+  TRY_ASSIGN(auto tables, db.prepare("SELECT s.name, c.name, c.type, c.\"notnull\", coalesce(c.dflt_value, ''), c.hidden, c.pk, l.strict, l.wr FROM main.sqlite_schema s"
                                      " JOIN pragma_table_list l ON l.schema = 'main' AND l.name = s.name, pragma_table_xinfo(s.name) c"
                                      " WHERE s.type = 'table' AND s.name NOT GLOB '__marmot*' AND s.name NOT GLOB 'sqlite_*' AND s.name NOT IN ('sim_seen', 'sim_commit') ORDER BY s.name, c.cid"));
   for (;;) {

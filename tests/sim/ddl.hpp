@@ -5,7 +5,8 @@
 // A moving table has the columns `id` (its key) and `w`, which are never dropped nor renamed, and others that come and go.
 // Every row that is written gets a number of its own in `w`, from which its id can be told (`write_of`), and 'x' and that number as
 // values: so every value says who wrote it, whatever table and column it has got into since. Some are STRICT, or WITHOUT ROWID, or have a
-// generated column `g`.
+// generated column `g`. Where primary keys change, all have a column `k` as well, which is 'k' and the id: the key is then one of the two or both,
+// so that whoever knows a row by one of its keys knows it by the others.
 #pragma once
 
 #include <cstdint>
@@ -31,9 +32,11 @@ struct Migration {
 
 class Migrations {
  public:
-  explicit Migrations(uint64_t seed) : random_(seed), numbers_(seed ^ 0x5eed0f5), kinds_(seed ^ 0x71d5), shapes_(seed ^ 0x54a9e), shape_seed_(seed), lowers_(numbers_.per_mille(200)) {}
+  explicit Migrations(uint64_t seed) : random_(seed), numbers_(seed ^ 0x5eed0f5), kinds_(seed ^ 0x71d5), shapes_(seed ^ 0x54a9e), keys_(seed ^ 0x6e45), shape_seed_(seed), lowers_(numbers_.per_mille(200)) {}
 
   uint64_t shapes = 0;  // per mille of tables that are WITHOUT ROWID or have a generated column; if any, all may be STRICT
+
+  uint64_t rekeys = 0;  // per mille of rebuilds that give their table another primary key; if any, all moving tables have a column k for it
 
   // What every machine's application does as it starts, wherever that was not done yet.
   Migration at_start(sqlite::Database& db);
@@ -69,6 +72,9 @@ class Migrations {
   std::string free_name(const std::vector<std::string>& taken);
   std::string row_change(const std::string& table, const std::vector<Column>& columns);
   std::string create_table(const std::string& name);
+  std::string first_columns() const;                                   // of a table, `id` and `w` among them
+  std::string k_of(const std::string& id) const;                        // ", k = ..."; empty: tables have none
+  std::string key_of(sqlite::Database& db, const std::string& table);  // the end of a definition; perhaps another one than it has
   Migration change_kind(sqlite::Database& db);
   Migration change_objects(sqlite::Database& db, const std::string& table, const std::vector<Column>& columns, uint64_t what);
   Migration change_columns(sqlite::Database& db, const std::string& table, const std::vector<Column>& columns, uint64_t what);
@@ -81,6 +87,7 @@ class Migrations {
   Random numbers_;  // of its own: what it decides changes nothing else of a seed
   Random kinds_;
   Random shapes_;
+  Random keys_;
   uint64_t shape_seed_;
   bool lowers_;
   int64_t last_ = 0;  // writes are 32 * n + id

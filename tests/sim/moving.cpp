@@ -31,6 +31,16 @@ std::string key_of(int64_t id) {
   return key;
 }
 
+// Tables may change which of their columns is the key: a row goes by its id all the same.
+std::string by_id(std::string_view key) {
+  const auto decoded = decode_key(key);
+  if (!decoded || decoded->is_rowid) return std::string(key);
+  for (const ValueView& part : decoded->parts) {
+    if (part.type == ValueType::text && part.bytes.size() == 2 && part.bytes[0] == 'k') return key_of(part.bytes[1] - '0');
+  }
+  return std::string(key);
+}
+
 bool is_written(const std::string& text) { return !text.empty() && text[0] == 'x'; }
 
 }  // namespace
@@ -88,7 +98,7 @@ void Moving::published_row(const std::string& msg_id, const UnitTable& table, co
     if (table.columns[i] == "w") value.write = cell.integer;
     if (cell.type == ValueType::text) value.texts[std::string(replica::column_base(table.columns[i]))] = std::string(cell.bytes);
   }
-  const Key key{table.id, std::string(row.key)};
+  const Key key{table.id, by_id(row.key)};
   const Version& version = unit.versions[row.version];
   units_[msg_id].emplace_back(key, version);
   if (value.write != 0) by_write_[value.write].emplace(key, version);
@@ -139,7 +149,10 @@ void Moving::stored(const std::string& msg_id) {
   }
 }
 
-void Moving::drained(int node, const std::string&, const std::string& key, const Version& version) { drained_[{node, key}].insert(version); }
+void Moving::drained(int node, const std::string&, const std::string& key, const Version& version) {
+  const size_t k = key.find("'k");
+  drained_[{node, k == std::string::npos ? key : key.substr(k + 2, 1)}].insert(version);
+}
 
 // -- what must hold ---------------------------------------------------------------------------------------------------
 
@@ -351,7 +364,7 @@ std::string Moving::check(const std::vector<sqlite::Database*>& files, const Mig
       for (;;) {
         TRY_ASSIGN(const bool more, shelf.step());
         if (!more) break;
-        table.shelf.emplace(shelf.blob(0));
+        table.shelf.insert(by_id(shelf.blob(0)));
       }
     }
     return ok();

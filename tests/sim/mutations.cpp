@@ -160,6 +160,8 @@ void clones(Profile& p) {
 }
 // Moving tables are STRICT or WITHOUT ROWID.
 void shapes(Profile& p) { schemas(p); p.shapes = 1000; }
+// Migrations give moving tables other primary keys, and take rows away.
+void rekeys(Profile& p) { schemas(p); p.ddl = 300; p.rekeys = 1000; }
 void none(Profile&) {}
 
 const Case kCases[] = {
@@ -201,6 +203,7 @@ const Case kCases[] = {
     {"refused_forgotten", Mutation::refused_forgotten, late},
     {"twin_only_logged", Mutation::twin_only_logged, clones},
     {"tail_forgotten", Mutation::tail_forgotten, shapes},
+    {"rekey_untold", Mutation::rekey_untold, rekeys},
 };
 
 const Case* find(const std::string& name) {

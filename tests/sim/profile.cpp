@@ -95,6 +95,7 @@ Profile Profile::draw(Random& random) {
   if (random.per_mille(150)) out.clone_ms = random.between(300, 3000);
   if (random.per_mille(500) && out.moving != 0) out.shapes = 300 + random.below(700);
   if (random.per_mille(150)) out.copied_ms = random.between(500, 4000);
+  if (random.per_mille(83) && out.moving != 0) out.rekeys = 200 + random.below(800);
   // Not drawn yet (docs/testing.md, "Open"): watch_drops, which its mutation sets.
   return out;
 }
@@ -126,6 +127,7 @@ std::string Profile::print() const {
   add_u("ddl", ddl);
   add_u("kinds", kinds);
   add_u("shapes", shapes);
+  add_u("rekeys", rekeys);
   add("migrate_at_start", migrate_at_start ? 1 : 0);
   add("partition_ms", partition_ms);
   add("leader_ms", leader_ms);

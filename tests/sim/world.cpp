@@ -24,6 +24,7 @@ World::World(uint64_t seed, const Profile& chosen, bool print)
   trace_.print = ledger.print = print;
   ledger.moving.watch_drops = chosen.watch_drops;
   migrations.shapes = chosen.shapes;
+  migrations.rekeys = chosen.rekeys;
 }
 
 World::~World() {
