@@ -58,6 +58,7 @@ class Repair {
   void want();
   bool wanted() const { return round_.wanted(); }
   bool lacking() const { return round_.lacking(); }
+  bool alone() const { return round_.alone(); }
 
   // `marmot verify --repair`: every node compares its rows with their versions, then the nodes their registers.
   using Progress = std::function<void(std::string_view what, int64_t done, int64_t total)>;

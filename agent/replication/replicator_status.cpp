@@ -29,9 +29,10 @@ bool Replicator::all_there() const {
   });
 }
 
-// Only a node that holds everything may take snapshots; of those the one with the lowest id is first.
+// Only a node that holds everything may take snapshots; of those the one with the lowest id is first. One that lacks messages does it for
+// nodes that wait for a snapshot, where nobody else is there: they would wait for ever. Whoever takes it over knows of the gap.
 std::optional<size_t> Replicator::snapshot_rank() const {
-  if (!self().able || repair_->lacking()) return std::nullopt;
+  if (!self().able || (repair_->lacking() && !(repair_->alone() && !snapshots_->waiting_nodes().empty()))) return std::nullopt;
   size_t rank = 0;
   for (const Peer& peer : peers_->alive()) rank += peer.node < progress_.origin.node ? size_t{1} : size_t{0};
   return rank;

@@ -70,6 +70,7 @@ class RepairRound {
   void want();
   bool wanted() const { return wanted_ > 0; }
   bool lacking() const { return wanted() && !equal_so_far_; }  // ... and no round since has found those equal that were there
+  bool alone() const { return host_.others().empty(); }        // nobody is there who could have what is missing
   // One that somebody waits for: no pauses, and it waits for ranges to stand still, until the deadline (of Host::now_ms).
   void begin_urgent(int64_t deadline_ms);
   void stop(Error why);  // Host::over is told

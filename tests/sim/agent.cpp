@@ -306,7 +306,8 @@ void Agent::follow() {
 // A snapshot is taken on a connection of its own, between turns. True: this tick was for it.
 bool Agent::snapshots() {
   const bool wanted = world_.snapshot_wanted_at >= 0 && world_.now() - world_.snapshot_wanted_at < kAskedLately && world_.choose_snapshot(0) == nullptr;
-  const bool due = state_ == State::running && !schedule_->holds() && !(round_ && round_->lacking()) && world_.now() >= snapshot_at_ &&
+  const bool whole = !(round_ && round_->lacking()) || (wanted && round_->alone());
+  const bool due = state_ == State::running && !schedule_->holds() && whole && world_.now() >= snapshot_at_ &&
                    (wanted || (world_.profile.snapshot_ms != 0 && !world_.calm()));
   if (!(copy_ || due) || !world_.random.per_mille(400)) return false;
   take_snapshot();

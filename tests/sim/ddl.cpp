@@ -272,6 +272,7 @@ Migration Migrations::rebuild(sqlite::Database& db, const std::string& table, st
     const std::string type = random_.pick(new_types);
     columns[at].definition = (its.strict && type != "TEXT " ? "ANY " : type) + std::string(strict ? "NOT NULL " : "") + kept_default;
     if (strict) {
+      fills_nulls_ = true;
       ++last_;
       out.statements.push_back("UPDATE " + table + " SET w = " + write_of("id") + ", " + other + " = 'x' || " + write_of("id") + " WHERE " + other + " IS NULL");
     }

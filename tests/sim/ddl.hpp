@@ -49,6 +49,8 @@ class Migrations {
   // The id of the row that a write was made to; -1: there was no such write.
   // Applications set PRAGMA user_version back now and then.
   bool lowers() const { return lowers_; }
+  // A rebuild has made a column NOT NULL. What becomes of another node's NULL depends on when its row came (decision 0015).
+  bool fills_nulls() const { return fills_nulls_; }
   void take_any() { last_ = 1 << 20; }  // a scenario numbers its writes itself
   int64_t id_of(int64_t write) const { return write > 0 && write / 32 <= last_ && write % 32 < kMovingIds ? write % 32 : -1; }
 
@@ -90,6 +92,7 @@ class Migrations {
   Random keys_;
   uint64_t shape_seed_;
   bool lowers_;
+  bool fills_nulls_ = false;
   int64_t last_ = 0;  // writes are 32 * n + id
 };
 
