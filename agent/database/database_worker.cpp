@@ -10,6 +10,7 @@
 #include "agent/database/open_database.hpp"
 #include "agent/loop/clock.hpp"
 #include "agent/loop/random.hpp"
+#include "common/node/former_ids.hpp"
 
 namespace marmot::agent {
 
@@ -51,6 +52,9 @@ Result<DatabaseOpened> DatabaseThread::Worker::open() {
   high_water.emplace(std::move(mark));
   const Incarnation incarnation{random_incarnation()};
   const Hlc water = high_water->value();
+  const std::vector<NodeId> ids = node::ids_of_path(high_water->nodes(), identity.before, identity.node, identity.given_up);
+  const std::vector<NodeId> former(ids.begin(), ids.end() - 1);
+  TRY_IN(setup.path, high_water->keep_nodes(ids));  // before the file has the new one
 
   const auto environment = [this] {
     const auto others_reading = [this](replica::Environment::Moment moment) {
@@ -62,7 +66,7 @@ Result<DatabaseOpened> DatabaseThread::Worker::open() {
   for (;;) {
     // open() takes the connection along, also when it fails: a retry opens the file again.
     auto replica = replica::Replica::open(std::move(opened.db), setup.settings, environment(),
-                                          replica::Identity{identity.node, incarnation, water, HashKey{random_secret(), random_secret()}, identity.moved});
+                                          replica::Identity{identity.node, incarnation, water, HashKey{random_secret(), random_secret()}, identity.moved, former});
     if (replica) {
       engine.emplace(*std::move(replica));
       break;

@@ -45,6 +45,7 @@ Result<std::string> read_meta(sqlite::Database& db, std::string_view key) {
 }
 
 namespace {
+constexpr std::string_view kGivenUp = "given up";  // in the place of a place
 constexpr std::string_view kWriteMeta = "INSERT INTO __marmot_meta(key, value) VALUES(?1, ?2)"
                                         " ON CONFLICT(key) DO UPDATE SET value = excluded.value";
 }  // namespace
@@ -69,6 +70,7 @@ Result<FileIdentity> identify(sqlite::Database& db, const std::string& path, uin
   TRY_ASSIGN(const std::string place, place_of(path));
   const auto remembered = read_meta(db, meta::kFilePlace);
   const bool elsewhere = remembered && *remembered != place;
+  identity.given_up = remembered && *remembered == kGivenUp;
   if (configured != 0) {
     identity.node = NodeId{configured};
     identity.origin = FileIdentity::Origin::configured;
@@ -90,7 +92,7 @@ Result<FileIdentity> identify(sqlite::Database& db, const std::string& path, uin
   return identity;
 }
 
-Status give_up(sqlite::Database& db) { return write_meta(db, meta::kFilePlace, "given up"); }
+Status give_up(sqlite::Database& db) { return write_meta(db, meta::kFilePlace, kGivenUp); }
 
 Status remember(sqlite::Database& db, const std::string& path, NodeId node) {
   TRY_ASSIGN(const std::string place, place_of(path));

@@ -22,6 +22,7 @@ struct FileIdentity {
     copied,      // the file stands elsewhere than it remembers: a new one
   } origin = Origin::kept;
   NodeId before;  // copied, or configured otherwise than before: what the file said
+  bool given_up = false;  // by give_up(): another agent is alive under the id before
   bool moved = false;  // it stands elsewhere than it remembers, or has another node id: there may be two of it
 };
 

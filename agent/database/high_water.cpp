@@ -8,9 +8,15 @@
 #include <cstring>
 #include <utility>
 
+#include "common/node/former_ids.hpp"
+
 namespace marmot::agent {
 
 namespace {
+using Entry = std::array<uint64_t, 2>;  // a value and its complement
+Entry entry(uint64_t value) { return {value, ~value}; }
+bool whole(const Entry& stored) { return stored[0] == ~stored[1]; }
+
 Error os_error(const std::string& what) {
   const int code = errno;
   return make_error(code == ENOSPC || code == EDQUOT ? Errc::full : Errc::io, what + ": " + std::strerror(code), code);
@@ -21,14 +27,16 @@ Result<HighWater> HighWater::open(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) return os_error("open " + path);
   HighWater file(fd, Hlc{});
-  std::array<uint64_t, 2> stored{};
+  std::array<Entry, 1 + node::kMostIds> stored{};
   const ssize_t got = ::pread(fd, stored.data(), sizeof stored, 0);
   if (got < 0) return os_error("read " + path);
   if (got == 0) return file;
-  if (got != static_cast<ssize_t>(sizeof stored) || stored[0] != ~stored[1]) {
+  const size_t entries = static_cast<size_t>(got) / sizeof(Entry);
+  if (entries == 0 || !whole(stored[0])) {
     return make_error(Errc::corrupt, path + " does not hold a clock value: remove it when this machine's clock is right");
   }
-  file.value_ = Hlc{stored[0]};
+  file.value_ = Hlc{stored[0][0]};
+  for (size_t i = 1; i < entries && whole(stored[i]) && stored[i][0] != 0; ++i) file.nodes_.push_back(NodeId{stored[i][0]});
   return file;
 }
 
@@ -36,16 +44,26 @@ HighWater::~HighWater() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-HighWater::HighWater(HighWater&& other) noexcept : fd_(std::exchange(other.fd_, -1)), value_(other.value_) {}
+HighWater::HighWater(HighWater&& other) noexcept : fd_(std::exchange(other.fd_, -1)), value_(other.value_), nodes_(std::move(other.nodes_)) {}
 
 Result<bool> HighWater::store(Hlc value) {
   if (value <= value_) return false;
-  const std::array<uint64_t, 2> stored{value.value, ~value.value};
+  const Entry stored = entry(value.value);
   if (::pwrite(fd_, stored.data(), sizeof stored, 0) != static_cast<ssize_t>(sizeof stored)) {
     return os_error("write the clock's high-water mark");
   }
   value_ = value;
   return true;
+}
+
+Status HighWater::keep_nodes(const std::vector<NodeId>& nodes) {
+  if (nodes == nodes_) return ok();
+  std::array<Entry, 1 + node::kMostIds> stored{};  // what is behind the last one ends them
+  stored[0] = entry(value_.value);
+  for (size_t i = 0; i < nodes.size() && i < node::kMostIds; ++i) stored[1 + i] = entry(nodes[i].value);
+  if (::pwrite(fd_, stored.data(), sizeof stored, 0) != static_cast<ssize_t>(sizeof stored)) return os_error("write the node ids that the file had");
+  nodes_ = nodes;
+  return ok();
 }
 
 Status HighWater::sync() {

@@ -1,12 +1,16 @@
 // The largest HLC ever given out for a database file, kept in data_dir, beside and not inside the file: a power cut that
-// rolls the file back must not let the same version be given out twice (docs/design.md, "Versions").
+// rolls the file back must not let the same version be given out twice (docs/design.md, "Versions"). And the node ids that the file had: one that
+// is put back has another (common/node/former_ids.hpp).
 //
-// 16 bytes, little-endian: the value, and its complement (a torn or foreign file is noticed).
+// Little-endian: 16 bytes, the value and its complement (a torn or foreign file is noticed); then as many for each node id, the oldest
+// first. The first one that is torn ends them.
 // store() belongs to the database thread; descriptor() may be synced from any thread.
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "common/base/ids.hpp"
 #include "common/base/result.hpp"
 #include "common/core/hlc.hpp"
 
@@ -21,10 +25,13 @@ class HighWater {
   HighWater& operator=(HighWater&&) = delete;
 
   Hlc value() const { return value_; }
+  const std::vector<NodeId>& nodes() const { return nodes_; }
 
   // Writes a larger value; a smaller or equal one is nothing to do. Survives the process, not yet a power cut.
   // Returns true when something was written.
   Result<bool> store(Hlc value);
+
+  Status keep_nodes(const std::vector<NodeId>& nodes);  // at most node::kMostIds; survives the process
 
   // Blocks until it survives a power cut.
   Status sync();
@@ -35,6 +42,7 @@ class HighWater {
   HighWater(int fd, Hlc value) : fd_(fd), value_(value) {}
   int fd_ = -1;
   Hlc value_;
+  std::vector<NodeId> nodes_;
 };
 
 }  // namespace marmot::agent

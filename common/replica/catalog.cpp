@@ -25,12 +25,21 @@ bool has_prefix(std::string_view name, std::string_view prefix) {
 
 // --- columns -------------------------------------------------------------------------------------------------------
 
+// For PRAGMA table_list SQLite connects to every virtual table, and ignores what fails. An I/O error there has ended the transaction then, and
+// what comes next would be written outside of any. `inside`: there was one before.
+Status still_inside(const sqlite::Database& db, bool inside) {
+  if (inside && !db.in_transaction()) return make_error(Errc::io, "SQLite ended the transaction: a virtual table could not be read");
+  return ok();
+}
+
 // Whether ANY in this table means "no affinity" (STRICT) or, as any unknown type name, NUMERIC.
 Result<bool> is_strict(sqlite::Database& db, const std::string& table) {
   if (sqlite3_libversion_number() < 3037000) return false;
+  const bool inside = db.in_transaction();
   TRY_ASSIGN(sqlite::Statement row, db.prepare("SELECT strict FROM pragma_table_list(?1) WHERE schema = 'main'"));
   row.bind(1, table);
   TRY_ASSIGN(const bool found, row.step());
+  TRY(still_inside(db, inside));
   return found && row.integer(0) != 0;
 }
 
@@ -321,7 +330,9 @@ class ShadowTables {
     std::vector<std::string> modules;
     const bool tells = sqlite3_libversion_number() >= 3037000;
     if (tells) {
+      const bool inside = db.in_transaction();
       TRY_ASSIGN(out.told_, names(db, "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'"));
+      TRY(still_inside(db, inside));
       TRY_ASSIGN(modules, names(db, "SELECT name FROM pragma_module_list"));
       std::sort(out.told_.begin(), out.told_.end());
       std::sort(modules.begin(), modules.end());

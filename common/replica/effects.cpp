@@ -187,14 +187,22 @@ class EffectInstaller {
     const auto failed = [&](const Error& error) {
       return "does not compile: " + error.message + (statements.size() == 1 ? ": " + statements.front() : "");
     };
-    if (const Status made = db_.exec(sql); !made) return failed(made.error());
+    const bool inside = db_.in_transaction();
+    // An I/O error is none of its text, and SQLite may have ended the transaction with it: what comes next would be written outside of any.
+    const auto ends_all = [&](const Error& error) { return error.code == Errc::io || error.code == Errc::full || inside != db_.in_transaction(); };
+    if (Status made = db_.exec(sql); !made) {
+      if (ends_all(made.error())) return std::move(made).error();
+      return failed(made.error());
+    }
     TRY_ASSIGN(const std::string probe, probe_statement(source));
     sqlite3_stmt* statement = nullptr;
     const int rc = sqlite3_prepare_v2(db_.get(), probe.c_str(), -1, &statement, nullptr);
     sqlite3_finalize(statement);
     effects_.installed_[last_number_] = {source.name, source.table, source.full_text};
     if (rc == SQLITE_OK) return std::string();
-    std::string reason = failed(db_.error(rc));
+    Error complaint = db_.error(rc);
+    if (ends_all(complaint)) return complaint;
+    std::string reason = failed(complaint);
     TRY(drop_last());
     return reason;
   }

@@ -95,6 +95,7 @@ struct Replica::Impl {
   Settings settings;
   Environment env;
   Origin self;
+  const std::vector<NodeId> former_nodes;  // Identity::former
   const NodeId new_life;       // of `self` as the file was opened (core life_of)
   Store store;
   Registers registers;

@@ -143,7 +143,7 @@ void Replica::Impl::roll_back_memory(const State& saved) {
 
 Replica::Impl::Impl(sqlite::Database database, Settings s, Environment e, Identity identity)
     : db(std::move(database)), settings(std::move(s)), env(std::move(e)), self{identity.node, identity.incarnation},
-      new_life(life_of(self)), store(db), registers(db) {
+      former_nodes(std::move(identity.former)), new_life(life_of(self)), store(db), registers(db) {
   effects.left_out = [this](const Effects::LeftOut& effect) { tell_left_out(effect); };
 }
 Replica::Impl::~Impl() = default;

@@ -61,6 +61,7 @@ struct Identity {
   Hlc high_water;  // from data_dir: no smaller HLC was ever given out for this file (it may have been rolled back)
   HashKey hash_key;  // random: for a file that has none yet
   bool copied = false;  // the file is not the one that it was: another may hold the same, and go on
+  std::vector<NodeId> former;  // that this file's former lives had, and nobody has now (node/former_ids.hpp)
 };
 
 class Replica {

@@ -48,9 +48,26 @@ TEST_CASE("high water: a value survives, a smaller one changes nothing, bytes of
     CHECK_FALSE(*mark->store(Hlc{499}));
     CHECK(mark->sync());
   }
-  auto again = HighWater::open(path);
-  REQUIRE(again);
-  CHECK(again->value() == Hlc{500});
+  const std::vector<NodeId> ids{NodeId{7}, NodeId{UINT64_MAX}};
+  {
+    auto again = HighWater::open(path);
+    REQUIRE(again);
+    CHECK(again->value() == Hlc{500});
+    CHECK(again->nodes().empty());  // as a former version leaves it
+    CHECK(again->keep_nodes({NodeId{1}, NodeId{2}, NodeId{3}}));
+    CHECK(again->keep_nodes(ids));
+    CHECK(*again->store(Hlc{600}));
+  }
+  auto with_ids = HighWater::open(path);
+  REQUIRE(with_ids);
+  CHECK(with_ids->value() == Hlc{600});
+  CHECK(with_ids->nodes() == ids);
+  std::string torn = test::read(path);
+  torn[40] = static_cast<char>(torn[40] ^ 1);
+  test::write(path, torn);
+  const auto of_torn = HighWater::open(path);
+  REQUIRE(of_torn);
+  CHECK(of_torn->nodes() == std::vector<NodeId>{NodeId{7}});
   test::write(path, "not sixteen b");
   const auto foreign = HighWater::open(path);
   REQUIRE_FALSE(foreign);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/codec/message.hpp"
+#include "common/node/former_ids.hpp"
 #include "tests/sim/world.hpp"
 
 namespace marmot::sim {
@@ -117,6 +118,9 @@ Result<replica::Identity> Agent::identify(sqlite::Database& db) {
   node_.former_incarnation = incarnation;
   out.incarnation = Incarnation{incarnation};
   out.high_water = Hlc{node_.high_water};
+  const NodeId before{known ? static_cast<uint64_t>(*known) : 0};
+  node_.ids = node::ids_of_path(node_.ids, before, out.node, stood && *stood == kGivenUp);
+  out.former.assign(node_.ids.begin(), node_.ids.end() - 1);
   out.hash_key = HashKey{incarnation * 0x9e3779b97f4a7c15ULL, inode};
   return out;
 }

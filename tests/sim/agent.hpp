@@ -25,6 +25,8 @@ namespace marmot::sim {
 class World;
 struct Node;
 
+constexpr int64_t kGivenUp = -1;  // in the place of the inode that a file remembers: another agent is alive under its node id
+
 class Agent {
  public:
   Agent(World& world, Node& node);

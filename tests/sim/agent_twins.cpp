@@ -70,7 +70,7 @@ void Agent::hear_alive(std::string_view bytes) {
 // As a file that was copied: its process ends, and the next one finds that it stands elsewhere than it remembers.
 void Agent::give_up() {
   std::optional<Status> written;
-  if (!inside([&] { written = engine_->database().exec("UPDATE __marmot_meta SET value = -1 WHERE key = 'sim_inode'"); })) return;
+  if (!inside([&] { written = engine_->database().exec("UPDATE __marmot_meta SET value = " + std::to_string(kGivenUp) + " WHERE key = 'sim_inode'"); })) return;
   if (!*written) return world_.say(node_.id, "give up its node id: " + written->error().message);
   world_.disks.of(node_.id).faults.stops = Process::agent;
   world_.processes_stopped(node_);

@@ -161,7 +161,7 @@ void clones(Profile& p) {
 // Moving tables are STRICT or WITHOUT ROWID.
 void shapes(Profile& p) { schemas(p); p.shapes = 1000; }
 // Migrations give moving tables other primary keys, and take rows away.
-void rekeys(Profile& p) { schemas(p); p.ddl = 300; p.rekeys = 1000; }
+void rekeys(Profile& p) { schemas(p); p.ddl = 300; p.rekeys = 1000; p.write_ms = 60; p.delay_ms = 20; p.transactions = 200; }
 void none(Profile&) {}
 
 const Case kCases[] = {

@@ -1,0 +1,19 @@
+// Which node ids the file at one path had. data_dir remembers them, and stays where it is when an old copy of the file is put back in
+// the file's place, which gets another node id then: what the ids before it gave versions to is this file's own former life
+// (docs/decisions/0021-what-a-former-life-left.md). Of a copy that came from elsewhere it is not: whose id that has may be alive.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "common/base/ids.hpp"
+
+namespace marmot::node {
+
+constexpr size_t kMostIds = 16;  // the newest
+
+// `known`: what data_dir remembers, the oldest first. `before`: the id that the file has, 0 where it has none. `now`: the one that it has
+// from now on. `given_up`: another agent that is alive has the id before. What data_dir remembers from now on: `now` is the last.
+std::vector<NodeId> ids_of_path(std::vector<NodeId> known, NodeId before, NodeId now, bool given_up);
+
+}  // namespace marmot::node
