@@ -14,9 +14,6 @@ namespace marmot::agent {
 
 namespace meta = replica::meta;
 
-namespace {
-
-// "device:inode:machine" of the file as it stands now.
 Result<std::string> place_of(const std::string& path) {
   struct stat facts {};
   if (::stat(path.c_str(), &facts) != 0) {
@@ -27,6 +24,8 @@ Result<std::string> place_of(const std::string& path) {
   std::ifstream("/etc/machine-id") >> machine;  // absent in many containers: then device and inode must do
   return std::to_string(facts.st_dev) + ":" + std::to_string(facts.st_ino) + ":" + machine;
 }
+
+namespace {
 
 uint64_t parse_node(const std::string& text) {
   uint64_t value = 0;

@@ -26,6 +26,9 @@ struct FileIdentity {
   bool moved = false;  // it stands elsewhere than it remembers, or has another node id: there may be two of it
 };
 
+// "device:inode:machine" of a file as it stands now.
+Result<std::string> place_of(const std::string& path);
+
 // Reads what the file remembers; writes nothing. `configured` 0: not configured. `fallback` 0, or what to take instead of
 // a random id (the agent's other databases have it).
 Result<FileIdentity> identify(sqlite::Database& db, const std::string& path, uint64_t configured, uint64_t fallback);

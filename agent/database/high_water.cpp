@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "agent/database/file_identity.hpp"
 #include "common/node/former_ids.hpp"
 
 namespace marmot::agent {
@@ -16,6 +17,8 @@ namespace {
 using Entry = std::array<uint64_t, 2>;  // a value and its complement
 Entry entry(uint64_t value) { return {value, ~value}; }
 bool whole(const Entry& stored) { return stored[0] == ~stored[1]; }
+constexpr size_t kPlace = 1, kFirstId = 2;
+using Stored = std::array<Entry, kFirstId + node::kMostIds>;
 
 Error os_error(const std::string& what) {
   const int code = errno;
@@ -26,8 +29,10 @@ Error os_error(const std::string& what) {
 Result<HighWater> HighWater::open(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) return os_error("open " + path);
-  HighWater file(fd, Hlc{});
-  std::array<Entry, 1 + node::kMostIds> stored{};
+  HighWater file(fd, 0);
+  TRY_ASSIGN(const std::string place, place_of(path));
+  file.place_ = node::place_number(place);
+  Stored stored{};
   const ssize_t got = ::pread(fd, stored.data(), sizeof stored, 0);
   if (got < 0) return os_error("read " + path);
   if (got == 0) return file;
@@ -36,7 +41,8 @@ Result<HighWater> HighWater::open(const std::string& path) {
     return make_error(Errc::corrupt, path + " does not hold a clock value: remove it when this machine's clock is right");
   }
   file.value_ = Hlc{stored[0][0]};
-  for (size_t i = 1; i < entries && whole(stored[i]) && stored[i][0] != 0; ++i) file.nodes_.push_back(NodeId{stored[i][0]});
+  if (entries < kFirstId || stored[kPlace] != entry(file.place_)) return file;
+  for (size_t i = kFirstId; i < entries && whole(stored[i]) && stored[i][0] != 0; ++i) file.nodes_.push_back(NodeId{stored[i][0]});
   return file;
 }
 
@@ -44,7 +50,7 @@ HighWater::~HighWater() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-HighWater::HighWater(HighWater&& other) noexcept : fd_(std::exchange(other.fd_, -1)), value_(other.value_), nodes_(std::move(other.nodes_)) {}
+HighWater::HighWater(HighWater&& other) noexcept : fd_(std::exchange(other.fd_, -1)), place_(other.place_), value_(other.value_), nodes_(std::move(other.nodes_)) {}
 
 Result<bool> HighWater::store(Hlc value) {
   if (value <= value_) return false;
@@ -58,9 +64,10 @@ Result<bool> HighWater::store(Hlc value) {
 
 Status HighWater::keep_nodes(const std::vector<NodeId>& nodes) {
   if (nodes == nodes_) return ok();
-  std::array<Entry, 1 + node::kMostIds> stored{};  // what is behind the last one ends them
+  Stored stored{};  // what is behind the last one ends them
   stored[0] = entry(value_.value);
-  for (size_t i = 0; i < nodes.size() && i < node::kMostIds; ++i) stored[1 + i] = entry(nodes[i].value);
+  stored[kPlace] = entry(place_);
+  for (size_t i = 0; i < nodes.size() && i < node::kMostIds; ++i) stored[kFirstId + i] = entry(nodes[i].value);
   if (::pwrite(fd_, stored.data(), sizeof stored, 0) != static_cast<ssize_t>(sizeof stored)) return os_error("write the node ids that the file had");
   nodes_ = nodes;
   return ok();

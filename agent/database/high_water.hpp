@@ -2,8 +2,9 @@
 // rolls the file back must not let the same version be given out twice (docs/design.md, "Versions"). And the node ids that the file had: one that
 // is put back has another (common/node/former_ids.hpp).
 //
-// Little-endian: 16 bytes, the value and its complement (a torn or foreign file is noticed); then as many for each node id, the oldest
-// first. The first one that is torn ends them.
+// Little-endian: 16 bytes, the value and its complement (a torn or foreign file is noticed); then as many for where this file stood when it was told the
+// node ids, and for each of them, the oldest first. The first one that is torn ends them. Of a file that was copied together with data_dir
+// they are the original's, which may be alive: they count for nothing where this file does not stand there.
 // store() belongs to the database thread; descriptor() may be synced from any thread.
 #pragma once
 
@@ -39,8 +40,9 @@ class HighWater {
   int descriptor() const { return fd_; }
 
  private:
-  HighWater(int fd, Hlc value) : fd_(fd), value_(value) {}
+  HighWater(int fd, uint64_t place) : fd_(fd), place_(place) {}
   int fd_ = -1;
+  uint64_t place_ = 0;  // a hash of it
   Hlc value_;
   std::vector<NodeId> nodes_;
 };

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/core/siphash.hpp"
+
 namespace marmot::node {
 
 std::vector<NodeId> ids_of_path(std::vector<NodeId> known, NodeId before, NodeId now, bool given_up) {
@@ -11,5 +13,7 @@ std::vector<NodeId> ids_of_path(std::vector<NodeId> known, NodeId before, NodeId
   if (known.size() > kMostIds) known.erase(known.begin(), known.end() - kMostIds);
   return known;
 }
+
+uint64_t place_number(std::string_view place) { return siphash(HashKey{}, 0, place); }
 
 }  // namespace marmot::node

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "common/base/ids.hpp"
@@ -15,5 +17,8 @@ constexpr size_t kMostIds = 16;  // the newest
 // `known`: what data_dir remembers, the oldest first. `before`: the id that the file has, 0 where it has none. `now`: the one that it has
 // from now on. `given_up`: another agent that is alive has the id before. What data_dir remembers from now on: `now` is the last.
 std::vector<NodeId> ids_of_path(std::vector<NodeId> known, NodeId before, NodeId now, bool given_up);
+
+// For a place that is remembered: where data_dir was copied together with its file, what it remembers is the original's.
+uint64_t place_number(std::string_view place);
 
 }  // namespace marmot::node

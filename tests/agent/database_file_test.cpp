@@ -62,8 +62,13 @@ TEST_CASE("high water: a value survives, a smaller one changes nothing, bytes of
   REQUIRE(with_ids);
   CHECK(with_ids->value() == Hlc{600});
   CHECK(with_ids->nodes() == ids);
+  test::write(dir.file("copy.hlc"), test::read(path));
+  const auto copy = HighWater::open(dir.file("copy.hlc"));
+  REQUIRE(copy);
+  CHECK(copy->value() == Hlc{600});
+  CHECK(copy->nodes().empty());  // data_dir was copied: they are the original's
   std::string torn = test::read(path);
-  torn[40] = static_cast<char>(torn[40] ^ 1);
+  torn[56] = static_cast<char>(torn[56] ^ 1);
   test::write(path, torn);
   const auto of_torn = HighWater::open(path);
   REQUIRE(of_torn);
