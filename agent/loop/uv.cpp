@@ -222,6 +222,10 @@ Signal::Signal(Loop& loop, int signum, std::function<void()> caught) : state_(ne
       signum);
 }
 
-Signal::~Signal() { close_and_free(state_); }
+Signal::~Signal() {
+  const int signum = state_->handle.signum;
+  close_and_free(state_);
+  (void)::signal(signum, SIG_IGN);
+}
 
 }  // namespace marmot::agent::uv
