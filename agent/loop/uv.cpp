@@ -225,7 +225,7 @@ Signal::Signal(Loop& loop, int signum, std::function<void()> caught) : state_(ne
 Signal::~Signal() {
   const int signum = state_->handle.signum;
   close_and_free(state_);
-  (void)::signal(signum, SIG_IGN);
+  if (signum == SIGTERM || signum == SIGINT) (void)::signal(signum, SIG_IGN);
 }
 
 }  // namespace marmot::agent::uv

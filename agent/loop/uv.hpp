@@ -120,7 +120,7 @@ class FsEvent {
   State* state_;
 };
 
-// One that comes after its end is ignored: the process is about to end by itself, and the default action would kill it on its way.
+// A SIGTERM or SIGINT that comes after its end is ignored: the process is about to end by itself, and the default action would kill it on its way.
 class Signal {
  public:
   Signal(Loop& loop, int signum, std::function<void()> caught);
