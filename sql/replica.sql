@@ -60,8 +60,11 @@ UPDATE __marmot_buried SET seq = 0 WHERE seq IS ?1 AND tbl = ?2
 -- name: former_again
 UPDATE __marmot_buried SET seq = NULL WHERE seq = 0
 
+-- Few of a table, and asked with each unit: it steps from one to the next, for there may be many tombstones of each.
 -- name: former_shapes
-SELECT DISTINCT shape FROM __marmot_buried WHERE tbl = ?1
+WITH RECURSIVE shapes(shape) AS (SELECT min(shape) FROM __marmot_buried WHERE tbl = ?1 UNION ALL
+SELECT (SELECT min(shape) FROM __marmot_buried WHERE tbl = ?1 AND shape > shapes.shape) FROM shapes WHERE shapes.shape IS NOT NULL)
+SELECT shape FROM shapes WHERE shape IS NOT NULL
 
 -- name: former_all
 SELECT shape, key, hlc, origin, seq FROM __marmot_buried WHERE tbl = ?1
