@@ -94,13 +94,7 @@ Status Replica::Impl::delete_formerly(const Table& table, const std::string& sha
 Result<std::optional<Version>> Replica::Impl::former_version(int64_t table, std::string_view shape, std::string_view key) {
   TRY_ASSIGN(Statement* const select, store.statement(sql::kFormerOfKey));
   select->bind(1, table).bind_blob(2, shape).bind_blob(3, key);
-  TRY_ASSIGN(const bool found, select->step());
-  if (!found) return std::optional<Version>{};
-  Version version{Hlc::from_stored(select->integer(0)), {}};
-  const int64_t origin = select->integer(1);
-  select->reset();
-  TRY_ASSIGN(version.origin, store.origin_of(origin));
-  return std::optional<Version>{version};
+  return store.version_in(*select);
 }
 
 Status Replica::Impl::meet_tombstones(const Unit& unit, const UnitTable& sent, const Table& table, StreamSeq seq, std::vector<const UnitRow*>& rows) {
@@ -141,8 +135,7 @@ Status Replica::Impl::meet_older_tombstones(const Unit& unit, const std::vector<
       std::optional<Version> kept;
       if (row->op != Op::remove && former.told()) {
         std::deque<std::string> storage;
-        values.clear();
-        for (size_t i = 0; i < map.size(); ++i) values.push_back(table.value_for(i, map[i], &unit.values[row->first_value], coercer, storage));
+        table.values_for(map, &unit.values[row->first_value], coercer, storage, values);
         if (const auto key = former.of_row(values)) {
           TRY_ASSIGN(kept, former_version(table.id, shape, *key));
         }
@@ -175,8 +168,7 @@ Status Replica::Impl::publish_former(UnitStream& out, bool after_schema) {
       }
     }
     if (table == nullptr) continue;
-    Version version{Hlc::from_stored(unsent->integer(3)), {}};
-    TRY_ASSIGN(version.origin, store.origin_of(unsent->integer(4)));
+    TRY_ASSIGN(const Version version, store.version(unsent->integer(3), unsent->integer(4)));
     TRY(out.removal(place, as_it_was, version, unsent->blob(2)));
     sent.insert(of);
   }
@@ -216,8 +208,7 @@ Status Replica::Impl::merge_deleted_formerly() {
       TRY_ASSIGN(const bool more, select->step());
       if (!more) break;
       if (select->blob(0) != shape) continue;
-      Version version{Hlc::from_stored(select->integer(2)), {}};
-      TRY_ASSIGN(version.origin, merge.store.origin_of(select->integer(3)));
+      TRY_ASSIGN(const Version version, merge.store.version(select->integer(2), select->integer(3)));
       UnitRow row{0, static_cast<uint32_t>(unit.versions.size()), Op::remove, keys.emplace_back(select->blob(1))};
       row.seq = select->integer(4) > 0 ? static_cast<StreamSeq>(select->integer(4)) : kNotInStream;
       unit.versions.push_back(version);
@@ -245,8 +236,7 @@ Status Replica::Impl::merge_former() {
       if (!more) break;
       const std::string shape(theirs->blob(0)), key(theirs->blob(1));
       if (shape == present) continue;  // this file has gone back to that key
-      Version version{Hlc::from_stored(theirs->integer(2)), {}};
-      TRY_ASSIGN(version.origin, merge.store.origin_of(theirs->integer(3)));
+      TRY_ASSIGN(const Version version, merge.store.version(theirs->integer(2), theirs->integer(3)));
       std::optional<StreamSeq> seq;
       if (theirs->integer(4) > 0) seq = static_cast<StreamSeq>(theirs->integer(4));
       TRY_ASSIGN(const auto here, former_version(pair.here, shape, key));

@@ -198,10 +198,7 @@ Status Replica::compare(const Incoming& message) {
     if (!remote.live || table == nullptr) continue;
     const std::vector<SentColumn> map = table->map_columns(wanted.columns);
     std::deque<std::string> storage;
-    values.clear();
-    for (size_t i = 0; i < map.size(); ++i) {
-      values.push_back(table->value_for(i, map[i], &decoded->unit.values[row.first_value], impl.coercer, storage));
-    }
+    table->values_for(map, &decoded->unit.values[row.first_value], impl.coercer, storage, values);
     remote.hash = table->hash_under(impl.compared_key.value_or(impl.store.hash_key), values);
   }
   return ok();

@@ -84,8 +84,7 @@ Result<bool> Replica::Impl::merge_rows(MergePair& pair, std::string& after, int6
     TRY_ASSIGN(const bool more, select->step());
     if (!more) break;
     after = std::string(select->blob(0));
-    Version version{Hlc::from_stored(select->integer(1)), {}};
-    TRY_ASSIGN(version.origin, merge.store.origin_of(select->integer(2)));
+    TRY_ASSIGN(const Version version, merge.store.version(select->integer(1), select->integer(2)));
     if (unit.versions.empty() || unit.versions.back() != version) unit.versions.push_back(version);
     const bool live = static_cast<RowState>(select->integer(5)) != RowState::dead;
     UnitRow row{0, static_cast<uint32_t>(unit.versions.size() - 1), live ? Op::update : Op::remove, batch.keep(after)};

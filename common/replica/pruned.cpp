@@ -23,13 +23,7 @@ bool forgets() { return mutated(Mutation::pruned_forgotten) || mutated(Mutation:
 Result<std::optional<Version>> version_of(Store& store, int64_t table, int64_t hash) {
   TRY_ASSIGN(Statement* const select, store.statement(sql::kPrunedOfKey));
   select->bind(1, table).bind(2, hash);
-  TRY_ASSIGN(const bool found, select->step());
-  if (!found) return std::optional<Version>{};
-  Version version{Hlc::from_stored(select->integer(0)), {}};
-  const int64_t origin = select->integer(1);
-  select->reset();
-  TRY_ASSIGN(version.origin, store.origin_of(origin));
-  return std::optional<Version>{version};
+  return store.version_in(*select);
 }
 
 }  // namespace
@@ -85,8 +79,8 @@ Status Replica::Impl::prune_tombstones() {
   for (;;) {
     TRY_ASSIGN(const bool more, select->step());
     if (!more) break;
-    Dead& one = dead.emplace_back(Dead{select->integer(0), std::string(select->blob(1)), {Hlc::from_stored(select->integer(2)), {}}});
-    TRY_ASSIGN(one.version.origin, store.origin_of(select->integer(3)));
+    TRY_ASSIGN(const Version version, store.version(select->integer(2), select->integer(3)));
+    dead.push_back({select->integer(0), std::string(select->blob(1)), version});
   }
   const int64_t began = dead.size() > kLookRows ? env.monotonic_us() : 0;
   size_t done = 0;

@@ -282,10 +282,7 @@ Status Replica::Impl::present_keys(const Unit& unit, const UnitTable& sent, cons
       else untold(sent, *row, "its columns are gone");
       continue;
     }
-    values.clear();
-    for (size_t i = 0; i < map.size(); ++i) {
-      values.push_back(table.value_for(i, map[i], &unit.values[row->first_value], coercer, made.bytes));
-    }
+    table.values_for(map, &unit.values[row->first_value], coercer, made.bytes, values);
     if (!table.key_of_values(values, key)) {
       out.push_back(row);
       continue;

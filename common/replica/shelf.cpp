@@ -39,7 +39,7 @@ Result<std::vector<ValueView>> decode(const Table& table, std::string& row) {
     sent.push_back(column.value);
   }
   const std::vector<SentColumn> map = table.map_columns(ids);
-  for (size_t i = 0; i < map.size(); ++i) out.push_back(table.value_for(i, map[i], sent.data(), coercer, storage));
+  table.values_for(map, sent.data(), coercer, storage, out);
   row = encode(table, out);
   TRY_ASSIGN(const std::vector<RowColumn> now, decode_row(row));
   for (size_t i = 0; i < out.size(); ++i) out[i] = now[i].value;

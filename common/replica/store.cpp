@@ -124,6 +124,20 @@ Result<Origin> Store::origin_of(int64_t id) {
   return found->second;
 }
 
+Result<Version> Store::version(int64_t hlc, int64_t origin) {
+  TRY_ASSIGN(const Origin of, origin_of(origin));
+  return Version{Hlc::from_stored(hlc), of};
+}
+
+Result<std::optional<Version>> Store::version_in(Statement& select) {
+  TRY_ASSIGN(const bool found, select.step());
+  if (!found) return std::optional<Version>{};
+  const int64_t hlc = select.integer(0), origin = select.integer(1);
+  select.reset();
+  TRY_ASSIGN(const Version out, version(hlc, origin));
+  return std::optional{out};
+}
+
 Status Store::set_unit(const Origin& origin, uint64_t unit) {
   TRY_ASSIGN(const OriginRow row, this->origin(origin));
   TRY_ASSIGN(Statement* const update, statement(sql::kUpdateOrigin));

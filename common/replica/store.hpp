@@ -68,6 +68,8 @@ class Store {
   Result<OriginRow> origin(const Origin& origin);  // makes the row when it is missing
   Result<uint64_t> units_of(const Origin& origin);  // OriginRow::unit; 0: there is no row
   Result<Origin> origin_of(int64_t id);
+  Result<Version> version(int64_t hlc, int64_t origin);  // as the internal tables hold one
+  Result<std::optional<Version>> version_in(sqlite::Statement& select);  // its row, if it has one: hlc and origin; it is bound
   Status set_unit(const Origin& origin, uint64_t unit);
   void forget();
 

@@ -122,6 +122,12 @@ std::vector<SentColumn> Table::map_columns(const std::vector<std::string>& ids) 
   return map;
 }
 
+void Table::values_for(const std::vector<SentColumn>& map, const ValueView* sent, Coercer& coercer, std::deque<std::string>& storage,
+                       std::vector<ValueView>& out) const {
+  out.clear();
+  for (size_t i = 0; i < map.size(); ++i) out.push_back(value_for(i, map[i], sent, coercer, storage));
+}
+
 ValueView Table::value_for(size_t at, const SentColumn& from, const ValueView* sent, Coercer& coercer, std::deque<std::string>& storage) const {
   const Column& column = info.columns[static_cast<size_t>(stored_[at])];
   if (from.at < 0) return column.default_value;

@@ -73,6 +73,8 @@ class Table {
   // What goes into stored column `at`: of the values that were sent its own, brought to its affinity, or what a row has that was
   // written before the column was there. Bytes live in `storage`, or with what was sent.
   ValueView value_for(size_t at, const SentColumn& from, const ValueView* sent, Coercer& coercer, std::deque<std::string>& storage) const;
+  // The same for all stored columns: `out`.
+  void values_for(const std::vector<SentColumn>& map, const ValueView* sent, Coercer& coercer, std::deque<std::string>& storage, std::vector<ValueView>& out) const;
 
   // Key from a row's stored values; false: none is declared, or there is a NULL in it.
   bool key_of_values(const std::vector<ValueView>& values, std::string& key) const;
