@@ -26,6 +26,10 @@ void Stream::append(const replica::OutUnit& unit) {
   for (size_t part = 0; part < unit.messages.size(); ++part) append(unit.msg_ids[part], unit.messages[part]);
 }
 
+void Stream::append(const std::vector<replica::OutUnit>& units) {
+  for (const replica::OutUnit& unit : units) append(unit);
+}
+
 Node::Node(const std::filesystem::path& dir, uint64_t id, replica::Settings settings)
     : path(dir / ("n" + std::to_string(id) + ".db")), id_(id), settings_(std::move(settings)) {
   auto app = require(sqlite::Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
@@ -106,7 +110,7 @@ std::vector<replica::OutUnit> Node::drain() {
 }
 
 void Node::publish(Stream& stream) {
-  for (const auto& unit : drain()) stream.append(unit);
+  stream.append(drain());
 }
 
 void Node::apply(const Stream& stream) {
@@ -129,8 +133,15 @@ bool Node::merge_slice() {
   return result.done;
 }
 
+void check_at_rest(Node& node) {
+  for (const auto& stopped : node.engine().stopped()) FAIL_CHECK((stopped.name + ": " + stopped.reason));
+  CHECK(node.query("PRAGMA integrity_check") == "ok");
+  CHECK(require(node.engine().counters()).outbox_rows == 0);
+  CHECK(require(node.engine().counters()).waiting_units == 0);
+}
+
 void announce(Node& node, Stream& stream) {
-  for (const auto& unit : require(node.engine().announce_floor(stream.messages.size(), false)).units) stream.append(unit);
+  stream.append(require(node.engine().announce_floor(stream.messages.size(), false)).units);
 }
 
 replica::SnapshotInfo take_snapshot(Node& node, const std::string& path) {

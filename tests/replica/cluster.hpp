@@ -29,6 +29,7 @@ struct Stream {
   std::vector<replica::Incoming> messages;
 
   void append(const replica::OutUnit& unit);
+  void append(const std::vector<replica::OutUnit>& units);
   void append(const std::string& msg_id, const std::string& bytes);
 };
 
@@ -75,6 +76,9 @@ class Node {
   std::unique_ptr<replica::Replica> engine_;
   std::vector<replica::OutUnit> pending_;  // found by the drain before an apply
 };
+
+// Nothing is stopped, waits or is still to be sent on it, and its file is sound.
+void check_at_rest(Node& node);
 
 // It announces a floor at the end of the stream.
 void announce(Node& node, Stream& stream);

@@ -64,7 +64,7 @@ TEST_CASE("copied: what the log held stays what it was: an update, an insert, a 
   CHECK(rows_in(units) == 6);
   t.c.now += 5000;
   t.c.sql("UPDATE t SET v = 'e of c' WHERE v = 'e'");  // later than b's update of the same row: one row comes of it, not two
-  for (const auto& unit : units) t.stream.append(unit);
+  t.stream.append(units);
   same_rows(t, "c of b e of c f new newer");
   for (const auto& line : t.b.log) CHECK(line.find("cannot be told") == std::string::npos);
 }

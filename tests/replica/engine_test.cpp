@@ -99,7 +99,7 @@ TEST_CASE("engine: an update of a keyless row that REPLACE put out unseen, whose
   t.settle();
   for (bool done = false; !done;) {
     auto slice = require(t.b.engine().scrub(false));
-    for (const auto& unit : slice.units) t.stream.append(unit);
+    t.stream.append(slice.units);
     done = slice.done;
   }
   t.settle();

@@ -20,10 +20,7 @@ void same_everywhere(Three& t, const std::string& expected) {
   const std::string names = "SELECT hex(key), hash, state > 0 FROM __marmot_version WHERE tbl = (SELECT id FROM __marmot_table WHERE name = 't') AND state > 0 ORDER BY 1";
   t.same(names, t.a.query(names));
   for (Node* node : {&t.a, &t.b, &t.c}) {
-    for (const auto& stopped : node->engine().stopped()) FAIL_CHECK((stopped.name + ": " + stopped.reason));
-    CHECK(node->query("PRAGMA integrity_check") == "ok");
-    CHECK(require(node->engine().counters()).outbox_rows == 0);
-    CHECK(require(node->engine().counters()).waiting_units == 0);
+    check_at_rest(*node);
     node->sql("UPDATE t SET v = v");  // every live version's hash is its row's
     CHECK(rows_in(node->drain()) == 0);
   }
@@ -69,7 +66,7 @@ void in_every_order(const std::string& schema, const std::string& on_a, const st
     std::vector<std::vector<replica::OutUnit>> units;
     for (Node* node : {&t.a, &t.b, &t.c}) units.push_back(node->drain());
     for (const int node : order) {
-      for (const auto& unit : units[static_cast<size_t>(node)]) t.stream.append(unit);
+      t.stream.append(units[static_cast<size_t>(node)]);
       t.a.apply(t.stream);
       if (node != 1) t.b.apply(t.stream);
     }
@@ -126,7 +123,7 @@ TEST_CASE("lost key: the same migration on every node at start, while all of the
     }
     for (Node* node : {&t.a, &t.b, &t.c}) node->sql(stays ? rebuilt("id INTEGER, v, w", "SELECT * FROM t") : rebuilt("v, w, x", "SELECT v, w, 0 FROM t"));
     t.a.publish(t.stream);
-    for (const auto& unit : in_flight) t.stream.append(unit);
+    t.stream.append(in_flight);
     t.settle();
     same_everywhere(t, t.a.query(kRows));
     rows_are_one_another(t, stays ? 6 : 7);  // c's migration wrote row 3 after b had deleted it
@@ -142,7 +139,7 @@ TEST_CASE("lost key: both took one id: one of them shows, the other is listed") 
   const auto of_b = t.b.drain(), of_c = t.c.drain();
   t.a.publish(t.stream);
   for (const auto& units : {of_b, of_c}) {
-    for (const auto& unit : units) t.stream.append(unit);
+    t.stream.append(units);
   }
   t.settle();
   t.same("SELECT v FROM t WHERE id = 10", "c");
@@ -159,7 +156,7 @@ TEST_CASE("lost key: a row that waited on the shelf, and one that collides under
   t.c.publish(t.stream);
   t.b.apply(t.stream);
   t.c.apply(t.stream);
-  for (const auto& unit : units) t.stream.append(unit);
+  t.stream.append(units);
   t.settle();
   t.same("SELECT id, w FROM t ORDER BY w", t.a.query("SELECT id, w FROM t ORDER BY w"));
   t.same("SELECT count(DISTINCT id) = count(*) FROM t", "1");
@@ -182,7 +179,7 @@ TEST_CASE("lost key: what waits on the shelf waits on, and comes back when its w
     t.a.sql(rebuilt(std::string("id INTEGER, v TEXT") + (unique_stays ? " UNIQUE" : "") + ", w", "SELECT * FROM t"));
     const auto of_a = t.a.drain();
     for (const auto& units : {of_b, of_a, of_c}) {
-      for (const auto& unit : units) t.stream.append(unit);
+      t.stream.append(units);
     }
     t.settle();
     if (unique_stays) same_everywhere(t, "1|one|1\n2|two|2\n11|same|11\n13|late|13");
@@ -225,7 +222,7 @@ TEST_CASE("lost key: a node that joins later, by the stream") {
   const auto in_flight = t.b.drain();
   t.a.sql(rebuilt("id INTEGER, v, w", "SELECT * FROM t"));
   t.a.publish(t.stream);
-  for (const auto& unit : in_flight) t.stream.append(unit);
+  t.stream.append(in_flight);
   t.settle();
   Node d(t.dir.path, 4);
   d.join(t.stream);
@@ -246,7 +243,7 @@ TEST_CASE("lost key: a key again, and none again") {
   t.c.sql(kOnC);
   const auto of_b = t.b.drain();
   t.settle();
-  for (const auto& unit : of_b) t.stream.append(unit);
+  t.stream.append(of_b);
   t.settle();
   const std::string rows = "1|one of c|1\n2|two|2\n10|b|10\n11|c|11\n50|same|5\n51|same|5";
   same_everywhere(t, rows);
@@ -255,7 +252,7 @@ TEST_CASE("lost key: a key again, and none again") {
   t.c.sql("INSERT INTO t VALUES(12,'c',12)");
   const auto units = t.a.drain();
   t.c.publish(t.stream);
-  for (const auto& unit : units) t.stream.append(unit);
+  t.stream.append(units);
   t.settle();
   same_everywhere(t, rows.substr(0, rows.find("50|")) + "12|c|12\n50|same|5\n51|same|5");
   t.b.sql(rebuilt("v, id INTEGER, w", "SELECT v, id, w FROM t"));
@@ -274,7 +271,7 @@ TEST_CASE("lost key: two rows that can no longer be told apart stop the table, a
   // As if a row that b deleted had a key of the same hash: nobody has found two such keys.
   const std::string name = t.a.query("SELECT hex(min(key)) FROM __marmot_version WHERE tbl = 1 AND state > 0");
   t.b.sql("UPDATE __marmot_version SET key = x'" + name + "' WHERE tbl = 1 AND state = 0");
-  for (const auto& unit : units) t.stream.append(unit);
+  t.stream.append(units);
   t.b.apply(t.stream);
   REQUIRE(t.b.engine().stopped().size() == 1);
   CHECK(t.b.engine().stopped()[0].reason.find("can no longer be told apart") != std::string::npos);
@@ -307,7 +304,7 @@ TEST_CASE("lost key: with the column and another one") {
   t.a.now += 1000;
   t.a.sql(rebuilt("v, x, y", "SELECT v, NULL, NULL FROM t"));
   t.a.publish(t.stream);
-  for (const auto& unit : in_flight) t.stream.append(unit);
+  t.stream.append(in_flight);
   t.settle();
   same_everywhere(t, "four||\nmore||\none||\nsame||\nsame||\nsomething||\nthree||\ntwo||");
   CHECK(std::any_of(t.a.log.begin(), t.a.log.end(), [](const std::string& line) { return line.find("cannot be told; they are new ones") != std::string::npos; }));
@@ -321,7 +318,7 @@ TEST_CASE("lost key: the column goes, and the migration changes the rows: they a
   const auto in_flight = t.b.drain();
   t.a.sql(rebuilt("v, w, x", "SELECT upper(v), w, NULL FROM t"));
   t.a.publish(t.stream);
-  for (const auto& unit : in_flight) t.stream.append(unit);
+  t.stream.append(in_flight);
   t.settle();
   same_everywhere(t, "FOUR|4|\nONE|1|\nSAME|5|\nSAME|5|\nTHREE|3|\nTWO|2|\nnine|9|");
   rows_are_one_another(t, 7);
@@ -371,7 +368,7 @@ TEST_CASE("lost key: at any moment, on any node, in any order of delivery") {
           for (auto& unit : node.drain()) on_the_way[at].push_back(std::move(unit));
           break;
         case 5:
-          for (const auto& unit : on_the_way[at]) t.stream.append(unit);
+          t.stream.append(on_the_way[at]);
           on_the_way[at].clear();
           break;
         case 6: node.apply(t.stream); break;
@@ -384,7 +381,7 @@ TEST_CASE("lost key: at any moment, on any node, in any order of delivery") {
       }
     }
     for (size_t at = 0; at < 3; ++at) {
-      for (const auto& unit : on_the_way[at]) t.stream.append(unit);
+      t.stream.append(on_the_way[at]);
     }
     t.settle();
     t.same("SELECT count(*) - count(DISTINCT w) FROM t", "0");

@@ -27,7 +27,7 @@ TEST_CASE("numbers: they come with the schema change of their transaction, and s
   t.a.sql("BEGIN; ALTER TABLE t ADD COLUMN n DEFAULT 7; PRAGMA user_version = 5; PRAGMA application_id = -77; COMMIT");
   const auto units = t.a.drain();
   REQUIRE(units.size() == 1);  // one message: no other node is between the two
-  for (const auto& unit : units) t.stream.append(unit);
+  t.stream.append(units);
   t.b.apply(t.stream);
   CHECK(t.b.query(kNumbers) == "5|-77");
   CHECK(t.b.query("SELECT count(*) FROM pragma_table_info('t') WHERE name = 'n'") == "1");

@@ -221,7 +221,7 @@ struct Late : Three {
     b.sql("INSERT INTO t VALUES(9, 'b')");
     test::settle(stream, {&a, &b});
     announce(a, stream);
-    for (const auto& unit : units) stream.append(unit);
+    stream.append(units);
     test::settle(stream, {&a, &b});
     same_on_a_and_b("2|x\n9|b");  // refused, for now
   }
@@ -279,7 +279,7 @@ TEST_CASE("refused: all that wait are applied") {
   }
   t.a.sql("DELETE FROM t");
   prune(t.stream, {&t.a, &t.b});
-  for (const auto& unit : units) t.stream.append(unit);
+  t.stream.append(units);
   settle(t.stream, {&t.a, &t.b});
   CHECK(t.a.query("SELECT count(*) FROM __marmot_refused") == "3");
   t.b.sql("INSERT INTO t VALUES(9, 'b')");
@@ -323,7 +323,7 @@ TEST_CASE("refused: what a pruned tombstone beats stays deleted when they are ap
   t.a.now += 1000;
   t.a.sql("DELETE FROM t");
   prune(t.stream, {&t.a, &t.b});
-  for (const auto& unit : units) t.stream.append(unit);
+  t.stream.append(units);
   settle(t.stream, {&t.a, &t.b});
   CHECK(t.a.query("SELECT count(*) FROM __marmot_refused") == "1");
   t.b.sql("INSERT INTO t VALUES(5, 'y')");

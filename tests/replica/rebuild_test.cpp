@@ -18,10 +18,7 @@ void same_everywhere(Three& t, const std::string& table) {
   const std::string indexes = "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = '" + table + "' AND name NOT GLOB '__marmot*' ORDER BY 1";
   t.same(indexes, t.a.query(indexes));
   for (Node* node : {&t.a, &t.b, &t.c}) {
-    for (const auto& stopped : node->engine().stopped()) FAIL_CHECK((stopped.name + ": " + stopped.reason));
-    CHECK(node->query("PRAGMA integrity_check") == "ok");
-    CHECK(require(node->engine().counters()).outbox_rows == 0);
-    CHECK(require(node->engine().counters()).waiting_units == 0);
+    check_at_rest(*node);
     CHECK(require(node->engine().drain(false)).units.empty());
     // Every live version's hash is its row's.
     node->sql("UPDATE " + table + " SET rowid = rowid");
@@ -38,8 +35,8 @@ void migrate(Three& t, const std::string& script, const std::string& on_b, const
   t.a.sql(script);
   const auto units = t.a.drain();
   CHECK(rows_in(units) == rows);
-  for (const auto& unit : units) t.stream.append(unit);
-  for (const auto& unit : in_flight) t.stream.append(unit);
+  t.stream.append(units);
+  t.stream.append(in_flight);
   t.settle();
 }
 
@@ -113,7 +110,7 @@ TEST_CASE("rebuild: Alembic's batch mode, its temporary table seen in between") 
           "ALTER TABLE _alembic_tmp_person RENAME TO person; CREATE INDEX person_name ON person (name); COMMIT");
   const auto units = t.a.drain();
   CHECK(rows_in(units) == 0);
-  for (const auto& unit : units) t.stream.append(unit);
+  t.stream.append(units);
   t.settle();
   same_everywhere(t, "person");
   CHECK(t.a.query("SELECT * FROM person") == "1|Ann|31|\n2|Bob||\n10|from b|1|");
@@ -162,7 +159,7 @@ TEST_CASE("rebuild: rows written between a rebuild and the agent's return are fo
   t.a.start();
   const auto units = t.a.drain();
   CHECK(rows_in(units) == 3);
-  for (const auto& unit : units) t.stream.append(unit);
+  t.stream.append(units);
   t.settle();
   same_everywhere(t, "t");
   t.same("SELECT * FROM t WHERE id IN (5, 6, 7, 2000)", "5|5|changed\n7|7|by b\n2000|1|new");
@@ -227,7 +224,7 @@ TEST_CASE("rebuild: a keyless table's rows are the same rows, though their rowid
   t.b.sql("UPDATE t SET w = 20 WHERE v = 'b'");
   const auto units = t.a.drain();
   CHECK(rows_in(units) == 0);
-  for (const auto& unit : units) t.stream.append(unit);
+  t.stream.append(units);
   t.settle();
   t.same("SELECT * FROM t ORDER BY v", "b|20|5\nc|3|5");
 }

@@ -46,10 +46,7 @@ void same_everywhere(Three& t, const std::string& codes) {
   t.same("SELECT group_concat(code, '') FROM (SELECT code FROM t ORDER BY code)", codes);
   t.same(kRows, t.a.query(kRows));
   for (Node* node : {&t.a, &t.b, &t.c}) {
-    for (const auto& stopped : node->engine().stopped()) FAIL_CHECK((stopped.name + ": " + stopped.reason));
-    CHECK(node->query("PRAGMA integrity_check") == "ok");
-    CHECK(require(node->engine().counters()).outbox_rows == 0);
-    CHECK(require(node->engine().counters()).waiting_units == 0);
+    check_at_rest(*node);
     CHECK(require(node->engine().drain(false)).units.empty());
   }
 }
@@ -118,7 +115,7 @@ TEST_CASE("rekey: another node changed such a row meanwhile: the last writer win
         t.a.sql(migration(change, "code <> 'c'"));
         const auto of_a = t.a.drain();
         for (const auto* units : {first ? &of_b : &of_a, first ? &of_a : &of_b}) {
-          for (const auto& unit : *units) t.stream.append(unit);
+          t.stream.append(*units);
         }
         t.settle();
         same_everywhere(t, later ? "abcd" : "ad");
@@ -151,14 +148,10 @@ TEST_CASE("rekey: a deletion in flight, and then an older change of that row, wh
   t.a.sql(rebuilt("id INTEGER, code TEXT PRIMARY KEY, v)"));
   t.a.publish(t.stream);
   SUBCASE("the row's deletion first") {
-    for (const auto* units : {&of_c, &of_b}) {
-      for (const auto& unit : *units) t.stream.append(unit);
-    }
+    for (const auto* units : {&of_c, &of_b}) t.stream.append(*units);
   }
   SUBCASE("the other way round") {
-    for (const auto* units : {&of_b, &of_c}) {
-      for (const auto& unit : *units) t.stream.append(unit);
-    }
+    for (const auto* units : {&of_b, &of_c}) t.stream.append(*units);
   }
   t.settle();
   same_everywhere(t, "acd");
@@ -172,9 +165,7 @@ TEST_CASE("rekey: a deletion that comes before it, and that the migration had no
   const auto of_c = t.c.drain();
   t.a.sql(rebuilt("id INTEGER, code TEXT PRIMARY KEY)", "SELECT id, code FROM t"));
   const auto of_a = t.a.drain();
-  for (const auto* units : {&of_c, &of_a}) {
-    for (const auto& unit : *units) t.stream.append(unit);
-  }
+  for (const auto* units : {&of_c, &of_a}) t.stream.append(*units);
   t.settle();
   same_everywhere(t, "acd");
 }
@@ -186,7 +177,7 @@ TEST_CASE("rekey: a change in flight gives the row another value under what is t
   const auto of_b = t.b.drain();
   t.a.sql(rebuilt("id INTEGER, code TEXT PRIMARY KEY, v)"));
   t.a.publish(t.stream);
-  for (const auto& unit : of_b) t.stream.append(unit);
+  t.stream.append(of_b);
   t.settle();
   same_everywhere(t, "acdx");
   t.same("SELECT id FROM t WHERE code = 'c'", "30");
@@ -205,7 +196,7 @@ TEST_CASE("rekey: back to the former key: what was deleted under it stays delete
   t.a.sql(rebuilt("id INTEGER PRIMARY KEY, code TEXT, v)"));
   t.a.publish(t.stream);
   t.c.apply(t.stream);
-  for (const auto& unit : of_b) t.stream.append(unit);
+  t.stream.append(of_b);
   t.settle();
   same_everywhere(t, "ad");
 }

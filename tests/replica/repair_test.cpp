@@ -35,7 +35,7 @@ struct Pair {
         node.publish(stream);
         continue;
       }
-      for (const auto& unit : slice.units) stream.append(unit);
+      stream.append(slice.units);
       found += slice.found.size();
       done = slice.done;
     }
@@ -55,7 +55,7 @@ struct Pair {
       Node& who = node == 1 ? a : b;
       int64_t done = 0;
       const auto result = require(who.engine().repair(table, actions, false, &done));
-      for (const auto& unit : result.units) stream.append(unit);
+      stream.append(result.units);
       total += done;
     }
     settle();
@@ -124,7 +124,7 @@ TEST_CASE("repair: a scrub of many rows goes on where the slice before it ended,
   CHECK_FALSE(first.done);
   CHECK(first.rows <= 550);
   CHECK(first.rows > 0);
-  for (const auto& unit : first.units) t.stream.append(unit);
+  t.stream.append(first.units);
   CHECK(first.found.size() + t.scrub(t.a) == 5);
   t.settle();
   t.same("SELECT count(*), sum(v = 'x') FROM t", "3000|3");

@@ -13,10 +13,7 @@ void same_schema(Three& t, const std::string& table) {
   const std::string columns = "SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_info('" + table + "') ORDER BY cid";
   t.same(columns, t.a.query(columns));
   for (Node* node : {&t.a, &t.b, &t.c}) {
-    for (const auto& stopped : node->engine().stopped()) FAIL_CHECK((stopped.name + ": " + stopped.reason));
-    CHECK(node->query("PRAGMA integrity_check") == "ok");
-    CHECK(require(node->engine().counters()).outbox_rows == 0);
-    CHECK(require(node->engine().counters()).waiting_units == 0);
+    check_at_rest(*node);
   }
 }
 
@@ -52,11 +49,11 @@ TEST_CASE("schema: a table that gives up its name makes room for the one that is
   const auto of_a = t.a.drain();  // that the table x is called m, in one message
   t.b.sql("CREATE TABLE m(id INTEGER PRIMARY KEY, b); INSERT INTO m VALUES(2, 'of b')");
   const auto of_b = t.b.drain();
-  for (const auto& unit : of_a) t.stream.append(unit);
+  t.stream.append(of_a);
   t.b.apply(t.stream);
   CHECK(t.b.query("SELECT * FROM m") == "1|of a");  // at once: nothing else has to come first
   CHECK(t.b.engine().stopped().empty());
-  for (const auto& unit : of_b) t.stream.append(unit);
+  t.stream.append(of_b);
   t.settle();
   t.same("SELECT * FROM m", "1|of a");
   t.same("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name GLOB 'm_*'", "1");
@@ -80,7 +77,7 @@ TEST_CASE("schema: ADD COLUMN sends no row, and its default stands everywhere") 
   t.a.sql("ALTER TABLE t ADD COLUMN n INTEGER NOT NULL DEFAULT 7");
   const auto units = t.a.drain();
   CHECK(rows_in(units) == 0);
-  for (const auto& unit : units) t.stream.append(unit);
+  t.stream.append(units);
   t.settle();
   same_table(t, "t");
   t.same("SELECT * FROM t", "1|x|7\n2|y|7");
@@ -98,7 +95,7 @@ TEST_CASE("schema: RENAME COLUMN and RENAME TO send no row, and their indexes, v
   t.a.sql("ALTER TABLE t RENAME COLUMN v TO value; ALTER TABLE t RENAME TO things");
   const auto units = t.a.drain();
   CHECK(rows_in(units) == 0);
-  for (const auto& unit : units) t.stream.append(unit);
+  t.stream.append(units);
   t.settle();
   same_table(t, "things");
   for (const char* name : {"things", "i", "w", "tr", "child"}) {
@@ -120,7 +117,7 @@ TEST_CASE("schema: DROP COLUMN sends no row, keeps versions, and what comes late
   t.a.sql("ALTER TABLE t DROP COLUMN gone");
   const auto units = t.a.drain();
   CHECK(rows_in(units) == 0);
-  for (const auto& unit : units) t.stream.append(unit);
+  t.stream.append(units);
   t.settle();
   same_table(t, "t");
   t.same("SELECT * FROM t", "1|x\n2|y");
@@ -158,7 +155,7 @@ TEST_CASE("schema: rows in flight across ADD, RENAME and DROP COLUMN land") {
   const auto in_flight = t.b.drain();
   t.a.sql("ALTER TABLE t RENAME COLUMN a TO first; ALTER TABLE t DROP COLUMN b; ALTER TABLE t ADD COLUMN c DEFAULT 'new'");
   t.a.publish(t.stream);
-  for (const auto& unit : in_flight) t.stream.append(unit);
+  t.stream.append(in_flight);
   t.settle();
   same_table(t, "t");
   t.same("SELECT * FROM t", "1|b was here|new\n2|from b|new");
@@ -202,7 +199,7 @@ TEST_CASE("schema: a column dropped and made again is another column: rows in fl
   t.a.publish(t.stream);
   t.a.sql("ALTER TABLE t ADD COLUMN v TEXT DEFAULT 'new'");
   t.a.publish(t.stream);
-  for (const auto& unit : in_flight) t.stream.append(unit);
+  t.stream.append(in_flight);
   t.settle();
   same_table(t, "t");
   t.same("SELECT v FROM t", "new");
@@ -247,9 +244,7 @@ TEST_CASE("schema: who renames a table that another node has dropped did not dro
   t.b.sql("ALTER TABLE t RENAME TO u");
   const auto name = t.b.drain();
   t.a.publish(t.stream);
-  for (const auto* units : {&row, &name}) {
-    for (const auto& unit : *units) t.stream.append(unit);
-  }
+  for (const auto* units : {&row, &name}) t.stream.append(*units);
   t.settle();
   t.same("SELECT count(*) FROM sqlite_schema WHERE tbl_name IN ('t', 'u')", "0");
   t.same("SELECT DISTINCT kind, loser_row FROM __marmot_conflict", "dropped-table|{\"id\": 2, \"v\": \"before it was renamed\"}");  // by b under both names
@@ -298,7 +293,7 @@ TEST_CASE("schema: a rename followed by VACUUM is a rename; a drop and a new tab
   t.a.sql("ALTER TABLE t RENAME TO renamed; ALTER TABLE keyless RENAME TO keyless2; VACUUM");
   const auto units = t.a.drain();
   CHECK(rows_in(units) == 0);
-  for (const auto& unit : units) t.stream.append(unit);
+  t.stream.append(units);
   t.b.sql("UPDATE t SET v = 'written under the old name'");
   t.settle();
   same_table(t, "renamed");
@@ -328,13 +323,13 @@ TEST_CASE("schema change: rows with a column that is not known here wait apart u
   t.a.sql("ALTER TABLE t ADD COLUMN x");
   t.a.drain();  // is lost on its way
   t.a.sql("UPDATE t SET x = 'with it' WHERE id = 1");
-  for (const auto& unit : t.a.drain()) t.stream.append(unit);
+  t.stream.append(t.a.drain());
   t.a.stop();
   t.a.start();  // nobody waits any longer for what its former life had on the way
   t.b.sql("UPDATE t SET v = 'b' WHERE id = 2");
   t.b.publish(t.stream);
   t.a.sql("INSERT INTO t(id, v) VALUES(3, 'three')");
-  for (const auto& unit : t.a.drain()) t.stream.append(unit);
+  t.stream.append(t.a.drain());
   t.b.apply(t.stream);
   CHECK(t.b.query("SELECT count(*) FROM __marmot_waiting") != "0");
   t.settle();
@@ -349,7 +344,7 @@ TEST_CASE("schema change: ... and where the application makes it here itself") {
   t.a.sql("ALTER TABLE t ADD COLUMN x");
   t.a.drain();  // is lost on its way
   t.a.sql("UPDATE t SET x = 'with it'");
-  for (const auto& unit : t.a.drain()) t.stream.append(unit);
+  t.stream.append(t.a.drain());
   t.a.stop();
   for (Node* const node : {&t.b, &t.c}) node->apply(t.stream);
   announce(t.c, t.stream);

@@ -207,7 +207,7 @@ TEST_CASE("shelf: rows that a changed definition refuses wait, wherever they wer
   const auto in_flight = t.b.drain();
   t.a.sql("BEGIN; CREATE TABLE x(id INTEGER PRIMARY KEY, n INT) STRICT; INSERT INTO x SELECT id, n FROM t; DROP TABLE t; ALTER TABLE x RENAME TO t; COMMIT");
   t.a.publish(t.stream);
-  for (const auto& unit : in_flight) t.stream.append(unit);
+  t.stream.append(in_flight);
   t.settle();
   t.same("SELECT * FROM t", "2|7\n5|50");
   t.same("SELECT kind FROM __marmot_shelf", "refused");
