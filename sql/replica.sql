@@ -343,6 +343,34 @@ UPDATE __marmot_schema SET here = ?3 WHERE kind = ?1 AND tbl = '' AND id = ?2
 -- name: remove_schema
 DELETE FROM __marmot_schema WHERE kind = ?1 AND tbl = ?2 AND id = ?3
 
+-- name: select_slots
+SELECT slot, generation, retired, owner, stream, place, seq FROM __marmot_slot
+
+-- name: put_slot
+INSERT OR REPLACE INTO __marmot_slot(slot, generation, retired, owner, stream, place, seq) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)
+
+-- name: select_geometries
+SELECT tbl, number, start, block, slots, narrow, at, stream, place, seq FROM __marmot_geometry
+
+-- name: put_geometry
+INSERT OR REPLACE INTO __marmot_geometry(tbl, number, start, block, slots, narrow, at, stream, place, seq)
+VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+
+-- name: put_reach
+INSERT OR REPLACE INTO __marmot_reach(slot, tbl, id) VALUES(?1, ?2, ?3)
+
+-- name: select_reach
+SELECT slot, tbl, id FROM __marmot_reach
+
+-- name: next_id_after
+SELECT seq FROM sqlite_sequence WHERE name = ?1
+
+-- name: move_next_id
+UPDATE sqlite_sequence SET seq = ?2 WHERE name = ?1
+
+-- name: make_next_id
+INSERT INTO sqlite_sequence(name, seq) VALUES(?1, ?2)
+
 -- name: brought_along
 SELECT key, hash FROM __marmot_version WHERE tbl = ?1 AND origin = 0 AND state = 1 AND seq IS NULL
 

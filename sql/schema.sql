@@ -147,6 +147,30 @@ CREATE TABLE IF NOT EXISTS __marmot_buried(   -- tombstones under keys that thei
   PRIMARY KEY(tbl, shape, key)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS __marmot_buried_seq ON __marmot_buried(seq);
+CREATE TABLE IF NOT EXISTS __marmot_slot(     -- who gives out which ids of AUTOINCREMENT tables: common/core/id_blocks.hpp (decision 0037)
+  slot INTEGER PRIMARY KEY,
+  generation INT NOT NULL,
+  retired INT NOT NULL,                       -- 1: it can be granted again, in its next generation
+  owner INT NOT NULL,                         -- node id
+  stream INT NOT NULL, place INT NOT NULL,    -- of the claim: stream id and sequence
+  seq INT                                     -- as in __marmot_schema
+);
+CREATE TABLE IF NOT EXISTS __marmot_reach(    -- of slots that were retired: up to which id their owners may have given out ids of a table
+  slot INT NOT NULL,
+  tbl TEXT NOT NULL,                          -- a permanent id, spelled as in __marmot_schema
+  id INT NOT NULL,
+  PRIMARY KEY(slot, tbl)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS __marmot_geometry( -- how the ids of AUTOINCREMENT tables are dealt
+  tbl TEXT PRIMARY KEY,                       -- a permanent id, spelled as in __marmot_schema
+  number INT NOT NULL,
+  start INT NOT NULL,                         -- the first id that it deals
+  block INT NOT NULL, slots INT NOT NULL,
+  narrow INT NOT NULL,
+  at INT NOT NULL,                            -- wall clock, milliseconds
+  stream INT NOT NULL, place INT NOT NULL,
+  seq INT
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS __marmot_quarantine( -- messages that do not decode
   seq INTEGER PRIMARY KEY,
   at INT NOT NULL,                            -- wall clock, milliseconds

@@ -24,13 +24,15 @@ namespace marmot::codec {
 inline constexpr uint8_t kFirstFormat = 1;
 inline constexpr uint8_t kFormatOfNumbers = 2;  // a schema that holds a SchemaKind::number
 inline constexpr uint8_t kFormatOfKeys = 3;     // a genesis that holds a hash key: each
-inline constexpr uint8_t kFormat = 3;           // the last one that is read
+inline constexpr uint8_t kFormatOfIds = 4;      // an ids message: each
+inline constexpr uint8_t kFormat = 4;           // the last one that is read
 
 enum class Kind : uint8_t {
   genesis = 1,  // a Genesis: the stream's first message; always of kFormatOfKeys
   schema = 2,   // schema registers: always one unit number, like rows
   rows = 3,     // a Unit
   floor = 4,    // a Floor: a unit number, like rows
+  ids = 5,      // IdFacts (ids.hpp): a unit number, like rows; always of kFormatOfIds
 };
 
 struct Envelope {

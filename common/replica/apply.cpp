@@ -103,10 +103,10 @@ Status Replica::Impl::send_lost_again(ApplyResult& result) {
     if (state.lost_units == kMostLost + 1) log(LogLevel::error, "too many units of this agent are lost: what they held is sent again by its next start");
     return ok();
   }
-  tables_dirty = true;
-  TRY(db.exec("UPDATE __marmot_schema SET seq = NULL WHERE seq = 0"));
-  TRY(registers.load());
+  TRY(tell_again("WHERE seq = 0"));
   TRY(send_former_again());
+  state.ids_unit = 0;
+  touch_ids();
   state.floor_due = state.floor.hlc > state.floor_seen;
   state.start_outbox();
   result.refused = true;
@@ -133,6 +133,10 @@ Status Replica::Impl::apply_payload(const Envelope& envelope, std::string_view p
   if (envelope.kind == Kind::floor) {
     const auto floor = codec::decode_floor(payload);
     return floor ? apply_floor(*floor, seq, result) : corrupt(floor.error());
+  }
+  if (envelope.kind == Kind::ids) {
+    const auto facts = codec::decode_ids(payload);
+    return facts ? apply_ids(*facts, envelope.origin, envelope.number, seq) : corrupt(facts.error());
   }
   auto decoded = codec::decode_unit(envelope, payload);
   if (!decoded && decoded.error().code == Errc::corrupt) return corrupt(decoded.error());

@@ -31,6 +31,7 @@ class TableApply {
   Status run(const std::vector<const UnitRow*>& rows) {
     for (const UnitRow* row : rows) TRY(decide(*row));
     if (winners_.empty()) return ok();
+    table_.id_use.touched = true;
     // In place first: rows that keep their key are updated. Where a unique index is in the way, or a row comes from the
     // shelf, who is visible has to be settled.
     Status written = shelf_touched_ ? Status(make_error(Errc::constraint, "")) : in_savepoint([&] { return write_in_place(); });

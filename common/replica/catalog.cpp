@@ -277,6 +277,11 @@ Status read_key(sqlite::Database& db, TableInfo& table, const std::string& index
     // Only an INTEGER PRIMARY KEY has no index: it is the rowid. (INT and INTEGER ... DESC have one, and are not.)
     table.key_kind = KeyKind::rowid_alias;
     table.key.push_back({raw.key.front(), Collation::binary});
+    const std::string& column = table.columns[static_cast<size_t>(raw.key.front())].name;
+    int increments = 0;
+    const int rc = sqlite3_table_column_metadata(db.get(), "main", table.name.c_str(), column.c_str(), nullptr, nullptr, nullptr, nullptr, &increments);
+    if (rc != SQLITE_OK) return db.error(rc);
+    table.auto_increment = increments != 0;
   } else {
     TRY(read_declared_key(db, table, index, raw));
   }

@@ -54,6 +54,7 @@ struct TableInfo {
   std::string name;
   KeyKind key_kind = KeyKind::rowid;
   bool without_rowid = false;
+  bool auto_increment = false;    // INTEGER PRIMARY KEY AUTOINCREMENT
   bool nullable_key = false;      // declared key of a rowid table in which NULL is possible: such rows go by rowid
   std::string rowid_name;         // rowid, oid or _rowid_, whichever is not a column; empty: WITHOUT ROWID
   std::vector<Column> columns;    // in table order, generated ones too

@@ -107,6 +107,11 @@ Status UnitStream::floor(const Floor& floor) {
   return seal(codec::Kind::floor, codec::encode_floor(floor), 0);
 }
 
+Status UnitStream::ids(const codec::IdFacts& facts) {
+  TRY(close(false));
+  return seal(codec::Kind::ids, codec::encode_ids(facts), 0, codec::kFormatOfIds);
+}
+
 // Rows logged within a second of each other share one HLC, so that two overlapping transactions do not interleave row by
 // row, and a backlog of hours still has its true times.
 namespace {
@@ -318,6 +323,10 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
     const Version version{gone_unseen ? Hlc{before->version.hlc.value + 1} : stamps.of(item.at), self};
     if (gone_unseen) state.clock.observe(version.hlc);
     const Op op = !there ? Op::remove : was_live ? Op::update : Op::insert;
+    if (table.info.auto_increment) {
+      table.id_use.touched = true;
+      if (op == Op::insert) note_id(table, key);
+    }
     if (was_shelved) TRY(replace_shelved(table, key, *before, version, values));
     if (out != nullptr) TRY(out->row(table, version, op, key, values));
     if (before && before->seq) TRY(note_spoken_of(table, key));
@@ -359,6 +368,10 @@ Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>
   if (state.prune_due) TRY_IN("prune", prune_former());
   TRY_IN("prune", prune_tombstones());
   if (publishes && !*more) TRY_IN("retire", retire_losers(out, changes));
+  if (publishes && !*more) {
+    TRY_IN("settle ids", settle_ids());
+    TRY_IN("publish ids", publish_ids(out));
+  }
   TRY_ASSIGN(auto finished, out.finish(*more));
   if (*more) {
     ++split_units;

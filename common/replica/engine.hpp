@@ -12,11 +12,13 @@
 #include <utility>
 #include <vector>
 
+#include "common/codec/ids.hpp"
 #include "common/codec/message.hpp"
 #include "common/core/key.hpp"
 #include "common/replica/coerce.hpp"
 #include "common/replica/conflict.hpp"
 #include "common/replica/effects.hpp"
+#include "common/replica/id_registry.hpp"
 #include "common/replica/registers.hpp"
 #include "common/replica/replica.hpp"
 #include "common/replica/sql_text.hpp"
@@ -66,6 +68,7 @@ class UnitStream {
   // A schema unit, before the rows that need it.
   Status schema(const std::vector<SchemaRegister>& registers);
   Status floor(const Floor& floor);
+  Status ids(const codec::IdFacts& facts);
 
  private:
   Status make_room();  // for one more row
@@ -99,6 +102,7 @@ struct Replica::Impl {
   const NodeId new_life;       // of `self` as the file was opened (core life_of)
   Store store;
   Registers registers;
+  IdRegistry dealt;
   Coercer coercer;
   bool tracing = false;
   int64_t split_units = 0;
@@ -130,6 +134,13 @@ struct Replica::Impl {
     int64_t shelved = 0;      // rows on the shelf; a table's own are counted only where this is not 0
     bool retire_due = false;  // retire_losers has something to look at
     int64_t conflicts = -1;   // rows of __marmot_conflict, at least; -1: not counted yet
+    bool ids_due = false;     // publish_ids() has something to say
+    uint64_t ids_unit = 0;    // what it said last is in this unit of ours, which has not come round; 0: it has
+    uint64_t claims_lost = 0; // of slots, one behind the other
+    uint64_t no_slot_of = 0;  // there was none to claim: IdRegistry::changes() then
+    bool ids_lost = false;    // until the ids of this file are settled: it is older than it was
+    std::set<int> retire;     // slots that an operator retires
+    int64_t ids_given = 0, ids_outside = 0;  // IdReport
     int lost_units = 0;       // of ours, since the file was opened
     std::vector<Change> sent_again;  // when tracing: versions that send_again() made; the next drain tells of them
     bool outbox_due = false;  // publish_outbox has something to look at
@@ -193,6 +204,7 @@ struct Replica::Impl {
     Status done = give_way();
     if (done) done = check_file();
     if (done) done = body();
+    if (done) done = settle_ids();
     if (done) done = save_state(saved);
     for (const auto& table : tables) table->release();
     if (done && polite && env.others_reading) {
@@ -232,6 +244,7 @@ struct Replica::Impl {
   }
   Status check_file();
   Status save_state(const State& before);
+  Status tell_again(std::string_view where);  // registers of the schema and of ids: those `where` holds of their seq, or all
   void roll_back_memory(const State& saved);
   Status load_state(const Identity& identity);
   Status begin_life();
@@ -349,6 +362,27 @@ struct Replica::Impl {
   Status settle_numbers();
   Result<bool> numbers_wait();                              // the file has not got what the registers say
   Status carry_out_numbers();                               // unless something of the schema is unmade
+  // ids.cpp
+  bool deals_ids() const;
+  int other_slots() const;
+  std::optional<int> slot_here() const;
+  const IdGeometry& geometry_of(Table& table);
+  Result<int64_t> highest_id(Table& table);
+  Status move_next_id(Table& table, int64_t first);
+  IdDemand id_demand(const Table& table, int slot, int64_t highest, int64_t given) const;
+  void note_id(Table& table, std::string_view key);
+  void touch_ids();
+  Status settle_ids();
+  Status settle_ids_of(Table& table);
+  std::vector<SlotFact> slots_to_retire() const;
+  Result<bool> reach_is_passed(int slot);
+  Status note_reach(int slot);
+  Result<std::optional<SlotFact>> free_slot();
+  Status publish_ids(UnitStream& out);
+  Status want_geometries(const std::optional<int>& own, const std::optional<SlotFact>& claim, codec::IdFacts& facts);
+  Status apply_ids(const codec::IdFacts& facts, const Origin& origin, uint64_t unit, StreamSeq seq);
+  Result<bool> ids_moved_back();
+
   // Of an ordinary table: is_chosen() by the settings, and no backing table of one of the cluster's virtual tables, of a foreign module.
   bool chooses(const std::string& table) const;
   std::map<std::string, std::string> unmade;                // what the registers want and the file refuses: name -> reason
@@ -485,6 +519,7 @@ struct Replica::Impl {
   Result<bool> merge_rows(MergePair& pair, std::string& after, int64_t& looked_at);
   Result<bool> merge_absent(MergePair& pair, std::string& after, int64_t& looked_at);
   Status merge_finish();
+  Status merge_ids();
   // shelf.cpp: what keeps the visible rows a function of the registers (shelf.hpp)
   // The content of a live register's row, in the table or on the shelf. Views live until the next read of the table, and
   // as long as `storage`. False: it is not there.

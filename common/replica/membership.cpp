@@ -149,9 +149,10 @@ Status Replica::history_lost(uint64_t stream_id, StreamSeq end, Incarnation inca
     TRY(impl.store.set_meta(meta::kTrimmed, int64_t{0}));
     // Nothing is known to be in the stream until it has been read there again.
     TRY(impl.db.exec("UPDATE __marmot_version SET seq = NULL WHERE seq IS NOT NULL"));
-    TRY(impl.db.exec("UPDATE __marmot_schema SET seq = NULL; UPDATE __marmot_buried SET seq = -1"));
-    TRY(impl.registers.load());
-    impl.tables_dirty = true;
+    TRY(impl.db.exec("UPDATE __marmot_buried SET seq = -1"));
+    TRY(impl.tell_again(""));
+    impl.state.ids_unit = 0;
+    impl.touch_ids();
     TRY(impl.db.exec("UPDATE __marmot_origin SET unit = 0"));
     TRY(impl.db.exec("DELETE FROM __marmot_part; DELETE FROM __marmot_reread"));
     impl.store.forget();

@@ -38,7 +38,7 @@ inline constexpr std::string_view kSnapshotAt = "snapshot_at";                //
 inline constexpr std::string_view kSnapshotNode = "snapshot_node";
 inline constexpr std::string_view kSnapshotRows = "snapshot_rows";
 
-inline constexpr int64_t kFormatVersion = 4;  // of the internal tables: docs/format.md
+inline constexpr int64_t kFormatVersion = 5;  // of the internal tables: docs/format.md
 inline constexpr int64_t kOldestFormat = 3;   // that is read: it lacks tables, which are made
 }  // namespace meta
 

@@ -127,9 +127,7 @@ Result<DrainResult> Replica::repair(const std::string& name, const std::vector<R
     }
     if (impl.state.membership != Membership::member) return ok();
     if (name.empty()) {
-      impl.tables_dirty = true;
-      TRY(impl.db.exec("UPDATE __marmot_schema SET seq = NULL"));
-      TRY(impl.registers.load());
+      TRY(impl.tell_again(""));
       impl.state.start_outbox();
       acted = 1;
       return ok();

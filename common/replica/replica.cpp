@@ -45,6 +45,7 @@ Status Replica::Impl::load_state(const Identity& identity) {
   const Hlc kept{static_cast<uint64_t>(hlc.value_or(0))};
   state.file_hlc = kept;
   state.clock = HlcClock(std::max(kept, identity.high_water));
+  state.ids_lost = format && (kept < identity.high_water || identity.copied);
   TRY_ASSIGN(const auto stream, store.meta_integer(meta::kStreamId));
   state.position.stream_id = static_cast<uint64_t>(stream.value_or(0));
   TRY_ASSIGN(const auto seq, store.meta_integer(meta::kCursorSeq));
@@ -129,8 +130,16 @@ Status Replica::Impl::save_state(const State& before) {
   return ok();
 }
 
+Status Replica::Impl::tell_again(std::string_view where) {
+  tables_dirty = true;
+  for (const char* kept : {"schema", "slot", "geometry"}) TRY(db.exec("UPDATE __marmot_" + std::string(kept) + " SET seq = NULL " + std::string(where)));
+  TRY(registers.load());
+  return dealt.load();
+}
+
 void Replica::Impl::roll_back_memory(const State& saved) {
   state = saved;
+  for (const auto& table : tables) table->id_use.given = 0;
   store.forget();
   store.hash_key = state.hash_key;
   if (brought_along_made) forget_brought_along();
@@ -143,7 +152,7 @@ void Replica::Impl::roll_back_memory(const State& saved) {
 
 Replica::Impl::Impl(sqlite::Database database, Settings s, Environment e, Identity identity)
     : db(std::move(database)), settings(std::move(s)), env(std::move(e)), self{identity.node, identity.incarnation},
-      former_nodes(std::move(identity.former)), new_life(life_of(self)), store(db), registers(db) {
+      former_nodes(std::move(identity.former)), new_life(life_of(self)), store(db), registers(db), dealt(db) {
   effects.left_out = [this](const Effects::LeftOut& effect) { tell_left_out(effect); };
 }
 Replica::Impl::~Impl() = default;
@@ -184,7 +193,7 @@ Result<Replica> Replica::open(sqlite::Database db, Settings settings, Environmen
     TRY(impl->load_state(identity));
     impl->loaded = true;
     // Sent by a former life, perhaps not received.
-    TRY(impl->db.exec("UPDATE __marmot_schema SET seq = NULL WHERE seq = 0"));
+    TRY(impl->tell_again("WHERE seq = 0"));
     TRY(impl->send_former_again());
     // Rows of tables that are new are baseline rows: baseline() gives them their versions. What is found changed in a table
     // that was rebuilt goes out with the outbox.
@@ -239,7 +248,8 @@ Result<bool> Replica::has_work() {
   if (impl.may_retire()) return true;
   TRY_ASSIGN(const int64_t data_version, this->data_version());
   if (impl.state.prune_due && impl.state.membership == Membership::member) return true;
-  if (impl.state.membership == Membership::member && impl.registers.has_unsent()) return true;
+  const bool tells = impl.registers.has_unsent() || impl.dealt.has_unsent() || (impl.state.ids_due && impl.state.ids_unit == 0);
+  if (impl.state.membership == Membership::member && tells) return true;
   if (data_version == impl.data_version) return false;
   TRY(impl.check_file());  // whoever put another state there need not have logged anything
   if (impl.state.shelved > 0) {
@@ -251,6 +261,8 @@ Result<bool> Replica::has_work() {
   TRY_ASSIGN(const int64_t schema, impl.store.integer("PRAGMA schema_version"));
   TRY_ASSIGN(const bool numbers, impl.numbers_moved());
   if (log != 0 || schema != impl.schema_version || numbers) return true;  // asked again until a drain has taken it
+  TRY_ASSIGN(const bool ids, impl.ids_moved_back());
+  if (ids) return true;
   impl.data_version = data_version;
   return false;
 }

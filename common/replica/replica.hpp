@@ -31,6 +31,14 @@
 
 namespace marmot::replica {
 
+enum class IdMode : uint8_t { off, compact, extended };
+
+// Ids of AUTOINCREMENT tables (docs/decisions/0037-ids-that-never-collide.md).
+struct IdSettings {
+  IdMode mode = IdMode::off;
+  std::vector<std::string> narrow;  // names of tables whose ids are to stay as low as they can
+};
+
 struct Settings {
   std::vector<std::string> include = {"*"};  // globs of tables to watch
   std::vector<std::string> exclude;
@@ -41,6 +49,7 @@ struct Settings {
                                              // conflicts; false: they stay on the shelf, to return when the winner goes
   int64_t conflict_log_rows = 10000;         // how many conflicts are kept; the oldest go
   int64_t pruned_rows = 1'000'000;           // how many pruned tombstones are remembered; the oldest go
+  IdSettings ids;
 };
 
 struct Environment {
@@ -212,6 +221,14 @@ class Replica {
   // `forget_before` goes.
   Result<std::vector<Member>> members();
   Status keep_members(const std::vector<Member>& members, WallMs forget_before);
+
+  // Has this node a slot, so that no other gives out its ids? True where the settings deal none.
+  bool ids_ready() const;
+  // Of every AUTOINCREMENT table that is replicated.
+  Result<IdReport> ids();
+  // The slot's owner is gone for good: it is told with the next drain. Errc::not_found: it is not granted to anybody. Errc::refused: it is this
+  // node's own.
+  Status retire_slot(int slot);
 
   void trace(bool on);  // fill `changes` in results
   void set_max_message(size_t bytes);  // Settings::max_message, once the server has told its limit; units made from now on

@@ -112,6 +112,7 @@ Result<std::unique_ptr<Table>> Replica::Impl::load_table(const LocalTable& local
   table->effects = &effects;
   table->permanent_id = local.permanent_id;
   table->sql = local.sql;
+  table->id_use.busy_at = env.now();
   TRY_ASSIGN(Statement rest, db.prepare("SELECT baseline, rehash, stopped FROM __marmot_table WHERE id = ?1"));
   rest.bind(1, local.id);
   TRY(rest.step());
@@ -189,6 +190,7 @@ Error Replica::Impl::again_without_effects(const Error& complaint) {
 Status Replica::Impl::schema_changed(TouchedKeys& touched) {
   tables_dirty = true;
   TRY(registers.load());
+  TRY(dealt.load());
   std::vector<Rebuilt> rebuilt;
   std::vector<int64_t> found;
   std::set<int64_t> unkept, compared_ids;

@@ -105,9 +105,7 @@ SchemaRegister merge_registers(const SchemaRegister& a, const SchemaRegister& b)
 }  // namespace
 
 Status Replica::Impl::settle_schema_versions() {
-  tables_dirty = true;
-  TRY(db.exec("UPDATE __marmot_schema SET seq = NULL WHERE seq = 0"));
-  TRY(registers.load());
+  TRY(tell_again("WHERE seq = 0"));
   TRY(send_former_again());
   std::vector<SchemaRegister> ours = registers.unsent();
   std::optional<Version> version;

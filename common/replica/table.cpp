@@ -201,6 +201,15 @@ Result<bool> Table::rowid_taken(int64_t rowid) {
   return taken_.step();
 }
 
+Result<int64_t> Table::highest_rowid() {
+  if (!highest_) {
+    TRY_ASSIGN(highest_, db_.prepare("SELECT max(" + rowid_ + ") FROM " + quoted_, true));
+  }
+  const sqlite::ResetGuard guard(highest_);
+  TRY(highest_.step());
+  return highest_.integer(0);
+}
+
 Result<bool> Table::keyless_row_at(int64_t rowid) {
   if (!keyless_) {
     std::string where = " WHERE " + rowid_ + " = ?1", null_key;

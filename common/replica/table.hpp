@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/base/mutation.hpp"
+#include "common/core/id_blocks.hpp"
 #include "common/core/unit.hpp"
 #include "common/replica/catalog.hpp"
 #include "common/replica/coerce.hpp"
@@ -53,6 +54,18 @@ class Table {
   bool rehash = false;                // a column went: the hashes of untouched rows are made again once the log is empty
   std::optional<std::string> stopped;
   bool exists = true;                 // false: dropped or renamed by the application
+
+  // Which ids SQLite gives its rows (ids.cpp). In memory only.
+  struct IdUse {
+    bool touched = true;               // they are to be settled before the transaction ends
+    bool listed = false;               // sqlite_sequence has a row of it
+    int64_t given = 0;                 // that this transaction's drain found
+    WallMs busy_at = 0;                // IdDemand::busy_at
+    std::optional<IdGeometry> wanted;  // to be told the others
+    IdGeometry geometry;
+    uint64_t geometry_of = 0;          // IdRegistry::changes(), of that
+  };
+  IdUse id_use;
 
   Effects* effects = nullptr;         // of its writes; null: it has none
 
@@ -107,6 +120,7 @@ class Table {
   // False: there is no such row.
   Result<bool> update(std::string_view key, const std::vector<ValueView>& values);
   Status remove(std::string_view key);
+  Result<int64_t> highest_rowid();  // 0: there is no row
   // Where a new row is to go. `held`: rowids of rows that are out for a moment, and come back under them.
   Result<std::optional<int64_t>> choose_rowid(std::string_view key, const std::set<int64_t>& held);
   // The rowid to put a taken-out row back under. nullopt: the key says it, or there is no rowid.
@@ -168,7 +182,7 @@ class Table {
   std::string column_list_;
   std::string read_head_, update_head_, remove_head_, rowid_head_;
   Slots read_, update_, remove_, rowid_of_;
-  sqlite::Statement insert_, insert_at_, taken_, keyless_;
+  sqlite::Statement insert_, insert_at_, taken_, keyless_, highest_;
   std::vector<UniqueRead> unique_;
   std::unique_ptr<Probe> probe_;
   DecodedKey decoded_;       // storage of what is bound

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -67,6 +68,28 @@ struct ApplyResult {
   bool refused = false;         // a unit of ours is lost, or came too late (floor.cpp): publish_outbox() has work again
   StreamSeq begins_anew = 0;    // the front message is the genesis of another stream: what was before it is void (common/node/stream_entry.hpp)
   int64_t held_us = 0;
+};
+
+// How ids are dealt, and what that means for this file (docs/decisions/0037-ids-that-never-collide.md).
+struct IdReport {
+  struct Slot {
+    int slot = 0;
+    NodeId owner;
+    bool retired = false;
+  };
+  struct Table {
+    std::string name;
+    int64_t next = 0;       // the id that SQLite gives out next
+    int64_t left = 0;       // how many more lie in this node's block; where the node is alone, 0
+    int64_t highest = 0;    // id of a row here
+    int64_t from = 1, block = 0, slots = 0;
+  };
+  std::optional<int> own;   // this node's slot
+  bool alone = true;        // no other node has one
+  int64_t given = 0;        // ids that this node gave out since the file was opened
+  int64_t outside = 0;      // of them outside of its blocks: another node may give out the same
+  std::vector<Slot> slots;
+  std::vector<Table> tables;
 };
 
 // What joining would do to a file that holds data.

@@ -68,8 +68,14 @@ void Node::start(bool copied) {
   environment.log = [this](LogLevel, std::string_view text) { log.emplace_back(text); };
   ++life_;
   engine_ = std::make_unique<Replica>(require(
-      Replica::open(std::move(db), settings_, environment, {NodeId{id_}, Incarnation{id_ * 1000 + life_}, Hlc{}, hash_key, copied})));
+      Replica::open(std::move(db), settings_, environment, {NodeId{id_}, Incarnation{id_ * 1000 + life_}, high_water, hash_key, copied, former_})));
   while (!require(engine_->baseline())) {}
+}
+
+void Node::start_as(uint64_t id) {
+  former_.push_back(NodeId{id_});
+  id_ = id;
+  start();
 }
 
 void Node::stop() {

@@ -47,6 +47,7 @@ class Node {
   // The agent's life.
   void start(bool copied = false);
   void start_as_copy() { start(true); }  // of another node's file, and known for one
+  void start_as(uint64_t id);  // put back: another node id, and data_dir remembers the former ones
   void lived(uint64_t lives) { life_ = lives; }  // before: their incarnations are not given again
   void stop();  // as kill -9: what was not committed is gone
   void restart(replica::Settings settings) {
@@ -64,6 +65,7 @@ class Node {
   replica::Replica& engine() { return *engine_; }
 
   WallMs now = 1'700'000'000'000;
+  Hlc high_water;  // what data_dir remembers
   HashKey hash_key{0x0706050403020100, 0x0f0e0d0c0b0a0908};  // of a file that has none; the same on all, so that any of them may join by hand
   std::string path;
   std::vector<std::string> log;
@@ -71,6 +73,7 @@ class Node {
  private:
   uint64_t id_;
   uint64_t life_ = 0;
+  std::vector<NodeId> former_;
   replica::Settings settings_;
   std::unique_ptr<sqlite::Database> app_;
   std::unique_ptr<replica::Replica> engine_;

@@ -196,7 +196,7 @@ TEST_CASE("pruned: a file of the format before is taken as it is") {
   t.b.stop();
   t.b.sql("DROP TABLE __marmot_pruned; DROP TABLE __marmot_refused; UPDATE __marmot_meta SET value = 3 WHERE key = 'format'");
   t.b.start();
-  CHECK(t.b.query("SELECT value FROM __marmot_meta WHERE key = 'format'") == "4");
+  CHECK(t.b.query("SELECT value FROM __marmot_meta WHERE key = 'format'") == "5");
   t.b.sql("INSERT INTO t VALUES(1, 'x')");
   t.settle();
   t.a.sql("DELETE FROM t");

@@ -86,12 +86,12 @@ TEST_CASE("envelope: a flipped bit is found wherever it is, in the header too") 
 }
 
 TEST_CASE("envelope: a later format is told apart from damage") {
-  std::string message = codec::seal(codec::Kind::rows, kOrigin, 1, "payload", 4096, 4)[0];
+  std::string message = codec::seal(codec::Kind::rows, kOrigin, 1, "payload", 4096, 5)[0];
   const auto newer = codec::open(message);
   REQUIRE_FALSE(newer);
   CHECK(newer.error().code == Errc::newer_format);
-  CHECK(newer.error().message == "message format 4 from node " + std::to_string(kOrigin.node.value) + ": this Marmot reads up to 3, upgrade it");
-  for (const int format : {0, 1, 2, 3, 5, 255}) {  // a message whose format byte came to harm stops nobody
+  CHECK(newer.error().message == "message format 5 from node " + std::to_string(kOrigin.node.value) + ": this Marmot reads up to 4, upgrade it");
+  for (const int format : {0, 1, 2, 3, 4, 6, 255}) {  // a message whose format byte came to harm stops nobody
     message[3] = static_cast<char>(format);
     CHECK(code_of(message) == Errc::corrupt);
   }
@@ -102,13 +102,13 @@ TEST_CASE("envelope: a later format is told apart from damage") {
 }
 
 TEST_CASE("envelope: a kind that a later Marmot brought is told apart from damage") {
-  const std::string message = codec::seal(static_cast<codec::Kind>(5), kOrigin, 1, "payload", 4096)[0];
+  const std::string message = codec::seal(static_cast<codec::Kind>(6), kOrigin, 1, "payload", 4096)[0];
   const auto newer = codec::open(message);
   REQUIRE_FALSE(newer);
   CHECK(newer.error().code == Errc::newer_format);
-  CHECK(newer.error().message == "message of kind 5 from node " + std::to_string(kOrigin.node.value) + ": this Marmot knows kinds up to 4, upgrade it");
+  CHECK(newer.error().message == "message of kind 6 from node " + std::to_string(kOrigin.node.value) + ": this Marmot knows kinds up to 5, upgrade it");
   std::string damaged = codec::seal(codec::Kind::rows, kOrigin, 1, "payload", 4096)[0];
-  damaged[4] = 5;
+  damaged[4] = 6;
   CHECK(code_of(damaged) == Errc::corrupt);
 }
 

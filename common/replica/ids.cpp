@@ -1,0 +1,360 @@
+// Ids that never collide (docs/decisions/0037-ids-that-never-collide.md). SQLite gives a row of an AUTOINCREMENT table the id
+// max(sqlite_sequence.seq, highest rowid) + 1. So that number is moved to the start of a block of this node's own, in the transaction in
+// which a higher id has come, or half of the block before it was used up: every id that this file hands out then lies in
+// such a block, through whatever driver, and whether or not the agent runs.
+#include <algorithm>
+
+#include "common/base/mutation.hpp"
+#include "common/replica/engine.hpp"
+#include "common/replica/merge.hpp"
+#include "common/replica/snapshot.hpp"
+#include "sql.hpp"
+
+namespace marmot::replica {
+
+using sqlite::Statement;
+
+namespace {
+
+// How far a file goes ahead that was rolled back, or put back: what it gave out since, it does not know.
+constexpr int64_t kRoundsLost = 64;
+constexpr uint64_t kClaimsInTurn = 3;      // one behind the other
+constexpr int64_t kRoundsOfReach = 2;  // that an owner may be ahead of what is known of its ids when its slot is retired
+
+std::optional<int64_t> id_of_key(std::string_view key) {
+  const auto decoded = decode_key(key);
+  if (!decoded || decoded->parts.size() != 1 || decoded->parts[0].type != ValueType::integer) return std::nullopt;
+  return decoded->parts[0].integer;
+}
+
+}  // namespace
+
+bool Replica::Impl::deals_ids() const { return settings.ids.mode != IdMode::off; }
+
+// How many other nodes give out ids.
+int Replica::Impl::other_slots() const {
+  return static_cast<int>(std::count_if(dealt.slots().begin(), dealt.slots().end(), [this](const auto& one) {
+    const SlotFact& fact = one.second.fact;
+    return !fact.retired && fact.owner != self.node && std::find(former_nodes.begin(), former_nodes.end(), fact.owner) == former_nodes.end();
+  }));
+}
+
+// The slot whose blocks this file's ids are in: its own, or until it has one, that of its former life.
+std::optional<int> Replica::Impl::slot_here() const {
+  if (mutated(Mutation::slot_taken_twice)) return 0;
+  if (const auto own = dealt.slot_of(self.node)) return own;
+  for (const NodeId node : former_nodes) {
+    if (const auto former = dealt.slot_of(node)) return former;
+  }
+  return std::nullopt;
+}
+
+const IdGeometry& Replica::Impl::geometry_of(Table& table) {
+  Table::IdUse& known = table.id_use;
+  if (known.geometry_of == dealt.changes()) return known.geometry;
+  known.geometry = IdGeometry{};
+  const GeometryFact* best = nullptr;
+  for (const auto& [id, entry] : dealt.geometries()) {
+    const bool its = table.permanent_id && registers.root_of(id) == registers.root_of(*table.permanent_id);
+    if (its && (best == nullptr || stands_before(entry.fact, *best))) best = &entry.fact;
+  }
+  if (best != nullptr) known.geometry = best->geometry;
+  known.geometry_of = dealt.changes();
+  return known.geometry;
+}
+
+// The next id that SQLite gives out is one more.
+Result<int64_t> Replica::Impl::highest_id(Table& table) {
+  TRY_ASSIGN(Statement* const seq, store.statement(sql::kNextIdAfter));
+  seq->bind(1, table.info.name);
+  TRY_ASSIGN(const bool any, seq->step());
+  table.id_use.listed = any;
+  const int64_t moved = any ? seq->integer(0) : 0;
+  seq->reset();
+  TRY_ASSIGN(const int64_t highest, table.highest_rowid());
+  return std::max({moved, highest, int64_t{0}});
+}
+
+Status Replica::Impl::move_next_id(Table& table, int64_t first) {
+  if (mutated(Mutation::ids_moved_apart)) TRY(db.exec("COMMIT; BEGIN IMMEDIATE"));
+  TRY_ASSIGN(Statement* const move, store.statement(table.id_use.listed ? sql::kMoveNextId : sql::kMakeNextId));
+  move->bind(1, table.info.name).bind(2, first - 1);
+  return move->run();
+}
+
+IdDemand Replica::Impl::id_demand(const Table& table, int slot, int64_t highest, int64_t given) const {
+  IdDemand out;
+  out.slot = slot;
+  out.highest_slot = dealt.highest_granted();
+  out.highest_id = highest;
+  out.used = given;
+  out.now = env.now();
+  out.busy_at = table.id_use.busy_at;
+  out.extended = settings.ids.mode == IdMode::extended;
+  const std::vector<std::string>& narrow = settings.ids.narrow;
+  out.narrow = std::any_of(narrow.begin(), narrow.end(), [&](const std::string& name) { return fold_name(name) == fold_name(table.info.name); });
+  return out;
+}
+
+// What this file gave out since the last drain. An application may have chosen ids itself.
+void Replica::Impl::note_id(Table& table, std::string_view key) {
+  if (!deals_ids() || !table.info.auto_increment) return;
+  const auto id = id_of_key(key);
+  if (!id) return;
+  Table::IdUse& its = table.id_use;
+  ++its.given;
+  ++state.ids_given;
+  const auto slot = slot_here();
+  const IdGeometry& geometry = geometry_of(table);
+  if (other_slots() > 0 && (!slot || slot_of(geometry, *id) != slot)) ++state.ids_outside;
+}
+
+// Before the end of each transaction: the next id of every table that this transaction touched lies in a block of ours.
+Status Replica::Impl::settle_ids() {
+  if (!deals_ids()) return ok();
+  for (const auto& table : tables) {
+    if (table->info.auto_increment && table->exists && table->id_use.touched) TRY(settle_ids_of(*table));
+  }
+  state.ids_lost = false;
+  const bool waits = state.ids_unit != 0 || state.membership != Membership::member || state.no_slot_of == dealt.changes();
+  if (!waits && (!dealt.slot_of(self.node) || !slots_to_retire().empty())) state.ids_due = true;
+  return ok();
+}
+
+Status Replica::Impl::settle_ids_of(Table& table) {
+  Table::IdUse& its = table.id_use;
+  const auto slot = slot_here();
+  const bool alone = other_slots() == 0;
+  const int64_t given = std::exchange(its.given, 0);
+  its.touched = false;
+  if (!slot) return ok();
+  const IdGeometry& geometry = geometry_of(table);
+  TRY_ASSIGN(int64_t highest, highest_id(table));
+  const bool behind = state.ids_lost && highest > 0 && !mutated(Mutation::ids_given_again);
+  if (behind) {
+    const int64_t ahead = kRoundsLost * (alone || geometry.number == 0 ? kFirstBlock : geometry.round());
+    if (highest <= INT64_MAX - ahead) highest += ahead;
+    if (alone) TRY(move_next_id(table, highest + 1));
+  }
+  if (alone) return ok();
+  if (given * 8 > geometry.block) its.busy_at = env.now();
+  its.wanted = dealt.slot_of(self.node) ? better_geometry(geometry, id_demand(table, *slot, highest, given)) : std::nullopt;
+  if (its.wanted) state.ids_due = true;
+  if (its.wanted && mutated(Mutation::geometry_unapplied)) {
+    const auto at_once = next_block(*its.wanted, *slot, highest, INT64_MAX);
+    return at_once ? move_next_id(table, *at_once) : ok();
+  }
+  const int64_t left = left_in_block(geometry, *slot, highest + 1);
+  // Where the deal is about to change, the rest of a block does until then.
+  if (!behind && left > 0 && (left * 2 > geometry.block || its.wanted)) return ok();
+  const bool far = settings.ids.mode == IdMode::extended || highest > kMaxCompactId;
+  const auto start = next_block(geometry, *slot, highest, far ? INT64_MAX : kMaxCompactId);
+  if (!start || mutated(Mutation::ids_stay)) return ok();
+  return move_next_id(table, *start);
+}
+
+// Slots of this file's former lives, which no other file goes on with (node/former_ids.hpp), and those that an operator names.
+std::vector<SlotFact> Replica::Impl::slots_to_retire() const {
+  std::vector<SlotFact> out;
+  for (const auto& one : dealt.slots()) {
+    const SlotFact& fact = one.second.fact;
+    const bool former = std::find(former_nodes.begin(), former_nodes.end(), fact.owner) != former_nodes.end();
+    if ((former || state.retire.count(fact.slot) != 0) && !fact.retired && fact.owner != self.node) out.push_back(fact);
+  }
+  return out;
+}
+
+// Is nothing that the former owner of a retired slot may have given out above what is here by now?
+Result<bool> Replica::Impl::reach_is_passed(int slot) {
+  if (mutated(Mutation::retired_slot_at_once)) return true;
+  TRY_ASSIGN(Statement* const select, store.statement(sql::kSelectReach));
+  std::map<Version, int64_t> reach;
+  for (;;) {
+    TRY_ASSIGN(const bool more, select->step());
+    if (!more) break;
+    if (select->integer(0) == slot) reach[registers.root_of(unspell_version(select->text(1)))] = select->integer(2);
+  }
+  for (const auto& table : tables) {
+    if (!table->info.auto_increment || !table->exists || !table->permanent_id) continue;
+    const auto its = reach.find(registers.root_of(*table->permanent_id));
+    if (its == reach.end()) continue;
+    TRY_ASSIGN(const int64_t highest, highest_id(*table));
+    if (highest <= its->second) return false;
+  }
+  return true;
+}
+
+Status Replica::Impl::note_reach(int slot) {
+  for (const auto& table : tables) {
+    if (!table->info.auto_increment || !table->exists || !table->permanent_id) continue;
+    TRY_ASSIGN(const int64_t highest, highest_id(*table));
+    const int64_t ahead = kRoundsOfReach * geometry_of(*table).round();
+    const std::string id = spell_version(*table->permanent_id);
+    TRY_ASSIGN(Statement* const put, store.statement(sql::kPutReach));
+    put->bind(1, int64_t{slot}).bind(2, id).bind(3, highest > INT64_MAX - ahead ? INT64_MAX : highest + ahead);
+    TRY(put->run());
+  }
+  return ok();
+}
+
+// The lowest free slot. Whoever has lost several claims passes over some, so that many nodes which come at once do not all want one.
+Result<std::optional<SlotFact>> Replica::Impl::free_slot() {
+  uint64_t pass = state.claims_lost < kClaimsInTurn ? 0 : self.node.value % state.claims_lost;
+  std::optional<SlotFact> last;
+  for (int slot = 0; slot < kMaxSlots; ++slot) {
+    const auto known = dealt.slots().find(slot);
+    SlotFact claim{slot, 1, false, self.node, {}};
+    if (known != dealt.slots().end()) {
+      if (!known->second.fact.retired) continue;
+      TRY_ASSIGN(const bool passed, reach_is_passed(slot));
+      if (!passed) continue;
+      claim.generation = known->second.fact.generation + 1;
+    }
+    last = claim;
+    if (pass-- == 0) break;
+  }
+  if (!last) {
+    state.no_slot_of = dealt.changes();
+    log(LogLevel::error, "all " + std::to_string(kMaxSlots) + " slots of ids are taken: ids that this node gives out may be another node's too; retire "
+                         "those of nodes that are gone (`marmot ids retire SLOT`)");
+  }
+  return last;
+}
+
+// What this node has to say of ids, one message at a time.
+Status Replica::Impl::publish_ids(UnitStream& out) {
+  codec::IdFacts facts = dealt.unsent();
+  if (!facts.empty()) {
+    tables_dirty = true;
+    TRY(dealt.all_sent());
+  }
+  if (deals_ids() && state.ids_due && state.ids_unit == 0) {
+    state.ids_due = false;
+    std::optional<SlotFact> claim;
+    const auto own = dealt.slot_of(self.node);
+    if (!own) {
+      TRY_ASSIGN(claim, free_slot());
+      if (claim) facts.slots.push_back(*claim);
+    }
+    for (SlotFact former : slots_to_retire()) {
+      former.retired = true;
+      former.place = {};
+      facts.slots.push_back(former);
+    }
+    TRY(want_geometries(own, claim, facts));
+    if (!facts.empty()) state.ids_unit = state.next_unit;
+  }
+  return facts.empty() ? ok() : out.ids(facts);
+}
+
+// Of each table whose ids should be dealt otherwise. With a claim: as if it were won.
+Status Replica::Impl::want_geometries(const std::optional<int>& own, const std::optional<SlotFact>& claim, codec::IdFacts& facts) {
+  if (!own && !claim) return ok();
+  for (const auto& table : tables) {
+    if (!table->info.auto_increment || !table->exists || !table->permanent_id) continue;
+    std::optional<IdGeometry> wanted = std::exchange(table->id_use.wanted, std::nullopt);
+    if (claim) {
+      TRY_ASSIGN(const int64_t highest, highest_id(*table));
+      IdDemand demand = id_demand(*table, claim->slot, highest, 0);
+      demand.parts_from_one = other_slots() == 1;
+      wanted = other_slots() == 0 ? std::nullopt : better_geometry(geometry_of(*table), demand);
+    }
+    if (!wanted || wanted->number != geometry_of(*table).number + 1) continue;
+    facts.geometries.push_back({*table->permanent_id, *wanted, {}});
+  }
+  return ok();
+}
+
+Status Replica::Impl::apply_ids(const codec::IdFacts& facts, const Origin& origin, uint64_t unit, StreamSeq seq) {
+  tables_dirty = true;
+  const StreamPlace here{state.position.stream_id, seq};
+  const bool first = dealt.first_owner() == self.node;
+  const uint64_t before = dealt.changes();
+  const bool own = origin == self && unit >= state.ids_unit;
+  for (SlotFact fact : facts.slots) {
+    if (fact.place == StreamPlace{}) fact.place = here;
+    const auto known = dealt.slots().find(fact.slot);
+    const bool granted = known != dealt.slots().end() && !known->second.fact.retired;
+    TRY_ASSIGN(const bool changed, dealt.take(fact, seq, first));
+    if (changed && fact.retired && granted) TRY(note_reach(fact.slot));
+    if (changed && fact.retired) state.retire.erase(fact.slot);
+  }
+  for (GeometryFact fact : facts.geometries) {
+    if (fact.place == StreamPlace{}) fact.place = here;
+    TRY(dealt.take(fact, seq, first));
+  }
+  if (own) {
+    state.ids_unit = 0;
+    state.claims_lost = dealt.slot_of(self.node) ? 0 : state.claims_lost + 1;
+  }
+  if (before != dealt.changes()) touch_ids();
+  return ok();
+}
+
+// What the snapshot's taker knew.
+Status Replica::Impl::merge_ids() {
+  IdRegistry theirs(merging->snapshot);
+  TRY(theirs.load());
+  tables_dirty = true;
+  for (const auto& one : theirs.slots()) TRY(dealt.take(one.second.fact, merging->info.seq, false));
+  for (const auto& one : theirs.geometries()) TRY(dealt.take(one.second.fact, merging->info.seq, false));
+  touch_ids();
+  return ok();
+}
+
+void Replica::Impl::touch_ids() {
+  for (const auto& table : tables) table->id_use.touched = true;
+}
+
+// The application can set sqlite_sequence back without changing a row.
+Result<bool> Replica::Impl::ids_moved_back() {
+  if (!deals_ids() || other_slots() == 0 || !slot_here()) return false;
+  for (const auto& table : tables) {
+    if (!table->info.auto_increment || !table->exists) continue;
+    TRY_ASSIGN(const int64_t highest, highest_id(*table));
+    if (left_in_block(geometry_of(*table), *slot_here(), highest + 1) > 0) continue;
+    table->id_use.touched = true;
+    return true;
+  }
+  return false;
+}
+
+Result<IdReport> Replica::ids() {
+  Impl& impl = *impl_;
+  IdReport out;
+  out.own = impl.dealt.slot_of(impl.self.node);
+  out.alone = impl.other_slots() == 0;
+  out.given = impl.state.ids_given;
+  out.outside = impl.state.ids_outside;
+  for (const auto& [slot, entry] : impl.dealt.slots()) out.slots.push_back({slot, entry.fact.owner, entry.fact.retired});
+  for (const auto& table : impl.tables) {
+    if (!table->info.auto_increment || !table->exists) continue;
+    TRY_ASSIGN(const int64_t last, impl.highest_id(*table));
+    TRY_ASSIGN(const int64_t highest, table->highest_rowid());
+    const IdGeometry& geometry = impl.geometry_of(*table);
+    const int64_t next = last == INT64_MAX ? last : last + 1;
+    const int64_t left = out.own && !out.alone ? left_in_block(geometry, *out.own, next) : 0;
+    out.tables.push_back({table->info.name, next, left, highest, geometry.from, geometry.block, geometry.slots});
+  }
+  return out;
+}
+
+Status Replica::retire_slot(int slot) {
+  Impl& impl = *impl_;
+  const auto known = impl.dealt.slots().find(slot);
+  if (known == impl.dealt.slots().end() || known->second.fact.retired) {
+    return make_error(Errc::not_found, "slot " + std::to_string(slot) + " is not granted to a node: `marmot ids` lists those that are");
+  }
+  if (known->second.fact.owner == impl.self.node) {
+    return make_error(Errc::refused, "slot " + std::to_string(slot) + " is this node's own: retire it on another node, once this one is gone");
+  }
+  impl.state.retire.insert(slot);
+  impl.state.ids_due = true;
+  return ok();
+}
+
+bool Replica::ids_ready() const {
+  return !impl_->deals_ids() || impl_->dealt.slot_of(impl_->self.node).has_value();
+}
+
+}  // namespace marmot::replica

@@ -1,0 +1,392 @@
+// Ids of AUTOINCREMENT tables (docs/decisions/0037-ids-that-never-collide.md): each node gives out ids of its own, whatever the applications do.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "common/core/id_blocks.hpp"
+#include "tests/replica/cluster.hpp"
+
+using namespace marmot;
+using namespace marmot::replica;
+using namespace marmot::test;
+
+namespace {
+
+constexpr const char* kSchema = "CREATE TABLE p(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL);"
+                                "CREATE TABLE c(id INTEGER PRIMARY KEY AUTOINCREMENT, p INT REFERENCES p(id), name TEXT NOT NULL)";
+
+Settings dealt(IdMode mode = IdMode::compact) {
+  Settings settings;
+  settings.ids.mode = mode;
+  return settings;
+}
+
+// A family: a parent and two children that know its name.
+void add_family(Node& node, const std::string& name) {
+  node.sql("BEGIN; INSERT INTO p(name) VALUES('" + name + "'); INSERT INTO c(p, name) SELECT last_insert_rowid(), '" + name + "';"
+           "INSERT INTO c(p, name) SELECT max(p), '" + name + "' FROM c WHERE name = '" + name + "'; COMMIT");
+}
+
+void check_families(Node& node, int families) {
+  CHECK(node.query("SELECT count(*), count(DISTINCT name) FROM p") == std::to_string(families) + "|" + std::to_string(families));
+  CHECK(node.query("SELECT count(*) FROM c JOIN p ON p.id = c.p AND p.name = c.name") == std::to_string(2 * families));
+  CHECK(node.query("SELECT count(*) FROM __marmot_conflict") == "0");
+}
+
+int64_t number(Node& node, const std::string& sql) { return std::stoll(node.query(sql)); }
+
+// Each drains and applies what the others have published; nothing is waited for.
+void step(Stream& stream, std::initializer_list<Node*> nodes) {
+  for (Node* node : nodes) node->publish(stream);
+  for (Node* node : nodes) node->apply(stream);
+}
+
+void go_on(Node& node, Stream& stream) {
+  node.publish(stream);
+  node.apply(stream);
+}
+
+}  // namespace
+
+TEST_CASE("ids: three nodes that insert at the same moments collide nowhere, and every child is its own parent's") {
+  Three t(kSchema, dealt());
+  for (Node* node : {&t.a, &t.b, &t.c}) CHECK(node->engine().ids_ready());
+  int families = 0;
+  for (int round = 0; round < 40; ++round) {
+    for (Node* node : {&t.a, &t.b, &t.c}) {
+      for (int i = 0; i <= round % 3; ++i) add_family(*node, "f" + std::to_string(families++));
+    }
+    step(t.stream, {&t.a, &t.b, &t.c});
+  }
+  t.settle();
+  for (Node* node : {&t.a, &t.b, &t.c}) {
+    check_families(*node, families);
+    check_at_rest(*node);
+    CHECK(require(node->engine().ids()).outside == 0);
+  }
+  // Rounds that fit: some 240 ids of each table were given out.
+  CHECK(number(t.a, "SELECT max(id) FROM p") < 20'000);
+}
+
+TEST_CASE("ids: a node that is alone counts 1, 2, 3, and a second one begins above what the first may have given out meanwhile") {
+  TempDir dir;
+  Stream stream;
+  Node a(dir.path, 1, dealt()), b(dir.path, 2, dealt());
+  a.sql(kSchema);
+  a.found(stream);
+  for (int i = 0; i < 100; ++i) {
+    add_family(a, "a" + std::to_string(i));
+    if (i % 7 == 0) a.publish(stream);
+  }
+  a.publish(stream);
+  CHECK(a.query("SELECT max(id) FROM p") == "100");
+  b.join(stream);
+  go_on(b, stream);  // its claim
+  go_on(b, stream);
+  CHECK(b.engine().ids_ready());
+  for (int i = 0; i < 50; ++i) add_family(a, "late" + std::to_string(i));  // it has not heard of it
+  for (int i = 0; i < 5; ++i) add_family(b, "b" + std::to_string(i));
+  settle(stream, {&a, &b});
+  for (int i = 0; i < 4; ++i) add_family(a, "c" + std::to_string(i)), add_family(b, "d" + std::to_string(i));
+  settle(stream, {&a, &b});
+  check_families(a, 163);
+  check_families(b, 163);
+}
+
+TEST_CASE("ids: two nodes that fill an empty table at the same moment: nobody becomes another") {
+  Three t("CREATE TABLE user(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, admin INT);"
+          "CREATE TABLE team(user INT REFERENCES user(id), team TEXT)",
+          dealt());
+  t.a.sql("INSERT INTO user(name, admin) VALUES('alice', 1); INSERT INTO team VALUES(last_insert_rowid(), 'staff')");
+  t.b.sql("INSERT INTO user(name, admin) VALUES('mallory', 0)");
+  t.settle();
+  t.same("SELECT name FROM user JOIN team ON team.user = user.id ORDER BY name", "alice");
+  t.same("SELECT name, admin FROM user ORDER BY name", "alice|1\nmallory|0");
+}
+
+TEST_CASE("ids: a table that an application makes and fills in one transaction") {
+  Three t(kSchema, dealt());
+  const auto make = [](Node& node, const std::string& name) {
+    node.sql("BEGIN; CREATE TABLE t(id INTEGER PRIMARY KEY AUTOINCREMENT, x); INSERT INTO t(x) VALUES('" + name + "'); COMMIT");
+  };
+  make(t.a, "first");
+  t.settle();
+  for (Node* node : {&t.a, &t.b, &t.c}) node->sql("INSERT INTO t(x) VALUES('" + std::string(1, 'x') + "')");
+  t.settle();
+  t.same("SELECT count(*), count(DISTINCT id) FROM t", "4|4");
+  t.same("SELECT count(*) FROM __marmot_conflict", "0");
+}
+
+TEST_CASE("ids: while the agent is dead, what is left of the block is the file's") {
+  Three t(kSchema, dealt());
+  for (int i = 0; i < 3; ++i) add_family(t.b, "b" + std::to_string(i));
+  t.settle();
+  t.b.stop();
+  for (int i = 0; i < 3; ++i) add_family(t.b, "dead" + std::to_string(i)), add_family(t.a, "a" + std::to_string(i)), add_family(t.c, "c" + std::to_string(i));
+  step(t.stream, {&t.a, &t.c});
+  t.b.start();
+  t.settle();
+  for (Node* node : {&t.a, &t.b, &t.c}) check_families(*node, 12);
+}
+
+TEST_CASE("ids: a bulk insert beyond its block is counted, and blocks grow with it") {
+  Three t(kSchema, dealt());
+  t.b.sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) INSERT INTO p(name) SELECT 'bulk' || i FROM n");
+  t.settle();
+  const IdReport report = require(t.b.engine().ids());
+  CHECK(report.given == 1000);
+  CHECK(report.outside > 900);
+  t.b.now += 3'600'001;
+  t.b.sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) INSERT INTO p(name) SELECT 'more' || i FROM n");
+  t.settle();
+  for (Node* node : {&t.a, &t.b, &t.c}) CHECK(require(node->engine().ids()).tables[0].block == 4096);
+  const int64_t before = require(t.b.engine().ids()).outside;
+  t.b.sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) INSERT INTO p(name) SELECT 'third' || i FROM n");
+  t.a.sql("INSERT INTO p(name) VALUES('beside')");
+  t.settle();
+  CHECK(require(t.b.engine().ids()).outside == before);
+  t.same("SELECT count(*) FROM p", "3001");
+  t.same("SELECT count(*) FROM __marmot_conflict", "0");
+}
+
+namespace {
+
+// 30 families are given out and published, and the file is as it was before.
+void lose_families(Three& t) {
+  for (int i = 0; i < 5; ++i) add_family(t.b, "kept" + std::to_string(i));
+  t.settle();
+  const std::string copy = (t.dir.path / "copy").string();
+  t.b.sql("VACUUM INTO '" + copy + "'");
+  for (int i = 0; i < 30; ++i) {
+    add_family(t.b, "since" + std::to_string(i));
+    go_on(t.b, t.stream);
+  }
+  t.b.high_water = t.b.engine().last_hlc();
+  t.b.stop();
+  t.b.restore(copy);
+}
+
+void check_nothing_given_again(Three& t) {
+  for (int i = 0; i < 5; ++i) add_family(t.b, "again" + std::to_string(i));
+  t.settle();
+  CHECK(t.b.engine().ids_ready());
+  for (int i = 0; i < 5; ++i) add_family(t.b, "later" + std::to_string(i));
+  t.settle();
+  for (Node* node : {&t.a, &t.b, &t.c}) check_families(*node, 45);
+}
+
+}  // namespace
+
+TEST_CASE("ids: a file that a power cut rolled back gives out no id again that it gave out since") {
+  Three t(kSchema, dealt());
+  lose_families(t);
+  t.b.start();
+  check_nothing_given_again(t);
+}
+
+TEST_CASE("ids: nor does an old copy that is put back, which gets another slot") {
+  Three t(kSchema, dealt());
+  lose_families(t);
+  t.b.start_as(9);
+  check_nothing_given_again(t);
+  const IdReport report = require(t.a.engine().ids());
+  CHECK(std::count_if(report.slots.begin(), report.slots.end(), [](const auto& slot) { return slot.retired; }) == 1);
+}
+
+TEST_CASE("ids: nor does a file whose node is alone") {
+  TempDir dir;
+  Stream stream;
+  Node a(dir.path, 1, dealt());
+  a.sql(kSchema);
+  a.found(stream);
+  for (int i = 0; i < 5; ++i) add_family(a, "kept" + std::to_string(i));
+  settle(stream, {&a});
+  const std::string copy = (dir.path / "copy").string();
+  a.sql("VACUUM INTO '" + copy + "'");
+  for (int i = 0; i < 30; ++i) add_family(a, "since" + std::to_string(i));
+  settle(stream, {&a});
+  a.high_water = a.engine().last_hlc();
+  a.stop();
+  a.restore(copy);
+  a.start();
+  for (int i = 0; i < 5; ++i) add_family(a, "again" + std::to_string(i));
+  settle(stream, {&a});
+  check_families(a, 40);
+}
+
+TEST_CASE("ids: a sequence that the application sets back goes on in a block of the node's own") {
+  Three t(kSchema, dealt());
+  for (int i = 0; i < 4; ++i) add_family(t.a, "a" + std::to_string(i)), add_family(t.b, "b" + std::to_string(i));
+  t.settle();
+  t.a.sql("DELETE FROM sqlite_sequence");
+  CHECK(require(t.a.engine().has_work()));
+  step(t.stream, {&t.a});
+  for (int i = 0; i < 4; ++i) add_family(t.a, "c" + std::to_string(i)), add_family(t.b, "d" + std::to_string(i));
+  t.a.sql("VACUUM");
+  for (int i = 0; i < 4; ++i) add_family(t.a, "e" + std::to_string(i)), add_family(t.b, "f" + std::to_string(i));
+  t.settle();
+  for (Node* node : {&t.a, &t.b, &t.c}) check_families(*node, 24);
+}
+
+TEST_CASE("ids: an id that was used and deleted is given to nobody again") {
+  Three t("CREATE TABLE p(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT); CREATE TABLE used(id, name)", dealt());
+  for (int round = 0; round < 30; ++round) {
+    for (Node* node : {&t.a, &t.b, &t.c}) {
+      node->sql("INSERT INTO p(name) VALUES('x'); INSERT INTO used SELECT last_insert_rowid(), 'x'; DELETE FROM p WHERE id = last_insert_rowid()");
+    }
+    step(t.stream, {&t.a, &t.b, &t.c});
+  }
+  t.settle();
+  t.same("SELECT count(*), count(DISTINCT id) FROM used", "90|90");
+}
+
+TEST_CASE("ids: a node that joins with a snapshot knows how they are dealt; one more than fits makes rounds larger") {
+  Three t(kSchema, dealt());
+  for (int i = 0; i < 20; ++i) {
+    for (Node* node : {&t.a, &t.b, &t.c}) add_family(*node, std::string(1, static_cast<char>('a' + i)) + std::to_string(node == &t.a ? 0 : node == &t.b ? 1 : 2));
+    step(t.stream, {&t.a, &t.b, &t.c});
+  }
+  t.settle();
+  const std::string snapshot = (t.dir.path / "snapshot").string();
+  (void)take_snapshot(t.a, snapshot);
+  Node d(t.dir.path, 4, dealt()), e(t.dir.path, 5, dealt());
+  d.join(t.stream);
+  merge_snapshot(d, snapshot);
+  e.join(t.stream);
+  test::settle(t.stream, {&t.a, &t.b, &t.c, &d, &e});
+  CHECK(require(d.engine().ids()).slots.size() == 5);
+  int families = 60;
+  for (int i = 0; i < 20; ++i) {
+    for (Node* node : {&t.a, &t.b, &t.c, &d, &e}) add_family(*node, "n" + std::to_string(families++));
+    step(t.stream, {&t.a, &t.b, &t.c, &d, &e});
+  }
+  test::settle(t.stream, {&t.a, &t.b, &t.c, &d, &e});
+  for (Node* node : {&t.a, &t.b, &t.c, &d, &e}) check_families(*node, families);
+  CHECK(require(t.a.engine().ids()).tables[0].slots == 8);
+}
+
+TEST_CASE("ids: a slot that is retired is not granted again before nothing of its owner can lie ahead") {
+  Three t(kSchema, dealt());
+  for (int i = 0; i < 12; ++i) {
+    for (Node* node : {&t.a, &t.b, &t.c}) add_family(*node, std::to_string(i) + (node == &t.a ? "a" : node == &t.b ? "b" : "c"));
+    step(t.stream, {&t.a, &t.b, &t.c});
+  }
+  t.settle();
+  const int slot = require(t.b.engine().ids()).own.value();
+  CHECK(t.a.engine().retire_slot(77).error().code == Errc::not_found);
+  CHECK(t.a.engine().retire_slot(require(t.a.engine().ids()).own.value()).error().code == Errc::refused);
+  require(t.a.engine().retire_slot(slot));
+  step(t.stream, {&t.a, &t.c});
+  // It is away, and goes on giving out ids of its slot, as far as its block reaches.
+  for (int i = 0; i < 3; ++i) add_family(t.b, "away" + std::to_string(i));
+  Node d(t.dir.path, 4, dealt());
+  d.join(t.stream);
+  go_on(d, t.stream);
+  go_on(d, t.stream);
+  CHECK(require(d.engine().ids()).own == 3);
+  int families = 39;
+  for (int i = 0; i < 3; ++i) add_family(d, "d" + std::to_string(i)), ++families;
+  test::settle(t.stream, {&t.a, &t.b, &t.c, &d});
+  CHECK(t.b.engine().ids_ready());
+  CHECK(require(t.b.engine().ids()).own == 4);  // it has claimed anew
+  for (Node* node : {&t.a, &t.b, &t.c, &d}) check_families(*node, families);
+  // Far enough ahead, the slot is free.
+  for (int i = 0; i < 60; ++i) {
+    for (Node* node : {&t.a, &t.b, &t.c, &d}) add_family(*node, "later" + std::to_string(families++));
+    step(t.stream, {&t.a, &t.b, &t.c, &d});
+  }
+  test::settle(t.stream, {&t.a, &t.b, &t.c, &d});
+  Node e(t.dir.path, 5, dealt());
+  e.join(t.stream);
+  test::settle(t.stream, {&t.a, &t.b, &t.c, &d, &e});
+  CHECK(require(e.engine().ids()).own == slot);
+  for (Node* node : {&t.a, &e}) check_families(*node, families);
+}
+
+TEST_CASE("ids: nodes that claim at the same moment get slots of their own") {
+  TempDir dir;
+  Stream stream;
+  Node a(dir.path, 1, dealt()), b(dir.path, 2, dealt()), c(dir.path, 3, dealt()), d(dir.path, 4, dealt());
+  a.sql(kSchema);
+  a.found(stream);
+  a.publish(stream);
+  for (Node* node : {&b, &c, &d}) node->join(stream);
+  for (Node* node : {&b, &c, &d}) node->apply(stream);
+  for (Node* node : {&b, &c, &d}) node->publish(stream);  // three claims of one slot
+  settle(stream, {&a, &b, &c, &d});
+  std::set<int> slots;
+  for (Node* node : {&a, &b, &c, &d}) slots.insert(require(node->engine().ids()).own.value());
+  CHECK(slots.size() == 4);
+}
+
+TEST_CASE("ids: the stream is lost, and a node that never knew it has claimed a slot in the new one: the nodes agree") {
+  Three t(kSchema, dealt());
+  for (int i = 0; i < 12; ++i) {
+    for (Node* node : {&t.a, &t.b, &t.c}) add_family(*node, std::to_string(i) + (node == &t.a ? "a" : node == &t.b ? "b" : "c"));
+    step(t.stream, {&t.a, &t.b, &t.c});
+  }
+  t.settle();
+  Stream anew;
+  anew.id = 78;
+  Node d(t.dir.path, 4, dealt());
+  d.sql(kSchema);
+  d.found(anew);
+  d.publish(anew);
+  d.apply(anew);
+  CHECK(require(d.engine().ids()).own == 0);
+  uint64_t life = 100;
+  for (Node* node : {&t.a, &t.b, &t.c}) require(node->engine().history_lost(anew.id, anew.messages.back().seq, Incarnation{++life}, 0));
+  test::settle(anew, {&t.a, &t.b, &t.c, &d});
+  std::set<int> slots;
+  for (Node* node : {&t.a, &t.b, &t.c, &d}) {
+    const IdReport report = require(node->engine().ids());
+    slots.insert(report.own.value());
+    CHECK(report.slots.size() == require(t.a.engine().ids()).slots.size());
+    CHECK(report.tables[0].from == require(t.a.engine().ids()).tables[0].from);
+  }
+  CHECK(slots.size() == 4);
+  int families = 36;
+  for (int i = 0; i < 20; ++i) {
+    for (Node* node : {&t.a, &t.b, &t.c, &d}) add_family(*node, "n" + std::to_string(families++));
+    step(anew, {&t.a, &t.b, &t.c, &d});
+  }
+  test::settle(anew, {&t.a, &t.b, &t.c, &d});
+  for (Node* node : {&t.a, &t.b, &t.c, &d}) check_families(*node, families);
+}
+
+TEST_CASE("ids: extended blocks, narrow tables, and a cluster that deals none") {
+  {
+    Three t(kSchema, dealt(IdMode::extended));
+    for (int i = 0; i < 10; ++i) add_family(t.a, "a" + std::to_string(i)), add_family(t.b, "b" + std::to_string(i));
+    t.settle();
+    t.a.sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) INSERT INTO p(name) SELECT 'bulk' || i FROM n");
+    t.b.sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) INSERT INTO p(name) SELECT 'klub' || i FROM n");
+    t.settle();
+    t.same("SELECT count(*) FROM p", "200020");
+    CHECK(require(t.a.engine().ids()).tables[0].block == kExtendedBlock);
+  }
+  {
+    Settings settings = dealt();
+    settings.ids.narrow = {"P"};
+    Three t(kSchema, settings);
+    for (int i = 0; i < 100; ++i) {
+      add_family(t.a, "a" + std::to_string(i));
+      step(t.stream, {&t.a, &t.b, &t.c});
+      add_family(t.b, "b" + std::to_string(i));
+      step(t.stream, {&t.a, &t.b, &t.c});
+    }
+    t.settle();
+    for (Node* node : {&t.a, &t.b, &t.c}) check_families(*node, 200);
+    CHECK(require(t.a.engine().ids()).tables[0].block == kMinBlock);
+    CHECK(number(t.a, "SELECT max(id) FROM p") < 200 * 16 + 2000);
+  }
+  {
+    Three t(kSchema);
+    for (int i = 0; i < 3; ++i) add_family(t.a, "a" + std::to_string(i));
+    t.settle();
+    CHECK(t.b.query("SELECT seq FROM sqlite_sequence WHERE name = 'p'") == "3");
+    CHECK(t.b.engine().ids_ready());
+    CHECK(require(t.b.engine().ids()).slots.empty());
+  }
+}
