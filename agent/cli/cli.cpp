@@ -55,6 +55,7 @@ struct AllOptions {
   VerifyOptions verify;
   ConflictsOptions conflicts;
   SnapshotOptions snapshot;
+  IdsOptions ids;
   std::string config_file;
   std::string shell;
 };
@@ -76,6 +77,19 @@ void add_snapshot(CLI::App& root, SnapshotOptions& options, Chosen& chosen) {
   restore.final_callback([&] { chosen = [&options] { return cmd_snapshot_restore(options); }; });
 }
 
+void add_ids(CLI::App& root, IdsOptions& options, Chosen& chosen) {
+  CLI::App& ids = *root.add_subcommand("ids", "which ids of AUTOINCREMENT tables each node gives out");
+  ids.require_subcommand(0, 1);
+  add_target(ids, options.target);
+  CLI::App& retire = *ids.add_subcommand("retire", "free the slot of a node that is gone for good");
+  retire.add_option("slot", options.slot, "its number, as `marmot ids` shows it")->required()->check(CLI::Range(0, 1022))->type_name("SLOT");
+  add_target(retire, options.target);
+  retire.final_callback([&] { chosen = [&options] { return cmd_ids_retire(options); }; });
+  ids.final_callback([&] {
+    if (!chosen) chosen = [&options] { return cmd_ids(options); };
+  });
+}
+
 void add_clients(CLI::App& root, AllOptions& all, Chosen& chosen) {
   CLI::App& status = *root.add_subcommand("status", "what the agent is doing");
   add_target(status, all.status.target);
@@ -95,8 +109,10 @@ void add_clients(CLI::App& root, AllOptions& all, Chosen& chosen) {
 
   CLI::App& wait = *root.add_subcommand("wait", "return once what was committed here is published; exit 3 when not in time");
   add_target(wait, all.wait.target);
-  wait.add_option("--level", all.wait.level, "published (the stream has it) or all (every live node has it); default: published")
-      ->check(CLI::IsMember({"published", "all"}))->type_name("LEVEL");
+  wait.add_option("--level", all.wait.level,
+                  "published (the stream has it), all (every live node has it) or ready (this node is caught up, and has ids of its own); default: published")
+      ->check(CLI::IsMember({"published", "all", "ready"}))->type_name("LEVEL");
+  wait.add_flag_callback("--ready", [&all] { all.wait.level = "ready"; }, "the same as --level ready");
   wait.add_option("--timeout-ms", all.wait.timeout_ms, "default: 10000")->check(CLI::Range(0, 86'400'000))->type_name("N");
   wait.final_callback([&] { chosen = [&all] { return cmd_wait(all.wait); }; });
 
@@ -116,6 +132,7 @@ void add_clients(CLI::App& root, AllOptions& all, Chosen& chosen) {
   repeatable(conflicts, "--set", all.conflicts.set, "restore: with another value in this column; may be repeated", "COLUMN=VALUE");
   conflicts.final_callback([&] { chosen = [&all] { return cmd_conflicts(all.conflicts); }; });
 
+  add_ids(root, all.ids, chosen);
   add_snapshot(root, all.snapshot, chosen);
 
   CLI::App& check = *root.add_subcommand("check", "what the file's tables mean where several nodes write; no agent is needed; exit 3 when there is something to know");

@@ -34,11 +34,23 @@ std::string snapshots_text(const Json& snapshots) {
   return error.empty() ? out : out + "; the last one failed: " + error;
 }
 
+// Empty: there is nothing to say.
+std::string ids_text(const Json& ids, const std::string& path) {
+  if (list_in(ids, "slots").empty() && list_in(ids, "tables").empty()) return "";
+  const auto slot = number_in(ids, "slot");
+  std::string out = slot ? "slot " + std::to_string(*slot) : "NO SLOT YET: ids that this node gives out may be another node's too";
+  if (const int64_t outside = number_in(ids, "outside").value_or(0); outside != 0) {
+    out += "; " + grouped(outside) + " of " + shown(ids, "given") + " that were given out here lie outside of this node's blocks";
+  }
+  return out + " (marmot ids " + path + ")";
+}
+
 std::string database_text(const Json& database) {
   std::vector<std::vector<std::string>> rows;
   const std::string path = printable(text_in(database, "path"));
   const std::string state_text = printable(text_in(database, "state_text"));
   rows.push_back({"  state", printable(text_in(database, "state")) + (state_text.empty() ? "" : ": " + state_text)});
+  if (const std::string ids = ids_text(database.value("ids", Json::object()), path); !ids.empty()) rows.push_back({"  ids", ids});
   rows.push_back({"  stream", text_in(database, "stream")});
   rows.push_back({"  here", shown(database, "pending") + " rows pending, " + shown(database, "published") +
                                 " published, " + shown(database, "applied") + " applied"});

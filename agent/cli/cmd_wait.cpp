@@ -27,8 +27,9 @@ int cmd_wait(const WaitOptions& options) {
   if (options.target.json) {
     print_json(*answer);
   } else if (done) {
-    print(options.level == "all" ? "every live node has every change committed here\n"
-                                 : "every change committed here is published\n");
+    print(options.level == "all"     ? "every live node has every change committed here\n"
+          : options.level == "ready" ? "this node is ready\n"
+                                     : "every change committed here is published\n");
   } else {
     const auto pending = number_in(*answer, "pending");
     print("not in time: " + (pending ? counted(*pending, "row") : "rows") + " pending after " +

@@ -24,7 +24,7 @@ int cmd_check(const TargetOptions& options);
 
 struct WaitOptions {
   TargetOptions target;
-  std::string level = "published";  // or "all"
+  std::string level = "published";  // or "all", "ready"
   int64_t timeout_ms = 10'000;
 };
 int cmd_wait(const WaitOptions& options);
@@ -50,6 +50,13 @@ struct ConflictsOptions {
   std::vector<std::string> set;    // restore --set COLUMN=VALUE
 };
 int cmd_conflicts(const ConflictsOptions& options);
+
+struct IdsOptions {
+  TargetOptions target;
+  int slot = -1;  // retire: which
+};
+int cmd_ids(const IdsOptions& options);
+int cmd_ids_retire(const IdsOptions& options);
 
 struct SnapshotOptions {
   TargetOptions target;

@@ -90,6 +90,7 @@ struct Choice {
   std::string_view name;
   T value;
 };
+constexpr Choice<IdsMode> kIdModes[] = {{"compact", IdsMode::compact}, {"extended", IdsMode::extended}, {"off", IdsMode::off}};
 constexpr Choice<UniqueLosers> kUniqueLosers[] = {{"retire", UniqueLosers::retire}, {"keep", UniqueLosers::keep}};
 constexpr Choice<Adopt> kAdopts[] = {{"refuse", Adopt::refuse}, {"merge", Adopt::merge}, {"replace", Adopt::replace}};
 constexpr Choice<LogLevel> kLevels[] = {
@@ -374,6 +375,10 @@ void read_file(const toml::table& table, const std::string& file, Config& config
                           config.snapshot.interval_ms);
     section.read_integer("keep", config.snapshot.keep, 1, 1000);
   });
+  top.read_table("ids", [&](Section& section) {
+    section.read_choice("mode", kIdModes, config.ids.mode);
+    section.read_strings("narrow", config.ids.narrow);
+  });
   top.read_table("extensions", [&](Section& section) { section.read_strings("load", config.extensions); });
   top.read_table("hooks", [&](Section& section) { section.read_string("on_schema_change", config.on_schema_change, check_command); });
   top.read_table("logging", [&](Section& section) {
@@ -539,6 +544,7 @@ std::string without_secret(const std::string& url) {
 }  // namespace
 
 std::string_view to_string(Adopt adopt) { return name_of(kAdopts, adopt); }
+std::string_view to_string(IdsMode mode) { return name_of(kIdModes, mode); }
 std::string_view to_string(UniqueLosers losers) { return name_of(kUniqueLosers, losers); }
 
 Result<Config> load_config(const ConfigOverrides& overrides) {
@@ -584,6 +590,7 @@ std::string to_toml(const Config& config) {
       << "ms\"\nmax_bytes = \"" << config.log.max_bytes << "B\"\ncompress = " << (config.log.compress ? "true" : "false")
       << "\nupdate_existing = " << (config.log.update_existing ? "true" : "false") << "\n";
   out << "\n[snapshot]\ninterval = \"" << config.snapshot.interval_ms << "ms\"\nkeep = " << config.snapshot.keep << "\n";
+  out << "\n[ids]\nmode = " << toml_string(std::string(to_string(config.ids.mode))) << "\nnarrow = " << toml_strings(config.ids.narrow) << "\n";
   out << "\n[extensions]\nload = " << toml_strings(config.extensions) << "\n";
   out << "\n[hooks]\n";
   if (config.on_schema_change.empty()) out << "# no on_schema_change: nothing is run\n";

@@ -70,6 +70,18 @@ struct SnapshotConfig {
   int keep = 3;                     // the newest ones
 };
 
+// Which ids of AUTOINCREMENT tables a node gives out (docs/ids.md).
+enum class IdsMode : uint8_t {
+  compact,   // of blocks that grow with use, below 2^53 (default)
+  extended,  // of blocks of a million, below 2^63
+  off,       // as SQLite does: nodes that insert at the same moment take the same
+};
+std::string_view to_string(IdsMode mode);
+struct IdsConfig {
+  IdsMode mode = IdsMode::compact;
+  std::vector<std::string> narrow;  // names of tables
+};
+
 struct Config {
   std::string file;      // the TOML file, empty when there is none
   uint64_t node_id = 0;  // 0: made once and kept
@@ -79,6 +91,7 @@ struct Config {
   NatsConfig nats;
   LogConfig log;
   SnapshotConfig snapshot;
+  IdsConfig ids;
   std::vector<std::string> extensions;  // SQLite extensions to load, as sqlite3_load_extension takes them
   std::string on_schema_change;  // command for /bin/sh; empty: none
   LogLevel log_level = LogLevel::info;

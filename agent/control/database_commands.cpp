@@ -40,10 +40,11 @@ Replicator* database_of(const std::vector<Replicator*>& databases, const Json& r
 void wait(Replicator& database, const Json& request, const Reply& reply) {
   const std::string level = request.value("level", std::string("published"));
   const auto timeout_ms = request.value("timeout_ms", kWaitDefaultMs);
-  if (level != "published" && level != "all") {
-    return reply.fail(make_error(Errc::bad_input, "level = " + level + ": it is `published` or `all`"));
+  if (level != "published" && level != "all" && level != "ready") {
+    return reply.fail(make_error(Errc::bad_input, "level = " + level + ": it is `published`, `all` or `ready`"));
   }
-  database.wait(level == "all" ? Replicator::WaitLevel::all : Replicator::WaitLevel::published, timeout_ms,
+  using Level = Replicator::WaitLevel;
+  database.wait(level == "all" ? Level::all : level == "ready" ? Level::ready : Level::published, timeout_ms,
                 [reply](const WaitOutcome& outcome) { reply.finish(Json{{"done", outcome.done}, {"pending", outcome.pending_rows}}); });
 }
 
@@ -63,6 +64,13 @@ void members(Replicator& database, const Json&, const Reply& reply) {
   reply.finish(Json{{"members", std::move(list)}});
 }
 
+void retire_slot(Replicator& database, const Json& request, const Reply& reply) {
+  database.retire_slot(request.value("slot", -1), [reply](const Status& retired) {
+    if (!retired) return reply.fail(retired.error());
+    reply.finish(Json::object());
+  });
+}
+
 void tail(Replicator& database, const Json& request, const Reply& reply) {
   TailFilter filter;
   filter.table_glob = request.value("table", std::string());
@@ -77,8 +85,20 @@ void tail(Replicator& database, const Json& request, const Reply& reply) {
 
 }  // namespace
 
+Json json_of(const replica::IdReport& ids) {
+  Json slots = Json::array(), tables = Json::array();
+  for (const auto& slot : ids.slots) slots.push_back(Json{{"slot", slot.slot}, {"node", slot.owner.value}, {"retired", slot.retired}});
+  for (const auto& table : ids.tables) {
+    tables.push_back(Json{{"name", table.name}, {"next", table.next}, {"left", table.left}, {"highest", table.highest}, {"from", table.from},
+                          {"block", table.block}, {"slots", table.slots}});
+  }
+  Json json{{"alone", ids.alone}, {"given", ids.given}, {"outside", ids.outside}, {"slots", std::move(slots)}, {"tables", std::move(tables)}};
+  if (ids.own) json["slot"] = *ids.own;
+  return json;
+}
+
 Json json_of(const DatabaseStatus& status) {
-  Json json{{"name", status.name}, {"path", status.path}, {"stream", status.stream}, {"state", name_of(status.state)},
+  Json json{{"name", status.name}, {"path", status.path}, {"stream", status.stream}, {"state", name_of(status.state)}, {"ready", status.ready},
             {"last_error", status.last_error}};
   if (!status.state_text.empty()) json["state_text"] = status.state_text;
   json["node"] = status.node.value;
@@ -95,6 +115,7 @@ Json json_of(const DatabaseStatus& status) {
     json["split_units"] = status.file->split_units;
     json["shelved"] = status.file->shelved_rows;
   }
+  if (status.ids) json["ids"] = json_of(*status.ids);
   if (status.lag) {
     json["lag_messages"] = status.lag->messages;
     json["lag_ms"] = status.lag->oldest_age_ms;
@@ -170,6 +191,7 @@ void DatabaseCommands::serve(ControlServer& server) {
   of_one("wait", wait);
   of_one("verify", verify);
   of_one("members", members);
+  of_one("retire_slot", retire_slot);
   of_one("snapshot", answer_snapshot);
   of_one("tail", tail);
 }

@@ -29,6 +29,7 @@ struct AgentStatus {
   Nats nats;
 };
 
+Json json_of(const replica::IdReport& ids);
 Json json_of(const DatabaseStatus& status);
 Json json_of(const MemberStatus& member);
 Json json_of(const VerifyOutcome& outcome);

@@ -61,6 +61,10 @@ void DatabaseThread::set_max_message(size_t bytes) {
   signal([bytes](Shared& shared) { shared.max_message = bytes; });
 }
 
+void DatabaseThread::set_hold_ids(bool on) {
+  signal([on](Shared& shared) { shared.hold_ids = on; });
+}
+
 void DatabaseThread::set_follows_to(StreamSeq end) {
   signal([end](Shared& shared) { shared.follows_to = end; });
 }

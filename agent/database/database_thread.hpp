@@ -75,6 +75,7 @@ struct DatabaseProgress {
   GivingWay::Facts giving_way;
   std::vector<replica::StoppedTable> stopped;
   replica::FailedEffects failed_effects;
+  bool ids_ready = false;       // Replica::ids_ready
   std::string trouble;          // what keeps failing and is tried again; empty: nothing
   int64_t merged = 0, to_merge = 0;  // registers of a snapshot looked at, and all of them; 0, 0: none is merged
   uint64_t own_units = 0;       // at `position`: the last unit of this incarnation that has come round
@@ -123,6 +124,7 @@ class DatabaseThread {
   using Mode = node::Mode;
   void set_mode(Mode mode);
   void set_max_message(size_t bytes);      // Replica::set_max_message
+  void set_hold_ids(bool on);              // Replica::hold_ids
   void set_follows_to(StreamSeq end);      // Replica::follows_to
   void set_tracing(bool on);               // Replica::trace, for DatabaseEvents::changes
 

@@ -150,6 +150,7 @@ bool DatabaseThread::Worker::take(int64_t until_us) {
 void DatabaseThread::Worker::take_settings() {
   schedule.set(shared->mode, shared->publishing);
   engine->set_max_message(shared->max_message);
+  engine->hold_ids(shared->hold_ids);
   engine->follows_to(shared->follows_to);
   engine->trace(shared->tracing);
 }
@@ -569,6 +570,7 @@ void DatabaseThread::Worker::post_progress() {
   progress_changed = false;
   progress.giving_way = way->facts();
   progress.failed_effects = engine->failed_effects();
+  progress.ids_ready = engine->ids_ready();
   shared->post([now = progress](DatabaseEvents& events) { events.progress(now); });
 }
 

@@ -16,7 +16,7 @@ namespace marmot::agent {
 
 // What the loop thread and the database thread share; everything under `mutex` but the sender, the setup and `stop`.
 struct DatabaseThread::Shared {
-  Shared(DatabaseSetup given, uv::Mailbox::Sender to) : setup(std::move(given)), sender(std::move(to)), hold(setup.hold), max_message(setup.settings.max_message) {}
+  Shared(DatabaseSetup given, uv::Mailbox::Sender to) : setup(std::move(given)), sender(std::move(to)), hold(setup.hold), max_message(setup.settings.max_message), hold_ids(setup.settings.ids.held) {}
 
   const DatabaseSetup setup;
   const uv::Mailbox::Sender sender;
@@ -35,6 +35,7 @@ struct DatabaseThread::Shared {
   bool hasten = false;
   Mode mode = Mode::idle;
   size_t max_message;
+  bool hold_ids;
   StreamSeq follows_to = 0;
   bool tracing = false;
   std::deque<replica::Incoming> inbox;

@@ -19,6 +19,9 @@ namespace marmot::agent {
 
 namespace {
 
+constexpr int64_t kIdsMs = 100;            // between looks whether something may be said of ids
+constexpr int64_t kIdsAloneMs = 1500;      // for a beat of nodes that nobody told of, if there are any
+constexpr int64_t kIdsAwayMs = 5000;       // without having heard every member
 constexpr int64_t kCheckMs = 5000;         // the stream is looked at
 constexpr int64_t kLostAgainMs = 2000;     // noting that a unit was lost failed
 constexpr int64_t kBeatSoonMs = 50;        // after something was applied
@@ -37,6 +40,11 @@ DatabaseSetup setup_of(const Config& config, const DatabaseConfig& database, con
   setup.settings.atomic_rows = config.atomic_rows;
   setup.settings.retire_losers = config.unique_losers == UniqueLosers::retire;
   setup.settings.conflict_log_rows = config.conflict_log_rows;
+  setup.settings.ids.mode = config.ids.mode == IdsMode::off        ? replica::IdMode::off
+                            : config.ids.mode == IdsMode::extended ? replica::IdMode::extended
+                                                                   : replica::IdMode::compact;
+  setup.settings.ids.narrow = config.ids.narrow;
+  setup.settings.ids.held = true;
   setup.node_id = config.node_id;
   setup.high_water_path = config.data_dir + "/" + database.name + ".hlc";
   setup.poll_interval_ms = config.poll_interval_ms;
@@ -108,6 +116,7 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
       outbox_delay_(loop, [this] { thread_->publish_outbox(); }),
       beat_soon_(loop, [this] { peers_->beat(); }),
       lost_again_(loop, [this] { send_again(); }),
+      ids_soon_(loop, [this] { release_ids(); }),
       waiters_(loop) {
   DatabaseEvents handlers;
   handlers.opened = [this](Result<DatabaseOpened> opened) { on_opened(std::move(opened)); };
@@ -397,9 +406,25 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
   repair_->start(*connection_);
   members_->start(*connection_);
   update_flow();
+  live_since_ms_ = monotonic_ms();
+  if (ids_held_) ids_soon_.start(uv::Milliseconds(kIdsMs), uv::Milliseconds(kIdsMs));
   check_stream();
   caught_up();
   poke();
+}
+
+// A node with an earlier Marmot would follow the stream no further than to what is said of ids: that waits until every member was heard, or
+// is away, and none is of an earlier one.
+void Replicator::release_ids() {
+  if (state_ != State::running) return;
+  const std::vector<Peer> peers = peers_->alive();
+  const bool earlier = std::any_of(peers.begin(), peers.end(), [](const Peer& peer) { return peer.data_format < codec::kFormatOfIds; });
+  const bool all_heard = !peers.empty() && all_there();
+  const int64_t waits_ms = all_heard ? 0 : members_->all().size() <= 1 && peers.empty() ? kIdsAloneMs : kIdsAwayMs;
+  if (earlier || monotonic_ms() - live_since_ms_ < waits_ms) return;
+  ids_held_ = false;
+  ids_soon_.stop();
+  thread_->set_hold_ids(false);
 }
 
 void Replicator::on_delivered(nats::Delivered message) {

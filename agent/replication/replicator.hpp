@@ -70,7 +70,11 @@ class Replicator {
   enum class WaitLevel : uint8_t {
     published,  // what was committed here before this call is in the stream, and has come back from there
     all,        // and every live node has applied it
+    ready,      // all that the stream held when this node entered it is here, and its ids are its own; nothing is waited for to be published
   };
+  bool ready() const;  // WaitLevel::ready, now
+  // Slot `slot` of ids is given up for its owner, which is gone for good. As Replica::retire_slot.
+  void retire_slot(int slot, std::function<void(Status)> done);
   void wait(WaitLevel level, int64_t timeout_ms, std::function<void(const WaitOutcome&)> done);
   // Compares the rows of all live nodes; with `repair` after they were repaired. Errc::busy: another one runs.
   // Errc::unavailable: not connected, or not in the stream.
@@ -100,6 +104,7 @@ class Replicator {
   void first_file();
   void enter();
   void on_entry(EntryOutcome outcome);
+  void release_ids();
   void go_live(const DatabaseProgress& progress, const EntryOutcome& outcome);
   void leave(State state);
   void reenter(const std::string& why, int64_t delay_ms);
@@ -136,7 +141,12 @@ class Replicator {
   StreamSeq stream_end() const;
   DatabaseState shown_state() const;
   std::string trouble() const;
-  DatabaseStatus status_now(const std::optional<replica::Counters>& counters) const;
+  struct FileFacts {
+    replica::Counters counters;
+    std::vector<std::string> watched;
+    replica::IdReport ids;
+  };
+  DatabaseStatus status_now(const std::optional<FileFacts>& facts) const;
 
   uv::Loop& loop_;
   const Config& config_;
@@ -172,7 +182,9 @@ class Replicator {
   std::unique_ptr<nats::LogSubscription> subscription_;
   std::unique_ptr<Verify> verify_;
   uv::FsEvent wal_;
-  uv::Timer retry_, check_, outbox_delay_, beat_soon_, lost_again_;
+  uv::Timer retry_, check_, outbox_delay_, beat_soon_, lost_again_, ids_soon_;
+  bool ids_held_ = true;         // Replica::hold_ids
+  int64_t live_since_ms_ = 0;
   bool wal_watched_ = false;
 
   bool publishing_ = false;     // as the thread was told

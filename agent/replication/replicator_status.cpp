@@ -77,19 +77,19 @@ std::string Replicator::trouble() const {
 
 void Replicator::status(std::function<void(DatabaseStatus)> done) {
   if (!opened_) return done(status_now(std::nullopt));
-  const auto answer = std::make_shared<std::optional<replica::Counters>>();
+  const auto answer = std::make_shared<std::optional<FileFacts>>();
   const auto answered = std::make_shared<bool>(false);
-  using Facts = std::pair<replica::Counters, std::vector<std::string>>;
-  const Status asked = thread_->ask<Facts>(
-      [](replica::Replica& replica) -> Result<Facts> {
+  const Status asked = thread_->ask<FileFacts>(
+      [](replica::Replica& replica) -> Result<FileFacts> {
         TRY_ASSIGN(const replica::Counters counters, replica.counters());
-        return Facts{counters, replica.watched()};
+        TRY_ASSIGN(replica::IdReport ids, replica.ids());
+        return FileFacts{counters, replica.watched(), std::move(ids)};
       },
-      [this, answer, answered](Result<Facts> facts) {
+      [this, answer, answered](Result<FileFacts> facts) {
         *answered = true;
         if (facts) {
-          *answer = facts->first;
-          watched_ = std::move(facts->second);
+          watched_ = facts->watched;
+          *answer = std::move(*facts);
         }
         poke();
       });
@@ -98,7 +98,19 @@ void Replicator::status(std::function<void(DatabaseStatus)> done) {
                [this, answer, done = std::move(done)](bool) { done(status_now(*answer)); });
 }
 
-DatabaseStatus Replicator::status_now(const std::optional<replica::Counters>& counters) const {
+bool Replicator::ready() const {
+  return state_ == State::running && catch_up_.caught_up(progress_.membership, applied()) && progress_.ids_ready;
+}
+
+void Replicator::retire_slot(int slot, std::function<void(Status)> done) {
+  const auto told = [this, done](Status retired) {
+    thread_->wake();
+    done(std::move(retired));
+  };
+  if (auto asked = thread_->change([slot](replica::Replica& replica) { return replica.retire_slot(slot); }, told); !asked) done(std::move(asked));
+}
+
+DatabaseStatus Replicator::status_now(const std::optional<FileFacts>& facts) const {
   const StreamSeq end = stream_end();
   DatabaseStatus status;
   status.name = name();
@@ -112,7 +124,10 @@ DatabaseStatus Replicator::status_now(const std::optional<replica::Counters>& co
   status.to_know = to_know_;
   status.published_rows = publisher_.published_rows();
   status.applied_rows = progress_.rows_changed;
-  if (counters) {
+  status.ready = ready();
+  if (facts) {
+    status.ids = facts->ids;
+    const replica::Counters* const counters = &facts->counters;
     FileCounts& file = status.file.emplace();
     // Rows of units in flight are counted by the publisher; those that no unit holds yet, by the file.
     const bool complete = state_ == State::running && outbox_complete();

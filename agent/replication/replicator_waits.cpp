@@ -77,6 +77,7 @@ void Replicator::stop(int64_t timeout_ms, std::function<void()> done) {
 void Replicator::wait(WaitLevel level, int64_t timeout_ms, std::function<void(const WaitOutcome&)> done) {
   const int64_t deadline = monotonic_ms() + timeout_ms;
   const auto finish = [this, done = std::move(done)](bool reached) { done(WaitOutcome{reached, publisher_.pending_rows()}); };
+  if (level == WaitLevel::ready) return waiters_.add(deadline, [this] { return ready(); }, finish);
   until_published(deadline, [this, level, deadline, finish](bool published) {
     if (!published) return finish(false);
     // Seen in the stream, not only acknowledged.

@@ -13,6 +13,7 @@
 #include "agent/repair/verify.hpp"
 #include "agent/snapshot/snapshots.hpp"
 #include "common/base/ids.hpp"
+#include "common/replica/types.hpp"
 
 namespace marmot::agent {
 
@@ -63,6 +64,7 @@ struct DatabaseStatus {
   std::string name, path, stream;
   NodeId node;                    // this one; 0: the file is not open yet
   DatabaseState state = DatabaseState::opening;
+  bool ready = false;             // all that the stream held when it was entered is here, and ids that are given out here are this node's own
   std::string state_text;         // why it waits, is behind or stopped; may be empty
   std::string last_error;         // the worst of what is wrong now; empty: nothing
   std::string alarm;              // replication stands still while the WAL grows; empty: it does not
@@ -70,6 +72,7 @@ struct DatabaseStatus {
   uint64_t published_rows = 0;    // acknowledged since the agent started
   uint64_t applied_rows = 0;      // of other nodes, written here since the agent started
   std::optional<FileCounts> file;  // nullopt: not open yet, or its thread did not answer in time
+  std::optional<replica::IdReport> ids;  // likewise
   std::optional<Lag> lag;         // nullopt: the stream is not followed, and its end is not known
   StreamSeq position = 0;         // the last message of the stream that is applied here
   uint64_t writes_gave_way = 0;   // since the agent started; to an application that was inside a transaction

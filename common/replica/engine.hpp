@@ -364,6 +364,7 @@ struct Replica::Impl {
   Status carry_out_numbers();                               // unless something of the schema is unmade
   // ids.cpp
   bool deals_ids() const;
+  bool says_ids() const;                                    // publish_ids() has something new to say
   int other_slots() const;
   std::optional<int> slot_here() const;
   const IdGeometry& geometry_of(Table& table);

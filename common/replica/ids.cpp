@@ -30,6 +30,7 @@ std::optional<int64_t> id_of_key(std::string_view key) {
 }  // namespace
 
 bool Replica::Impl::deals_ids() const { return settings.ids.mode != IdMode::off; }
+bool Replica::Impl::says_ids() const { return deals_ids() && !settings.ids.held && state.ids_due && state.ids_unit == 0; }
 
 // How many other nodes give out ids.
 int Replica::Impl::other_slots() const {
@@ -228,7 +229,7 @@ Status Replica::Impl::publish_ids(UnitStream& out) {
     tables_dirty = true;
     TRY(dealt.all_sent());
   }
-  if (deals_ids() && state.ids_due && state.ids_unit == 0) {
+  if (says_ids()) {
     state.ids_due = false;
     std::optional<SlotFact> claim;
     const auto own = dealt.slot_of(self.node);
@@ -338,6 +339,8 @@ Result<IdReport> Replica::ids() {
   }
   return out;
 }
+
+void Replica::hold_ids(bool on) { impl_->settings.ids.held = on; }
 
 Status Replica::retire_slot(int slot) {
   Impl& impl = *impl_;

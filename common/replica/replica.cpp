@@ -229,7 +229,7 @@ Result<uint64_t> Replica::own_units() { return impl_->store.units_of(impl_->self
 bool Replica::being_copied() const { return impl_->copies.use_count() > 1; }
 bool Replica::wants_echoes() const {
   const Impl::State& state = impl_->state;
-  return state.shelved > 0 || state.reread || state.membership != Membership::member;
+  return state.shelved > 0 || state.ids_unit != 0 || state.reread || state.membership != Membership::member;
 }
 
 Result<int64_t> Replica::data_version() { return impl_->store.integer("PRAGMA data_version"); }
@@ -248,7 +248,7 @@ Result<bool> Replica::has_work() {
   if (impl.may_retire()) return true;
   TRY_ASSIGN(const int64_t data_version, this->data_version());
   if (impl.state.prune_due && impl.state.membership == Membership::member) return true;
-  const bool tells = impl.registers.has_unsent() || impl.dealt.has_unsent() || (impl.state.ids_due && impl.state.ids_unit == 0);
+  const bool tells = impl.registers.has_unsent() || impl.dealt.has_unsent() || impl.says_ids();
   if (impl.state.membership == Membership::member && tells) return true;
   if (data_version == impl.data_version) return false;
   TRY(impl.check_file());  // whoever put another state there need not have logged anything

@@ -37,6 +37,7 @@ enum class IdMode : uint8_t { off, compact, extended };
 struct IdSettings {
   IdMode mode = IdMode::off;
   std::vector<std::string> narrow;  // names of tables whose ids are to stay as low as they can
+  bool held = false;                // nothing new is said of ids before Replica::hold_ids(false)
 };
 
 struct Settings {
@@ -181,7 +182,7 @@ class Replica {
   // A copy of the file is being taken (SnapshotCopy): another connection of this process reads it.
   bool being_copied() const;
 
-  // Our own messages, coming round, let something go on here: rows wait on the shelf to be retired, or the file is still to become
+  // Our own messages, coming round, let something go on here: rows wait on the shelf to be retired, a slot is claimed, or the file is still to become
   // a member, or to send again what a stream lost. Else they only mark what they acknowledge, which may wait.
   bool wants_echoes() const;
 
@@ -226,6 +227,8 @@ class Replica {
   bool ids_ready() const;
   // Of every AUTOINCREMENT table that is replicated.
   Result<IdReport> ids();
+  // While held, nothing new is said of ids: a node with an earlier Marmot would follow the stream no further.
+  void hold_ids(bool on);
   // The slot's owner is gone for good: it is told with the next drain. Errc::not_found: it is not granted to anybody. Errc::refused: it is this
   // node's own.
   Status retire_slot(int slot);

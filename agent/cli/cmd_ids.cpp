@@ -1,0 +1,63 @@
+#include <nlohmann/json.hpp>
+
+#include "agent/cli/commands.hpp"
+#include "agent/control/fields.hpp"
+#include "agent/report/text.hpp"
+
+namespace marmot::agent {
+
+namespace {
+
+std::string number(const Json& object, const char* key) { return grouped(number_in(object, key).value_or(0)); }
+
+std::string ids_text(const Json& ids) {
+  const auto own = number_in(ids, "slot");
+  std::string out = own ? "this node has slot " + std::to_string(*own) + (flag_in(ids, "alone") ? ", and is alone: it counts 1, 2, 3\n" : "\n")
+                        : "this node has no slot yet: ids that it gives out may be another node's too\n";
+  std::vector<std::vector<std::string>> rows;
+  for (const Json& slot : list_in(ids, "slots")) {
+    rows.push_back({"slot " + number(slot, "slot"), "node " + std::to_string(number_in(slot, "node").value_or(0)), flag_in(slot, "retired") ? "RETIRED" : ""});
+  }
+  out += columns(rows);
+  rows.clear();
+  for (const Json& table : list_in(ids, "tables")) {
+    rows.push_back({printable(text_in(table, "name")), "next id here " + number(table, "next"), "highest " + number(table, "highest"),
+                    flag_in(ids, "alone") ? "" : number(table, "left") + " left of a block of " + number(table, "block") + ", " + number(table, "slots") + " slots a round"});
+  }
+  if (!rows.empty()) out += "\n" + columns(rows);
+  const int64_t given = number_in(ids, "given").value_or(0), outside = number_in(ids, "outside").value_or(0);
+  out += "\n" + counted(given, "id") + " given out here since the agent started";
+  return out + (outside == 0 ? ", all in blocks of this node\n" : ", " + grouped(outside) + " of them OUTSIDE of its blocks (see: docs/ids.md)\n");
+}
+
+Result<Json> ask(const IdsOptions& options, Json request, Target& target) {
+  TRY_ASSIGN(target, find_target(options.target));
+  TRY_ASSIGN(const std::string database, single_database(target));
+  TRY_ASSIGN(ControlClient client, connect_agent(target));
+  request["db"] = database;
+  return client.call(std::move(request), std::chrono::seconds{5});
+}
+
+}  // namespace
+
+int cmd_ids(const IdsOptions& options) {
+  Target target;
+  const auto status = ask(options, {{"cmd", "status"}}, target);
+  if (!status) return fail(status.error());
+  const Json database = list_in(*status, "databases").at(0);
+  if (!database.contains("ids")) return fail(make_error(Errc::unavailable, "the file is not open yet: ask again in a moment"));
+  if (options.target.json) print_json(database["ids"]);
+  else print(ids_text(database["ids"]));
+  return kExitOk;
+}
+
+int cmd_ids_retire(const IdsOptions& options) {
+  Target target;
+  const auto done = ask(options, {{"cmd", "retire_slot"}, {"slot", options.slot}}, target);
+  if (!done) return fail(done.error());
+  if (options.target.json) print_json({{"retired", options.slot}});
+  else print("slot " + std::to_string(options.slot) + " is retired; it is given to a new node once no id of its owner can lie ahead\n");
+  return kExitOk;
+}
+
+}  // namespace marmot::agent
