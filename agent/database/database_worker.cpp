@@ -66,7 +66,7 @@ Result<DatabaseOpened> DatabaseThread::Worker::open() {
   for (;;) {
     // open() takes the connection along, also when it fails: a retry opens the file again.
     auto replica = replica::Replica::open(std::move(opened.db), setup.settings, environment(),
-                                          replica::Identity{identity.node, incarnation, water, HashKey{random_secret(), random_secret()}, identity.moved, former});
+                                          replica::Identity{identity.node, incarnation, water, HashKey{random_secret(), random_secret()}, identity.moved, former, identity.rebooted});
     if (replica) {
       engine.emplace(*std::move(replica));
       break;

@@ -27,6 +27,13 @@ Result<std::string> place_of(const std::string& path) {
 
 namespace {
 
+// Of this run of the machine's kernel; empty where it does not say.
+std::string boot_id() {
+  std::string id;
+  std::ifstream("/proc/sys/kernel/random/boot_id") >> id;
+  return id;
+}
+
 uint64_t parse_node(const std::string& text) {
   uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -70,6 +77,8 @@ Result<FileIdentity> identify(sqlite::Database& db, const std::string& path, uin
   const auto remembered = read_meta(db, meta::kFilePlace);
   const bool elsewhere = remembered && *remembered != place;
   identity.given_up = remembered && *remembered == kGivenUp;
+  const auto boot = read_meta(db, meta::kBoot);
+  identity.rebooted = boot && *boot != boot_id();
   if (configured != 0) {
     identity.node = NodeId{configured};
     identity.origin = FileIdentity::Origin::configured;
@@ -98,10 +107,14 @@ Status remember(sqlite::Database& db, const std::string& path, NodeId node) {
   const std::string id = std::to_string(node.value);
   const auto known_id = read_meta(db, meta::kNodeId);
   const auto known_place = read_meta(db, meta::kFilePlace);
-  if (known_id && *known_id == id && known_place && *known_place == place) return ok();
+  const auto known_boot = read_meta(db, meta::kBoot);
+  const std::string boot = boot_id();
+  const bool same_place = known_place && *known_place == place, same_boot = known_boot && *known_boot == boot;
+  if (known_id && *known_id == id && same_place && same_boot) return ok();
   TRY_ASSIGN(sqlite::Transaction transaction, sqlite::Transaction::begin(db, sqlite::Transaction::Kind::immediate));
   TRY(write_meta(db, meta::kNodeId, static_cast<int64_t>(node.value)));
   TRY(write_meta(db, meta::kFilePlace, place));
+  TRY(write_meta(db, meta::kBoot, boot));
   return transaction.commit();
 }
 

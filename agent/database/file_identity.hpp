@@ -23,6 +23,7 @@ struct FileIdentity {
   } origin = Origin::kept;
   NodeId before;  // copied, or configured otherwise than before: what the file said
   bool given_up = false;  // by give_up(): another agent is alive under the id before
+  bool rebooted = false;  // its machine was started anew since the agent last opened it: a power cut may have rolled it back
   bool moved = false;  // it stands elsewhere than it remembers, or has another node id: there may be two of it
 };
 

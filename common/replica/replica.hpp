@@ -72,6 +72,7 @@ struct Identity {
   HashKey hash_key;  // random: for a file that has none yet
   bool copied = false;  // the file is not the one that it was: another may hold the same, and go on
   std::vector<NodeId> former;  // that this file's former lives had, and nobody has now (node/former_ids.hpp)
+  bool older = false;  // the file may be older than it was, whatever `high_water` says of that: its machine went down
 };
 
 class Replica {

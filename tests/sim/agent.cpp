@@ -118,6 +118,7 @@ Result<replica::Identity> Agent::identify(sqlite::Database& db) {
   node_.former_incarnation = incarnation;
   out.incarnation = Incarnation{incarnation};
   out.high_water = Hlc{node_.high_water};
+  out.older = node_.rebooted;
   const NodeId before{known ? static_cast<uint64_t>(*known) : 0};
   node_.ids = node::ids_of_path(node_.ids, before, out.node, stood && *stood == kGivenUp);
   out.former.assign(node_.ids.begin(), node_.ids.end() - 1);
@@ -157,6 +158,7 @@ bool Agent::open() {
       settings.slice_us = world_.profile.slice_us;
       settings.pruned_rows = world_.profile.pruned_rows;
       settings.retire_losers = !world_.profile.keep_losers;
+      if (world_.profile.ids) settings.ids.mode = replica::IdMode::compact;
       replica::Environment environment;
       environment.now = [this] { return world_.wall(node_); };
       environment.monotonic_us = [this] { return monotonic_us_ += world_.random.between(0, 900); };
@@ -166,6 +168,7 @@ bool Agent::open() {
       };
       TRY_ASSIGN(auto engine, replica::Replica::open(std::move(db), settings, environment, identity));
       engine_.emplace(std::move(engine));
+      node_.rebooted = false;
       engine_->trace(true);
       return remember(identity.node);
     };
@@ -184,11 +187,21 @@ bool Agent::open() {
   return true;
 }
 
+void Agent::retire(NodeId owner) {
+  (void)inside([&] {
+    const auto report = engine_->ids();
+    if (!report) return;
+    for (const auto& slot : report->slots) {
+      if (slot.owner == owner && !slot.retired) (void)engine_->retire_slot(slot.slot);
+    }
+  });
+}
+
 // Every commit is looked at as a reader would see it; and the WAL is checkpointed as SQLite would do by itself.
 void Agent::watch_commits() {
   const auto hook = [](void* self, sqlite3* db, const char* schema, int pages) {
     Agent& agent = *static_cast<Agent*>(self);
-    if (!agent.world_.disks.of(agent.node_.id).stopped) agent.world_.check_whole(agent.node_);
+    if (!agent.world_.disks.of(agent.node_.id).stopped) agent.world_.check_whole(agent.node_), agent.world_.check_next_id(agent.node_);
     if (pages >= agent.world_.profile.checkpoint_pages) sqlite3_wal_checkpoint_v2(db, schema, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
     return SQLITE_OK;
   };

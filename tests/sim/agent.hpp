@@ -55,6 +55,7 @@ class Agent {
 
   bool waits_for_floor();   // something that a floor ends
   void announce_floor(StreamSeq seen);
+  void retire(NodeId owner);  // its slot of ids
   void drain_now();         // whatever it is doing
   void outbox_now();        // likewise
   bool snapshot_now();      // false: it cannot take one

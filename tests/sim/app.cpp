@@ -128,6 +128,7 @@ bool App::finish() {
     if (world_.ledger.print) std::printf("            %s %s of %s\n", print_id(change.id).c_str(), change.after.value_or("deleted").c_str(), change.before.value_or("none").c_str());
   }
   if (replaces_ && fate == Fate::committed) world_.mark_unseen(node_, changes);
+  if (fate == Fate::committed) world_.note_given_ids(node_, changes);
   world_.ledger.commit(node_.id, number_, fate, std::move(changes));
   if (writes_before) world_.ledger.moving.commit(node_.id, number_, *met ? fate : Fate::early, *writes_before, *writes, drops_, *number);
   if (fate != Fate::unknown) {

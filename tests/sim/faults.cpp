@@ -32,6 +32,7 @@ void World::schedule_faults() {
   every(profile.stream_new_ms, [this] { stream_new(); });
   every(profile.trim_ms, [this] { trim(); });
   every(profile.away_ms, [this] { away(); });
+  every(profile.retire_ms, [this] { retire(); });
   every(profile.damage_ms, [this] { damage(); });
   every(profile.floor_ms, [this] { announce_floor(); });
   every(profile.foreign_ms, [this] { foreign(); });
@@ -336,6 +337,16 @@ void World::away() {
     node.away = false;
     node.agent->start();
   });
+}
+
+// An operator takes a node that is away for gone.
+void World::retire() {
+  Node& gone = any_node();
+  Node& by = any_node();
+  if (gone.agent->alive() || !by.agent->alive() || !by.agent->member() || gone.ids.empty()) return;
+  say(by.id, "retires the ids of n" + std::to_string(gone.id));
+  count("retire");
+  by.agent->retire(gone.ids.back());
 }
 
 }  // namespace marmot::sim

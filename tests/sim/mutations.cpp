@@ -162,6 +162,17 @@ void clones(Profile& p) {
 void shapes(Profile& p) { schemas(p); p.shapes = 1000; }
 // Migrations give moving tables other primary keys, and take rows away.
 void rekeys(Profile& p) { schemas(p); p.ddl = 300; p.rekeys = 1000; p.write_ms = 60; p.delay_ms = 20; p.transactions = 200; }
+// Ids are dealt; nodes write all the time, and nothing befalls them but what the case says.
+void ids(Profile& p) {
+  p = quiet(p);
+  p.nodes = 3;
+  p.transactions = 300;
+  p.write_ms = 40;
+  p.delay_ms = 60;
+  p.ids = true;
+}
+void ids_lost(Profile& p) { ids(p); p.power = 15; p.app_full_sync = false; p.scrub = false; }
+void ids_retired(Profile& p) { ids(p); p.nodes = 4; p.write_ms = 100; p.away_ms = 300; p.retire_ms = 10; p.join_ms = 150; }
 void none(Profile&) {}
 
 const Case kCases[] = {
@@ -204,6 +215,12 @@ const Case kCases[] = {
     {"twin_only_logged", Mutation::twin_only_logged, clones},
     {"tail_forgotten", Mutation::tail_forgotten, shapes},
     {"rekey_untold", Mutation::rekey_untold, rekeys},
+    {"ids_stay", Mutation::ids_stay, ids},
+    {"ids_given_again", Mutation::ids_given_again, ids_lost},
+    {"ids_moved_apart", Mutation::ids_moved_apart, ids},
+    {"slot_taken_twice", Mutation::slot_taken_twice, ids},
+    {"geometry_unapplied", Mutation::geometry_unapplied, ids},
+    {"retired_slot_at_once", Mutation::retired_slot_at_once, ids_retired},
 };
 
 const Case* find(const std::string& name) {

@@ -96,6 +96,8 @@ Profile Profile::draw(Random& random) {
   if (random.per_mille(500) && out.moving != 0) out.shapes = 300 + random.below(700);
   if (random.per_mille(150)) out.copied_ms = random.between(500, 4000);
   if (random.per_mille(83) && out.moving != 0) out.rekeys = 200 + random.below(800);
+  out.ids = random.per_mille(500);
+  if (random.per_mille(200) && out.ids) out.retire_ms = random.between(300, 3000);
   // Not drawn yet (docs/testing.md, "Open"): watch_drops, which its mutation sets.
   return out;
 }
@@ -161,6 +163,8 @@ std::string Profile::print() const {
   add("lose_ms", lose_ms);
   add_u("damaged_messages", damaged_messages);
   if (publisher_bytes < 10'000) add_u("publisher_bytes", publisher_bytes);
+  add("ids", ids ? 1 : 0);
+  add("retire_ms", retire_ms);
   add("scrub", scrub ? 1 : 0);
   return out;
 }

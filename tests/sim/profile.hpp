@@ -67,6 +67,8 @@ struct Profile {
   int64_t clone_ms = 0;            // mean time between two machines that are cloned while they run
   uint64_t lost_alive = 0;         // per mille of what agents say to find twins
   int64_t pruned_rows = 1'000'000; // replica::Settings::pruned_rows
+  bool ids = false;                // nodes deal the ids of AUTOINCREMENT tables
+  int64_t retire_ms = 0;           // mean time between two slots of ids that are retired, of nodes that are away
   int64_t damage_ms = 0;           // mean time between two things that only anti-entropy can see
 
   static Profile draw(Random& random);

@@ -148,6 +148,14 @@ void add_family(SchemaSpec& schema, Random& random) {
                        " ON UPDATE CASCADE, tx INT)");
 }
 
+// Parents with children, as applications insert them.
+void add_given(SchemaSpec& schema) {
+  schema.tables.push_back(special("fam", TableSpec::Kind::given, "id", {}));
+  schema.tables.push_back(special("kid", TableSpec::Kind::given, "id", {}));
+  schema.sql.push_back("CREATE TABLE fam(id INTEGER PRIMARY KEY AUTOINCREMENT, tx INT)");
+  schema.sql.push_back("CREATE TABLE kid(id INTEGER PRIMARY KEY AUTOINCREMENT, fam INT REFERENCES fam(id), tx INT)");
+}
+
 }  // namespace
 
 bool TableSpec::lowers() const {
@@ -162,7 +170,7 @@ std::vector<TableKey> SchemaSpec::keys() const {
   return keys;
 }
 
-SchemaSpec random_schema(Random& random, bool unique_indexes, bool failing_effects) {
+SchemaSpec random_schema(Random& random, bool unique_indexes, bool failing_effects, bool ids) {
   SchemaSpec schema;
   schema.sql = {"CREATE TABLE pair_a(p INTEGER PRIMARY KEY, tx INT)", "CREATE TABLE pair_b(p INTEGER PRIMARY KEY, tx INT)"};
   schema.tables.push_back(special("pair_a", TableSpec::Kind::pair_a, "p", {}));
@@ -176,6 +184,7 @@ SchemaSpec random_schema(Random& random, bool unique_indexes, bool failing_effec
   if (random.per_mille(350)) add_family(schema, random);
   if (failing_effects) add_local(schema, random);  // before the audit table, which a pair may write to
   if (random.per_mille(350)) add_audit(schema, random);
+  if (ids) add_given(schema);
   return schema;
 }
 

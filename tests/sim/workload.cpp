@@ -140,8 +140,14 @@ std::vector<std::string> Workload::transaction(uint64_t pairs, uint64_t at_least
   const uint64_t size = std::max(few, at_least);
   for (uint64_t i = 0; i < size; ++i) {
     const TableSpec& table = random_.pick(schema_.tables);
-    if (table.kind == Kind::pair_a || table.kind == Kind::pair_b || table.kind == Kind::audit) continue;
+    if (table.kind == Kind::pair_a || table.kind == Kind::pair_b || table.kind == Kind::audit || table.kind == Kind::given) continue;
     statements.push_back(statement(table, tx));
+  }
+  if (schema_.tables.back().kind == Kind::given && random_.per_mille(500)) {
+    statements.push_back("INSERT INTO fam(tx) VALUES(" + tx + ")");
+    statements.push_back("INSERT INTO kid(fam, tx) VALUES(last_insert_rowid(), " + tx + ")");
+    if (random_.per_mille(500)) statements.push_back("INSERT INTO kid(fam, tx) SELECT fam, tx FROM kid WHERE id = last_insert_rowid()");
+    if (random_.per_mille(100)) statements.push_back("DELETE FROM kid WHERE tx = " + tx);
   }
   if (!schema_.local.empty() && random_.per_mille(300)) statements.push_back("DELETE FROM sim_seen");
   if (between || (at_least > 0 && statements.size() > 2)) std::swap(statements[1], statements.back());

@@ -18,7 +18,7 @@ constexpr int64_t kLongest = 600'000;      // of a run's first part
 World::World(uint64_t seed, const Profile& chosen, bool print)
     : profile(chosen), random(mix64(seed)), schema([&] {
         Random of_schema(mix64(seed ^ 0x5c4e3a));
-        return random_schema(of_schema, chosen.unique, chosen.failing_effects);
+        return random_schema(of_schema, chosen.unique, chosen.failing_effects, chosen.ids);
       }()),
       workload(schema, mix64(seed ^ 0x77)), migrations(mix64(seed ^ 0xdd1)), ledger(schema), encodings_(mix64(seed ^ 0x16)) {
   trace_.print = ledger.print = print;
@@ -103,6 +103,7 @@ void World::power_cut(Node& node) {
   checkers_.erase(node.id);
   disks.of(node.id).kill(Process::agent);  // it may have been struck while it was away
   disks.of(node.id).power_cut();
+  node.rebooted = true;
   if (random.per_mille(500)) {
     node.high_water = node.high_water_synced;
     node.high_water_since = -1;
@@ -154,6 +155,21 @@ void World::check_whole(Node& node) {
       "SELECT (SELECT count(*) FROM (SELECT p, tx FROM pair_a EXCEPT SELECT p, tx FROM pair_b)) +"
       " (SELECT count(*) FROM (SELECT p, tx FROM pair_b EXCEPT SELECT p, tx FROM pair_a))");
   if (broken && *broken != 0) fail(node.id, "a transaction is there in part: pair_a and pair_b differ at a commit that every reader sees");
+}
+
+void World::check_next_id(Node& node) {
+  if (!profile.ids || failed()) return;
+  sqlite::Database* const db = checker(node);
+  if (db == nullptr) return;
+  const Enter scope(disks, node.id, Process::checker);
+  const auto wrong = GivenIds::check_next(*db, node.ids);
+  if (wrong && !wrong->empty()) fail(node.id, *wrong);
+}
+
+void World::note_given_ids(Node& node, const std::vector<Change>& changes) {
+  sqlite::Database* const db = profile.ids ? checker(node) : nullptr;
+  const Enter scope(disks, node.id, Process::checker);
+  if (const Status noted = db == nullptr ? ok() : given_ids.commit(*db, changes); !noted) fail(node.id, "ids that were given: " + noted.error().message);
 }
 
 void World::mark_unseen(Node& node, std::vector<Change>& changes) {
@@ -401,6 +417,7 @@ void World::check_end() {
   for (const auto& [name, check] : std::map<std::string, std::function<std::string()>>{
            {"identical", [&] { return check_identical(rows); }},
            {"invented", [&] { return check_nothing_invented(ledger, judged); }},
+           {"ids", [&] { return cloned_ || twins() ? std::string() : given_ids.check(ledger); }},
            {"lost", [&] { return check_nothing_lost(ledger, judged, conflicts, cloned_); }},
            {"winners", [&] { return stream_lost_ && file_lost_ ? std::string() : check_winners(ledger, schema, judged); }}}) {
     if (std::string wrong = check(); !wrong.empty()) return fail(0, name + ": " + wrong);

@@ -14,6 +14,7 @@
 #include "common/replica/snapshot.hpp"
 #include "tests/sim/ddl.hpp"
 #include "tests/sim/disk.hpp"
+#include "tests/sim/given_ids.hpp"
 #include "tests/sim/ledger.hpp"
 #include "tests/sim/profile.hpp"
 #include "tests/sim/random.hpp"
@@ -43,6 +44,7 @@ struct Node {
   int64_t high_water_since = -1;  // unsynced since
   std::vector<NodeId> ids;        // that its file had, as data_dir remembers them
   uint64_t former_incarnation = 0;
+  bool rebooted = false;          // since its agent last opened its file
   bool prepared = false;          // every row has a version: what stood there before is not the ledger's business
   bool merging = false;           // a snapshot, slice by slice
   int64_t waits_since = -1;       // for a snapshot that there is not; -1: it does not
@@ -100,6 +102,9 @@ class World {
   sqlite::Database* checker(Node& node);  // a connection that no fault touches; nullptr: there is no file
   // A commit that any reader could see: whole transactions only.
   void check_whole(Node& node);
+  // After a commit of the node's agent, and of its application.
+  void check_next_id(Node& node);
+  void note_given_ids(Node& node, const std::vector<Change>& changes);
   // What REPLACE took away unseen in the transaction that its application has just committed.
   void mark_unseen(Node& node, std::vector<Change>& changes);
   // damage.cpp. A node that compared all others with itself found that a range differs, or a whole round found nothing that does.
@@ -129,6 +134,7 @@ class World {
   Workload workload;
   Migrations migrations;
   Ledger ledger;
+  GivenIds given_ids;
   Stream stream;
   std::vector<KeptSnapshot> snapshots;  // oldest first
   int64_t snapshot_wanted_at = -1;      // when a node asked the others for one; -1: none did
@@ -163,6 +169,7 @@ class World {
   void lose_message(StreamSeq from_end);
   void trim();
   void away();
+  void retire();
   void foreign();
   void damage();
   bool held_elsewhere(const Node& node, const std::string& table, const std::string& row);
