@@ -4,7 +4,6 @@
 
 #include "tests/sim/agent.hpp"
 #include "tests/sim/app.hpp"
-#include "tests/sim/replaced.hpp"
 
 namespace marmot::sim {
 
@@ -156,10 +155,20 @@ void World::check_whole(Node& node) {
   if (broken && *broken != 0) fail(node.id, "a transaction is there in part: pair_a and pair_b differ at a commit that every reader sees");
 }
 
-void World::mark_unseen(Node& node, std::vector<Change>& changes) {
+Keyless World::keyless_rows(Node& node) {
+  sqlite::Database* const db = node.prepared ? checker(node) : nullptr;
+  const Enter scope(disks, node.id, Process::checker);
+  if (db == nullptr) return {};
+  auto rows = read_keyless(*db, schema);
+  if (!rows) fail(node.id, "rows without a key: " + rows.error().message);
+  return rows ? std::move(*rows) : Keyless();
+}
+
+void World::mark_changes(Node& node, const Keyless& before, bool replaces, std::vector<Change>& changes) {
   sqlite::Database* const db = checker(node);
   const Enter scope(disks, node.id, Process::checker);
-  if (const Status marked = db == nullptr ? ok() : sim::mark_unseen(*db, schema, changes); !marked) fail(node.id, "what REPLACE took away: " + marked.error().message);
+  const Status marked = db == nullptr ? ok() : sim::mark_changes(*db, schema, before, replaces, changes);
+  if (!marked) fail(node.id, "what a transaction did: " + marked.error().message);
 }
 
 // -- the run ----------------------------------------------------------------------------------------------------------

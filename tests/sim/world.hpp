@@ -17,6 +17,7 @@
 #include "tests/sim/ledger.hpp"
 #include "tests/sim/profile.hpp"
 #include "tests/sim/random.hpp"
+#include "tests/sim/replaced.hpp"
 #include "tests/sim/schema_spec.hpp"
 #include "tests/sim/stream.hpp"
 #include "tests/sim/trace.hpp"
@@ -100,8 +101,9 @@ class World {
   sqlite::Database* checker(Node& node);  // a connection that no fault touches; nullptr: there is no file
   // A commit that any reader could see: whole transactions only.
   void check_whole(Node& node);
-  // What REPLACE took away unseen in the transaction that its application has just committed.
-  void mark_unseen(Node& node, std::vector<Change>& changes);
+  // replaced.hpp, of a transaction of its application: what is there before it, and what it did, just after its commit.
+  Keyless keyless_rows(Node& node);
+  void mark_changes(Node& node, const Keyless& before, bool replaces, std::vector<Change>& changes);
   // damage.cpp. A node that compared all others with itself found that a range differs, or a whole round found nothing that does.
   void divergent(Node& node, const std::string& table);
   void found_equal(int64_t began);
