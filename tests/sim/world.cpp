@@ -384,10 +384,7 @@ std::string World::check_moving() {
     if (!schema_now || !rows) return "n" + std::to_string(id) + ": " + (schema_now ? rows.error().message : schema_now.error().message);
     const std::string whole = *schema_now + *rows;
     if (files.size() == 1) first = whole;
-    else if (const std::string differs = first_difference(first, whole); !differs.empty()) {
-      tell_moving();
-      return "n" + std::to_string(id) + " differs from n1: " + differs;
-    }
+    else if (const std::string differs = first_difference(first, whole); !differs.empty()) return "n" + std::to_string(id) + " differs from n1: " + differs;
   }
   const Enter scope(disks, nodes.begin()->first, Process::checker);
   return ledger.moving.check(files, migrations, !(stream_lost_ && file_lost_));
@@ -424,7 +421,10 @@ void World::check_end() {
            {"winners", [&] { return stream_lost_ && file_lost_ ? std::string() : check_winners(ledger, schema, judged); }}}) {
     if (std::string wrong = check(); !wrong.empty()) return fail(0, name + ": " + wrong);
   }
-  if (std::string wrong = check_moving(); !wrong.empty()) return fail(0, "moving tables: " + wrong);
+  if (std::string wrong = check_moving(); !wrong.empty()) {
+    tell_moving();
+    return fail(0, "moving tables: " + wrong);
+  }
   say(0, "settled: " + std::to_string(rows.begin()->second.size()) + " rows on " + std::to_string(rows.size()) + " nodes");
 }
 
