@@ -64,7 +64,7 @@ struct CompareBy {
 
 struct RangeDigest {
   StreamSeq position = 0;  // applied when it was taken
-  StreamSeq newest = 0;    // the highest stream sequence that touched a register of the range
+  StreamSeq newest = 0;    // the highest stream sequence that touched a register of the range, or of the table's schema
   StreamSeq floor = 0;     // tombstones at or below it do not count
   bool pending = false;    // a register is not in the stream yet, or a row is not its register's
   bool cut = false;        // the limit was reached

@@ -4,8 +4,8 @@
 // version without a row is a delete, a row without a version is an insert. Each is drained and published like any change.
 //
 // Anti-entropy compares the registers (key, version, content hash) of two or more nodes, a range of keys at a time. Nodes
-// need not stand at the same stream sequence for it: a range is comparable when neither node holds a register in it that
-// the other cannot know yet. A range that differs is exchanged as keys and versions; the plan says who publishes what
+// need not stand at the same stream sequence for it: a range is comparable when neither node holds a register in it, or of
+// its table's schema, that the other cannot know yet. A range that differs is exchanged as keys and versions; the plan says who publishes what
 // again, through the stream, with the version it has: there is no second way to apply.
 #pragma once
 

@@ -263,6 +263,17 @@ bool Registers::has_unsent() const {
   return std::any_of(entries_.begin(), entries_.end(), [](const auto& one) { return !one.second.seq; });
 }
 
+std::optional<StreamSeq> Registers::newest_of(const Version& table) const {
+  const Version root = root_of(table);
+  StreamSeq newest = 0;
+  for (const auto& [key, entry] : entries_) {
+    if (std::get<1>(key) == Version{} || root_of(std::get<1>(key)) != root) continue;  // objects and numbers are no table's
+    if (!entry.seq || *entry.seq == kInFlight) return std::nullopt;
+    newest = std::max(newest, *entry.seq);
+  }
+  return newest;
+}
+
 std::vector<SchemaRegister> Registers::unsent() const {
   const auto alone = [](const Entry& entry) { return entry.value.kind == SchemaKind::object || entry.value.kind == SchemaKind::number; };
   std::set<Version> tables;

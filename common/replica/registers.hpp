@@ -85,6 +85,8 @@ class Registers {
   // What is to be sent: of each table that has something unsent all its registers, tables first.
   std::vector<SchemaRegister> unsent() const;
   bool has_unsent() const;
+  // Where a register of the table was last seen, whichever of its ids it is under: the highest. nullopt: one is not in the stream yet.
+  std::optional<StreamSeq> newest_of(const Version& table) const;
 
  private:
   using Key = std::tuple<SchemaKind, Version, std::string>;

@@ -70,6 +70,9 @@ Result<RangeDigest> Replica::range_digest(const CompareBy& by, const KeyRange& r
   RangeDigest out;
   out.position = impl.state.position.seq;
   out.floor = floor();
+  const auto schema = table->permanent_id ? impl.registers.newest_of(*table->permanent_id) : std::nullopt;
+  out.newest = schema.value_or(0);
+  out.pending = !schema;
   int64_t seen = 0;
   TRY_ASSIGN(const bool end, walk(impl, *table, by, range, out.floor, [&](const RangeKey& item, bool pruned) {
     out.reach = item.key;

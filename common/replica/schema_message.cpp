@@ -110,10 +110,11 @@ Status Replica::Impl::settle_schema_versions() {
   std::vector<SchemaRegister> ours = registers.unsent();
   std::optional<Version> version;
   for (SchemaRegister& one : ours) {
-    if (one.version != Version{} || one.kind == SchemaKind::number) continue;
+    const bool unnamed = one.kind == SchemaKind::table && one.id.empty();  // also where it was changed while the file joined
+    if ((one.version != Version{} && !unnamed) || one.kind == SchemaKind::number) continue;
     if (!version) version = Version{state.clock.tick(env.now(), env.now()), self};
-    one.version = *version;
-    if (one.kind == SchemaKind::table && one.id.empty()) one.id = registers.free_table_id(one.name);
+    if (one.version == Version{}) one.version = *version;
+    if (unnamed) one.id = registers.free_table_id(one.name);
     TRY(registers.put(one, std::nullopt));
   }
   return settle_numbers();

@@ -30,23 +30,6 @@ std::string spelled(const std::string& name) {
   return name;
 }
 
-std::string literal(const ValueView& value) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  switch (value.type) {
-    case ValueType::null: return "NULL";
-    case ValueType::integer: return std::to_string(value.integer);
-    case ValueType::real: return "";  // by parameter only; see rebuild()
-    case ValueType::text:
-    case ValueType::blob: break;
-  }
-  std::string out = value.type == ValueType::text ? "CAST(x'" : "x'";
-  for (const char c : value.bytes) {
-    out += kHex[static_cast<unsigned char>(c) >> 4];
-    out += kHex[static_cast<unsigned char>(c) & 15];
-  }
-  return out + (value.type == ValueType::text ? "' AS TEXT)" : "'");
-}
-
 // One order of the rows of a WITHOUT ROWID table: keys that differ at all differ as bytes.
 std::string key_order(const TableInfo& table) {
   std::string out;
@@ -243,8 +226,7 @@ Status TableMigration::rebuild() {
     into += (into.empty() ? "" : ", ") + column;
     from += (from.empty() ? "" : ", ") + value;
   };
-  const auto number = [&](const ValueView& value) {
-    if (value.type != ValueType::real) return literal(value);
+  const auto number = [&](const ValueView& value) {  // a parameter: no literal is the same text in files of all encodings
     parameters.push_back(value);
     return "?" + std::to_string(parameters.size());
   };

@@ -380,3 +380,28 @@ TEST_CASE("schema change: a rebuild into a WITHOUT ROWID table, and back, takes 
   t.settle();
   t.same("SELECT * FROM t", "1|one\n2|again");
 }
+
+TEST_CASE("schema: a table that came along with a joining file and is changed meanwhile is one with what others make under its name") {
+  TempDir dir;
+  Stream stream;
+  Node a(dir.path, 1), b(dir.path, 2), c(dir.path, 3);
+  a.sql("CREATE TABLE t(id INTEGER PRIMARY KEY)");
+  a.found(stream);
+  a.publish(stream);
+  c.join(stream);
+  c.apply(stream);
+  b.sql("CREATE TABLE m(id INTEGER PRIMARY KEY, v)");
+  b.join(stream);
+  b.sql("INSERT INTO m VALUES(1, 'one'); ALTER TABLE m RENAME TO n");
+  (void)require(b.engine().drain(false));  // it sees that while it joins
+  b.apply(stream);
+  CHECK(b.query("SELECT count(*) FROM __marmot_schema WHERE kind = 1 AND id = ''") == "0");
+  // Another node makes the same one, and has not heard of it.
+  c.sql("CREATE TABLE n(id INTEGER PRIMARY KEY, v); INSERT INTO n VALUES(2, 'two')");
+  c.publish(stream);
+  settle(stream, {&a, &b, &c});
+  for (Node* const node : {&a, &b, &c}) {
+    CHECK(node->query("SELECT id, v FROM n ORDER BY id") == "1|one\n2|two");
+    check_at_rest(*node);
+  }
+}

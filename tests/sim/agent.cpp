@@ -164,7 +164,7 @@ bool Agent::open() {
       environment.monotonic_us = [this] { return monotonic_us_ += world_.random.between(0, 900); };
       environment.others_reading = [this](replica::Environment::Moment) { return world_.disks.of(node_.id).others_reading(node_.path, Process::agent); };
       environment.log = [this](LogLevel level, std::string_view text) {
-        if (level != LogLevel::debug) world_.say(node_.id, "log: " + std::string(text));
+        if (level != LogLevel::debug) world_.logged(node_, text);
       };
       TRY_ASSIGN(auto engine, replica::Replica::open(std::move(db), settings, environment, identity));
       engine_.emplace(std::move(engine));

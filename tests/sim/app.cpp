@@ -85,6 +85,7 @@ bool App::begin() {
   world_.ledger.recovered(node_.id, *counted);
   number_ = std::max(number_, *counted) + 1;
   before_ = std::move(*rows);
+  keyless_before_ = world_.keyless_rows(node_);
   return true;
 }
 
@@ -127,7 +128,7 @@ bool App::finish() {
   for (const Change& change : changes) {
     if (world_.ledger.print) std::printf("            %s %s of %s\n", print_id(change.id).c_str(), change.after.value_or("deleted").c_str(), change.before.value_or("none").c_str());
   }
-  if (replaces_ && fate == Fate::committed) world_.mark_unseen(node_, changes);
+  if (fate == Fate::committed) world_.mark_changes(node_, keyless_before_, replaces_, changes);
   if (fate == Fate::committed) world_.note_given_ids(node_, changes);
   world_.ledger.commit(node_.id, number_, fate, std::move(changes));
   if (writes_before) world_.ledger.moving.commit(node_.id, number_, *met ? fate : Fate::early, *writes_before, *writes, drops_, *number);

@@ -9,6 +9,7 @@
 #include "common/sqlite/database.hpp"
 #include "tests/sim/ddl.hpp"
 #include "tests/sim/moving.hpp"
+#include "tests/sim/replaced.hpp"
 #include "tests/sim/rows.hpp"
 #include "tests/sim/workload.hpp"
 
@@ -59,6 +60,7 @@ class App {
   bool holding_ = false, reading_ = false;
   bool suspect_ = false;  // an I/O error came while a full-text index may have been written: open anew
   Rows before_;
+  Keyless keyless_before_;
   int64_t number_ = 0;
   std::string refusal_;
   Texts texts_ = Texts::plain;

@@ -13,11 +13,11 @@ std::vector<Change> Ledger::difference(const Rows& before, const Rows& after) {
   for (const auto& [id, row] : before) {
     const auto now = after.find(id);
     const std::string was = print_row(row);
-    if (now == after.end()) changes.push_back({id, was, std::nullopt, {}});
-    else if (std::string is = print_row(now->second); is != was) changes.push_back({id, was, std::move(is), {}});
+    if (now == after.end()) changes.push_back({id, was, std::nullopt, {}, {}});
+    else if (std::string is = print_row(now->second); is != was) changes.push_back({id, was, std::move(is), {}, {}});
   }
   for (const auto& [id, row] : after) {
-    if (before.count(id) == 0) changes.push_back({id, std::nullopt, print_row(row), {}});
+    if (before.count(id) == 0) changes.push_back({id, std::nullopt, print_row(row), {}, {}});
   }
   return changes;
 }
@@ -25,6 +25,7 @@ std::vector<Change> Ledger::difference(const Rows& before, const Rows& after) {
 void Ledger::commit(int node, int64_t number, Fate fate, std::vector<Change> changes) {
   for (const Change& change : changes) {
     if (change.after) contents_.emplace(change.id, *change.after);
+    if (change.was) was_.emplace(change.id, *change.was);
   }
   commits_[node].push_back({number, fate, std::move(changes)});
 }
@@ -239,6 +240,7 @@ std::string Ledger::applied(int node, const std::string& table, const std::strin
 std::set<Place> Ledger::places(const RowId& id) const {
   std::set<Place> places;
   if (const auto known = places_.find(id); known != places_.end()) places = known->second;
+  if (const auto was = was_.find(id); was != was_.end()) places.merge(this->places(was->second));
   if (!id.key.empty() && id.key[0] == 'k') places.insert(Place{id.table, id.key.substr(1)});
   return places;
 }

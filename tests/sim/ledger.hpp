@@ -22,6 +22,7 @@ struct Change {
   RowId id;
   Content before, after;
   std::optional<Version> unseen;  // a row that REPLACE took away unseen: the version that its deletion gets once it is found (decision 0034)
+  std::optional<RowId> was;       // of a row without a key: it is that one, whose tag was changed
 };
 
 enum class Fate : uint8_t {
@@ -114,6 +115,7 @@ class Ledger {
   std::map<std::string, std::vector<std::pair<Place, Version>>> units_;  // by the id of its last message
   std::set<std::pair<Place, Version>> stored_;
   std::map<RowId, std::set<Place>> places_;  // under which names the stream knew a row
+  std::map<RowId, RowId> was_;               // rows whose tag was changed
   std::map<std::pair<int, Place>, Version> drained_;
   std::map<int, std::map<Place, Version>> held_;  // by describe_key(); what each file has had, while it is not rolled back
   std::map<int, std::set<Place>> unversioned_;

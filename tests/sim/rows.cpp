@@ -48,6 +48,19 @@ RowId id_of(const TableKey& table, const Row& row) {
   return {table.table, "t" + (tag == row.end() ? "?" : print_cell(tag->second))};
 }
 
+void add_row(Rows& rows, RowId id, Row row) {
+  for (auto same = rows.find(id); same != rows.end(); same = rows.find(id)) {
+    if (print_row(row) < print_row(same->second)) std::swap(row, same->second);
+    id.key += "'";
+  }
+  rows[id] = std::move(row);
+}
+
+RowId marked_off(const RowId& id) {
+  const size_t mark = id.key.front() == 't' ? id.key.find('\'') : std::string::npos;
+  return {id.table, id.key.substr(0, mark)};
+}
+
 Result<Rows> read_rows(sqlite::Database& db, const std::vector<TableKey>& tables) {
   Rows rows;
   for (const TableKey& table : tables) {
@@ -58,11 +71,7 @@ Result<Rows> read_rows(sqlite::Database& db, const std::vector<TableKey>& tables
       Row row;
       for (int i = 0; i < select.columns(); ++i) row[sqlite3_column_name(select.get(), i)] = Cell::of(select.value(i));
       RowId id = id_of(table, row);
-      for (auto same = rows.find(id); same != rows.end(); same = rows.find(id)) {  // twice the same row: nobody wrote that one
-        if (print_row(row) < print_row(same->second)) std::swap(row, same->second);
-        id.key += "'";
-      }
-      rows[id] = std::move(row);
+      add_row(rows, std::move(id), std::move(row));  // twice the same row: nobody wrote that one
     }
   }
   return rows;

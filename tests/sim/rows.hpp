@@ -45,6 +45,11 @@ struct TableKey {
 // The row's identity: by its key, or by its tag when a key column is NULL or none is declared.
 RowId id_of(const TableKey& table, const Row& row);
 
+// Puts a row beside those that are there under the same identity: as "t7", "t7'", "t7''", ..., in the order of their contents.
+void add_row(Rows& rows, RowId id, Row row);
+// The identity without these marks.
+RowId marked_off(const RowId& id);
+
 // Reads all rows of the tables.
 Result<Rows> read_rows(sqlite::Database& db, const std::vector<TableKey>& tables);
 

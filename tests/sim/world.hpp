@@ -6,7 +6,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,6 +20,7 @@
 #include "tests/sim/ledger.hpp"
 #include "tests/sim/profile.hpp"
 #include "tests/sim/random.hpp"
+#include "tests/sim/replaced.hpp"
 #include "tests/sim/schema_spec.hpp"
 #include "tests/sim/stream.hpp"
 #include "tests/sim/trace.hpp"
@@ -90,6 +93,7 @@ class World {
   WallMs wall(const Node& node) const;
   void after(int64_t ms, std::function<void()> then);
   void say(int node, const std::string& text) { trace_.event(now_, node, text); }
+  void logged(const Node& node, std::string_view text);  // by the node's engine
   void fail(int node, const std::string& text);
   bool failed() const { return !failure_.empty(); }
   bool calm() const { return calm_; }  // no faults any more
@@ -105,8 +109,9 @@ class World {
   // After a commit of the node's agent, and of its application.
   void check_next_id(Node& node);
   void note_given_ids(Node& node, const std::vector<Change>& changes);
-  // What REPLACE took away unseen in the transaction that its application has just committed.
-  void mark_unseen(Node& node, std::vector<Change>& changes);
+  // replaced.hpp, of a transaction of its application: what is there before it, and what it did, just after its commit.
+  Keyless keyless_rows(Node& node);
+  void mark_changes(Node& node, const Keyless& before, bool replaces, std::vector<Change>& changes);
   // damage.cpp. A node that compared all others with itself found that a range differs, or a whole round found nothing that does.
   void divergent(Node& node, const std::string& table);
   void found_equal(int64_t began);
@@ -190,6 +195,7 @@ class World {
   bool calm_ = false;
   bool stream_lost_ = false, file_lost_ = false, cloned_ = false;
   bool harmed_ = false;
+  std::set<std::string> untold_;    // tables of which a file did not know which former row is which (decision 0028)
   bool scripted_wide_ = false;      // a scenario made a node with such a file
   bool damaged_ = false;            // World::damage struck
   int64_t equal_since_ = -1;        // when the last round began that found all nodes equal
@@ -204,12 +210,12 @@ class World {
 // checks.cpp: what must hold once the cluster has settled. Each returns what is wrong; empty: nothing.
 std::string check_identical(const std::map<int, Rows>& rows);
 std::string check_winners(const Ledger& ledger, const SchemaSpec& schema, const Rows& rows);
-std::string check_nothing_lost(const Ledger& ledger, const Rows& rows, const std::set<Place>& conflicts, bool cloned);
+// `twice`: tables in which a keyless row may be there twice, under two names. An old copy of a file became a file of its own, under a name of
+// its own: what its log held is drained again, and a keyless row in it is another row then (docs/consistency.md). Or a file was made anew
+// without its rowids, and which former row is which could not be told (decision 0028).
+std::string check_nothing_lost(const Ledger& ledger, const Rows& rows, const std::set<Place>& conflicts, const std::set<std::string>& twice);
 // Every row was written by some application: nothing is doubled, mixed or made up.
-std::string check_nothing_invented(const Ledger& ledger, const Rows& rows);
-// Where an old copy of a file became a file of its own, under a name of its own: what its log held is drained again, and a
-// keyless row in it is another row then (docs/consistency.md). Such second ones go out of `rows`.
-void forget_replayed(Rows& rows, const Ledger& ledger);
+std::string check_nothing_invented(const Ledger& ledger, const Rows& rows, const std::set<std::string>& twice);
 std::string check_file(sqlite::Database& db, bool fts);
 
 }  // namespace marmot::sim
