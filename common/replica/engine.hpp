@@ -84,7 +84,7 @@ class UnitStream {
   std::vector<OutUnit> units_;
 };
 
-struct FormerRow;   // schema_migrate.hpp
+class TableMigration;  // schema_migrate.hpp
 struct HeaderNumber;  // numbers.hpp
 struct LocalTable;  // local_schema.hpp
 struct Merge;       // merge.hpp
@@ -310,7 +310,7 @@ struct Replica::Impl {
   Status present_keys(const Unit& unit, const UnitTable& sent, const std::vector<SentColumn>& map, Table& table,
                       StreamSeq seq, std::vector<const UnitRow*>& rows, Rekeyed& made);
   void untold(const UnitTable& sent, const UnitRow& row, std::string_view why) const;
-  Status rekey(const TableInfo& before, Table& table, TouchedKeys* touched);
+  Status rekey(const TableInfo& before, Table& table, const TableMigration* carried, TouchedKeys* touched);
   // former_key.cpp: tombstones under keys that tables had before (decision 0035). `shape`: spell_shape() of such a key.
   Status take_tombstones(int64_t table, const std::string& shape);   // of a table whose key was of that shape until now
   Status give_tombstones_back(Table& table);                         // to one that has a former key again
@@ -328,11 +328,11 @@ struct Replica::Impl {
   Status prune_former();                   // some of those at or below the floor
   Status merge_deleted_formerly();         // under keys that tables have here, and in the snapshot no more
   Status merge_former();                   // what the snapshot has
-  // lost_key.cpp: as rekey(), where it has none now: rows are known by a hash of the key that they had. `rows`: whose is which, where this node
-  // made the change because another one did; else (`touched`) that is told by what the rows hold.
-  Status lose_key(const TableInfo& before, Table& table, const std::vector<FormerRow>& rows, TouchedKeys* touched);
+  // lost_key.cpp: as rekey(), where it has none now: rows are known by a hash of the key that they had. `carried` knows whose is which;
+  // else that is told by what the rows hold.
+  Status lose_key(const TableInfo& before, Table& table, const TableMigration* carried, TouchedKeys* touched);
   using NameOfKey = std::function<std::string(std::string_view key)>;
-  Result<std::set<std::string>> park_logged(int64_t id, const NameOfKey& identity);
+  Status park_logged(int64_t id, const NameOfKey& identity);
   Status name_by_former_keys(const TableInfo& before, const Table& table, const NameOfKey& identity,
                              std::map<std::string, std::string>& converted);
   Status match_former_keys(const TableInfo& before, Table& table, const NameOfKey& identity);
@@ -340,7 +340,10 @@ struct Replica::Impl {
   static std::string key_shape(const TableInfo& info);      // how the key is made; columns by id
   Status park(int64_t table, std::string_view key, WallMs at);  // what the log says of a table that is stopped
   Status set_hash(Table& table, std::string_view key, uint64_t from, uint64_t to);
-  Status rehash(Table& table);
+  // Of rows that do not hold what their versions say, or have none: changed unseen, or the log says so and is not drained yet.
+  Result<std::set<std::string>> unfit_rows(Table& table);
+  Status rehash(Table& table, const std::set<std::string>& unfit);  // but for `unfit`, which a drain or the scrub is to find changed
+  Status rehash_shelf(Table& table);
   Status rehash_due();
   Status keep_dropped_rows(Table& table, bool all);         // those that nobody has seen yet, or all, go to the conflicts
   Status keep_late_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, const UnitTable& table);

@@ -56,15 +56,18 @@ std::string former_identity(const std::vector<std::string>& columns, const std::
   return out;
 }
 
-Status Replica::Impl::lose_key(const TableInfo& before, Table& table, const std::vector<FormerRow>& rows, TouchedKeys* touched) {
+Status Replica::Impl::lose_key(const TableInfo& before, Table& table, const TableMigration* carried, TouchedKeys* touched) {
   const UnitTable was = Table(db, store, state.life, table.id, before).unit_table();
   const auto identity = [&](std::string_view key) { return former_identity(was.columns, was.key, key); };
   forget_brought_along();
-  std::set<std::string> logged;  // what the log says of them is yet to be drained
-  if (touched == nullptr) {
-    TRY_ASSIGN(logged, park_logged(table.id, identity));
-  }
-  if (touched != nullptr) TRY(db.exec("DELETE FROM __marmot_parked WHERE tbl = " + std::to_string(table.id)));  // seen by comparing
+  std::set<std::string> unfit;
+  if (carried != nullptr) {
+    TRY(park_logged(table.id, identity));  // what the log says of them is yet to be drained
+    for (const std::string& key : carried->unfit) {
+      TRY_ASSIGN(const DecodedKey decoded, decode_key(key));
+      unfit.insert(decoded.is_rowid ? key : identity(key));
+    }
+  } else TRY(db.exec("DELETE FROM __marmot_parked WHERE tbl = " + std::to_string(table.id)));  // seen by comparing
   for (const char* of_rows : {"unique", "log"}) TRY(db.exec("DELETE FROM __marmot_" + std::string(of_rows) + " WHERE tbl = " + std::to_string(table.id)));
   TRY(forget_pruned_of(table.id));
   std::map<std::string, std::string> converted;  // a key as its columns would have it now, where that is another -> as it was
@@ -75,7 +78,9 @@ Status Replica::Impl::lose_key(const TableInfo& before, Table& table, const std:
       return identity(was_key == converted.end() ? key : was_key->second);
     }));
   }
-  for (const FormerRow& row : rows) TRY(table.adopt_rowid(identity(row.key), row.rowid));
+  if (carried != nullptr) {
+    for (const FormerRow& row : carried->former) TRY(table.adopt_rowid(identity(row.key), row.rowid));
+  }
   state.start_outbox();  // it goes by keys
 
   const FormerHash former(before, table, true);
@@ -86,10 +91,12 @@ Status Replica::Impl::lose_key(const TableInfo& before, Table& table, const std:
     TRY_ASSIGN(const auto known, store.find(table.id, key));
     const bool here = known && known->visible();
     if (here && touched != nullptr) met.insert(key);
-    const auto told = !here ? FormerHash::Told::changed : touched == nullptr ? FormerHash::Told::same : former.compare(values, known->hash);
+    const auto told = !here ? FormerHash::Told::changed : carried != nullptr ? FormerHash::Told::same : former.compare(values, known->hash);
     if (told == FormerHash::Told::unknown) {
       TRY(send_again(table, key, true, *known, table.hash(values)));
-    } else if (told == FormerHash::Told::same && logged.count(key) == 0) {
+    } else if (unfit.count(key) != 0) {
+      return ok();
+    } else if (told == FormerHash::Told::same) {
       TRY(set_hash(table, key, known->hash, table.hash(values)));
     } else if (told == FormerHash::Told::changed && touched != nullptr) {
       touched->add(&table, key, now);
@@ -102,7 +109,7 @@ Status Replica::Impl::lose_key(const TableInfo& before, Table& table, const std:
     return keep_unique(table, key);
   }));
   // What waits on the shelf waits on, under its new name; once all is drained it is settled.
-  if (touched == nullptr) return state.shelved > 0 ? rehash(table) : ok();
+  if (touched == nullptr) return rehash_shelf(table);
   table.rehash = table.rehash || state.shelved > 0;
   TRY(table.save());
   TRY_ASSIGN(const auto live, live_keys(table));
@@ -124,18 +131,16 @@ Result<std::map<std::string, uint64_t>> Replica::Impl::live_keys(const Table& ta
 }
 
 // What the log says of a table that is changed while it is stopped: parked, until it resumes.
-Result<std::set<std::string>> Replica::Impl::park_logged(int64_t id, const NameOfKey& identity) {
-  std::set<std::string> out;
+Status Replica::Impl::park_logged(int64_t id, const NameOfKey& identity) {
   Table* const table = table_by_id(id);
-  if (table == nullptr) return out;
+  if (table == nullptr) return ok();
   TRY_ASSIGN(const auto keys, logged_keys(*table));
   TRY(db.exec("DELETE FROM __marmot_parked WHERE tbl = " + std::to_string(id)));
   for (const std::string& key : keys) {
     TRY_ASSIGN(const DecodedKey decoded, decode_key(key));
-    const auto [name, made] = out.insert(decoded.is_rowid ? key : identity(key));
-    TRY(park(id, *name, env.now()));
+    TRY(park(id, decoded.is_rowid ? key : identity(key), env.now()));
   }
-  return out;
+  return ok();
 }
 
 // Every register, tombstones too. Their hashes are then without the key columns that went.

@@ -226,6 +226,10 @@ class Migrate {
       if (fold_name(local.name) != fold_name(spec.name)) TRY(check_name(spec.name));
       TRY(check_text(wanted_sql(spec)));
       TableMigration migration(impl_.db, changed, spec);
+      if (impl_.state.shelved > 0 || !only_adds(actual, local, spec)) {
+        Table was(impl_.db, impl_.store, impl_.state.life, local.id, *before);
+        TRY_ASSIGN(migration.unfit, impl_.unfit_rows(was));
+      }
       TRY(migration.run());
       TRY(save_local_table(impl_.db, changed));
       TRY(check_backing(changed.name));
@@ -271,7 +275,7 @@ class Migrate {
       table.stopped = known->stopped;
     }
     const bool key_lost = !same_key && table.info.key_kind == KeyKind::rowid;
-    TRY(same_key ? impl_.rehash(table) : key_lost ? impl_.lose_key(before, table, migration.former, nullptr) : impl_.rekey(before, table, nullptr));
+    TRY(same_key ? impl_.rehash(table, migration.unfit) : key_lost ? impl_.lose_key(before, table, &migration, nullptr) : impl_.rekey(before, table, &migration, nullptr));
     return shelve(table, refused);
   }
 

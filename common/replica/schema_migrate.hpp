@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <set>
 
 #include "common/replica/local_schema.hpp"
 #include "common/replica/registers.hpp"
@@ -10,6 +11,9 @@ namespace marmot::replica {
 
 // True: the file's table says the same as the registers, column order included.
 bool fits(const CreateTable& actual, const LocalTable& local, const TableSpec& spec);
+
+// True: all that they change is names, the columns' order, and columns that are new. Every row keeps its key and its hash.
+bool only_adds(const CreateTable& actual, const LocalTable& local, const TableSpec& spec);
 
 // CREATE TABLE as the registers have it: as somebody wrote it where that says the same.
 std::string wanted_sql(const TableSpec& spec);
@@ -39,6 +43,8 @@ class TableMigration {
   std::vector<RefusedRow> refused;
   // The keys of a table that has none any more, and where their rows are now.
   std::vector<FormerRow> former;
+  // Keys as they were before: Replica::Impl::unfit_rows(), which no row's hash can tell any more afterwards. The caller's.
+  std::set<std::string> unfit;
 
  private:
   Status rename_table();

@@ -26,7 +26,7 @@ Status Replica::Impl::compare_rows(const Rebuilt& rebuilt, TouchedKeys& touched)
   Table* const table = table_by_id(rebuilt.id);
   if (table == nullptr || !table->exists || mutated(Mutation::rebuild_not_compared)) return ok();
   if (key_shape(rebuilt.before) != key_shape(table->info)) {
-    return table->info.key_kind == KeyKind::rowid ? lose_key(rebuilt.before, *table, {}, &touched) : rekey(rebuilt.before, *table, &touched);
+    return table->info.key_kind == KeyKind::rowid ? lose_key(rebuilt.before, *table, nullptr, &touched) : rekey(rebuilt.before, *table, nullptr, &touched);
   }
   const FormerHash former(rebuilt.before, *table);
   if (table->info.key_kind == KeyKind::rowid && !former.lost()) {
@@ -192,9 +192,9 @@ Result<FormerRegisters> former_registers(Replica::Impl& impl, int64_t table, con
 }  // namespace
 
 // Another key: every row keeps its version under its new key, where its old one can still be told. Each node does this for
-// itself, so that nothing needs to be sent but which rows are gone. `touched` null: rows without a version come from another node, and the log
-// speaks of the table only where it is stopped.
-Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* touched) {
+// itself, so that nothing needs to be sent but which rows are gone. `carried`: the change is another node's, and the log
+// speaks of the table only where it is stopped; else `touched`.
+Status Replica::Impl::rekey(const TableInfo& before, Table& table, const TableMigration* carried, TouchedKeys* touched) {
   const FormerHash former(before, table);
   const UnitTable was = Table(db, store, state.life, table.id, before).unit_table();
   const FormerKey former_key(was.columns, was.key, table);
@@ -222,10 +222,12 @@ Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* 
     if (told == FormerHash::Told::unknown) {
       TRY(send_again(table, key, false, known->value, table.hash(values)));
     } else if (told == FormerHash::Told::same) {
-      const uint64_t hash = logged.count(known->key) != 0 ? known->value.hash : table.hash(values);
+      const uint64_t hash = carried != nullptr && carried->unfit.count(known->key) != 0 ? known->value.hash : table.hash(values);
       TRY(store.put(table.id, key, false, known->value.version, known->value.seq, hash, known->value.state));
     } else if (touched != nullptr) {
       touched->add(&table, key, now);
+      return ok();
+    } else if (old && carried->unfit.count(*old) != 0) {
       return ok();
     } else {
       TRY_ASSIGN(Statement* const insert, store.statement(sql::kBaselineVersion));
@@ -234,6 +236,18 @@ Status Replica::Impl::rekey(const TableInfo& before, Table& table, TouchedKeys* 
     }
     return keep_unique(table, key);
   }));
+  if (carried != nullptr) {  // they wait on the shelf: Migrate::shelve()
+    std::string key;
+    for (const RefusedRow& row : carried->refused) {
+      const auto old = former_key.told() ? former_key.of_row(row.values) : std::nullopt;
+      FormerRegisters::Known* const known = registers_before.find(old, old ? std::nullopt : former.former(row.values));
+      if (known == nullptr || !table.key_of_values(row.values, key)) continue;
+      TRY_ASSIGN(const auto taken, store.find(table.id, key));
+      if (taken) continue;
+      known->met = true;
+      TRY(store.put(table.id, key, false, known->value.version, known->value.seq, known->value.hash, known->value.state));
+    }
+  }
   TRY(give_tombstones_back(table));
   std::vector<std::string> gone;
   for (const FormerRegisters::Known& known : registers_before.all) {
@@ -318,25 +332,43 @@ void Replica::Impl::untold(const UnitTable& sent, const UnitRow& row, std::strin
                           "): if it is still there, delete it again");
 }
 
-// A column went: rows that nobody changed have another hash, and the version they had.
-Status Replica::Impl::rehash(Table& table) {
+Result<std::set<std::string>> Replica::Impl::unfit_rows(Table& table) {
+  std::set<std::string> out;
   Table::Position position;
   TRY(table.scan(position, INT64_MAX, false, [&](const std::string& key, const std::vector<ValueView>& values) -> Status {
     TRY_ASSIGN(const auto known, store.find(table.id, key));
-    return known && known->visible() ? set_hash(table, key, known->hash, table.hash(values)) : ok();
+    if (!known || !known->visible() || known->hash != table.hash(values)) out.insert(key);
+    return ok();
   }));
-  TRY(scan_shelf(table, [&](const std::string& key, const Register& now, const std::vector<ValueView>& values) -> Status {
-    return set_hash(table, key, now.hash, table.hash(values));
+  table.release();
+  return out;
+}
+
+// A column went: rows that nobody changed have another hash, and the version they had.
+Status Replica::Impl::rehash(Table& table, const std::set<std::string>& unfit) {
+  Table::Position position;
+  TRY(table.scan(position, INT64_MAX, false, [&](const std::string& key, const std::vector<ValueView>& values) -> Status {
+    if (unfit.count(key) != 0) return ok();
+    TRY_ASSIGN(const auto known, store.find(table.id, key));
+    return known && known->visible() ? set_hash(table, key, known->hash, table.hash(values)) : ok();
   }));
   table.rehash = false;
   tables_dirty = true;
   TRY(table.save());
-  return state.shelved > 0 ? settle_table(table) : ok();
+  return rehash_shelf(table);
+}
+
+Status Replica::Impl::rehash_shelf(Table& table) {
+  if (state.shelved == 0) return ok();
+  TRY(scan_shelf(table, [&](const std::string& key, const Register& now, const std::vector<ValueView>& values) -> Status {
+    return set_hash(table, key, now.hash, table.hash(values));
+  }));
+  return settle_table(table);
 }
 
 Status Replica::Impl::rehash_due() {
   for (const auto& table : tables) {
-    if (table->rehash && table->running()) TRY(rehash(*table));
+    if (table->rehash && table->running()) TRY(rehash(*table, {}));
   }
   return ok();
 }

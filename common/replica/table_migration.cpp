@@ -52,6 +52,16 @@ bool fits(const CreateTable& actual, const LocalTable& local, const TableSpec& s
   return true;
 }
 
+bool only_adds(const CreateTable& actual, const LocalTable& local, const TableSpec& spec) {
+  if (!same_tail(actual.tail, spec.tail)) return false;
+  return std::all_of(actual.columns.begin(), actual.columns.end(), [&](const ColumnSql& column) {
+    const auto known = local.column_ids.find(fold_name(column.name));
+    return known != local.column_ids.end() && std::any_of(spec.columns.begin(), spec.columns.end(), [&](const ColumnSpec& wanted) {
+      return wanted.id == known->second && canonical_sql(column.definition) == canonical_sql(wanted.definition);
+    });
+  });
+}
+
 std::string wanted_sql(const TableSpec& spec) {
   const bool forgotten = mutated(Mutation::tail_forgotten);
   const auto text = parse_create_table(spec.text);

@@ -252,3 +252,20 @@ TEST_CASE("rekey: a table that is stopped where the change arrives: what its app
   same_everywhere(t, "acde");
   t.same("SELECT v FROM t WHERE id = 3", "of b");
 }
+
+TEST_CASE("rekey: a row whose key the new type refuses waits on the shelf, where the change arrives as where the row does") {
+  Three t("CREATE TABLE t(id TEXT PRIMARY KEY, v); INSERT INTO t VALUES('1','one')");
+  t.b.now += 1000;
+  t.b.sql("INSERT INTO t VALUES('x','of b')");
+  t.c.apply(t.stream);
+  t.a.now += 2000;
+  t.a.sql(rebuilt("id INTEGER PRIMARY KEY, v)"));
+  const auto of_a = t.a.drain();
+  t.b.publish(t.stream);
+  t.c.apply(t.stream);
+  t.stream.append(of_a);
+  t.settle();
+  t.same("SELECT * FROM t", "1|one");
+  t.same("SELECT count(*) FROM __marmot_shelf", "1");
+  for (Node* node : {&t.a, &t.b, &t.c}) CHECK(require(node->engine().drain(false)).units.empty());
+}
