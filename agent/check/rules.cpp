@@ -152,6 +152,7 @@ std::optional<Said> singleton(const SchemaFacts&, const TableFacts& table) {
 
 std::optional<Said> counted_ids(const SchemaFacts& facts, const TableFacts& table) {
   if (table.info.key_kind != KeyKind::rowid_alias || table.info.key.empty()) return std::nullopt;
+  if (table.info.auto_increment) return std::nullopt;  // each node gives out ids of its own: docs/ids.md
   const std::string key = table.info.columns[static_cast<size_t>(table.info.key[0].column)].name;
   std::vector<std::string> from;
   for (const TableFacts& child : facts.tables) {
@@ -162,7 +163,7 @@ std::optional<Said> counted_ids(const SchemaFacts& facts, const TableFacts& tabl
   }
   return Said{from.empty() ? key : key + ", to which " + joined(from) + " point" + (from.size() == 1 ? "s" : ""),
               "SQLite counts these ids up in each file: two nodes that insert at the same time give one id to two rows, and the later row stays; "
-              "what points at the id then points at the other node's row", "insert on one node, or give ids that no two nodes choose: marmot_new_id() of libmarmot.so, a UUID, a range of numbers a node"};
+              "what points at the id then points at the other node's row", "declare it AUTOINCREMENT, so that each node gives out ids of its own; or insert on one node; or give ids that no two nodes choose: marmot_new_id() of libmarmot.so, a UUID"};
 }
 
 std::optional<Said> unique(const SchemaFacts&, const TableFacts& table) {

@@ -407,6 +407,8 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
   members_->start(*connection_);
   update_flow();
   live_since_ms_ = monotonic_ms();
+  founded_ = outcome.founded;
+  release_ids();
   if (ids_held_) ids_soon_.start(uv::Milliseconds(kIdsMs), uv::Milliseconds(kIdsMs));
   check_stream();
   caught_up();
@@ -416,12 +418,21 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
 // A node with an earlier Marmot would follow the stream no further than to what is said of ids: that waits until every member was heard, or
 // is away, and none is of an earlier one.
 void Replicator::release_ids() {
-  if (state_ != State::running) return;
+  if (state_ != State::running || !ids_held_) return;
   const std::vector<Peer> peers = peers_->alive();
-  const bool earlier = std::any_of(peers.begin(), peers.end(), [](const Peer& peer) { return peer.data_format < codec::kFormatOfIds; });
-  const bool all_heard = !peers.empty() && all_there();
+  const auto is_earlier = [](const Peer& peer) { return peer.data_format < codec::kFormatOfIds; };
+  const auto earlier = std::find_if(peers.begin(), peers.end(), is_earlier);
+  if (earlier != peers.end()) {
+    if (!std::exchange(earlier_peer_, true)) {
+      report(LogLevel::warn, "ids are not dealt yet, for node " + std::to_string(earlier->node.value) + " runs Marmot " + earlier->marmot +
+                                 ", which knows nothing of that: nodes that insert at the same moment give out the same ids until it is upgraded");
+      announce_ready();
+    }
+    return;
+  }
+  const bool all_heard = founded_ || (!peers.empty() && all_there());
   const int64_t waits_ms = all_heard ? 0 : members_->all().size() <= 1 && peers.empty() ? kIdsAloneMs : kIdsAwayMs;
-  if (earlier || monotonic_ms() - live_since_ms_ < waits_ms) return;
+  if (monotonic_ms() - live_since_ms_ < waits_ms) return;
   ids_held_ = false;
   ids_soon_.stop();
   thread_->set_hold_ids(false);
@@ -573,7 +584,7 @@ void Replicator::send_again() {
 
 // What was in the stream is here, and what was here is in the stream: another node that joins now finds it all.
 void Replicator::announce_ready() {
-  if (ready_ || state_ != State::running || !outbox_complete() || !publisher_.all_stored()) return;
+  if (ready_ || !ready() || !outbox_complete() || !publisher_.all_stored()) return;
   ready_ = true;
   const Status asked = thread_->ask<std::vector<std::string>>(
       [](replica::Replica& replica) -> Result<std::vector<std::string>> { return replica.watched(); },

@@ -185,6 +185,8 @@ class Replicator {
   uv::Timer retry_, check_, outbox_delay_, beat_soon_, lost_again_, ids_soon_;
   bool ids_held_ = true;         // Replica::hold_ids
   int64_t live_since_ms_ = 0;
+  bool founded_ = false;         // the stream, when it was entered
+  bool earlier_peer_ = false;    // an agent with an earlier Marmot is heard, so that nothing is said of ids
   bool wal_watched_ = false;
 
   bool publishing_ = false;     // as the thread was told

@@ -99,7 +99,7 @@ void Replicator::status(std::function<void(DatabaseStatus)> done) {
 }
 
 bool Replicator::ready() const {
-  return state_ == State::running && catch_up_.caught_up(progress_.membership, applied()) && progress_.ids_ready;
+  return state_ == State::running && catch_up_.caught_up(progress_.membership, applied()) && (progress_.ids_ready || earlier_peer_);
 }
 
 void Replicator::retire_slot(int slot, std::function<void(Status)> done) {

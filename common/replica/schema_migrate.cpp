@@ -226,7 +226,9 @@ class Migrate {
       if (fold_name(local.name) != fold_name(spec.name)) TRY(check_name(spec.name));
       TRY(check_text(wanted_sql(spec)));
       TableMigration migration(impl_.db, changed, spec);
-      if (impl_.state.shelved > 0 || !only_adds(actual, local, spec)) {
+      // Where the hashes are due to be made again, they are of what columns were called before.
+      TRY_ASSIGN(const int64_t rehash_due, impl_.db.query_integer("SELECT rehash FROM __marmot_table WHERE id = " + std::to_string(local.id)));
+      if (rehash_due == 0 && (impl_.state.shelved > 0 || !only_adds(actual, local, spec))) {
         Table was(impl_.db, impl_.store, impl_.state.life, local.id, *before);
         TRY_ASSIGN(migration.unfit, impl_.unfit_rows(was));
       }

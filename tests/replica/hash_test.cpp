@@ -124,5 +124,5 @@ TEST_CASE("hash: a file of another format is refused") {
   const auto opened = replica::Replica::open(std::move(db), {}, environment, {NodeId{1}, Incarnation{5}, Hlc{}, HashKey{1, 2}});
   REQUIRE_FALSE(opened);
   CHECK(opened.error().code == Errc::refused);
-  CHECK(opened.error().message.find("internal tables of format 2, this one knows 4") != std::string::npos);
+  CHECK(opened.error().message.find("internal tables of format 2, this one knows 5") != std::string::npos);
 }

@@ -1,0 +1,172 @@
+"""Ids of AUTOINCREMENT tables: plain INSERTs of unchanged applications on three nodes, and what a user then sees."""
+import sqlite3
+import threading
+import time
+
+from case import case
+from process import check, until
+from tables import connect, execute, query, scalar, wait_identical
+
+FAMILY = ("CREATE TABLE parent(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL)",
+          "CREATE TABLE child(id INTEGER PRIMARY KEY AUTOINCREMENT, parent INT NOT NULL REFERENCES parent(id), name TEXT NOT NULL)")
+
+
+class Writer(threading.Thread):
+    """Parents with two children each, by last_insert_rowid(), in one transaction; and what was acknowledged."""
+
+    def __init__(self, db, tag, count, pause=0.0):
+        super().__init__(daemon=True)
+        self.db, self.tag, self.count, self.pause = db, tag, count, pause
+        self.acknowledged, self.error = {}, None
+
+    def run(self):
+        try:
+            connection = sqlite3.connect(self.db, timeout=30, isolation_level=None)
+            for number in range(self.count):
+                name = f"{self.tag} {number}"
+                connection.execute("BEGIN IMMEDIATE")
+                parent = connection.execute("INSERT INTO parent(name) VALUES(?)", (name,)).lastrowid
+                for child in range(2):
+                    [(returned,)] = connection.execute("INSERT INTO child(parent, name) VALUES(?, ?) RETURNING id", (parent, name)).fetchall()
+                    check(returned == connection.execute("SELECT last_insert_rowid()").fetchone()[0], f"{name} {child}: RETURNING says {returned}")
+                connection.execute("COMMIT")
+                self.acknowledged[name] = parent
+                time.sleep(self.pause)
+            connection.close()
+        except Exception as error:  # pylint: disable=broad-except
+            self.error = error
+
+
+def check_families(nodes, acknowledged):
+    """Every parent that was acknowledged is there, under the id that its writer was told, with its own two children."""
+    for node in nodes:
+        there = dict(query(node.db, "SELECT name, id FROM parent"))
+        wrong = [(name, parent, there.get(name)) for name, parent in acknowledged.items() if there.get(name) != parent]
+        check(not wrong, f"{node.name}: {len(wrong)} of {len(acknowledged)} parents are not what was acknowledged: {wrong[:3]}")
+        own = scalar(node.db, "SELECT count(*) FROM child JOIN parent ON parent.id = child.parent AND parent.name = child.name")
+        every = scalar(node.db, "SELECT count(*) FROM child")
+        check(own == every == 2 * len(acknowledged), f"{node.name}: of {every} children {own} are their own parent's")
+        lost = node.json("conflicts")["conflicts"]
+        check(not [one for one in lost if one["kind"] == "insert"], f"{node.name}: {lost[:2]}")
+
+
+def ids_of(node):
+    return node.json("ids")
+
+
+def joined(t, count=3, schema=FAMILY, options=()):
+    nodes = t.nodes(count, t.nats(), options=options)
+    execute(nodes[0].db, *schema)
+    for node in nodes:
+        node.start(seconds=20 * t.slow)
+    wait_identical([node.db for node in nodes])
+    return nodes
+
+
+def run_all(writers, seconds):
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(seconds)
+        check(not writer.is_alive(), f"{writer.tag} did not end in {seconds} s")
+        if writer.error is not None:
+            raise writer.error
+    return {name: parent for writer in writers for name, parent in writer.acknowledged.items()}
+
+
+@case("inserts with children on three nodes at once, from eight writers: every one is there, under its own parent", short=True)
+def ids_in_step(t):
+    nodes = joined(t)
+    count = 800 if t.long else 120
+    acknowledged = run_all([Writer(nodes[i % 3].db, f"w{i}", count) for i in range(8)], 120 * t.slow)
+    wait_identical([node.db for node in nodes], 60 * t.slow)
+    check_families(nodes, acknowledged)
+    given = sum(ids_of(node)["given"] for node in nodes)
+    outside = sum(ids_of(node)["outside"] for node in nodes)
+    highest = scalar(nodes[0].db, "SELECT max(id) FROM parent")
+    t.note(f"{len(acknowledged)} parents, {given} ids given out, {outside} of them outside of an own block, the highest {highest}")
+    check(given >= 3 * len(acknowledged), f"{given} ids were seen given out")
+    verify = nodes[0].command("verify")
+    check(verify.returncode == 0, verify.stdout + verify.stderr)
+
+
+@case("a node is away while all go on inserting, and its agent is killed in the middle: every row is there, under its own parent")
+def ids_with_a_node_away(t):
+    nodes = joined(t)
+    acknowledged = run_all([Writer(node.db, f"first {node.name}", 3) for node in nodes], 30 * t.slow)
+    time.sleep(0.5)
+    nodes[2].kill9()
+    # As many as its block has left: beyond it two nodes may give out one id, and the conflict rule decides.
+    acknowledged |= run_all([Writer(nodes[0].db, "there 1", 60, 0.01), Writer(nodes[1].db, "there 2", 60, 0.01), Writer(nodes[2].db, "away", 3)], 60 * t.slow)
+    nodes[2].start(seconds=20 * t.slow)
+    acknowledged |= run_all([Writer(node.db, f"last {node.name}", 20, 0.01) for node in nodes], 60 * t.slow)
+    wait_identical([node.db for node in nodes], 30 * t.slow)
+    check_families(nodes, acknowledged)
+
+
+@case("alice is made an administrator on one node, and mallory a user on another one that is away for a second: mallory is none", short=True)
+def ids_alice_and_mallory(t):
+    nodes = joined(t, schema=("CREATE TABLE user(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE)",
+                              "CREATE TABLE admin(user INT NOT NULL REFERENCES user(id))"))
+    nodes[1].kill9()
+    execute(nodes[0].db, "INSERT INTO user(name) VALUES('alice')", "INSERT INTO admin VALUES(last_insert_rowid())")
+    execute(nodes[1].db, "INSERT INTO user(name) VALUES('mallory')")
+    nodes[1].start(seconds=20 * t.slow)
+    wait_identical([node.db for node in nodes])
+    for node in nodes:
+        check(query(node.db, "SELECT name FROM user ORDER BY name") == [("alice",), ("mallory",)], f"{node.name} lost a user")
+        check(query(node.db, "SELECT name FROM user JOIN admin ON admin.user = user.id") == [("alice",)], f"{node.name}: who is administrator?")
+
+
+@case("a node that is alone counts 1, 2, 3; marmot ids tells who has which slot, a slot is retired, and a node waits until it is ready")
+def ids_commands(t):
+    nats = t.nats()
+    nodes = t.nodes(2, nats)
+    execute(nodes[0].db, *FAMILY)
+    nodes[0].start(seconds=20 * t.slow)
+    check(run_all([Writer(nodes[0].db, "alone", 20)], 20 * t.slow) == {f"alone {i}": i + 1 for i in range(20)}, "it counts otherwise")
+    check(ids_of(nodes[0])["alone"] and ids_of(nodes[0])["slot"] == 0, f"{ids_of(nodes[0])}")
+    nodes[1].start(seconds=20 * t.slow)
+    ready = nodes[1].command("wait", "--ready")
+    check(ready.returncode == 0 and "this node is ready" in ready.stdout, f"{ready}")
+    check(nodes[1].status()["databases"][0]["ready"], "status does not say so")
+    until("node 1 has heard of the other slot", lambda: not ids_of(nodes[0])["alone"], 10 * t.slow)
+    shown = nodes[1].command("ids").stdout
+    check("this node has slot 1" in shown and "parent" in shown and "left of a block of" in shown, shown)
+    own = t.product.run("ids", "retire", 1, nodes[1].db)
+    check(own.returncode == 1 and "this node's own" in own.stderr, f"{own}")
+    nodes[1].kill9()
+    retired = t.product.run("ids", "retire", 1, nodes[0].db)
+    check(retired.returncode == 0, retired.stderr)
+    until("it is retired", lambda: [slot["retired"] for slot in ids_of(nodes[0])["slots"]] == [False, True], 10 * t.slow)
+    again = t.product.run("ids", "retire", 1, nodes[0].db)
+    check(again.returncode == 1 and "not granted" in again.stderr, f"{again}")
+    nodes[1].start(seconds=20 * t.slow)
+    until("the owner that came back has claimed anew", lambda: ids_of(nodes[1]).get("slot") == 2, 10 * t.slow)
+
+
+@case("an application sets a sequence back, and the file is made anew by VACUUM: no id is given out twice")
+def ids_sequence_set_back(t):
+    nodes = joined(t)
+    acknowledged = run_all([Writer(node.db, f"first {node.name}", 5, 0.02) for node in nodes], 30 * t.slow)
+    wait_identical([node.db for node in nodes])
+    execute(nodes[0].db, "DELETE FROM sqlite_sequence")
+    time.sleep(0.5 * t.slow)
+    connect(nodes[1].db).execute("VACUUM")
+    acknowledged |= run_all([Writer(node.db, f"then {node.name}", 5, 0.02) for node in nodes], 30 * t.slow)
+    wait_identical([node.db for node in nodes])
+    check_families(nodes, acknowledged)
+
+
+@case("[ids] mode = off: two nodes that insert at the same moment give out the same ids, as the docs say")
+def ids_off(t):
+    config = t.dir / "off.toml"
+    config.write_text('[ids]\nmode = "off"\n')
+    nodes = joined(t, 2, options=("--config", config))
+    nodes[1].kill9()
+    execute(nodes[0].db, "INSERT INTO parent(name) VALUES('one')")
+    execute(nodes[1].db, "INSERT INTO parent(name) VALUES('two')")
+    nodes[1].start(seconds=20 * t.slow)
+    wait_identical([node.db for node in nodes])
+    check(scalar(nodes[0].db, "SELECT count(*) FROM parent") == 1, "they did not collide")
+    check(nodes[0].status()["databases"][0]["ready"], "a node that deals no ids is ready all the same")
