@@ -88,11 +88,12 @@ std::optional<IdGeometry> better_geometry(const IdGeometry& now, const IdDemand&
   const bool beyond_first = now.number == 0 && demand.highest_id >= first + now.block / 2 - 1;
   // Whoever was alone gives out any id, until it hears of a second node.
   const bool parts_from_one = demand.parts_from_one && demand.highest_id > 0;
-  const bool needs_slots = demand.slot >= now.slots;
+  const bool needs_slots = std::max(demand.slot, demand.highest_slot) >= now.slots;
   const bool other = now.number > 0 && (out.block != now.block || out.narrow != now.narrow || (demand.narrow && out.slots != now.slots));
   const bool may_change = now.number == 0 || demand.now - now.at >= kHour || demand.now < now.at;
   if (!needs_slots && !beyond_first && !parts_from_one && !(other && may_change)) return std::nullopt;
-  const int64_t ahead = kRoundsAhead * std::max(now.number == 0 ? 0 : now.round(), out.round());
+  // Above whatever others may give out by the present one before they have heard of it.
+  const int64_t ahead = kRoundsAhead * std::max(now.round(), out.round());
   if (demand.highest_id > INT64_MAX - ahead - out.round()) return std::nullopt;
   out.from = std::max(demand.highest_id, now.number == 0 ? 0 : now.from) + ahead + 1;
   return out;

@@ -15,7 +15,7 @@ namespace marmot {
 inline constexpr int kMaxSlots = 1023;            // numbers 0 to 1022: there is room for one more in every round
 inline constexpr int64_t kMinBlock = 8;           // ids
 inline constexpr int64_t kFirstBlock = 16;        // of tables of which nobody has said anything
-inline constexpr int64_t kFirstSlots = 64;        // likewise
+inline constexpr int64_t kFirstSlots = 32;        // likewise
 inline constexpr int64_t kMaxBlock = 65'536;      // that grows by itself
 inline constexpr int64_t kExtendedBlock = 1 << 20;
 inline constexpr int64_t kMaxCompactId = (int64_t{1} << 53) - 1;  // exact in JSON and JavaScript

@@ -379,7 +379,7 @@ TEST_CASE("ids: extended blocks, narrow tables, and a cluster that deals none") 
     t.settle();
     for (Node* node : {&t.a, &t.b, &t.c}) check_families(*node, 200);
     CHECK(require(t.a.engine().ids()).tables[0].block == kMinBlock);
-    CHECK(number(t.a, "SELECT max(id) FROM p") < 200 * 16 + 2000);
+    CHECK(number(t.a, "SELECT max(id) FROM p") < 200 * 16 + 4000);
   }
   {
     Three t(kSchema);

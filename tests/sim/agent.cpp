@@ -168,7 +168,7 @@ bool Agent::open() {
       };
       TRY_ASSIGN(auto engine, replica::Replica::open(std::move(db), settings, environment, identity));
       engine_.emplace(std::move(engine));
-      node_.rebooted = false;
+      node_.rebooted = node_.older = false;
       engine_->trace(true);
       return remember(identity.node);
     };

@@ -140,6 +140,7 @@ void World::put_back(Node& node, bool other_file) {
   if (machine.exists(backup + "-wal")) machine.copy(backup + "-wal", wal, true);
   say(node.id, other_file ? "an old copy becomes its file" : "its file is overwritten with an old copy");
   count("restored");
+  node.older = true;
   file_lost_ = true;
   cloned_ = cloned_ || other_file;
   recover(node);

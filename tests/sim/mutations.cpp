@@ -171,8 +171,8 @@ void ids(Profile& p) {
   p.delay_ms = 60;
   p.ids = true;
 }
-void ids_lost(Profile& p) { ids(p); p.power = 15; p.app_full_sync = false; p.scrub = false; }
-void ids_retired(Profile& p) { ids(p); p.nodes = 4; p.write_ms = 100; p.away_ms = 300; p.retire_ms = 10; p.join_ms = 150; }
+void ids_lost(Profile& p) { ids(p); p.restore_ms = 200; p.restore_plain = true; }
+void ids_retired(Profile& p) { ids(p); p.nodes = 4; p.write_ms = 80; p.away_ms = 150; p.retire_ms = 10; p.join_ms = 150; p.transactions = 500; }
 void none(Profile&) {}
 
 const Case kCases[] = {

@@ -102,7 +102,7 @@ void World::power_cut(Node& node) {
   checkers_.erase(node.id);
   disks.of(node.id).kill(Process::agent);  // it may have been struck while it was away
   disks.of(node.id).power_cut();
-  node.rebooted = true;
+  node.rebooted = node.older = true;
   if (random.per_mille(500)) {
     node.high_water = node.high_water_synced;
     node.high_water_since = -1;
@@ -166,7 +166,7 @@ void World::check_next_id(Node& node) {
 }
 
 void World::note_given_ids(Node& node, const std::vector<Change>& changes) {
-  sqlite::Database* const db = profile.ids ? checker(node) : nullptr;
+  sqlite::Database* const db = profile.ids && !node.older ? checker(node) : nullptr;
   const Enter scope(disks, node.id, Process::checker);
   if (const Status noted = db == nullptr ? ok() : given_ids.commit(*db, changes); !noted) fail(node.id, "ids that were given: " + noted.error().message);
 }

@@ -48,6 +48,7 @@ struct Node {
   std::vector<NodeId> ids;        // that its file had, as data_dir remembers them
   uint64_t former_incarnation = 0;
   bool rebooted = false;          // since its agent last opened its file
+  bool older = false;             // its file is, since then: nobody can help what its application writes before the agent looks
   bool prepared = false;          // every row has a version: what stood there before is not the ledger's business
   bool merging = false;           // a snapshot, slice by slice
   int64_t waits_since = -1;       // for a snapshot that there is not; -1: it does not

@@ -90,7 +90,7 @@ TEST_CASE("id blocks: what nobody has said deals each slot one block near the ta
   CHECK(first->number == 1);
   CHECK(first->block == 16);
   CHECK(first->slots == 4);
-  CHECK(first->from == 24 + 4 * 64 + 1);
+  CHECK(first->from == 24 + 4 * 32 * 16 + 1);
 }
 
 TEST_CASE("id blocks: a second node does not rely on what the first one gives out without having heard of it") {
@@ -141,8 +141,12 @@ TEST_CASE("id blocks: a slot beyond the round, narrow tables and the extended mo
   IdDemand demand;
   demand.slot = 4;
   demand.highest_slot = 3;
-  demand.now = kNow + 1;  // at once
+  demand.now = kNow + 1;  // at once, whoever sees it
   CHECK(better_geometry(now, demand)->slots == 8);
+  demand.slot = 1;
+  demand.highest_slot = 4;
+  CHECK(better_geometry(now, demand)->slots == 8);
+  demand.highest_slot = 3;
   demand.slot = 1;
   demand.now = kNow + kHour;
   demand.narrow = true;
