@@ -7,7 +7,7 @@ namespace marmot {
 namespace {
 
 constexpr int64_t kRoundsAhead = 4;                      // how far above the highest known id a geometry begins
-constexpr WallMs kHour = 3'600'000;                      // a table's blocks change size at most so often
+constexpr WallMs kHour = 3'600'000;                      // a table's blocks change size at most so often, but they grow at once
 constexpr WallMs kWeek = 7 * 24 * kHour;                 // of single rows, and blocks are halved
 
 bool is_power_of_two(int64_t value) { return value > 0 && (value & (value - 1)) == 0; }
@@ -24,7 +24,7 @@ int64_t wanted_block(const IdGeometry& now, const IdDemand& demand) {
   if (demand.narrow) return kMinBlock;
   const int64_t block = now.number == 0 ? kFirstBlock : now.block;
   if (now.narrow || block > kMaxBlock) return block;  // another node's settings
-  if (demand.used > block / 4) return std::clamp(power_of_two_from(std::min(demand.used, kMaxBlock) * 4), block, kMaxBlock);
+  if (demand.used > block / 4) return std::clamp(power_of_two_from(std::min(demand.used, kMaxBlock) * 8), block, kMaxBlock);
   const bool idle = demand.now - std::max(now.at, demand.busy_at) > kWeek;
   return now.number > 0 && idle && block > kFirstBlock ? block / 2 : block;
 }
@@ -90,7 +90,7 @@ std::optional<IdGeometry> better_geometry(const IdGeometry& now, const IdDemand&
   const bool parts_from_one = demand.parts_from_one && demand.highest_id > 0;
   const bool needs_slots = std::max(demand.slot, demand.highest_slot) >= now.slots;
   const bool other = now.number > 0 && (out.block != now.block || out.narrow != now.narrow || (demand.narrow && out.slots != now.slots));
-  const bool may_change = now.number == 0 || demand.now - now.at >= kHour || demand.now < now.at;
+  const bool may_change = out.block > now.block || demand.now - now.at >= kHour || demand.now < now.at;
   if (!needs_slots && !beyond_first && !parts_from_one && !(other && may_change)) return std::nullopt;
   // Above whatever others may give out by the present one before they have heard of it.
   const int64_t ahead = kRoundsAhead * std::max(now.round(), out.round());

@@ -77,14 +77,15 @@ def run_all(writers, seconds):
 @case("inserts with children on three nodes at once, from eight writers: every one is there, under its own parent", short=True)
 def ids_in_step(t):
     nodes = joined(t)
-    count = 800 if t.long else 120
-    acknowledged = run_all([Writer(nodes[i % 3].db, f"w{i}", count) for i in range(8)], 120 * t.slow)
+    count = 2500 if t.long else 120
+    acknowledged = run_all([Writer(nodes[i % 3].db, f"w{i}", count, 0.02) for i in range(8)], 240 * t.slow)
     wait_identical([node.db for node in nodes], 60 * t.slow)
     check_families(nodes, acknowledged)
     given = sum(ids_of(node)["given"] for node in nodes)
     outside = sum(ids_of(node)["outside"] for node in nodes)
     highest = scalar(nodes[0].db, "SELECT max(id) FROM parent")
     t.note(f"{len(acknowledged)} parents, {given} ids given out, {outside} of them outside of an own block, the highest {highest}")
+    check(outside * 1000 < given, f"{outside} of {given} ids lie outside of an own block")
     check(given >= 3 * len(acknowledged), f"{given} ids were seen given out")
     verify = nodes[0].command("verify")
     check(verify.returncode == 0, verify.stdout + verify.stderr)

@@ -140,7 +140,7 @@ TEST_CASE("ids: a bulk insert beyond its block is counted, and blocks grow with 
   t.b.now += 3'600'001;
   t.b.sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) INSERT INTO p(name) SELECT 'more' || i FROM n");
   t.settle();
-  for (Node* node : {&t.a, &t.b, &t.c}) CHECK(require(node->engine().ids()).tables[0].block == 4096);
+  for (Node* node : {&t.a, &t.b, &t.c}) CHECK(require(node->engine().ids()).tables[0].block == 8192);
   const int64_t before = require(t.b.engine().ids()).outside;
   t.b.sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) INSERT INTO p(name) SELECT 'third' || i FROM n");
   t.a.sql("INSERT INTO p(name) VALUES('beside')");

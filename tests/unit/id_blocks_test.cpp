@@ -108,7 +108,7 @@ TEST_CASE("id blocks: a second node does not rely on what the first one gives ou
   CHECK_FALSE(better_geometry(IdGeometry{}, demand));  // an empty table
 }
 
-TEST_CASE("id blocks: blocks grow with what a drain finds, once an hour, and shrink after a week of single rows") {
+TEST_CASE("id blocks: blocks grow at once with what a drain finds, and shrink after a week of single rows") {
   IdGeometry now = geometry(1, 16, 4);
   IdDemand demand;
   demand.slot = 1;
@@ -119,12 +119,12 @@ TEST_CASE("id blocks: blocks grow with what a drain finds, once an hour, and shr
   demand.used = 4;
   CHECK_FALSE(better_geometry(now, demand));
   demand.used = 5;
-  CHECK(better_geometry(now, demand)->block == 32);
-  CHECK(better_geometry(now, demand)->from == 1000 + 4 * 128 + 1);
+  CHECK(better_geometry(now, demand)->block == 64);
+  CHECK(better_geometry(now, demand)->from == 1000 + 4 * 256 + 1);
   demand.used = 1'000'000'000;
   CHECK(better_geometry(now, demand)->block == kMaxBlock);
   demand.now = kNow + kHour - 1;
-  CHECK_FALSE(better_geometry(now, demand));
+  CHECK(better_geometry(now, demand));
   now.block = 64;
   demand.used = 1;
   demand.busy_at = kNow;
