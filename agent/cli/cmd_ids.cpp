@@ -44,7 +44,8 @@ int cmd_ids(const IdsOptions& options) {
   Target target;
   const auto status = ask(options, {{"cmd", "status"}}, target);
   if (!status) return fail(status.error());
-  const Json database = list_in(*status, "databases").at(0);
+  const Json& databases = list_in(*status, "databases");
+  const Json database = databases.empty() ? Json() : databases[0];
   if (!database.contains("ids")) return fail(make_error(Errc::unavailable, "the file is not open yet: ask again in a moment"));
   if (options.target.json) print_json(database["ids"]);
   else print(ids_text(database["ids"]));

@@ -50,7 +50,7 @@ std::string database_text(const Json& database) {
   const std::string path = printable(text_in(database, "path"));
   const std::string state_text = printable(text_in(database, "state_text"));
   rows.push_back({"  state", printable(text_in(database, "state")) + (state_text.empty() ? "" : ": " + state_text)});
-  if (const std::string ids = ids_text(database.value("ids", Json::object()), path); !ids.empty()) rows.push_back({"  ids", ids});
+  if (const std::string ids = ids_text(database.contains("ids") ? database["ids"] : Json(), path); !ids.empty()) rows.push_back({"  ids", ids});
   rows.push_back({"  stream", text_in(database, "stream")});
   rows.push_back({"  here", shown(database, "pending") + " rows pending, " + shown(database, "published") +
                                 " published, " + shown(database, "applied") + " applied"});

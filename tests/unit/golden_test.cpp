@@ -2,6 +2,7 @@
 // made again: another zstd may compress otherwise.
 #include <doctest/doctest.h>
 
+#include "common/codec/ids.hpp"
 #include "common/codec/message.hpp"
 
 using namespace marmot;
@@ -137,4 +138,21 @@ TEST_CASE("golden: a floor of format 1 is read") {
   const auto floor = codec::decode_floor(envelope->slice);
   REQUIRE(floor);
   CHECK(*floor == Floor{41, {kSecond}});
+}
+
+TEST_CASE("golden: what is said of ids, in format 4, is read") {
+  const codec::IdFacts expected{{{3, 1, false, kOrigin.node, {}}, {1, 2, true, NodeId{77}, {0xfeedfacecafebeef, 41}}},
+                                {{Version{{kSecond}, kOrigin}, {2, 4097, 64, 8, true, 1700000000000}, {}}}};
+  const std::string message = from_hex(
+      "4d4d54040596ce075bcd15cf11223344556677880500c3cf77d49a190a84cb3228b52ffd2447390200929296030100ce075bcd1500009601"
+      "02014dcffeedfacecafebeef29919bcf018bcfe568000000ce075bcd15cf112233445566778802cd1001400801cf0000018bcfe568000000"
+      "3253f8da");
+  const auto envelope = codec::open(message);
+  REQUIRE(envelope);
+  CHECK(message[3] == codec::kFormatOfIds);
+  CHECK(envelope->kind == codec::Kind::ids);
+  CHECK(envelope->number == 5);
+  const auto facts = codec::decode_ids(envelope->slice);
+  REQUIRE(facts);
+  CHECK(*facts == expected);
 }
