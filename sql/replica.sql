@@ -221,7 +221,7 @@ SELECT EXISTS(SELECT 1 FROM __marmot_part WHERE seq <= ?1) OR EXISTS(SELECT 1 FR
 INSERT OR IGNORE INTO __marmot_part(node, incarnation, unit, part, seq, last, kind, data) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 
 -- name: staged_parts
-SELECT part, last, kind, data FROM __marmot_part WHERE node = ?1 AND incarnation = ?2 AND unit = ?3 AND part >= 0 ORDER BY part
+SELECT part, last, kind, data, seq FROM __marmot_part WHERE node = ?1 AND incarnation = ?2 AND unit = ?3 AND part >= 0 ORDER BY part
 
 -- The last unit of an origin, behind another one, that is whole.
 -- name: last_whole_unit

@@ -34,12 +34,12 @@ int64_t wanted_block(const IdGeometry& now, const IdDemand& demand) {
 bool stands_before(const SlotFact& a, const SlotFact& b) {
   if (a.generation != b.generation) return a.generation > b.generation;
   if (a.retired != b.retired) return a.retired;
-  return a.place < b.place;
+  return a.place != b.place ? a.place < b.place : a.owner < b.owner;  // two of one place: nobody says so
 }
 
 bool stands_before(const GeometryFact& a, const GeometryFact& b) {
   if (a.geometry.number != b.geometry.number) return a.geometry.number > b.geometry.number;
-  return a.place < b.place;
+  return a.place != b.place ? a.place < b.place : a.geometry.from > b.geometry.from;
 }
 
 bool is_valid(const GeometryFact& fact) {

@@ -14,8 +14,9 @@ namespace marmot {
 
 inline constexpr int kMaxSlots = 1023;            // numbers 0 to 1022: there is room for one more in every round
 inline constexpr int64_t kMinBlock = 8;           // ids
-inline constexpr int64_t kFirstBlock = 16;        // of tables of which nobody has said anything
-inline constexpr int64_t kFirstSlots = 32;        // likewise
+inline constexpr int64_t kUnsaidBlock = 256;      // of tables of which nobody has said anything: room for what a migration puts into them at once
+inline constexpr int64_t kUnsaidSlots = 32;       // likewise
+inline constexpr int64_t kFirstBlock = 16;        // the first that is said
 inline constexpr int64_t kMaxBlock = 65'536;      // that grows by itself
 inline constexpr int64_t kExtendedBlock = 1 << 20;
 inline constexpr int64_t kMaxCompactId = (int64_t{1} << 53) - 1;  // exact in JSON and JavaScript
@@ -42,8 +43,8 @@ bool stands_before(const SlotFact& a, const SlotFact& b);
 struct IdGeometry {
   int64_t number = 0;         // of this table's: the higher one stands; 0: nobody has said anything of it yet
   int64_t from = 1;           // the first id that it deals
-  int64_t block = kFirstBlock;  // ids; a power of two
-  int64_t slots = kFirstSlots;  // in a round; a power of two
+  int64_t block = kUnsaidBlock;  // ids; a power of two
+  int64_t slots = kUnsaidSlots;  // in a round; a power of two
   bool narrow = false;        // whoever said it wants ids to stay low: it does not grow by itself
   WallMs at = 0;              // when it was said
   bool operator==(const IdGeometry&) const = default;

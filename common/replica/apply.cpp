@@ -119,7 +119,8 @@ Status Replica::Impl::pass_units(const Origin& origin, uint64_t number) {
   return store.set_unit(origin, number);
 }
 
-Status Replica::Impl::apply_payload(const Envelope& envelope, std::string_view payload, StreamSeq seq, ApplyResult& result) {
+// `ends_at`: the message that ended the unit, which may have waited for others.
+Status Replica::Impl::apply_payload(const Envelope& envelope, std::string_view payload, StreamSeq seq, StreamSeq ends_at, ApplyResult& result) {
   const auto corrupt = [&](const Error& error) -> Status {
     TRY(quarantine(Incoming{seq, env.now(), {}, std::string(payload)}, error.message));
     return envelope.origin == self ? send_lost_again(result) : ok();
@@ -136,7 +137,7 @@ Status Replica::Impl::apply_payload(const Envelope& envelope, std::string_view p
   }
   if (envelope.kind == Kind::ids) {
     const auto facts = codec::decode_ids(payload);
-    return facts ? apply_ids(*facts, envelope.origin, envelope.number, seq) : corrupt(facts.error());
+    return facts ? apply_ids(*facts, envelope.origin, envelope.number, ends_at) : corrupt(facts.error());
   }
   auto decoded = codec::decode_unit(envelope, payload);
   if (!decoded && decoded.error().code == Errc::corrupt) return corrupt(decoded.error());
@@ -161,6 +162,7 @@ Result<std::optional<Replica::Impl::StagedUnit>> Replica::Impl::staged_unit(cons
     if (unit.dead || parts->integer(0) != expected) break;
     unit.payload.append(parts->blob(3));
     unit.kind = static_cast<Kind>(parts->integer(2));
+    unit.ends_at = std::max(unit.ends_at, static_cast<StreamSeq>(parts->integer(4)));
     whole = parts->integer(1) != 0;
   }
   parts->reset();
@@ -175,7 +177,7 @@ Status Replica::Impl::apply_staged(const Origin& origin, StreamSeq seq, ApplyRes
     const uint64_t next = row.unit + 1;
     TRY_ASSIGN(const auto unit, staged_unit(origin, next));
     if (!unit) return ok();
-    if (!unit->dead) TRY(apply_payload(Envelope{unit->kind, origin, next, 0, true, {}}, unit->payload, seq, result));
+    if (!unit->dead) TRY(apply_payload(Envelope{unit->kind, origin, next, 0, true, {}}, unit->payload, seq, unit->ends_at, result));
     else if (origin == self) TRY(send_lost_again(result));
     TRY(pass_unit(*this, origin, next));
     TRY(drop_unit(origin, next));
@@ -197,7 +199,7 @@ Status Replica::Impl::end_waiting(Statement& staged, StreamSeq seq, ApplyResult&
   for (size_t i = 0; i < units.size(); ++i) {
     const auto& [origin, number] = units[i];
     TRY_ASSIGN(const auto unit, staged_unit(origin, number));
-    if (unit && !unit->dead) TRY(apply_payload(Envelope{unit->kind, origin, number, 0, true, {}}, unit->payload, seq, result));
+    if (unit && !unit->dead) TRY(apply_payload(Envelope{unit->kind, origin, number, 0, true, {}}, unit->payload, seq, unit->ends_at, result));
     TRY(pass_unit(*this, origin, number));
     TRY(drop_staged(origin, number));
     if (i + 1 == units.size() || units[i + 1].first != origin) TRY(apply_staged(origin, seq, result));
@@ -255,7 +257,7 @@ Status Replica::Impl::apply_envelope(const Envelope& envelope, const Incoming& m
   if (envelope.number <= row.unit) return take_late(envelope, message.seq, result);
   const bool next = envelope.number == row.unit + 1 || mutated(Mutation::units_out_of_order);
   if (next && envelope.part == 0 && envelope.last) {
-    TRY(apply_payload(envelope, envelope.slice, message.seq, result));
+    TRY(apply_payload(envelope, envelope.slice, message.seq, message.seq, result));
     TRY(pass_unit(*this, origin, envelope.number));
     return apply_staged(origin, message.seq, result);
   }

@@ -441,6 +441,7 @@ struct Replica::Impl {
   struct StagedUnit {
     codec::Kind kind = codec::Kind::rows;
     std::string payload;
+    StreamSeq ends_at = 0;  // its last message
     bool dead = false;  // a part of it is lost
   };
   Result<std::optional<StagedUnit>> staged_unit(const Origin& origin, uint64_t number);
@@ -450,7 +451,7 @@ struct Replica::Impl {
   Status end_waiting(sqlite::Statement& staged, StreamSeq seq, ApplyResult& result);  // rows of it: node, incarnation, unit
   Status end_former_lives(const Origin& now, StreamSeq seq, ApplyResult& result);
   Status end_waiting_since(StreamSeq last, StreamSeq seq, ApplyResult& result);
-  Status apply_payload(const codec::Envelope& envelope, std::string_view payload, StreamSeq seq, ApplyResult& result);
+  Status apply_payload(const codec::Envelope& envelope, std::string_view payload, StreamSeq seq, StreamSeq ends_at, ApplyResult& result);
   struct Retry {  // a stopped table that is tried again: of each waiting row only the newest state
     Table* table = nullptr;
     std::unordered_map<std::string, Version> newest;

@@ -90,7 +90,7 @@ Result<size_t> Replica::Impl::pass_over(const Origin& origin, uint64_t first, ui
       continue;
     }
     if (unit->dead) ++gone;
-    else TRY(apply_payload(codec::Envelope{unit->kind, origin, number, 0, true, {}}, unit->payload, seq, result));
+    else TRY(apply_payload(codec::Envelope{unit->kind, origin, number, 0, true, {}}, unit->payload, seq, unit->ends_at, result));
     TRY(drop_unit(origin, number));
   }
   return gone;
@@ -109,7 +109,7 @@ Status Replica::Impl::take_late(const codec::Envelope& envelope, StreamSeq seq, 
   TRY(put_part(envelope, envelope.part, static_cast<int64_t>(envelope.kind), seq));
   TRY_ASSIGN(const auto unit, staged_unit(origin, envelope.number));
   if (!unit) return ok();
-  if (!unit->dead) TRY(apply_payload(codec::Envelope{unit->kind, origin, envelope.number, 0, true, {}}, unit->payload, seq, result));
+  if (!unit->dead) TRY(apply_payload(codec::Envelope{unit->kind, origin, envelope.number, 0, true, {}}, unit->payload, seq, unit->ends_at, result));
   return drop_unit(origin, envelope.number);
 }
 

@@ -16,7 +16,8 @@ using sqlite::Statement;
 
 namespace {
 
-// How far a file goes ahead that was rolled back, or put back: what it gave out since, it does not know.
+// How far a file goes ahead that was rolled back, or put back, at least: what it gave out since, it does not know. Not always the same: one copy
+// can be put back twice.
 constexpr int64_t kRoundsLost = 64;
 constexpr uint64_t kClaimsInTurn = 3;      // one behind the other
 constexpr int64_t kRoundsOfReach = 2;  // that an owner may be ahead of what is known of its ids when its slot is retired
@@ -133,7 +134,8 @@ Status Replica::Impl::settle_ids_of(Table& table) {
   TRY_ASSIGN(int64_t highest, highest_id(table));
   const bool behind = state.ids_lost && highest > 0 && !mutated(Mutation::ids_given_again);
   if (behind) {
-    const int64_t ahead = kRoundsLost * (alone || geometry.number == 0 ? kFirstBlock : geometry.round());
+    const auto rounds = kRoundsLost + static_cast<int64_t>(self.incarnation.value % (3 * kRoundsLost));
+    const int64_t ahead = rounds * (alone || geometry.number == 0 ? kFirstBlock : geometry.round());
     if (highest <= INT64_MAX - ahead) highest += ahead;
     if (alone) TRY(move_next_id(table, highest + 1));
   }

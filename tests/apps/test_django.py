@@ -27,8 +27,8 @@ LOGGING = {"version": 1, "disable_existing_loggers": False, "handlers": {"consol
 """  # everything else is what startproject writes
 
 
-class Site:
-    """A fresh project, migrated, with an administrator; served by its own process."""
+class Project:
+    """A fresh project, as startproject makes it. Its database is not there yet."""
 
     def __init__(self, t, name, packages):
         self.t = t
@@ -43,14 +43,26 @@ class Site:
         with open(self.dir / "mysite" / "settings.py", "a", encoding="utf-8") as settings:
             settings.write(SETTINGS)
         self.version = self.run("-m", "django", "--version").strip()
+
+    def script(self, path, *arguments):
+        """Runs a Python file in the project."""
+        setup = f"import sys, django; sys.argv = {[str(path), *map(str, arguments)]!r}; django.setup(); exec(open({str(path)!r}).read())"
+        return self.run("-c", setup, DJANGO_SETTINGS_MODULE="mysite.settings")
+
+    def run(self, *arguments, **environment):
+        run = subprocess.run([PYTHON, *arguments], cwd=self.dir, env={**self.env, **environment}, capture_output=True, text=True, timeout=60, check=False)
+        check(run.returncode == 0, f"{' '.join(arguments)} ended with {run.returncode}: {run.stderr[-1500:]}")
+        return run.stdout
+
+
+class Site(Project):
+    """Migrated, with an administrator; served by its own process."""
+
+    def __init__(self, t, name, packages):
+        super().__init__(t, name, packages)
         self.run("manage.py", "migrate", "--verbosity", "0")
         self.run("manage.py", "createsuperuser", "--noinput", "--username", "root", "--email", "root@example.org")
         self.server = None
-
-    def run(self, *arguments):
-        run = subprocess.run([PYTHON, *arguments], cwd=self.dir, env=self.env, capture_output=True, text=True, timeout=60, check=False)
-        check(run.returncode == 0, f"{' '.join(arguments)} ended with {run.returncode}: {run.stderr[-1500:]}")
-        return run.stdout
 
     def serve(self):
         self.port = free_port()
@@ -114,6 +126,15 @@ class Admin:
         return failures
 
 
+def django_packages(version):
+    """For PYTHONPATH: None for Debian's Django, else PyPI's Django 5."""
+    if version == "5":
+        return from_pypi("Django==5.2.19", "django")
+    if subprocess.run([PYTHON, "-c", "import django"], capture_output=True, check=False).returncode != 0:
+        raise Skipped("python3-django is not there: tests/packages.sh test installs it")
+    return None
+
+
 def admin_beside_an_agent(t, packages):
     alone, back_to_back, spaced = (200, 140, 60) if t.long else (6, 14, 6)
     site = Site(t, "site", packages)
@@ -142,11 +163,9 @@ def admin_beside_an_agent(t, packages):
 
 @case("Debian's Django: no user added in its admin fails beside an agent, deferred transactions and all", seconds=1500)
 def django_admin_debian(t):
-    if subprocess.run([PYTHON, "-c", "import django"], capture_output=True, check=False).returncode != 0:
-        raise Skipped("python3-django is not there: tests/packages.sh test installs it")
-    admin_beside_an_agent(t, None)
+    admin_beside_an_agent(t, django_packages("debian"))
 
 
 @case("PyPI's Django 5: none fails there either", seconds=1500)
 def django_admin_5(t):
-    admin_beside_an_agent(t, from_pypi("Django==5.2.19", "django"))
+    admin_beside_an_agent(t, django_packages("5"))

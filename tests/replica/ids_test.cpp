@@ -66,7 +66,7 @@ TEST_CASE("ids: three nodes that insert at the same moments collide nowhere, and
     CHECK(require(node->engine().ids()).outside == 0);
   }
   // Rounds that fit: some 240 ids of each table were given out.
-  CHECK(number(t.a, "SELECT max(id) FROM p") < 20'000);
+  CHECK(number(t.a, "SELECT max(id) FROM p") < 60'000);
 }
 
 TEST_CASE("ids: a node that is alone counts 1, 2, 3, and a second one begins above what the first may have given out meanwhile") {
@@ -136,7 +136,7 @@ TEST_CASE("ids: a bulk insert beyond its block is counted, and blocks grow with 
   t.settle();
   const IdReport report = require(t.b.engine().ids());
   CHECK(report.given == 1000);
-  CHECK(report.outside > 900);
+  CHECK(report.outside == 1000 - 256);
   t.b.now += 3'600'001;
   t.b.sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) INSERT INTO p(name) SELECT 'more' || i FROM n");
   t.settle();
@@ -379,7 +379,7 @@ TEST_CASE("ids: extended blocks, narrow tables, and a cluster that deals none") 
     t.settle();
     for (Node* node : {&t.a, &t.b, &t.c}) check_families(*node, 200);
     CHECK(require(t.a.engine().ids()).tables[0].block == kMinBlock);
-    CHECK(number(t.a, "SELECT max(id) FROM p") < 200 * 16 + 4000);
+    CHECK(number(t.a, "SELECT max(id) FROM p") < 200 * 16 + 50'000);
   }
   {
     Three t(kSchema);

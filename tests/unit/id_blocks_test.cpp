@@ -81,16 +81,16 @@ TEST_CASE("id blocks: what nobody has said deals each slot one block near the ta
   demand.now = kNow;
   demand.slot = 1;
   demand.highest_slot = 2;
-  CHECK(next_block(unsaid, 1, 0, kMaxCompactId) == 17);
-  demand.highest_id = 17 + 6;
+  CHECK(next_block(unsaid, 1, 0, kMaxCompactId) == 257);
+  demand.highest_id = 257 + 126;
   CHECK_FALSE(better_geometry(unsaid, demand));
-  demand.highest_id = 17 + 7;  // half of it is used
+  demand.highest_id = 257 + 127;  // half of it is used
   const auto first = better_geometry(unsaid, demand);
   REQUIRE(first);
   CHECK(first->number == 1);
   CHECK(first->block == 16);
   CHECK(first->slots == 4);
-  CHECK(first->from == 24 + 4 * 32 * 16 + 1);
+  CHECK(first->from == 384 + 4 * 32 * 256 + 1);
 }
 
 TEST_CASE("id blocks: a second node does not rely on what the first one gives out without having heard of it") {

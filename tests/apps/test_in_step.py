@@ -1,0 +1,83 @@
+"""Applications that nobody here wrote, which insert on three nodes at once: what their users see afterwards."""
+import threading
+
+from case import case
+from process import check
+from tables import query, scalar, wait_identical
+from test_django import Project, django_packages
+
+PEOPLE = """
+import sys
+from django.contrib.auth.models import Group, Permission, User
+node, count = sys.argv[1], int(sys.argv[2])
+for number in range(count):
+    name = f"{node}-{number}"
+    user = User.objects.create(username=name, email=name)
+    group = Group.objects.create(name=f"group of {name}")
+    user.groups.add(group)
+    group.permissions.add(Permission.objects.order_by("id").first())
+    user.user_permissions.add(Permission.objects.order_by("id").last())
+    assert User.objects.get(pk=user.pk).username == name
+"""
+
+
+def in_step(actions):
+    """All at once; the first complaint is raised."""
+    errors = []
+
+    def run(action):
+        try:
+            action()
+        except Exception as error:  # pylint: disable=broad-except
+            errors.append(error)
+    threads = [threading.Thread(target=run, args=(action,), daemon=True) for action in actions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def django_in_step(t, packages):
+    nats = t.nats()
+    sites = [Project(t, f"site{i}", packages) for i in range(3)]
+    nodes = [t.node(f"n{i}", nats, db=site.db, database_name="app") for i, site in enumerate(sites)]
+    for node in nodes:
+        node.start(seconds=20 * t.slow)
+    in_step([lambda site=site: site.run("manage.py", "migrate", "--verbosity", "0") for site in sites])
+    files = [node.db for node in nodes]
+    wait_identical(files, 30 * t.slow)
+    in_step([lambda site=site, i=i: site.run("manage.py", "createsuperuser", "--noinput", "--username", f"root{i}", "--email", f"root{i}@example.org")
+             for i, site in enumerate(sites)])
+    wait_identical(files, 30 * t.slow)
+    for db in files:
+        check(query(db, "SELECT username FROM auth_user ORDER BY username") == [("root0",), ("root1",), ("root2",)], f"{db}: an administrator is lost")
+    script = t.dir / "people.py"
+    script.write_text(PEOPLE)
+    count = 12
+    writers = [(site, f"w{i}") for i, site in enumerate([*sites, *sites, *sites[:2]])]  # eight
+    in_step([lambda site=site, name=name: site.script(script, name, count) for site, name in writers])
+    wait_identical(files, 30 * t.slow)
+    wrong = query(files[0], "SELECT username, name FROM auth_user JOIN auth_user_groups ON user_id = auth_user.id JOIN auth_group ON auth_group.id = group_id"
+                            " WHERE name <> 'group of ' || username")
+    kept = scalar(files[0], "SELECT count(*) FROM auth_user_groups")
+    check(not wrong and kept == 8 * count, f"{len(wrong)} users are in another one's group, {kept} of {8 * count} are in one: {wrong[:3]}")
+    check(scalar(files[0], "SELECT count(*) FROM auth_user") == 3 + 8 * count, "users are lost")
+    lost = [one for one in nodes[0].json("conflicts")["conflicts"] if one["kind"] == "insert" and one["table"] != "django_migrations"]
+    check(not lost, f"ids collided: {lost[:2]}")
+    dangling = query(files[0], "PRAGMA foreign_key_check")
+    t.note(f"Django {sites[0].version}: {kept} memberships, {len(dangling)} rows refer to one that lost by a unique value, "
+           f"{sum(node.json('ids')['outside'] for node in nodes)} ids outside of an own block")
+    sites[1].run("manage.py", "migrate", "--verbosity", "0")
+    sites[2].run("manage.py", "check")
+
+
+@case("Django 5: migrate and createsuperuser on three nodes in step, then eight writers: every user is there, in its own groups", seconds=180)
+def django5_in_step(t):
+    django_in_step(t, django_packages("5"))
+
+
+@case("Django of Debian: the same", seconds=180)
+def django_of_debian_in_step(t):
+    django_in_step(t, django_packages("debian"))
