@@ -138,7 +138,7 @@ struct Replica::Impl {
     uint64_t ids_unit = 0;    // what it said last is in this unit of ours, which has not come round; 0: it has
     uint64_t claims_lost = 0; // of slots, one behind the other
     uint64_t no_slot_of = 0;  // there was none to claim: IdRegistry::changes() then
-    bool ids_lost = false;    // until the ids of this file are settled: it is older than it was
+    bool ids_lost = false;    // the file is older than it was, and has not read again what it gave out since
     std::set<int> retire;     // slots that an operator retires
     int64_t ids_given = 0, ids_outside = 0;  // IdReport
     int lost_units = 0;       // of ours, since the file was opened

@@ -117,7 +117,9 @@ Status Replica::Impl::settle_ids() {
   for (const auto& table : tables) {
     if (table->info.auto_increment && table->exists && table->id_use.touched) TRY(settle_ids_of(*table));
   }
-  state.ids_lost = false;
+  // What was given out since is known again where the stream ended when it was entered.
+  const bool known = opened && state.membership == Membership::member && follows_to != 0 && state.position.seq >= follows_to;
+  if (known) state.ids_lost = false;
   const bool waits = state.ids_unit != 0 || state.membership != Membership::member || state.no_slot_of == dealt.changes();
   if (!waits && (!dealt.slot_of(self.node) || !slots_to_retire().empty())) state.ids_due = true;
   return ok();
@@ -132,14 +134,14 @@ Status Replica::Impl::settle_ids_of(Table& table) {
   if (!slot) return ok();
   const IdGeometry& geometry = geometry_of(table);
   TRY_ASSIGN(int64_t highest, highest_id(table));
-  const bool behind = state.ids_lost && highest > 0 && !mutated(Mutation::ids_given_again);
-  if (behind) {
+  int64_t ahead = 0;
+  if (state.ids_lost && !mutated(Mutation::ids_given_again)) {
     const auto rounds = kRoundsLost + static_cast<int64_t>(self.incarnation.value % (3 * kRoundsLost));
-    const int64_t ahead = rounds * (alone || geometry.number == 0 ? kFirstBlock : geometry.round());
-    if (highest <= INT64_MAX - ahead) highest += ahead;
-    if (alone) TRY(move_next_id(table, highest + 1));
+    ahead = rounds * (alone || geometry.number == 0 ? kFirstBlock : geometry.round());
+    if (highest > INT64_MAX - ahead) ahead = 0;
   }
-  if (alone) return ok();
+  const bool leaves = ahead != 0 && !opened;  // the block that it is in
+  if (alone) return leaves ? move_next_id(table, highest + ahead + 1) : ok();
   if (given * 8 > geometry.block) its.busy_at = env.now();
   its.wanted = dealt.slot_of(self.node) ? better_geometry(geometry, id_demand(table, *slot, highest, given)) : std::nullopt;
   if (its.wanted) state.ids_due = true;
@@ -149,10 +151,13 @@ Status Replica::Impl::settle_ids_of(Table& table) {
   }
   const int64_t left = left_in_block(geometry, *slot, highest + 1);
   // Where the deal is about to change, the rest of a block does until then.
-  if (!behind && left > 0 && (left * 2 > geometry.block || its.wanted)) return ok();
+  // A block that a former life began brings its ids only now.
+  const bool former = ahead != 0 && (highest + 1 < its.began || highest + 1 >= its.began + geometry.block);
+  if (!leaves && !former && left > 0 && (left * 2 > geometry.block || its.wanted)) return ok();
   const bool far = settings.ids.mode == IdMode::extended || highest > kMaxCompactId;
-  const auto start = next_block(geometry, *slot, highest, far ? INT64_MAX : kMaxCompactId);
+  const auto start = next_block(geometry, *slot, std::max(highest, ahead == 0 ? 0 : geometry.from) + ahead, far ? INT64_MAX : kMaxCompactId);
   if (!start || mutated(Mutation::ids_stay)) return ok();
+  its.began = *start;
   return move_next_id(table, *start);
 }
 

@@ -60,6 +60,7 @@ class Table {
     bool touched = true;               // they are to be settled before the transaction ends
     bool listed = false;               // sqlite_sequence has a row of it
     int64_t given = 0;                 // that this transaction's drain found
+    int64_t began = 0;                 // the first id of the block that was begun last, since the file was opened
     WallMs busy_at = 0;                // IdDemand::busy_at
     std::optional<IdGeometry> wanted;  // to be told the others
     IdGeometry geometry;

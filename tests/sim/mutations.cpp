@@ -171,7 +171,7 @@ void ids(Profile& p) {
   p.delay_ms = 60;
   p.ids = true;
 }
-void ids_lost(Profile& p) { ids(p); p.restore_ms = 200; p.restore_plain = true; }
+void ids_lost(Profile& p) { ids(p); p.restore_ms = 500; p.restore_plain = true; }
 void ids_retired(Profile& p) { ids(p); p.nodes = 4; p.write_ms = 80; p.away_ms = 150; p.retire_ms = 10; p.join_ms = 150; p.transactions = 500; }
 void none(Profile&) {}
 
