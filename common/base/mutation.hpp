@@ -47,7 +47,6 @@ enum class Mutation : uint8_t {
   twin_only_logged,       // an agent goes on beside another one of its name
   rekey_untold,           // what a migration that gives a table another key took away is told nobody
   ids_stay,               // the next id of a table is not moved to a block of the node's own
-  ids_given_again,        // a file that was rolled back goes on where it stands, with ids that it gave out before
   ids_moved_apart,        // the next id is moved in a transaction of its own
   slot_taken_twice,       // every node takes the first slot
   geometry_unapplied,     // ids are dealt anew before the others have heard of it

@@ -135,7 +135,7 @@ Status Replica::Impl::settle_ids_of(Table& table) {
   const IdGeometry& geometry = geometry_of(table);
   TRY_ASSIGN(int64_t highest, highest_id(table));
   int64_t ahead = 0;
-  if (state.ids_lost && !mutated(Mutation::ids_given_again)) {
+  if (state.ids_lost) {
     const auto rounds = kRoundsLost + static_cast<int64_t>(self.incarnation.value % (3 * kRoundsLost));
     ahead = rounds * (alone || geometry.number == 0 ? kFirstBlock : geometry.round());
     if (highest > INT64_MAX - ahead) ahead = 0;

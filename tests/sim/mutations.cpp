@@ -171,7 +171,6 @@ void ids(Profile& p) {
   p.delay_ms = 60;
   p.ids = true;
 }
-void ids_lost(Profile& p) { ids(p); p.restore_ms = 500; p.restore_plain = true; }
 void ids_retired(Profile& p) { ids(p); p.nodes = 4; p.write_ms = 80; p.away_ms = 150; p.retire_ms = 10; p.join_ms = 150; p.transactions = 500; }
 void none(Profile&) {}
 
@@ -216,7 +215,6 @@ const Case kCases[] = {
     {"tail_forgotten", Mutation::tail_forgotten, shapes},
     {"rekey_untold", Mutation::rekey_untold, rekeys},
     {"ids_stay", Mutation::ids_stay, ids},
-    {"ids_given_again", Mutation::ids_given_again, ids_lost},
     {"ids_moved_apart", Mutation::ids_moved_apart, ids},
     {"slot_taken_twice", Mutation::slot_taken_twice, ids},
     {"geometry_unapplied", Mutation::geometry_unapplied, ids},
