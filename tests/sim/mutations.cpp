@@ -171,7 +171,7 @@ void ids(Profile& p) {
   p.delay_ms = 60;
   p.ids = true;
 }
-void ids_retired(Profile& p) { ids(p); p.nodes = 4; p.write_ms = 80; p.away_ms = 150; p.retire_ms = 10; p.join_ms = 150; p.transactions = 500; }
+void ids_retired(Profile& p) { ids(p); p.nodes = 4; p.write_ms = 40; p.away_ms = 150; p.retire_ms = 10; p.join_ms = 400; p.transactions = 900; }
 void none(Profile&) {}
 
 const Case kCases[] = {
