@@ -65,7 +65,7 @@ const IdGeometry& Replica::Impl::geometry_of(Table& table) {
   return known.geometry;
 }
 
-// The next id that SQLite gives out is one more.
+// The next id that SQLite gives out is one more, where there is one.
 Result<int64_t> Replica::Impl::highest_id(Table& table) {
   TRY_ASSIGN(Statement* const seq, store.statement(sql::kNextIdAfter));
   seq->bind(1, table.info.name);
@@ -74,7 +74,7 @@ Result<int64_t> Replica::Impl::highest_id(Table& table) {
   const int64_t moved = any ? seq->integer(0) : 0;
   seq->reset();
   TRY_ASSIGN(const int64_t highest, table.highest_rowid());
-  return std::max({moved, highest, int64_t{0}});
+  return std::clamp(std::max(moved, highest), int64_t{0}, INT64_MAX - 1);
 }
 
 Status Replica::Impl::move_next_id(Table& table, int64_t first) {
@@ -138,7 +138,7 @@ Status Replica::Impl::settle_ids_of(Table& table) {
   if (state.ids_lost) {
     const auto rounds = kRoundsLost + static_cast<int64_t>(self.incarnation.value % (3 * kRoundsLost));
     ahead = rounds * (alone || geometry.number == 0 ? kFirstBlock : geometry.round());
-    if (highest > INT64_MAX - ahead) ahead = 0;
+    if (highest >= INT64_MAX - ahead) ahead = 0;
   }
   const bool leaves = ahead != 0 && !opened;  // the block that it is in
   if (alone) return leaves ? move_next_id(table, highest + ahead + 1) : ok();
@@ -340,7 +340,7 @@ Result<IdReport> Replica::ids() {
     TRY_ASSIGN(const int64_t last, impl.highest_id(*table));
     TRY_ASSIGN(const int64_t highest, table->highest_rowid());
     const IdGeometry& geometry = impl.geometry_of(*table);
-    const int64_t next = last == INT64_MAX ? last : last + 1;
+    const int64_t next = last + 1;
     const int64_t left = out.own && !out.alone ? left_in_block(geometry, *out.own, next) : 0;
     out.tables.push_back({table->info.name, next, left, highest, geometry.from, geometry.block, geometry.slots});
   }

@@ -229,6 +229,16 @@ TEST_CASE("ids: a sequence that the application sets back goes on in a block of 
   for (Node* node : {&t.a, &t.b, &t.c}) check_families(*node, 24);
 }
 
+TEST_CASE("ids: a row with the highest id there is ends nothing but the table's ids") {
+  Three t(kSchema, dealt());
+  t.a.sql("INSERT INTO p VALUES(9223372036854775807, 'last')");
+  t.settle();
+  t.b.sql("INSERT INTO c(p, name) VALUES(9223372036854775807, 'last')");
+  t.settle();
+  t.same("SELECT p.name FROM c JOIN p ON p.id = c.p", "last");
+  for (Node* node : {&t.a, &t.b, &t.c}) CHECK(require(node->engine().ids()).tables[0].highest == INT64_MAX);
+}
+
 TEST_CASE("ids: an id that was used and deleted is given to nobody again") {
   Three t("CREATE TABLE p(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT); CREATE TABLE used(id, name)", dealt());
   for (int round = 0; round < 30; ++round) {
