@@ -360,7 +360,7 @@ VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
 INSERT OR REPLACE INTO __marmot_reach(slot, tbl, id) VALUES(?1, ?2, ?3)
 
 -- name: select_reach
-SELECT slot, tbl, id FROM __marmot_reach
+SELECT tbl, id FROM __marmot_reach WHERE slot = ?1
 
 -- name: next_id_after
 SELECT seq FROM sqlite_sequence WHERE name = ?1

@@ -89,4 +89,11 @@ void print(const std::string& text) {
 
 void print_json(const Json& json) { print(json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"); }
 
+Result<Json> ask_of_database(const TargetOptions& options, Json request, std::chrono::milliseconds timeout) {
+  TRY_ASSIGN(const Target target, find_target(options));
+  TRY_ASSIGN(request["db"], single_database(target));
+  TRY_ASSIGN(ControlClient client, connect_agent(target));
+  return client.call(std::move(request), timeout);
+}
+
 }  // namespace marmot::agent

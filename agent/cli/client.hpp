@@ -48,6 +48,9 @@ Status check_exists(const Target& target);
 // socket yet is given two seconds.
 Result<ControlClient> connect_agent(const Target& target);
 
+// Asks it about the one database that `options` name; `request` without its "db". Errors as of the above, of the agent, or of the connection.
+Result<Json> ask_of_database(const TargetOptions& options, Json request, std::chrono::milliseconds timeout);
+
 // Prints "marmot: <message>" on stderr and returns the exit code that fits.
 int fail(const Error& error);
 

@@ -30,19 +30,12 @@ std::string ids_text(const Json& ids) {
   return out + (outside == 0 ? ", all in blocks of this node\n" : ", " + grouped(outside) + " of them OUTSIDE of its blocks (see: docs/ids.md)\n");
 }
 
-Result<Json> ask(const IdsOptions& options, Json request, Target& target) {
-  TRY_ASSIGN(target, find_target(options.target));
-  TRY_ASSIGN(const std::string database, single_database(target));
-  TRY_ASSIGN(ControlClient client, connect_agent(target));
-  request["db"] = database;
-  return client.call(std::move(request), std::chrono::seconds{5});
-}
+constexpr std::chrono::seconds kTimeout{5};
 
 }  // namespace
 
 int cmd_ids(const IdsOptions& options) {
-  Target target;
-  const auto status = ask(options, {{"cmd", "status"}}, target);
+  const auto status = ask_of_database(options.target, {{"cmd", "status"}}, kTimeout);
   if (!status) return fail(status.error());
   const Json& databases = list_in(*status, "databases");
   const Json database = databases.empty() ? Json() : databases[0];
@@ -53,8 +46,7 @@ int cmd_ids(const IdsOptions& options) {
 }
 
 int cmd_ids_retire(const IdsOptions& options) {
-  Target target;
-  const auto done = ask(options, {{"cmd", "retire_slot"}, {"slot", options.slot}}, target);
+  const auto done = ask_of_database(options.target, {{"cmd", "retire_slot"}, {"slot", options.slot}}, kTimeout);
   if (!done) return fail(done.error());
   if (options.target.json) print_json({{"retired", options.slot}});
   else print("slot " + std::to_string(options.slot) + " is retired; it is given to a new node once no id of its owner can lie ahead\n");

@@ -8,13 +8,6 @@ namespace marmot::agent {
 
 namespace {
 
-Result<Json> ask_members(const TargetOptions& options) {
-  TRY_ASSIGN(const Target target, find_target(options));
-  TRY_ASSIGN(const std::string database, single_database(target));
-  TRY_ASSIGN(ControlClient client, connect_agent(target));
-  return client.call({{"cmd", "members"}, {"db", database}}, std::chrono::seconds{5});
-}
-
 std::string members_text(const Json& answer) {
   std::vector<std::vector<std::string>> rows;
   for (const Json& member : list_in(answer, "members")) {
@@ -29,7 +22,7 @@ std::string members_text(const Json& answer) {
 }  // namespace
 
 int cmd_members(const TargetOptions& options) {
-  const auto answer = ask_members(options);
+  const auto answer = ask_of_database(options, {{"cmd", "members"}}, std::chrono::seconds{5});
   if (!answer) return fail(answer.error());
   if (options.json) print_json(*answer);
   else print(members_text(*answer));

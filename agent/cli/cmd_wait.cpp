@@ -9,12 +9,9 @@ namespace marmot::agent {
 namespace {
 
 Result<Json> ask_wait(const WaitOptions& options) {
-  TRY_ASSIGN(const Target target, find_target(options.target));
-  TRY_ASSIGN(const std::string database, single_database(target));
-  TRY_ASSIGN(ControlClient client, connect_agent(target));
   // The agent keeps the time; the rest is for the answer to arrive.
   constexpr int64_t kGraceMs = 5000;
-  return client.call({{"cmd", "wait"}, {"db", database}, {"level", options.level}, {"timeout_ms", options.timeout_ms}},
+  return ask_of_database(options.target, {{"cmd", "wait"}, {"level", options.level}, {"timeout_ms", options.timeout_ms}},
                      std::chrono::milliseconds{options.timeout_ms + kGraceMs});
 }
 

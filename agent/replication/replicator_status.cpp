@@ -127,19 +127,19 @@ DatabaseStatus Replicator::status_now(const std::optional<FileFacts>& facts) con
   status.ready = ready();
   if (facts) {
     status.ids = facts->ids;
-    const replica::Counters* const counters = &facts->counters;
+    const replica::Counters& counters = facts->counters;
     FileCounts& file = status.file.emplace();
     // Rows of units in flight are counted by the publisher; those that no unit holds yet, by the file.
     const bool complete = state_ == State::running && outbox_complete();
-    file.pending_rows = counters->log_rows + (complete ? static_cast<int64_t>(publisher_.pending_rows()) : counters->outbox_rows);
-    file.waiting_units = counters->waiting_units;
-    file.quarantined_messages = counters->quarantined;
-    file.conflicts = counters->conflicts;
-    file.conflicts_dropped = counters->conflicts_dropped;
-    file.staged_parts = counters->staged_parts;
-    file.gone_units = counters->gone_units;
-    file.split_units = counters->split_units;
-    file.shelved_rows = counters->shelved;
+    file.pending_rows = counters.log_rows + (complete ? static_cast<int64_t>(publisher_.pending_rows()) : counters.outbox_rows);
+    file.waiting_units = counters.waiting_units;
+    file.quarantined_messages = counters.quarantined;
+    file.conflicts = counters.conflicts;
+    file.conflicts_dropped = counters.conflicts_dropped;
+    file.staged_parts = counters.staged_parts;
+    file.gone_units = counters.gone_units;
+    file.split_units = counters.split_units;
+    file.shelved_rows = counters.shelved;
   }
   if (state_ == State::running || state_ == State::behind) {
     status.lag = Lag{changes_.between(followed(), end), arrivals_.empty() ? int64_t{0} : std::max<int64_t>(0, wall_now() - arrivals_.front().second)};

@@ -278,7 +278,7 @@ void Replica::Impl::pass_over(const Touched& item, const std::optional<Register>
 
 bool Replica::Impl::touched_since(const Table& table, std::string_view key, const std::optional<Register>& found, const Version& version) const {
   if (passed_over.empty() || version.origin == self) return false;
-  if (version.origin.node != self.node && std::find(former_nodes.begin(), former_nodes.end(), version.origin.node) == former_nodes.end()) return false;
+  if (!was_here(version.origin.node)) return false;
   const auto passed = passed_over.find(touched_id(table, key));
   if (passed == passed_over.end() || passed->second.at < version.hlc.wall()) return false;
   return !found || (found->version == passed->second.version && found->version < version);

@@ -368,8 +368,15 @@ struct Replica::Impl {
   // ids.cpp
   bool deals_ids() const;
   bool says_ids() const;                                    // publish_ids() has something new to say
-  int other_slots() const;
-  std::optional<int> slot_here() const;
+  bool was_here(NodeId node) const;                         // is it this file's, or was it in a former life?
+  struct SlotsHere {
+    uint64_t of = 0;                                        // IdRegistry::changes()
+    std::optional<int> slot;                                // this file's, or until it has one, that of a former life
+    int others = 0;                                         // that other nodes have
+  };
+  SlotsHere slots_known;
+  const SlotsHere& slots_here();
+  int64_t ids_ahead(const IdGeometry& geometry, int64_t highest);
   const IdGeometry& geometry_of(Table& table);
   Result<int64_t> highest_id(Table& table);
   Status move_next_id(Table& table, int64_t first);

@@ -33,22 +33,21 @@ std::optional<int64_t> id_of_key(std::string_view key) {
 bool Replica::Impl::deals_ids() const { return settings.ids.mode != IdMode::off; }
 bool Replica::Impl::says_ids() const { return deals_ids() && !settings.ids.held && state.ids_due && state.ids_unit == 0; }
 
-// How many other nodes give out ids.
-int Replica::Impl::other_slots() const {
-  return static_cast<int>(std::count_if(dealt.slots().begin(), dealt.slots().end(), [this](const auto& one) {
-    const SlotFact& fact = one.second.fact;
-    return !fact.retired && fact.owner != self.node && std::find(former_nodes.begin(), former_nodes.end(), fact.owner) == former_nodes.end();
-  }));
+bool Replica::Impl::was_here(NodeId node) const {
+  return node == self.node || std::find(former_nodes.begin(), former_nodes.end(), node) != former_nodes.end();
 }
 
-// The slot whose blocks this file's ids are in: its own, or until it has one, that of its former life.
-std::optional<int> Replica::Impl::slot_here() const {
-  if (mutated(Mutation::slot_taken_twice)) return 0;
-  if (const auto own = dealt.slot_of(self.node)) return own;
-  for (const NodeId node : former_nodes) {
-    if (const auto former = dealt.slot_of(node)) return former;
+// Asked for each row that is inserted: found out once for what is known of slots.
+const Replica::Impl::SlotsHere& Replica::Impl::slots_here() {
+  if (slots_known.of == dealt.changes()) return slots_known;
+  slots_known = {dealt.changes(), dealt.slot_of(self.node), 0};
+  for (auto node = former_nodes.begin(); !slots_known.slot && node != former_nodes.end(); ++node) slots_known.slot = dealt.slot_of(*node);
+  for (const auto& one : dealt.slots()) {
+    const bool other = !one.second.fact.retired && !was_here(one.second.fact.owner);
+    if (other) ++slots_known.others;
   }
-  return std::nullopt;
+  if (mutated(Mutation::slot_taken_twice)) slots_known.slot = 0;
+  return slots_known;
 }
 
 const IdGeometry& Replica::Impl::geometry_of(Table& table) {
@@ -100,22 +99,21 @@ IdDemand Replica::Impl::id_demand(const Table& table, int slot, int64_t highest,
 
 // What this file gave out since the last drain. An application may have chosen ids itself.
 void Replica::Impl::note_id(Table& table, std::string_view key) {
-  if (!deals_ids() || !table.info.auto_increment) return;
+  if (!deals_ids()) return;
   const auto id = id_of_key(key);
   if (!id) return;
   Table::IdUse& its = table.id_use;
   ++its.given;
   ++state.ids_given;
-  const auto slot = slot_here();
-  const IdGeometry& geometry = geometry_of(table);
-  if (other_slots() > 0 && (!slot || slot_of(geometry, *id) != slot)) ++state.ids_outside;
+  const SlotsHere& here = slots_here();
+  if (here.others > 0 && (!here.slot || slot_of(geometry_of(table), *id) != here.slot)) ++state.ids_outside;
 }
 
 // Before the end of each transaction: the next id of every table that this transaction touched lies in a block of ours.
 Status Replica::Impl::settle_ids() {
   if (!deals_ids()) return ok();
   for (const auto& table : tables) {
-    if (table->info.auto_increment && table->exists && table->id_use.touched) TRY(settle_ids_of(*table));
+    if (table->counts_ids() && table->id_use.touched) TRY(settle_ids_of(*table));
   }
   // What was given out since is known again where the stream ended when it was entered.
   const bool known = opened && state.membership == Membership::member && follows_to != 0 && state.position.seq >= follows_to;
@@ -125,21 +123,24 @@ Status Replica::Impl::settle_ids() {
   return ok();
 }
 
+// How far beyond what it holds this file goes on, because it gave out ids of which it does not know any more.
+int64_t Replica::Impl::ids_ahead(const IdGeometry& geometry, int64_t highest) {
+  if (!state.ids_lost) return 0;
+  const auto rounds = kRoundsLost + static_cast<int64_t>(self.incarnation.value % (3 * kRoundsLost));
+  const int64_t ahead = rounds * (slots_here().others == 0 || geometry.number == 0 ? kFirstBlock : geometry.round());
+  return highest < INT64_MAX - ahead ? ahead : 0;
+}
+
 Status Replica::Impl::settle_ids_of(Table& table) {
   Table::IdUse& its = table.id_use;
-  const auto slot = slot_here();
-  const bool alone = other_slots() == 0;
+  const auto slot = slots_here().slot;
+  const bool alone = slots_here().others == 0;
   const int64_t given = std::exchange(its.given, 0);
   its.touched = false;
   if (!slot) return ok();
   const IdGeometry& geometry = geometry_of(table);
-  TRY_ASSIGN(int64_t highest, highest_id(table));
-  int64_t ahead = 0;
-  if (state.ids_lost) {
-    const auto rounds = kRoundsLost + static_cast<int64_t>(self.incarnation.value % (3 * kRoundsLost));
-    ahead = rounds * (alone || geometry.number == 0 ? kFirstBlock : geometry.round());
-    if (highest >= INT64_MAX - ahead) ahead = 0;
-  }
+  TRY_ASSIGN(const int64_t highest, highest_id(table));
+  const int64_t ahead = ids_ahead(geometry, highest);
   const bool leaves = ahead != 0 && !opened;  // the block that it is in
   if (alone) return leaves ? move_next_id(table, highest + ahead + 1) : ok();
   if (given * 8 > geometry.block) its.busy_at = env.now();
@@ -166,8 +167,8 @@ std::vector<SlotFact> Replica::Impl::slots_to_retire() const {
   std::vector<SlotFact> out;
   for (const auto& one : dealt.slots()) {
     const SlotFact& fact = one.second.fact;
-    const bool former = std::find(former_nodes.begin(), former_nodes.end(), fact.owner) != former_nodes.end();
-    if ((former || state.retire.count(fact.slot) != 0) && !fact.retired && fact.owner != self.node) out.push_back(fact);
+    if (fact.retired || fact.owner == self.node) continue;
+    if (was_here(fact.owner) || state.retire.count(fact.slot) != 0) out.push_back(fact);
   }
   return out;
 }
@@ -176,14 +177,15 @@ std::vector<SlotFact> Replica::Impl::slots_to_retire() const {
 Result<bool> Replica::Impl::reach_is_passed(int slot) {
   if (mutated(Mutation::retired_slot_at_once)) return true;
   TRY_ASSIGN(Statement* const select, store.statement(sql::kSelectReach));
+  select->bind(1, int64_t{slot});
   std::map<Version, int64_t> reach;
   for (;;) {
     TRY_ASSIGN(const bool more, select->step());
     if (!more) break;
-    if (select->integer(0) == slot) reach[registers.root_of(unspell_version(select->text(1)))] = select->integer(2);
+    reach[registers.root_of(unspell_version(select->text(0)))] = select->integer(1);
   }
   for (const auto& table : tables) {
-    if (!table->info.auto_increment || !table->exists || !table->permanent_id) continue;
+    if (!table->counts_ids() || !table->permanent_id) continue;
     const auto its = reach.find(registers.root_of(*table->permanent_id));
     if (its == reach.end()) continue;
     TRY_ASSIGN(const int64_t highest, highest_id(*table));
@@ -194,7 +196,7 @@ Result<bool> Replica::Impl::reach_is_passed(int slot) {
 
 Status Replica::Impl::note_reach(int slot) {
   for (const auto& table : tables) {
-    if (!table->info.auto_increment || !table->exists || !table->permanent_id) continue;
+    if (!table->counts_ids() || !table->permanent_id) continue;
     TRY_ASSIGN(const int64_t highest, highest_id(*table));
     const int64_t ahead = kRoundsOfReach * geometry_of(*table).round();
     const std::string id = spell_version(*table->permanent_id);
@@ -259,13 +261,13 @@ Status Replica::Impl::publish_ids(UnitStream& out) {
 Status Replica::Impl::want_geometries(const std::optional<int>& own, const std::optional<SlotFact>& claim, codec::IdFacts& facts) {
   if (!own && !claim) return ok();
   for (const auto& table : tables) {
-    if (!table->info.auto_increment || !table->exists || !table->permanent_id) continue;
+    if (!table->counts_ids() || !table->permanent_id) continue;
     std::optional<IdGeometry> wanted = std::exchange(table->id_use.wanted, std::nullopt);
     if (claim) {
       TRY_ASSIGN(const int64_t highest, highest_id(*table));
       IdDemand demand = id_demand(*table, claim->slot, highest, 0);
-      demand.parts_from_one = other_slots() == 1;
-      wanted = other_slots() == 0 ? std::nullopt : better_geometry(geometry_of(*table), demand);
+      demand.parts_from_one = slots_here().others == 1;
+      wanted = slots_here().others == 0 ? std::nullopt : better_geometry(geometry_of(*table), demand);
     }
     if (!wanted || wanted->number != geometry_of(*table).number + 1) continue;
     facts.geometries.push_back({*table->permanent_id, *wanted, {}});
@@ -316,11 +318,12 @@ void Replica::Impl::touch_ids() {
 
 // The application can set sqlite_sequence back without changing a row.
 Result<bool> Replica::Impl::ids_moved_back() {
-  if (!deals_ids() || other_slots() == 0 || !slot_here()) return false;
+  const auto slot = slots_here().slot;
+  if (!deals_ids() || slots_here().others == 0 || !slot) return false;
   for (const auto& table : tables) {
-    if (!table->info.auto_increment || !table->exists) continue;
+    if (!table->counts_ids()) continue;
     TRY_ASSIGN(const int64_t highest, highest_id(*table));
-    if (left_in_block(geometry_of(*table), *slot_here(), highest + 1) > 0) continue;
+    if (left_in_block(geometry_of(*table), *slot, highest + 1) > 0) continue;
     table->id_use.touched = true;
     return true;
   }
@@ -331,12 +334,12 @@ Result<IdReport> Replica::ids() {
   Impl& impl = *impl_;
   IdReport out;
   out.own = impl.dealt.slot_of(impl.self.node);
-  out.alone = impl.other_slots() == 0;
+  out.alone = impl.slots_here().others == 0;
   out.given = impl.state.ids_given;
   out.outside = impl.state.ids_outside;
   for (const auto& [slot, entry] : impl.dealt.slots()) out.slots.push_back({slot, entry.fact.owner, entry.fact.retired});
   for (const auto& table : impl.tables) {
-    if (!table->info.auto_increment || !table->exists) continue;
+    if (!table->counts_ids()) continue;
     TRY_ASSIGN(const int64_t last, impl.highest_id(*table));
     TRY_ASSIGN(const int64_t highest, table->highest_rowid());
     const IdGeometry& geometry = impl.geometry_of(*table);

@@ -73,6 +73,7 @@ class Table {
   Status save();
 
   bool running() const { return exists && !stopped; }
+  bool counts_ids() const { return exists && info.auto_increment; }
 
   // Indexes into info.columns of what is captured, sent and written.
   const std::vector<int>& stored() const { return stored_; }

@@ -47,6 +47,15 @@ void go_on(Node& node, Stream& stream) {
   node.apply(stream);
 }
 
+// So many on each node, all at the same moments.
+void add_families(Three& t, int each) {
+  for (int i = 0; i < each; ++i) {
+    for (Node* node : {&t.a, &t.b, &t.c}) add_family(*node, std::to_string(i) + (node == &t.a ? "a" : node == &t.b ? "b" : "c"));
+    step(t.stream, {&t.a, &t.b, &t.c});
+  }
+  t.settle();
+}
+
 }  // namespace
 
 TEST_CASE("ids: three nodes that insert at the same moments collide nowhere, and every child is its own parent's") {
@@ -253,11 +262,7 @@ TEST_CASE("ids: an id that was used and deleted is given to nobody again") {
 
 TEST_CASE("ids: a node that joins with a snapshot knows how they are dealt; one more than fits makes rounds larger") {
   Three t(kSchema, dealt());
-  for (int i = 0; i < 20; ++i) {
-    for (Node* node : {&t.a, &t.b, &t.c}) add_family(*node, std::string(1, static_cast<char>('a' + i)) + std::to_string(node == &t.a ? 0 : node == &t.b ? 1 : 2));
-    step(t.stream, {&t.a, &t.b, &t.c});
-  }
-  t.settle();
+  add_families(t, 20);
   const std::string snapshot = (t.dir.path / "snapshot").string();
   (void)take_snapshot(t.a, snapshot);
   Node d(t.dir.path, 4, dealt()), e(t.dir.path, 5, dealt());
@@ -278,11 +283,7 @@ TEST_CASE("ids: a node that joins with a snapshot knows how they are dealt; one 
 
 TEST_CASE("ids: a slot that is retired is not granted again before nothing of its owner can lie ahead") {
   Three t(kSchema, dealt());
-  for (int i = 0; i < 12; ++i) {
-    for (Node* node : {&t.a, &t.b, &t.c}) add_family(*node, std::to_string(i) + (node == &t.a ? "a" : node == &t.b ? "b" : "c"));
-    step(t.stream, {&t.a, &t.b, &t.c});
-  }
-  t.settle();
+  add_families(t, 12);
   const int slot = require(t.b.engine().ids()).own.value();
   CHECK(t.a.engine().retire_slot(77).error().code == Errc::not_found);
   CHECK(t.a.engine().retire_slot(require(t.a.engine().ids()).own.value()).error().code == Errc::refused);
@@ -332,11 +333,7 @@ TEST_CASE("ids: nodes that claim at the same moment get slots of their own") {
 
 TEST_CASE("ids: the stream is lost, and a node that never knew it has claimed a slot in the new one: the nodes agree") {
   Three t(kSchema, dealt());
-  for (int i = 0; i < 12; ++i) {
-    for (Node* node : {&t.a, &t.b, &t.c}) add_family(*node, std::to_string(i) + (node == &t.a ? "a" : node == &t.b ? "b" : "c"));
-    step(t.stream, {&t.a, &t.b, &t.c});
-  }
-  t.settle();
+  add_families(t, 12);
   Stream anew;
   anew.id = 78;
   Node d(t.dir.path, 4, dealt());
