@@ -1,5 +1,6 @@
 #include "common/replica/review.hpp"
 
+#include <algorithm>
 #include <set>
 
 #include "common/replica/column_id.hpp"
@@ -139,6 +140,12 @@ Result<std::vector<LostRow>> lost_rows(sqlite::Database& db) {
   return out;
 }
 
+Status forget_conflict(sqlite::Database& db, const LostRow& lost) {
+  TRY_ASSIGN(Statement forget, db.prepare("DELETE FROM main.__marmot_conflict WHERE id = ?1"));
+  forget.bind(1, lost.id);
+  return forget.run();
+}
+
 Result<std::vector<std::string>> rows_in_the_way(sqlite::Database& db, const std::string& name, const std::vector<RowColumn>& row) {
   TRY_ASSIGN(TableInfo info, read_table(db, name));
   Store store(db);
@@ -151,11 +158,16 @@ Result<std::vector<std::string>> rows_in_the_way(sqlite::Database& db, const std
     }
     values.push_back(value);
   }
-  TRY(Probe::attach(db));
+  const auto is_null = [&](const std::string& column) {
+    return std::any_of(row.begin(), row.end(), [&](const RowColumn& one) { return fold_name(one.name) == fold_name(column) && one.value.type == ValueType::null; });
+  };
   TRY(table.probe().prepare(db));
   TRY(table.probe().put(values));
   std::set<std::string> found;
-  for (const Uniqueness& unique : uniquenesses(table.info)) {
+  std::vector<Uniqueness> all = uniquenesses(table.info);
+  const bool new_key = table.info.key_kind == KeyKind::rowid_alias && is_null(table.info.columns[static_cast<size_t>(table.info.key[0].column)].name);
+  if (new_key) all.erase(all.begin());
+  for (const Uniqueness& unique : all) {
     std::string terms, same;
     for (size_t i = 0; i < unique.terms.size(); ++i) {
       terms += (i == 0 ? "" : ", ") + unique.terms[i];
