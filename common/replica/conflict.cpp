@@ -16,6 +16,8 @@ std::string Replica::Impl::json_of(const Table& table, const std::vector<ValueVi
 }
 
 Status Replica::Impl::keep_conflict(const Conflict& conflict) {
+  TRY_ASSIGN(const bool handled, is_handled(conflict));
+  if (handled) return ok();
   TRY_ASSIGN(Statement* const insert, store.statement(sql::kConflict));
   insert->bind(1, env.now()).bind(2, conflict.kind).bind(3, conflict.table).bind_blob(4, conflict.key);
   const auto bind_version = [&](int first, const Version& version) {

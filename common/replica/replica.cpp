@@ -132,7 +132,8 @@ Status Replica::Impl::save_state(const State& before) {
 
 Status Replica::Impl::tell_again(std::string_view where) {
   tables_dirty = true;
-  for (const char* kept : {"schema", "slot", "geometry"}) TRY(db.exec("UPDATE __marmot_" + std::string(kept) + " SET seq = NULL " + std::string(where)));
+  for (const char* kept : {"schema", "slot", "geometry", "handled"}) TRY(db.exec("UPDATE __marmot_" + std::string(kept) + " SET seq = NULL " + std::string(where)));
+  state.handled_due = true;
   TRY(registers.load());
   return dealt.load();
 }
@@ -248,10 +249,13 @@ Result<bool> Replica::has_work() {
   if (impl.may_retire()) return true;
   TRY_ASSIGN(const int64_t data_version, this->data_version());
   if (impl.state.prune_due && impl.state.membership == Membership::member) return true;
-  const bool tells = impl.registers.has_unsent() || impl.dealt.has_unsent() || impl.says_ids();
+  const bool tells = impl.registers.has_unsent() || impl.dealt.has_unsent() || impl.says_ids() || impl.says_handled();
   if (impl.state.membership == Membership::member && tells) return true;
   if (data_version == impl.data_version) return false;
   TRY(impl.check_file());  // whoever put another state there need not have logged anything
+  TRY_ASSIGN(const int64_t handled, impl.store.integer(sql::kHandledAnyUnsent));
+  impl.state.handled_due = impl.state.handled_due || handled != 0;
+  if (impl.state.membership == Membership::member && impl.says_handled()) return true;
   if (impl.state.shelved > 0) {
     TRY_ASSIGN(const int64_t discarded, impl.store.integer(sql::kShelfDiscarded));
     impl.state.retire_due = impl.state.retire_due || discarded != 0;

@@ -141,6 +141,16 @@ Result<std::vector<LostRow>> lost_rows(sqlite::Database& db) {
 }
 
 Status forget_conflict(sqlite::Database& db, const LostRow& lost) {
+  // A row that stood here before it was replicated is a conflict of this file only; and a file that no later agent has opened has no such table.
+  TRY_ASSIGN(const int64_t tells, db.query_integer("SELECT count(*) FROM main.sqlite_schema WHERE type = 'table' AND name = '__marmot_handled'"));
+  if (tells != 0 && lost.loser.hlc.value != 0) {
+    TRY_ASSIGN(Statement tell, db.prepare("INSERT OR IGNORE INTO main.__marmot_handled(tbl, key, loser_hlc, loser_node, loser_incarnation, by_node, at) "
+                                          "SELECT tbl, key, loser_hlc, loser_node, loser_incarnation, "
+                                          "coalesce((SELECT value FROM main.__marmot_meta WHERE key = 'node_id'), 0), "
+                                          "CAST(julianday('now') * 86400000 - 210866759999999.5 AS INT) FROM main.__marmot_conflict WHERE id = ?1"));
+    tell.bind(1, lost.id);
+    TRY(tell.run());
+  }
   TRY_ASSIGN(Statement forget, db.prepare("DELETE FROM main.__marmot_conflict WHERE id = ?1"));
   forget.bind(1, lost.id);
   return forget.run();

@@ -29,7 +29,7 @@ struct LostRow {
 // Conflicts in the order in which they were noticed, then the shelf. Empty where Marmot's tables are not there.
 Result<std::vector<LostRow>> lost_rows(sqlite::Database& db);
 
-// One of __marmot_conflict has been restored, or is to be forgotten.
+// One of __marmot_conflict has been restored, or is to be forgotten: here, and on all nodes once an agent has told them.
 Status forget_conflict(sqlite::Database& db, const LostRow& lost);
 
 // The rows of `table`, as JSON, that would not let `row` in: the same key, or a unique value in common. `table` is as

@@ -405,7 +405,7 @@ TEST_CASE("engine: a message, or a schema change, of a kind that a later Marmot 
     codec::Kind kind;
     std::string payload;
     std::string told;
-  } cases[] = {{static_cast<codec::Kind>(6), "anything", "message of kind 6"}, {codec::Kind::schema, schema, "schema change of kind 6"}};
+  } cases[] = {{static_cast<codec::Kind>(7), "anything", "message of kind 7"}, {codec::Kind::schema, schema, "schema change of kind 6"}};
   for (const auto& one : cases) {
     Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
     t.a.sql("INSERT INTO t VALUES(1,'known')");

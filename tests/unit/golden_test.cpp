@@ -2,6 +2,7 @@
 // made again: another zstd may compress otherwise.
 #include <doctest/doctest.h>
 
+#include "common/codec/handled.hpp"
 #include "common/codec/ids.hpp"
 #include "common/codec/message.hpp"
 
@@ -155,4 +156,19 @@ TEST_CASE("golden: what is said of ids, in format 4, is read") {
   const auto facts = codec::decode_ids(envelope->slice);
   REQUIRE(facts);
   CHECK(*facts == expected);
+}
+
+TEST_CASE("golden: handled conflicts, in format 4, are read") {
+  const std::vector<codec::HandledConflict> expected{{"users", "\x47", Version{{kSecond}, kOrigin}, NodeId{77}, 1700000000000},
+                                                     {"t", std::string("\0k", 2), Version{{1}, kOrigin}, NodeId{0}, 5}};
+  const std::string message = from_hex(
+      "GOLDEN");
+  const auto envelope = codec::open(message);
+  REQUIRE(envelope);
+  CHECK(message[3] == codec::kFormatOfHandled);
+  CHECK(envelope->kind == codec::Kind::handled);
+  CHECK(envelope->number == 6);
+  const auto conflicts = codec::decode_handled(envelope->slice);
+  REQUIRE(conflicts);
+  CHECK(*conflicts == expected);
 }
