@@ -33,10 +33,11 @@ Status Replica::Impl::keep_conflict(const Conflict& conflict) {
   insert->bind(12, conflict.loser_row).bind(13, conflict.reason);
   TRY(insert->run());
   if (sqlite3_changes(db.get()) == 0) return ok();  // known already
-  log(LogLevel::warn, "conflict (" + std::string(conflict.kind) + "): " + std::string(conflict.table) + " " + describe_key(conflict.key) +
-                          " of node " + std::to_string(conflict.loser.origin.node.value) +
-                          (conflict.winner ? " lost to node " + std::to_string(conflict.winner->origin.node.value) : " lost") +
-                          "; it is kept: marmot conflicts");
+  note_lost(conflict.table, false, sqlite3_last_insert_rowid(db.get()), [&] {
+    return "conflict (" + std::string(conflict.kind) + "): " + std::string(conflict.table) + " " + describe_key(conflict.key) + " of node " +
+           std::to_string(conflict.loser.origin.node.value) +
+           (conflict.winner ? " lost to node " + std::to_string(conflict.winner->origin.node.value) : " lost");
+  });
   if (state.conflicts < 0) {
     TRY_ASSIGN(state.conflicts, store.integer(sql::kConflictCount));
   } else {

@@ -135,6 +135,13 @@ struct Replica::Impl {
     bool log_left_over = true;  // until the first drain that takes all of the log
     int64_t shelved = 0;      // rows on the shelf; a table's own are counted only where this is not 0
     bool retire_due = false;  // retire_losers has something to look at
+    // Rows that lost since that was last told: by table, and whether they wait on the shelf.
+    struct LostLately {
+      int64_t count = 0;
+      int64_t first = 0;      // the first one's id in __marmot_conflict
+      std::string text;       // of the first one
+    };
+    std::map<std::pair<std::string, bool>, LostLately> lost_lately;
     int64_t conflicts = -1;   // rows of __marmot_conflict, at least; -1: not counted yet
     bool handled_due = false; // publish_handled() may have something to say
     bool ids_due = false;     // publish_ids() has something to say
@@ -229,6 +236,7 @@ struct Replica::Impl {
     }
     if (env.transaction_over) env.transaction_over();
     if (held_us != nullptr) *held_us += env.monotonic_us() - began;
+    if (done && !state.lost_lately.empty()) tell_lost();
     return done;
   }
   // An application that began to read while we hold the write lock fails when it comes to write: the sooner we let go, the
@@ -584,6 +592,11 @@ struct Replica::Impl {
   Status keep_shelved_row(Table& table, std::string_view key, const Register& now, std::string_view kind, const Version* winner,
                           const std::string& winner_row, std::string reason);
   std::string json_of(const Table& table, const std::vector<ValueView>& values) const;
+  // lost_lately.cpp: one warning a table and second
+  void note_lost(std::string_view table, bool shelved, int64_t id, const std::function<std::string()>& text);
+  void tell_lost();
+  std::string referrers_of_lost(const std::string& table, const State::LostLately& lost);
+  std::map<std::pair<std::string, bool>, WallMs> lost_told;  // when; of the last second
 
   // hash_key.cpp
   Status take_hash_key(const std::optional<HashKey>& key);  // the file's from now on; no member publishes what this drains

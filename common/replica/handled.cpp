@@ -39,7 +39,7 @@ Result<bool> Replica::Impl::is_handled(const Conflict& conflict) {
 }
 
 Status Replica::Impl::publish_handled(UnitStream& out) {
-  if (!says_handled()) return ok();
+  if (settings.ids.held) return ok();
   std::vector<HandledConflict> told;
   TRY_ASSIGN(Statement* const select, store.statement(sql::kHandledUnsent));
   TRY_ASSIGN(Statement* const sent, store.statement(sql::kHandledSent));

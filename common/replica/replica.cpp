@@ -246,6 +246,7 @@ Result<int64_t> Replica::undrained() {
 Result<bool> Replica::has_work() {
   Impl& impl = *impl_;
   TRY(impl.trusted());
+  if (!impl.state.lost_lately.empty()) impl.tell_lost();
   if (impl.may_retire()) return true;
   TRY_ASSIGN(const int64_t data_version, this->data_version());
   if (impl.state.prune_due && impl.state.membership == Membership::member) return true;

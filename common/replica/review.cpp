@@ -26,10 +26,11 @@ Version version_at(const Statement& row, int first) {
                  Origin{NodeId{static_cast<uint64_t>(row.integer(first + 1))}, Incarnation{static_cast<uint64_t>(row.integer(first + 2))}}};
 }
 
-Status add_conflicts(sqlite::Database& db, std::vector<LostRow>& out) {
-  TRY_ASSIGN(Statement rows,
-             db.prepare("SELECT id, at, kind, tbl, key, winner_hlc, winner_node, winner_incarnation, winner_row, loser_hlc, loser_node, "
-                        "loser_incarnation, loser_row, reason FROM main.__marmot_conflict ORDER BY id"));
+constexpr std::string_view kConflicts =
+    "SELECT id, at, kind, tbl, key, winner_hlc, winner_node, winner_incarnation, winner_row, loser_hlc, loser_node, "
+    "loser_incarnation, loser_row, reason FROM main.__marmot_conflict ";
+
+Status add_conflicts(Statement& rows, std::vector<LostRow>& out) {
   for (;;) {
     TRY_ASSIGN(const bool more, rows.step());
     if (!more) return ok();
@@ -135,8 +136,17 @@ Result<std::vector<LostRow>> lost_rows(sqlite::Database& db) {
   TRY_ASSIGN(const int64_t there, db.query_integer("SELECT count(*) FROM main.sqlite_schema WHERE type = 'table' AND name IN "
                                                    "('__marmot_conflict', '__marmot_shelf', '__marmot_unique')"));
   if (there != 3) return out;
-  TRY(add_conflicts(db, out));
+  TRY_ASSIGN(Statement rows, db.prepare(std::string(kConflicts) + "ORDER BY id"));
+  TRY(add_conflicts(rows, out));
   TRY(add_shelf(db, out));
+  return out;
+}
+
+Result<std::vector<LostRow>> lost_rows_from(sqlite::Database& db, const std::string& table, int64_t id, int64_t most) {
+  std::vector<LostRow> out;
+  TRY_ASSIGN(Statement rows, db.prepare(std::string(kConflicts) + "WHERE tbl = ?1 AND id >= ?2 ORDER BY id LIMIT ?3"));
+  rows.bind(1, std::string_view(table)).bind(2, id).bind(3, most);
+  TRY(add_conflicts(rows, out));
   return out;
 }
 

@@ -18,6 +18,7 @@ constexpr const char* kListed = "SELECT count(*) FROM __marmot_conflict";
 // As `marmot conflicts discard` does it: on a connection of its own.
 void discard(Node& node, size_t most = SIZE_MAX) {
   auto db = require(sqlite::Database::open(node.path, SQLITE_OPEN_READWRITE));
+  require(db.exec("INSERT OR IGNORE INTO __marmot_meta VALUES('node_id', " + std::to_string(node.engine().origin().node.value) + ")"));
   const auto lost = require(lost_rows(db));
   for (size_t i = 0; i < lost.size() && i < most; ++i) {
     if (!lost[i].shelved) require(forget_conflict(db, lost[i]));
