@@ -133,7 +133,8 @@ Status Replica::Impl::save_state(const State& before) {
 Status Replica::Impl::tell_again(std::string_view where) {
   tables_dirty = true;
   for (const char* kept : {"schema", "slot", "geometry", "handled"}) TRY(db.exec("UPDATE __marmot_" + std::string(kept) + " SET seq = NULL " + std::string(where)));
-  state.handled_due = true;
+  TRY_ASSIGN(const int64_t handled, store.integer(sql::kHandledAnyUnsent));
+  state.handled_due = state.handled_due || handled != 0;
   TRY(registers.load());
   return dealt.load();
 }
