@@ -323,7 +323,7 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
     const Version version{gone_unseen ? Hlc{before->version.hlc.value + 1} : stamps.of(item.at), self};
     if (gone_unseen) state.clock.observe(version.hlc);
     const Op op = !there ? Op::remove : was_live ? Op::update : Op::insert;
-    if (table.info.auto_increment) {
+    if (table.info.key_kind == KeyKind::rowid_alias) {
       table.id_use.touched = true;
       if (op == Op::insert) note_id(table, key);
     }

@@ -384,7 +384,7 @@ struct Replica::Impl {
   const IdGeometry& geometry_of(Table& table);
   Result<int64_t> highest_id(Table& table);
   Status move_next_id(Table& table, int64_t first);
-  IdDemand id_demand(const Table& table, int slot, int64_t highest, int64_t given) const;
+  IdDemand id_demand(Table& table, int slot, int64_t highest, int64_t given);
   void note_id(Table& table, std::string_view key);
   void touch_ids();
   Status settle_ids();

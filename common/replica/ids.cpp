@@ -84,12 +84,13 @@ Status Replica::Impl::move_next_id(Table& table, int64_t first) {
   return move->run();
 }
 
-IdDemand Replica::Impl::id_demand(const Table& table, int slot, int64_t highest, int64_t given) const {
+IdDemand Replica::Impl::id_demand(Table& table, int slot, int64_t highest, int64_t given) {
   IdDemand out;
   out.slot = slot;
   out.highest_slot = dealt.highest_granted();
   out.highest_id = highest;
-  out.used = given;
+  // The first deal that is said takes over from one of large blocks.
+  out.used = geometry_of(table).number == 0 ? std::max(given, table.id_use.largest) : given;
   out.now = env.now();
   out.busy_at = table.id_use.busy_at;
   out.extended = settings.ids.mode == IdMode::extended;
@@ -105,6 +106,7 @@ void Replica::Impl::note_id(Table& table, std::string_view key) {
   if (!id) return;
   Table::IdUse& its = table.id_use;
   ++its.given;
+  if (!table.counts_ids()) return;
   ++state.ids_given;
   const SlotsHere& here = slots_here();
   if (here.others > 0 && (!here.slot || slot_of(geometry_of(table), *id) != here.slot)) ++state.ids_outside;
@@ -114,7 +116,11 @@ void Replica::Impl::note_id(Table& table, std::string_view key) {
 Status Replica::Impl::settle_ids() {
   if (!deals_ids()) return ok();
   for (const auto& table : tables) {
-    if (table->counts_ids() && table->id_use.touched) TRY(settle_ids_of(*table));
+    if (!table->id_use.touched) continue;
+    table->id_use.largest = std::max(table->id_use.largest, table->id_use.given);
+    if (table->counts_ids()) TRY(settle_ids_of(*table));
+    table->id_use.given = 0;
+    table->id_use.touched = false;
   }
   // What was given out since is known again where the stream ended when it was entered.
   const bool known = opened && state.membership == Membership::member && follows_to != 0 && state.position.seq >= follows_to;
@@ -136,12 +142,10 @@ Status Replica::Impl::settle_ids_of(Table& table) {
   Table::IdUse& its = table.id_use;
   const auto slot = slots_here().slot;
   const bool alone = slots_here().others == 0;
-  const int64_t given = std::exchange(its.given, 0);
-  its.touched = false;
+  const int64_t given = its.given;
   if (!slot) return ok();
   const IdGeometry& geometry = geometry_of(table);
   TRY_ASSIGN(const int64_t highest, highest_id(table));
-  its.largest = std::max(its.largest, given);
   TRY(sample_pace(db, table.id, highest, env.now(), its.sampled_at));
   const int64_t ahead = ids_ahead(geometry, highest);
   const bool leaves = ahead != 0 && !opened;  // the block that it is in
