@@ -361,6 +361,9 @@ struct Replica::Impl {
   Status note_numbers();
   Status note_number(const HeaderNumber& number, int64_t now, bool known);
   Status put_number(const HeaderNumber& number, SchemaRegister value);
+  Result<bool> keep_former_number(const SchemaRegister& ours, const SchemaRegister& told, StreamSeq seq);
+  bool has_former_numbers() const;                          // settle_former_numbers() has something to do
+  Status settle_former_numbers();
   Status numbers_are_here(const HeaderNumber& number);
   Status settle_numbers();
   Result<bool> numbers_wait();                              // the file has not got what the registers say
