@@ -332,11 +332,16 @@ TEST_CASE("schema change: rows with a column that is not known here wait apart u
   t.stream.append(t.a.drain());
   t.b.apply(t.stream);
   CHECK(t.b.query("SELECT count(*) FROM __marmot_waiting") != "0");
+  CHECK(require(t.b.engine().untold_units()) == 1);
+  t.b.stop();
+  t.b.start();
+  CHECK(require(t.b.engine().untold_units()) == 1);
   t.settle();
   for (Node* const node : {&t.a, &t.b, &t.c}) CHECK(require(node->engine().resume_stopped()) == (node != &t.a));
   t.settle();
   t.same("SELECT id, v, x FROM t", "1|one|with it\n2|b|\n3|three|");
   for (Node* const node : {&t.b, &t.c}) CHECK(node->query("SELECT count(*) FROM __marmot_waiting") == "0");
+  for (Node* const node : {&t.b, &t.c}) CHECK(require(node->engine().untold_units()) == 0);
 }
 
 TEST_CASE("schema change: ... and where the application makes it here itself") {
