@@ -67,12 +67,12 @@ class Adoption {
   Status move(const Version& from, const SchemaRegister& incoming) {
     const Version& to = incoming.table;
     for (SchemaRegister value : registers_.all()) {
-      if (value.kind != SchemaKind::column || value.table != from) continue;
+      if ((value.kind != SchemaKind::column && value.kind != SchemaKind::adopted) || value.table != from) continue;
       TRY(registers_.remove(value));
       value.table = to;
       // What was dropped before the file met a stream is nothing to tell.
       const bool told = !value.dropped || value.version != Version{};
-      if (told && registers_.find(SchemaKind::column, to, value.id) == nullptr) TRY(registers_.put(value, std::nullopt));
+      if (told && registers_.find(value.kind, to, value.id) == nullptr) TRY(registers_.put(value, std::nullopt));
     }
     for (const SchemaKind kind : {SchemaKind::text, SchemaKind::table}) {
       const Registers::Entry* const entry = registers_.find(kind, from, {});
