@@ -354,6 +354,7 @@ Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>
   UnitStream out(self, state.position.seq, &state.next_unit, settings);
   if (publishes) {
     TRY_IN("publish deletions", publish_former(out, false));
+    TRY_IN("settle numbers", settle_former_numbers());
     TRY_IN("publish schema", publish_schema(out));
     TRY_IN("publish deletions", publish_former(out, true));
   }

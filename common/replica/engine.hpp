@@ -141,6 +141,7 @@ struct Replica::Impl {
     bool ids_lost = false;    // the file is older than it was, and has not read again what it gave out since
     std::set<int> retire;     // slots that an operator retires
     int64_t ids_given = 0, ids_outside = 0;  // IdReport
+    std::optional<int64_t> untold;  // Replica::untold_units; none: not counted since the file was opened
     int lost_units = 0;       // of ours, since the file was opened
     std::vector<Change> sent_again;  // when tracing: versions that send_again() made; the next drain tells of them
     bool outbox_due = false;  // publish_outbox has something to look at
@@ -267,6 +268,7 @@ struct Replica::Impl {
   struct Target {
     enum class To : uint8_t { table, nowhere, dropped, wait } to = To::wait;
     Table* table = nullptr;  // of To::table
+    bool untold = false;     // To::wait: no schema message has told of the table, or of a column that the rows have
   };
   Target target_of(const UnitTable& wanted);
 
@@ -365,6 +367,9 @@ struct Replica::Impl {
   Status note_numbers();
   Status note_number(const HeaderNumber& number, int64_t now, bool known);
   Status put_number(const HeaderNumber& number, SchemaRegister value);
+  Result<bool> keep_former_number(const SchemaRegister& ours, const SchemaRegister& told, StreamSeq seq);
+  bool has_former_numbers() const;                          // settle_former_numbers() has something to do
+  Status settle_former_numbers();
   Status numbers_are_here(const HeaderNumber& number);
   Status settle_numbers();
   Result<bool> numbers_wait();                              // the file has not got what the registers say
@@ -470,6 +475,7 @@ struct Replica::Impl {
   Status apply_unit(const Unit& unit, std::string_view payload, StreamSeq seq, ApplyResult& result, const Retry* retry);
   Status apply_waiting(Table& table);
   Status forget_waiting();
+  bool is_untold(const Unit& unit);                         // it waits for what no schema message has told of
   // The rows of one table, whose columns `map` puts in our order (apply_rows.cpp).
   Status apply_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, Table& table, std::vector<SentColumn> map,
                     StreamSeq seq, ApplyResult& result);

@@ -1,4 +1,5 @@
 // A table that stopped is tried again with everything that waited for it, all or nothing.
+#include <algorithm>
 #include <optional>
 
 #include "common/replica/engine.hpp"
@@ -102,12 +103,18 @@ Status Replica::Impl::restart(int64_t id) {
   return ok();
 }
 
+bool Replica::Impl::is_untold(const Unit& unit) {
+  return std::any_of(unit.tables.begin(), unit.tables.end(), [&](const UnitTable& wanted) { return target_of(wanted).untold; });
+}
+
 // A unit has waited long enough once every table it names is here and runs.
 Status Replica::Impl::forget_waiting() {
+  int64_t untold = 0;
   for (int64_t after = 0;;) {
     TRY_ASSIGN(const auto unit, next_waiting(store, after));
-    if (!unit) return ok();
+    if (!unit) break;
     after = unit->id;
+    untold += is_untold(unit->decoded.unit) ? 1 : 0;
     bool waits = false;
     for (const UnitTable& wanted : unit->decoded.unit.tables) {
       const Target target = target_of(wanted);
@@ -118,6 +125,22 @@ Status Replica::Impl::forget_waiting() {
     remove->bind(1, after);
     TRY(remove->run());
   }
+  state.untold = untold;
+  return ok();
+}
+
+Result<int64_t> Replica::untold_units() {
+  Impl& impl = *impl_;
+  if (impl.state.untold) return *impl.state.untold;
+  int64_t untold = 0;
+  for (int64_t after = 0;;) {
+    TRY_ASSIGN(const auto unit, next_waiting(impl.store, after));
+    if (!unit) break;
+    after = unit->id;
+    untold += impl.is_untold(unit->decoded.unit) ? 1 : 0;
+  }
+  impl.state.untold = untold;
+  return untold;
 }
 
 Result<bool> Replica::resume_stopped() {
