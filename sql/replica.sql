@@ -293,6 +293,38 @@ SELECT count(*) FROM __marmot_conflict
 -- name: drop_oldest_conflicts
 DELETE FROM __marmot_conflict WHERE id IN (SELECT id FROM __marmot_conflict ORDER BY id LIMIT ?1)
 
+-- A table is known by its name here, whatever the case that another node spells it in.
+-- name: conflict_forget
+DELETE FROM __marmot_conflict WHERE tbl IN (SELECT ?1 UNION SELECT name FROM __marmot_table WHERE name = ?1 COLLATE NOCASE) AND key = ?2
+  AND loser_hlc = ?3 AND loser_node = ?4 AND loser_incarnation = ?5
+
+-- name: handled_find
+SELECT 1 FROM __marmot_handled WHERE tbl IN (SELECT ?1 UNION SELECT name FROM __marmot_table WHERE name = ?1 COLLATE NOCASE) AND key = ?2
+  AND loser_hlc = ?3 AND loser_node = ?4 AND loser_incarnation = ?5
+
+-- Of two that say it the earlier one stays.
+-- name: handled_put
+INSERT INTO __marmot_handled(tbl, key, loser_hlc, loser_node, loser_incarnation, by_node, at, seq)
+VALUES(coalesce((SELECT name FROM __marmot_table WHERE name = ?1 COLLATE NOCASE), ?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+ON CONFLICT DO UPDATE SET seq = max(coalesce(seq, excluded.seq), coalesce(excluded.seq, seq)), at = min(at, excluded.at),
+  by_node = iif((excluded.at, excluded.by_node) < (at, by_node), excluded.by_node, by_node)
+
+-- name: handled_unsent
+SELECT tbl, key, loser_hlc, loser_node, loser_incarnation, by_node, at, id FROM __marmot_handled INDEXED BY __marmot_handled_unsent
+WHERE seq IS NULL ORDER BY id LIMIT ?1
+
+-- name: handled_sent
+UPDATE __marmot_handled SET seq = 0 WHERE seq IS NULL AND id <= ?1
+
+-- name: handled_any_unsent
+SELECT EXISTS(SELECT 1 FROM __marmot_handled INDEXED BY __marmot_handled_unsent WHERE seq IS NULL)
+
+-- name: handled_all
+SELECT tbl, key, loser_hlc, loser_node, loser_incarnation, by_node, at, seq FROM __marmot_handled ORDER BY id
+
+-- name: handled_drop_oldest
+DELETE FROM __marmot_handled WHERE id <= (SELECT max(id) FROM __marmot_handled) - ?1
+
 -- name: counters
 SELECT (SELECT count(*) FROM __marmot_log) + (SELECT count(*) FROM __marmot_parked),
        (SELECT count(*) FROM __marmot_version INDEXED BY __marmot_outbox WHERE seq IS NULL)

@@ -201,6 +201,18 @@ CREATE TABLE IF NOT EXISTS __marmot_conflict( -- rows that lost where their writ
   reason TEXT NOT NULL DEFAULT '',            -- for people
   UNIQUE(tbl, key, loser_hlc, loser_node, loser_incarnation)
 );
+CREATE TABLE IF NOT EXISTS __marmot_handled(  -- conflicts that somebody has restored or discarded, on whichever node: no node lists them any more
+                                              -- (decision 0040); the oldest go (conflict_log_rows)
+  id INTEGER PRIMARY KEY,                     -- in the order in which they became known here
+  tbl TEXT NOT NULL,                          -- these five as in __marmot_conflict
+  key BLOB NOT NULL,
+  loser_hlc INT NOT NULL, loser_node INT NOT NULL, loser_incarnation INT NOT NULL,
+  by_node INT NOT NULL,
+  at INT NOT NULL,                            -- wall clock there, milliseconds
+  seq INT,                                    -- as in __marmot_schema
+  UNIQUE(tbl, key, loser_hlc, loser_node, loser_incarnation)
+);
+CREATE INDEX IF NOT EXISTS __marmot_handled_unsent ON __marmot_handled(id) WHERE seq IS NULL;
 CREATE TABLE IF NOT EXISTS __marmot_reread(   -- while the stream is read again after lost history: rows that it has spoken of, and
                                               -- of which this file holds a newer change that it has not got
   tbl INT NOT NULL,

@@ -137,11 +137,13 @@ void add_clients(CLI::App& root, AllOptions& all, Chosen& chosen) {
 
   CLI::App& conflicts = *root.add_subcommand("conflicts", "rows that lost where two nodes meant to keep theirs");
   conflicts.add_option("words", all.conflicts.words,
-                       "the database file, and what to do: show ID, restore ID, discard ID, discard --all; nothing: list them")
+                       "the database file, and what to do: show ID, restore ID, restore --all, discard ID, discard --all; nothing: list them")
       ->type_name("[DB] [WHAT:{show,restore,discard} [ID]]")->expected(0, 3);
   conflicts.add_option("--config,-c", all.conflicts.target.config, "the agent's configuration, in place of DB")->type_name("FILE");
   conflicts.add_flag("--json", all.conflicts.target.json, "machine-readable");
-  conflicts.add_flag("--all", all.conflicts.all, "discard: every conflict");
+  conflicts.add_flag("--all", all.conflicts.all, "discard, restore: every conflict");
+  conflicts.add_option("--table", all.conflicts.table, "restore --all: only conflicts of this table")->type_name("TABLE");
+  conflicts.add_flag("--with-children", all.conflicts.with_children, "restore: rows of its node that refer to a restored row follow it to its new key");
   repeatable(conflicts, "--set", all.conflicts.set, "restore: with another value in this column; may be repeated", "COLUMN=VALUE");
   conflicts.final_callback([&] { chosen = [&all] { return cmd_conflicts(all.conflicts); }; });
 

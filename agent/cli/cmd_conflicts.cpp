@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "agent/cli/commands.hpp"
@@ -5,6 +6,8 @@
 #include "agent/report/text.hpp"
 #include "common/core/hlc.hpp"
 #include "common/core/key.hpp"
+#include "common/replica/probe.hpp"
+#include "common/replica/references.hpp"
 #include "common/replica/review.hpp"
 
 namespace marmot::agent {
@@ -15,13 +18,28 @@ using replica::LostRow;
 
 constexpr int kWriteMs = 5000;
 
+constexpr size_t kMostShown = 1000;  // rows that refer to one
+
 // What is wanted of which conflict.
 struct Wish {
   std::string verb;  // show, restore, discard; empty: list
-  std::string id;    // 7, or s7 on the shelf
+  std::string id;    // 7, or s7 on the shelf; empty: all
 };
 
 std::string id_of(const LostRow& lost) { return (lost.shelved ? "s" : "") + std::to_string(lost.id); }
+
+Status check_options(const ConflictsOptions& options, const Wish& wish) {
+  const bool restore = wish.verb == "restore";
+  if (options.all && !restore && wish.verb != "discard") return make_error(Errc::bad_input, "--all goes with discard and restore");
+  if (!options.set.empty() && !restore) return make_error(Errc::bad_input, "--set goes with restore");
+  if (options.with_children && !restore) return make_error(Errc::bad_input, "--with-children goes with restore");
+  if (!options.table.empty() && !(restore && options.all)) return make_error(Errc::bad_input, "--table goes with restore --all");
+  const std::string_view digits = std::string_view(wish.id).substr(wish.id.rfind('s', 0) == 0 ? 1 : 0);
+  if (!wish.verb.empty() && !options.all && (digits.empty() || digits.size() > 18 || digits.find_first_not_of("0123456789") != std::string_view::npos)) {
+    return make_error(Errc::bad_input, wish.verb + " " + wish.id + ": expected the id of a conflict, as `marmot conflicts` shows it");
+  }
+  return ok();
+}
 
 // [DB] [show|restore|discard ID], in this order or with the database at the end.
 Result<Wish> read_words(const ConflictsOptions& options, TargetOptions& target) {
@@ -30,20 +48,16 @@ Result<Wish> read_words(const ConflictsOptions& options, TargetOptions& target) 
   for (size_t i = 0; i < words.size(); ++i) {
     if (words[i] != "show" && words[i] != "restore" && words[i] != "discard") continue;
     wish.verb = words[i];
-    const bool has_id = i + 1 < words.size() && !(wish.verb == "discard" && options.all);
+    const bool has_id = i + 1 < words.size() && !options.all;
     if (has_id) wish.id = words[i + 1];
     words.erase(words.begin() + static_cast<std::ptrdiff_t>(i), words.begin() + static_cast<std::ptrdiff_t>(i + (has_id ? 2 : 1)));
     break;
   }
-  if (words.size() > 1) return make_error(Errc::bad_input, words[1] + ": expected [DB] [show ID|restore ID|discard ID|discard --all]");
-  if (!words.empty()) target.database = words[0];
-  const bool all = wish.verb == "discard" && options.all;
-  if (options.all && !all) return make_error(Errc::bad_input, "--all goes with discard");
-  if (!options.set.empty() && wish.verb != "restore") return make_error(Errc::bad_input, "--set goes with restore");
-  const std::string_view digits = std::string_view(wish.id).substr(wish.id.rfind('s', 0) == 0 ? 1 : 0);
-  if (!wish.verb.empty() && !all && (digits.empty() || digits.size() > 18 || digits.find_first_not_of("0123456789") != std::string_view::npos)) {
-    return make_error(Errc::bad_input, wish.verb + " " + wish.id + ": expected the id of a conflict, as `marmot conflicts` shows it");
+  if (words.size() > 1) {
+    return make_error(Errc::bad_input, words[1] + ": expected [DB] [show ID|restore ID|restore --all|discard ID|discard --all]");
   }
+  if (!words.empty()) target.database = words[0];
+  TRY(check_options(options, wish));
   return wish;
 }
 
@@ -52,6 +66,7 @@ Result<sqlite::Database> open_file(const std::string& path) {
   TRY_ASSIGN(sqlite::Database db, sqlite::Database::open(path, SQLITE_OPEN_READWRITE));
   sqlite3_busy_timeout(db.get(), kWriteMs);
   TRY(db.learn_encoding());
+  TRY(replica::Probe::attach(db));
   return db;
 }
 
@@ -65,7 +80,7 @@ Json side(const Version& version, const std::string& row) {
   return {{"hlc", to_string(version.hlc)}, {"node", version.origin.node.value}, {"row", row_in(row)}};
 }
 
-Json json_of(const LostRow& lost) {
+Json json_of(const LostRow& lost, int64_t referrers) {
   return {{"id", id_of(lost)},
           {"shelved", lost.shelved},
           {"at_ms", lost.at},
@@ -74,10 +89,11 @@ Json json_of(const LostRow& lost) {
           {"key", describe_key(lost.key)},
           {"winner", lost.winner ? side(*lost.winner, lost.winner_row) : Json(nullptr)},
           {"loser", side(lost.loser, lost.loser_row)},
-          {"reason", lost.reason}};
+          {"reason", lost.reason},
+          {"referring_rows", referrers}};
 }
 
-std::string text_of(const LostRow& lost) {
+std::string text_of(const LostRow& lost, int64_t referrers) {
   const auto version = [](const Version& v) {
     return v.hlc.value == 0 ? std::string("this file, before it was replicated")
                             : "node " + std::to_string(v.origin.node.value) + " at " + to_string(v.hlc);
@@ -87,19 +103,20 @@ std::string text_of(const LostRow& lost) {
   if (!lost.winner_row.empty()) rows.push_back({"  its row", printable(lost.winner_row)});
   rows.push_back({lost.shelved ? "  waits" : "  lost", version(lost.loser)});
   rows.push_back({"  its row", printable(lost.loser_row)});
+  if (referrers != 0) rows.push_back({"  of it", counted(referrers, "row") + (referrers == 1 ? " refers to it" : " refer to it")});
   if (!lost.reason.empty()) rows.push_back({"  why", printable(lost.reason)});
   rows.push_back({"  noticed", to_string(Hlc::from_wall(lost.at))});
   return "#" + id_of(lost) + "  " + printable(lost.kind) + (lost.shelved ? ", waiting: " : ": ") + printable(lost.table) + ", key " +
          printable(describe_key(lost.key)) + "\n" + columns(rows);
 }
 
-std::string list_text(const std::vector<LostRow>& all, const std::string& shown) {
+std::string list_text(const std::vector<LostRow>& all, const std::vector<int64_t>& referrers, const std::string& shown) {
   if (all.empty()) return "no conflicts\n";
   std::string out;
   int64_t shelved = 0;
-  for (const LostRow& lost : all) {
-    out += text_of(lost);
-    shelved += lost.shelved ? 1 : 0;
+  for (size_t i = 0; i < all.size(); ++i) {
+    out += text_of(all[i], referrers[i]);
+    shelved += all[i].shelved ? 1 : 0;
   }
   const int64_t gone = static_cast<int64_t>(all.size()) - shelved;
   return out + counted(gone, "conflict") + (shelved != 0 ? ", " + counted(shelved, "row") + " waiting" : "") +
@@ -107,68 +124,135 @@ std::string list_text(const std::vector<LostRow>& all, const std::string& shown)
 }
 
 Status forget(sqlite::Database& db, const LostRow& lost) {
+  if (!lost.shelved) return replica::forget_conflict(db, lost);
   // A row that waits is a live row: the agent deletes it, on every node.
-  TRY_ASSIGN(sqlite::Statement statement, db.prepare(lost.shelved ? "UPDATE __marmot_shelf SET discard = 1 WHERE id = ?1"
-                                                                  : "DELETE FROM __marmot_conflict WHERE id = ?1"));
+  TRY_ASSIGN(sqlite::Statement statement, db.prepare("UPDATE __marmot_shelf SET discard = 1 WHERE id = ?1"));
   statement.bind(1, lost.id);
   return statement.run();
 }
 
-Status list_conflicts(const ConflictsOptions& options) {
-  TargetOptions wanted = options.target;
-  TRY_ASSIGN(const Wish wish, read_words(options, wanted));
-  std::vector<Assignment> set;
+// One answer, for people or for programs.
+class Answer {
+ public:
+  explicit Answer(bool json) : json_(json) {}
+  void operator()(const Json& json, const std::string& text) const {
+    if (json_) print_json(json);
+    else print(text);
+  }
+
+ private:
+  bool json_;
+};
+
+Status list_all(sqlite::Database& db, const std::vector<LostRow>& all, const std::string& shown, const Answer& answer) {
+  TRY_ASSIGN(const std::vector<int64_t> referrers, replica::count_referrers(db, all));
+  Json list = Json::array();
+  for (size_t i = 0; i < all.size(); ++i) list.push_back(json_of(all[i], referrers[i]));
+  answer({{"conflicts", list}}, list_text(all, referrers, shown));
+  return ok();
+}
+
+Status show(sqlite::Database& db, const LostRow& lost, const Answer& answer) {
+  TRY_ASSIGN(const auto keys, replica::foreign_keys(db));
+  int64_t count = 0;
+  Json list = Json::array();
+  std::vector<std::vector<std::string>> rows;
+  TRY(replica::find_referrers(db, keys, {lost}, true, [&](const replica::Referrer& one) {
+    if (static_cast<size_t>(++count) > kMostShown) return ok();
+    const std::string key = one.place.key.empty() ? "rowid " + std::to_string(one.place.rowid) : describe_key(one.place.key);
+    const std::string row = one.row();
+    list.push_back({{"table", one.place.table}, {"key", key}, {"row", row_in(row)}});
+    rows.push_back({"  refers", printable(one.place.table + " " + key), printable(row)});
+    return ok();
+  }));
+  if (static_cast<size_t>(count) > kMostShown) rows.push_back({"  ...", "and " + std::to_string(static_cast<size_t>(count) - kMostShown) + " more"});
+  Json json = json_of(lost, count);
+  json["referring"] = list;
+  answer(json, text_of(lost, count) + columns(rows));
+  return ok();
+}
+
+Status discard_all(sqlite::Database& db, const std::vector<LostRow>& all, const Answer& answer) {
+  TRY_ASSIGN(auto transaction, sqlite::Transaction::begin(db, sqlite::Transaction::Kind::immediate));
+  int64_t count = 0;
+  for (const LostRow& lost : all) {
+    if (lost.shelved) continue;
+    TRY(forget(db, lost));
+    ++count;
+  }
+  TRY(transaction.commit());
+  answer({{"discarded", count}}, counted(count, "conflict") + " forgotten\n");
+  return ok();
+}
+
+std::string followed(const Restored& done) {
+  std::string out;
+  if (done.moved != 0) out += "; " + counted(done.moved, "row") + (done.moved == 1 ? " that refers" : " that refer") + " to what was restored moved too";
+  if (done.left_behind != 0) {
+    out += "; " + counted(done.left_behind, "row") + (done.left_behind == 1 ? " still refers" : " still refer") + " to the former key (--with-children moves them)";
+  }
+  for (const std::string& table : done.kept_keys) out += "; " + printable(table) + " has no INTEGER PRIMARY KEY of that name: its rows keep their keys";
+  return out;
+}
+
+Status restore(sqlite::Database& db, const std::vector<LostRow>& all, const std::string& id, const ConflictsOptions& options, const Answer& answer) {
+  RestoreOptions how;
+  how.with_children = options.with_children;
+  how.all = options.all;
   for (const std::string& text : options.set) {
     TRY_ASSIGN(Assignment assignment, parse_assignment(text));
-    set.push_back(std::move(assignment));
+    how.set.push_back(std::move(assignment));
   }
+  std::vector<LostRow> wanted;
+  int64_t waiting = 0;
+  for (const LostRow& lost : all) {
+    const bool its = options.all ? options.table.empty() || fold_text(options.table, Collation::nocase) == fold_text(lost.table, Collation::nocase)
+                                 : id_of(lost) == id;
+    if (!its) continue;
+    if (options.all && lost.shelved) ++waiting;
+    else wanted.push_back(lost);
+  }
+  Restored done;
+  if (!wanted.empty()) {
+    TRY_ASSIGN(done, restore_rows(db, wanted, how));
+  }
+  Json json{{"restored", options.all ? Json(done.rows) : Json(id)}, {"moved", done.moved}, {"left_behind", done.left_behind}};
+  if (!options.all) {
+    answer(json, "restored: " + printable(wanted.front().table) + " is written again" + followed(done) + "\n");
+    return ok();
+  }
+  json["waiting"] = waiting;
+  json["kept_keys"] = done.kept_keys;
+  answer(json, "restored: " + counted(done.rows, "row") + followed(done) +
+                   (waiting == 0 ? "" : "; " + counted(waiting, "row") + " on the shelf left: restore each by its id, with another value") + "\n");
+  return ok();
+}
+
+Status work(const ConflictsOptions& options) {
+  TargetOptions wanted = options.target;
+  TRY_ASSIGN(const Wish wish, read_words(options, wanted));
+  for (const std::string& text : options.set) TRY(parse_assignment(text));
   TRY_ASSIGN(const Target target, find_target(wanted));
   TRY_ASSIGN(const std::string path, single_database(target));
   TRY(check_exists(target));
   TRY_ASSIGN(sqlite::Database db, open_file(path));
   TRY_ASSIGN(const std::vector<LostRow> all, replica::lost_rows(db));
-  const auto told = [&](const char* key, const Json& value, const std::string& text) {
-    if (wanted.json) print_json({{key, value}});
-    else print(text + "\n");
-  };
-  if (wish.verb.empty()) {
-    Json list = Json::array();
-    for (const LostRow& lost : all) list.push_back(json_of(lost));
-    if (wanted.json) print_json({{"conflicts", list}});
-    else print(list_text(all, target.shown));
-    return ok();
-  }
-  if (options.all) {
-    int64_t count = 0;
-    for (const LostRow& lost : all) {
-      if (lost.shelved) continue;
-      TRY(forget(db, lost));
-      ++count;
-    }
-    told("discarded", count, counted(count, "conflict") + " forgotten");
-    return ok();
-  }
-  for (const LostRow& lost : all) {
-    if (id_of(lost) != wish.id) continue;
-    if (wish.verb == "show") {
-      if (wanted.json) print_json(json_of(lost));
-      else print(text_of(lost));
-    } else if (wish.verb == "restore") {
-      TRY(restore_row(db, lost, set));
-      told("restored", wish.id, "restored: " + printable(lost.table) + " is written again");
-    } else {
-      TRY(forget(db, lost));
-      told("discarded", 1, lost.shelved ? "the agent deletes it on every node" : "1 conflict forgotten");
-    }
-    return ok();
-  }
-  return make_error(Errc::not_found, "there is no conflict " + wish.id);
+  const Answer answer(wanted.json);
+  if (wish.verb.empty()) return list_all(db, all, target.shown, answer);
+  if (options.all) return wish.verb == "discard" ? discard_all(db, all, answer) : restore(db, all, "", options, answer);
+  const auto its = std::find_if(all.begin(), all.end(), [&](const LostRow& lost) { return id_of(lost) == wish.id; });
+  if (its == all.end()) return make_error(Errc::not_found, "there is no conflict " + wish.id);
+  if (wish.verb == "show") return show(db, *its, answer);
+  if (wish.verb == "restore") return restore(db, all, wish.id, options, answer);
+  TRY(forget(db, *its));
+  answer({{"discarded", 1}}, its->shelved ? "the agent deletes it on every node\n" : "1 conflict forgotten\n");
+  return ok();
 }
 
 }  // namespace
 
 int cmd_conflicts(const ConflictsOptions& options) {
-  const Status done = list_conflicts(options);
+  const Status done = work(options);
   return done ? kExitOk : fail(done.error());
 }
 

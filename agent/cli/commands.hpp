@@ -47,7 +47,9 @@ int cmd_verify(const VerifyOptions& options);
 struct ConflictsOptions {
   TargetOptions target;
   std::vector<std::string> words;  // [DB] [show|restore|discard ID]
-  bool all = false;                // discard --all
+  bool all = false;                // discard --all, restore --all
+  std::string table;               // restore --all: those of one table
+  bool with_children = false;      // restore
   std::vector<std::string> set;    // restore --set COLUMN=VALUE
 };
 int cmd_conflicts(const ConflictsOptions& options);

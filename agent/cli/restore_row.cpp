@@ -1,104 +1,327 @@
 #include "agent/cli/restore_row.hpp"
 
-#include <charconv>
-#include <deque>
-#include <limits>
-#include <nlohmann/json.hpp>
+#include <algorithm>
+#include <map>
+#include <memory>
 #include <optional>
+#include <set>
 
+#include "agent/cli/kept_row.hpp"
 #include "common/core/key.hpp"
+#include "common/replica/references.hpp"
+#include "common/replica/table.hpp"
 
 namespace marmot::agent {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using replica::ForeignKey;
+using replica::LostRow;
+using replica::RowPlace;
+using sqlite::quote_identifier;
+using sqlite::Statement;
 
-// A row whose bytes stay where they are.
-struct OwnedRow {
-  std::vector<RowColumn> columns;
-  std::deque<std::string> bytes;
-  std::string_view keep(std::string text) { return bytes.emplace_back(std::move(text)); }
+constexpr int kMostLevels = 50;  // of rows that follow rows that follow
+
+bool same_name(std::string_view a, std::string_view b) { return fold_text(a, Collation::nocase) == fold_text(b, Collation::nocase); }
+
+std::string named(const LostRow& lost) {
+  return "#" + std::string(lost.shelved ? "s" : "") + std::to_string(lost.id) + " " + lost.table + " " + describe_key(lost.key);
+}
+
+// What a statement returned: where a row is, and what it holds.
+struct Written {
+  RowPlace place;
+  OwnedRow row;
 };
 
-std::optional<std::string> from_hex(const std::string& hex) {
-  std::string out;
-  if (hex.size() % 2 != 0) return std::nullopt;
-  for (size_t i = 0; i < hex.size(); i += 2) {
-    unsigned byte = 0;
-    const auto [end, error] = std::from_chars(hex.data() + i, hex.data() + i + 2, byte, 16);
-    if (error != std::errc{} || end != hex.data() + i + 2) return std::nullopt;
-    out.push_back(static_cast<char>(byte));
-  }
-  return out;
-}
+// The tables that rows are written to, each read once.
+class Tables {
+ public:
+  explicit Tables(sqlite::Database& db) : db_(db), store_(db) {}
 
-// The reverse of core row_json.
-std::optional<ValueView> value_of(const Json& json, OwnedRow& row) {
-  if (json.is_null()) return ValueView::of_null();
-  if (json.is_number_integer()) return ValueView::of_integer(json.get<int64_t>());
-  if (json.is_number_float()) return ValueView::of_real(json.get<double>());
-  if (json.is_string()) return ValueView::of_text(row.keep(json.get<std::string>()));
-  if (!json.is_object() || json.size() != 1 || !json.begin()->is_string()) return std::nullopt;
-  const std::string text = json.begin()->get<std::string>();
-  if (json.begin().key() == "real") {
-    const double infinity = std::numeric_limits<double>::infinity();
-    return ValueView::of_real(text == "-inf" ? -infinity : infinity);
-  }
-  auto bytes = from_hex(text);
-  if (!bytes) return std::nullopt;
-  if (json.begin().key() == "hex") return ValueView::of_blob(row.keep(*std::move(bytes)));
-  if (json.begin().key() == "text_hex") return ValueView::of_text(row.keep(*std::move(bytes)));
-  return std::nullopt;
-}
-
-Result<OwnedRow> row_of(const std::string& text) {
-  const Json json = Json::parse(text, nullptr, false);
-  OwnedRow row;
-  bool good = json.is_object();
-  for (auto member = json.begin(); good && member != json.end(); ++member) {
-    const auto value = value_of(member.value(), row);
-    good = value.has_value();
-    if (good) row.columns.push_back({row.keep(member.key()), *value});
-  }
-  if (!good) return make_error(Errc::corrupt, "the kept row is no row: " + text);
-  return row;
-}
-
-ValueView spoken_value(const std::string& text, OwnedRow& row) {
-  if (fold_text(text, Collation::nocase) == "null") return ValueView::of_null();
-  int64_t integer = 0;
-  const char* const end = text.data() + text.size();
-  if (const auto done = std::from_chars(text.data(), end, integer); done.ec == std::errc{} && done.ptr == end) return ValueView::of_integer(integer);
-  double real = 0;
-  if (const auto done = std::from_chars(text.data(), end, real); done.ec == std::errc{} && done.ptr == end && real == real) return ValueView::of_real(real);
-  return ValueView::of_text(row.keep(text));
-}
-
-std::string named(const replica::LostRow& lost) {
-  return lost.table + " " + describe_key(lost.key);
-}
-
-Status assign(OwnedRow& row, const std::vector<Assignment>& set, const replica::LostRow& lost) {
-  for (const Assignment& assignment : set) {
-    bool found = false;
-    for (RowColumn& column : row.columns) {
-      if (fold_text(column.name, Collation::nocase) != fold_text(assignment.column, Collation::nocase)) continue;
-      column.value = spoken_value(assignment.value, row);
-      found = true;
+  Result<replica::Table*> find(const std::string& name) {
+    auto& known = tables_[fold_text(name, Collation::nocase)];
+    if (!known) {
+      TRY_ASSIGN(replica::TableInfo info, replica::read_table(db_, name));
+      known = std::make_unique<replica::Table>(db_, store_, kNoLife, 0, std::move(info));
     }
-    if (!found) return make_error(Errc::bad_input, "--set " + assignment.column + ": " + named(lost) + " has no such column");
+    return known.get();
   }
-  return ok();
-}
 
-Error explain(sqlite::Database& db, const replica::LostRow& lost, const OwnedRow& row, Error error) {
-  std::string message = named(lost) + " cannot be restored: " + error.message;
-  const auto others = replica::rows_in_the_way(db, lost.table, row.columns);
-  if (!others || others->empty()) return make_error(error.code, message);
-  for (const std::string& other : *others) message += "\nin its way: " + other;
-  return make_error(Errc::refused, message + "\nchange or delete that row first, or restore with another value: --set COLUMN=VALUE");
-}
+  // Runs a statement that writes one row, with this at its end. nullopt: no row came of it.
+  static std::string returning(const replica::Table& table) {
+    std::string out = table.info.without_rowid ? " RETURNING 0" : " RETURNING " + quote_identifier(table.info.rowid_name);
+    for (const std::string& column : table.stored_names()) out += ", " + quote_identifier(column);
+    return out;
+  }
+  static Result<std::optional<Written>> write(const replica::Table& table, Statement& statement) {
+    TRY_ASSIGN(const bool found, statement.step());
+    if (!found) return std::optional<Written>{};
+    Written out{{table.info.name, statement.integer(0), {}}, {}};
+    std::vector<ValueView> values;
+    for (int i = 1; i < statement.columns(); ++i) values.push_back(statement.value(i));
+    (void)table.key_of_values(values, out.place.key);
+    const std::vector<std::string> names = table.stored_names();
+    for (size_t i = 0; i < names.size(); ++i) out.row.add(names[i], values[i]);
+    TRY(statement.run());
+    return std::optional<Written>{std::move(out)};
+  }
+
+  // "WHERE ..." that finds a row; its parameters begin at `first`.
+  static std::string where(const replica::Table& table, const std::string& alias, int first) {
+    if (!table.info.without_rowid) return " WHERE " + alias + quote_identifier(table.info.rowid_name) + " = ?" + std::to_string(first);
+    std::string out;
+    for (const replica::KeyColumn& column : table.info.key) {
+      out += (out.empty() ? " WHERE " : " AND ") + alias + quote_identifier(table.info.columns[static_cast<size_t>(column.column)].name) + " = ?" +
+             std::to_string(first++);
+    }
+    return out;
+  }
+  // `key` keeps what is bound.
+  static Status bind_place(const replica::Table& table, const RowPlace& place, DecodedKey& key, int first, Statement& statement) {
+    if (!table.info.without_rowid) {
+      statement.bind(first, place.rowid);
+      return ok();
+    }
+    TRY_ASSIGN(key, decode_key(place.key));
+    for (const ValueView& part : key.parts) statement.bind(first++, part);
+    return ok();
+  }
+
+ private:
+  static inline const NodeId kNoLife{};
+  sqlite::Database& db_;
+  replica::Store store_;
+  std::map<std::string, std::unique_ptr<replica::Table>> tables_;
+};
+
+using Values = std::vector<std::pair<std::string, ValueView>>;  // of columns
+
+// One transaction's work. The rows that refer to lost ones are found before anything is written: what is restored is not among them.
+class Restoring {
+ public:
+  Restoring(sqlite::Database& db, const std::vector<LostRow>& lost, const RestoreOptions& options)
+      : db_(db), lost_(lost), options_(options), tables_(db), was_(lost.size()), now_(lost.size()) {}
+
+  Result<Restored> run() {
+    TRY_ASSIGN(keys_, replica::foreign_keys(db_));
+    TRY(replica::find_referrers(db_, keys_, lost_, !options_.with_children, [this](const replica::Referrer& one) {
+      referrers_.push_back({one.lost, one.by, one.place});
+      return ok();
+    }));
+    if (options_.with_children) {
+      TRY_ASSIGN(pairs_, replica::find_lost_referrers(db_, keys_, lost_));
+    }
+    for (const size_t i : parents_first()) {
+      order_.push_back(i);
+      TRY(restore(i));
+    }
+    for (const Assignment& assignment : options_.set) {
+      if (used_.count(assignment.column) == 0) {
+        return make_error(Errc::bad_input, "--set " + assignment.column + "=" + assignment.value + ": no lost row has a column that it is for");
+      }
+    }
+    if (options_.with_children) TRY(move_referrers());
+    else result_.left_behind = std::count_if(referrers_.begin(), referrers_.end(), [this](const Reference& one) { return !changes(*one.by, one.lost).empty(); });
+    result_.rows = static_cast<int64_t>(lost_.size());
+    return std::move(result_);
+  }
+
+ private:
+  struct Reference {
+    size_t lost;
+    const ForeignKey* by;
+    RowPlace place;
+  };
+
+  std::vector<size_t> parents_first() const {
+    std::vector<size_t> out;
+    std::vector<bool> seen(lost_.size(), false);
+    std::vector<std::vector<size_t>> parents(lost_.size());
+    for (const replica::LostPair& pair : pairs_) parents[pair.child].push_back(pair.parent);
+    std::vector<std::pair<size_t, size_t>> path;  // a row, and how many of its parents were looked at
+    for (size_t first = 0; first < lost_.size(); ++first) {
+      if (seen[first]) continue;
+      seen[first] = true;
+      path.emplace_back(first, 0);
+      while (!path.empty()) {
+        auto& [row, looked] = path.back();
+        if (looked == parents[row].size()) {
+          out.push_back(row);
+          path.pop_back();
+          continue;
+        }
+        const size_t parent = parents[row][looked++];
+        if (seen[parent]) continue;
+        seen[parent] = true;
+        path.emplace_back(parent, 0);
+      }
+    }
+    return out;
+  }
+
+  // With `all`, an assignment is for the tables that have the column, and NULL for those that SQLite then gives a new key.
+  Result<bool> is_for(const Assignment& assignment, const LostRow& lost, const OwnedRow& row) {
+    const bool has = std::any_of(row.columns.begin(), row.columns.end(), [&](const RowColumn& one) { return same_name(one.name, assignment.column); });
+    if (!options_.all) return has ? Result<bool>(true) : make_error(Errc::bad_input, "--set " + assignment.column + ": " + named(lost) + " has no such column");
+    const bool is_null = fold_text(assignment.value, Collation::nocase) == "null";
+    if (has && !is_null) return true;
+    TRY_ASSIGN(const replica::Table* const table, tables_.find(lost.table));
+    const auto& info = table->info;
+    const bool new_key = has && info.key_kind == replica::KeyKind::rowid_alias &&
+                         same_name(info.columns[static_cast<size_t>(info.key[0].column)].name, assignment.column);
+    if (is_null && !new_key && std::find(result_.kept_keys.begin(), result_.kept_keys.end(), lost.table) == result_.kept_keys.end()) {
+      result_.kept_keys.push_back(lost.table);
+    }
+    return new_key;
+  }
+
+  Status assign(OwnedRow& row, size_t i) {
+    for (const Assignment& assignment : options_.set) {
+      TRY_ASSIGN(const bool its, is_for(assignment, lost_[i], row));
+      if (!its) continue;
+      used_.insert(assignment.column);
+      row.find(assignment.column)->value = spoken_value(assignment.value, row);
+    }
+    for (const replica::LostPair& pair : pairs_) {  // it refers to what its parent is now
+      if (pair.child != i || !now_[pair.parent]) continue;
+      for (size_t at = 0; at < pair.by->from.size(); ++at) {
+        RowColumn* const column = row.find(pair.by->from[at]);
+        if (column != nullptr) column->value = now_[pair.parent]->row.value(pair.by->to[at]);
+      }
+    }
+    return ok();
+  }
+
+  Status restore(size_t i) {
+    const LostRow& lost = lost_[i];
+    TRY_ASSIGN(was_[i], read_kept_row(lost.loser_row));
+    TRY_ASSIGN(OwnedRow row, read_kept_row(lost.loser_row));
+    auto table = tables_.find(lost.table);
+    if (!table) return std::move(table).error().in(named(lost) + " cannot be restored");
+    TRY(assign(row, i));
+    std::string columns, parameters;
+    for (const RowColumn& column : row.columns) {
+      columns += (columns.empty() ? "" : ", ") + quote_identifier(column.name);
+      parameters += parameters.empty() ? "?" : ", ?";
+    }
+    auto insert = db_.prepare("INSERT OR ABORT INTO main." + quote_identifier(lost.table) + "(" + columns + ") VALUES(" + parameters + ")" +
+                              Tables::returning(**table));
+    if (!insert) return std::move(insert).error().in(named(lost) + " cannot be restored");
+    int at = 1;
+    for (const RowColumn& column : row.columns) insert->bind(at++, column.value);
+    auto written = Tables::write(**table, *insert);
+    if (!written) return explain(lost, row, std::move(written).error());
+    if (!*written) return make_error(Errc::refused, named(lost) + " cannot be restored: a trigger of " + lost.table + " leaves its insert out" + hint(lost));
+    now_[i] = std::move(**written);
+    if (lost.shelved) return ok();
+    return replica::forget_conflict(db_, lost);
+  }
+
+  // What follows a refusal of one among several.
+  std::string hint(const LostRow& lost) const {
+    if (!options_.all) return {};
+    const std::string id = std::to_string(lost.id);
+    return "\nnothing was restored; first `restore " + id + " --set COLUMN=VALUE` or `discard " + id + "`, or leave its table out with --table";
+  }
+
+  Error explain(const LostRow& lost, const OwnedRow& row, Error error) {
+    std::string message = named(lost) + " cannot be restored: " + error.message;
+    const auto others = replica::rows_in_the_way(db_, lost.table, row.columns);
+    if (!others || others->empty()) return make_error(error.code, message + hint(lost));
+    for (const std::string& other : *others) message += "\nin its way: " + other;
+    return make_error(Errc::refused, message + (options_.all ? hint(lost) : "\nchange or delete that row first, or restore with another value: --set COLUMN=VALUE"));
+  }
+
+  // Of the columns that refer to row `i`: those that it has other values in now.
+  Values changes(const ForeignKey& by, size_t i) const {
+    Values out;
+    for (size_t at = 0; at < by.from.size(); ++at) {
+      const ValueView now = now_[i]->row.value(by.to[at]);
+      if (!same_value(was_[i].value(by.to[at]), now)) out.emplace_back(by.from[at], now);
+    }
+    return out;
+  }
+
+  // Each row once, for it may refer to several.
+  Status move_referrers() {
+    std::map<RowPlace, std::pair<size_t, Values>> moves;
+    const auto add = [&](const RowPlace& place, const ForeignKey& by, size_t to) {
+      const Values changed = changes(by, to);
+      if (changed.empty()) return;
+      auto& move = moves[place];
+      move.first = to;
+      move.second.insert(move.second.end(), changed.begin(), changed.end());
+    };
+    for (const Reference& one : referrers_) add(one.place, *one.by, one.lost);
+    for (const replica::LostPair& pair : pairs_) {  // in a circle, one child comes before its parent
+      const auto place_of = [this](size_t i) { return std::find(order_.begin(), order_.end(), i); };
+      if (place_of(pair.child) < place_of(pair.parent)) add(now_[pair.child]->place, *pair.by, pair.parent);
+    }
+    for (const auto& [place, move] : moves) {
+      if (auto done = update(place, move.second, 0); !done) {
+        return std::move(done).error().in(named(lost_[move.first]) + " cannot be restored: a row that refers to it does not follow: " + place.table);
+      }
+    }
+    return ok();
+  }
+
+  // Rows that refer to the row at `place` by one of `columns`.
+  Result<std::vector<Reference>> followers(const RowPlace& place, const Values& columns) {
+    std::vector<Reference> out;
+    DecodedKey decoded;
+    TRY_ASSIGN(const replica::Table* const parent, tables_.find(place.table));
+    for (const ForeignKey& key : keys_) {
+      const bool concerned = same_name(key.parent, place.table) && std::any_of(key.to.begin(), key.to.end(), [&](const std::string& to) {
+        return std::any_of(columns.begin(), columns.end(), [&](const auto& one) { return same_name(one.first, to); });
+      });
+      if (!concerned) continue;
+      TRY(replica::find_referrers_of(db_, key, Tables::where(*parent, "l.", 1), [&](Statement& statement) { return Tables::bind_place(*parent, place, decoded, 1, statement); }, [&](const RowPlace& child) { out.push_back({0, &key, child}); }));
+    }
+    return out;
+  }
+
+  Status update(const RowPlace& at, const Values& columns, int level) {
+    if (level > kMostLevels) return make_error(Errc::refused, "rows of " + at.table + " refer to each other in a circle");
+    const auto moved = moved_to_.find(at);
+    const RowPlace place = moved == moved_to_.end() ? at : moved->second;
+    TRY_ASSIGN(const replica::Table* const table, tables_.find(place.table));
+    TRY_ASSIGN(const std::vector<Reference> follow, followers(place, columns));
+    std::string set;
+    for (size_t i = 0; i < columns.size(); ++i) set += (i == 0 ? "" : ", ") + quote_identifier(columns[i].first) + " = ?" + std::to_string(i + 1);
+    const int first = static_cast<int>(columns.size()) + 1;
+    TRY_ASSIGN(Statement statement, db_.prepare("UPDATE OR ABORT main." + quote_identifier(place.table) + " SET " + set +
+                                                Tables::where(*table, "", first) + Tables::returning(*table)));
+    for (size_t i = 0; i < columns.size(); ++i) statement.bind(static_cast<int>(i) + 1, columns[i].second);
+    DecodedKey decoded;
+    TRY(Tables::bind_place(*table, place, decoded, first, statement));
+    TRY_ASSIGN(const auto written, Tables::write(*table, statement));
+    if (!written) return make_error(Errc::refused, "a trigger of " + place.table + " leaves its update out");
+    ++result_.moved;
+    moved_to_[at] = written->place;
+    for (const Reference& one : follow) {
+      Values its;
+      for (size_t i = 0; i < one.by->from.size(); ++i) its.emplace_back(one.by->from[i], written->row.value(one.by->to[i]));
+      TRY(update(one.place, its, level + 1));
+    }
+    return ok();
+  }
+
+  sqlite::Database& db_;
+  const std::vector<LostRow>& lost_;
+  const RestoreOptions& options_;
+  Tables tables_;
+  std::vector<ForeignKey> keys_;
+  std::vector<Reference> referrers_;
+  std::vector<replica::LostPair> pairs_;
+  std::vector<size_t> order_;                 // in which they were restored
+  std::vector<OwnedRow> was_;                 // as they were lost
+  std::vector<std::optional<Written>> now_;   // as they are
+  std::map<RowPlace, RowPlace> moved_to_;
+  std::set<std::string> used_;                // columns of options_.set
+  Restored result_;
+};
 
 }  // namespace
 
@@ -108,32 +331,12 @@ Result<Assignment> parse_assignment(const std::string& text) {
   return Assignment{text.substr(0, equals), text.substr(equals + 1)};
 }
 
-Status restore_row(sqlite::Database& db, const replica::LostRow& lost, const std::vector<Assignment>& set) {
-  TRY_ASSIGN(OwnedRow row, row_of(lost.loser_row));
-  TRY(assign(row, set, lost));
-  std::string columns, parameters;
-  for (const RowColumn& column : row.columns) {
-    columns += (columns.empty() ? "" : ", ") + sqlite::quote_identifier(column.name);
-    parameters += parameters.empty() ? "?" : ", ?";
-  }
-  Status done = ok();
-  {
-    TRY_ASSIGN(auto transaction, sqlite::Transaction::begin(db, sqlite::Transaction::Kind::immediate));
-    std::string text = "INSERT OR ABORT INTO main.";
-    text += sqlite::quote_identifier(lost.table) + "(" + columns + ") VALUES(" + parameters + ")";
-    auto insert = db.prepare(text);
-    if (!insert) return std::move(insert).error().in(named(lost) + " cannot be restored");
-    int at = 1;
-    for (const RowColumn& column : row.columns) insert->bind(at++, column.value);
-    done = insert->run();
-    if (done && !lost.shelved) {
-      TRY_ASSIGN(sqlite::Statement forget, db.prepare("DELETE FROM main.__marmot_conflict WHERE id = ?1"));
-      forget.bind(1, lost.id);
-      TRY(forget.run());
-    }
-    if (done) return transaction.commit();
-  }
-  return explain(db, lost, row, std::move(done).error());
+Result<Restored> restore_rows(sqlite::Database& db, const std::vector<LostRow>& lost, const RestoreOptions& options) {
+  TRY_ASSIGN(auto transaction, sqlite::Transaction::begin(db, sqlite::Transaction::Kind::immediate));
+  Restoring restoring(db, lost, options);
+  TRY_ASSIGN(Restored done, restoring.run());
+  TRY(transaction.commit());
+  return done;
 }
 
 }  // namespace marmot::agent

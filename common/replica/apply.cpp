@@ -141,6 +141,10 @@ Status Replica::Impl::apply_payload(const Envelope& envelope, std::string_view p
     const auto facts = codec::decode_ids(payload);
     return facts ? apply_ids(*facts, envelope.origin, envelope.number, ends_at) : corrupt(facts.error());
   }
+  if (envelope.kind == Kind::handled) {
+    const auto handled = codec::decode_handled(payload);
+    return handled ? apply_handled(*handled, ends_at) : corrupt(handled.error());
+  }
   auto decoded = codec::decode_unit(envelope, payload);
   if (!decoded && decoded.error().code == Errc::corrupt) return corrupt(decoded.error());
   TRY(decoded);

@@ -178,12 +178,14 @@ class TableApply {
   Status in_savepoint(Body&& body) {
     TRY(impl_.db.exec("SAVEPOINT __marmot_apply"));
     const int64_t shelved = impl_.state.shelved, conflicts = impl_.state.conflicts;
+    const auto lost_lately = impl_.state.lost_lately;
     Status done = body();
     if (!done && !impl_.db.in_transaction()) return ended(std::move(done).error());
     if (!done) {
       TRY(impl_.db.exec("ROLLBACK TO __marmot_apply"));
       impl_.state.shelved = shelved;
       impl_.state.conflicts = conflicts;
+      impl_.state.lost_lately = lost_lately;
       impl_.freed.erase(table_.id);
       impl_.store.forget();
     }

@@ -16,6 +16,8 @@ std::string Replica::Impl::json_of(const Table& table, const std::vector<ValueVi
 }
 
 Status Replica::Impl::keep_conflict(const Conflict& conflict) {
+  TRY_ASSIGN(const bool handled, is_handled(conflict));
+  if (handled) return ok();
   TRY_ASSIGN(Statement* const insert, store.statement(sql::kConflict));
   insert->bind(1, env.now()).bind(2, conflict.kind).bind(3, conflict.table).bind_blob(4, conflict.key);
   const auto bind_version = [&](int first, const Version& version) {
@@ -31,10 +33,11 @@ Status Replica::Impl::keep_conflict(const Conflict& conflict) {
   insert->bind(12, conflict.loser_row).bind(13, conflict.reason);
   TRY(insert->run());
   if (sqlite3_changes(db.get()) == 0) return ok();  // known already
-  log(LogLevel::warn, "conflict (" + std::string(conflict.kind) + "): " + std::string(conflict.table) + " " + describe_key(conflict.key) +
-                          " of node " + std::to_string(conflict.loser.origin.node.value) +
-                          (conflict.winner ? " lost to node " + std::to_string(conflict.winner->origin.node.value) : " lost") +
-                          "; it is kept: marmot conflicts");
+  note_lost(conflict.table, false, sqlite3_last_insert_rowid(db.get()), [&] {
+    return "conflict (" + std::string(conflict.kind) + "): " + std::string(conflict.table) + " " + describe_key(conflict.key) + " of node " +
+           std::to_string(conflict.loser.origin.node.value) +
+           (conflict.winner ? " lost to node " + std::to_string(conflict.winner->origin.node.value) : " lost");
+  });
   if (state.conflicts < 0) {
     TRY_ASSIGN(state.conflicts, store.integer(sql::kConflictCount));
   } else {

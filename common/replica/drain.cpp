@@ -112,6 +112,11 @@ Status UnitStream::ids(const codec::IdFacts& facts) {
   return seal(codec::Kind::ids, codec::encode_ids(facts), 0, codec::kFormatOfIds);
 }
 
+Status UnitStream::handled(const std::vector<codec::HandledConflict>& conflicts) {
+  TRY(close(false));
+  return seal(codec::Kind::handled, codec::encode_handled(conflicts), 0, codec::kFormatOfHandled);
+}
+
 // Rows logged within a second of each other share one HLC, so that two overlapping transactions do not interleave row by
 // row, and a backlog of hours still has its true times.
 namespace {
@@ -372,6 +377,7 @@ Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>
   if (publishes && !*more) {
     TRY_IN("settle ids", settle_ids());
     TRY_IN("publish ids", publish_ids(out));
+    TRY_IN("publish handled conflicts", publish_handled(out));
   }
   TRY_ASSIGN(auto finished, out.finish(*more));
   if (*more) {

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/codec/handled.hpp"
 #include "common/codec/ids.hpp"
 #include "common/codec/message.hpp"
 #include "common/core/key.hpp"
@@ -69,6 +70,7 @@ class UnitStream {
   Status schema(const std::vector<SchemaRegister>& registers);
   Status floor(const Floor& floor);
   Status ids(const codec::IdFacts& facts);
+  Status handled(const std::vector<codec::HandledConflict>& conflicts);
 
  private:
   Status make_room();  // for one more row
@@ -133,7 +135,15 @@ struct Replica::Impl {
     bool log_left_over = true;  // until the first drain that takes all of the log
     int64_t shelved = 0;      // rows on the shelf; a table's own are counted only where this is not 0
     bool retire_due = false;  // retire_losers has something to look at
+    // Rows that lost since that was last told: by table, and whether they wait on the shelf.
+    struct LostLately {
+      int64_t count = 0;
+      int64_t first = 0;      // the first one's id in __marmot_conflict
+      std::string text;       // of the first one
+    };
+    std::map<std::pair<std::string, bool>, LostLately> lost_lately;
     int64_t conflicts = -1;   // rows of __marmot_conflict, at least; -1: not counted yet
+    bool handled_due = false; // publish_handled() may have something to say
     bool ids_due = false;     // publish_ids() has something to say
     uint64_t ids_unit = 0;    // what it said last is in this unit of ours, which has not come round; 0: it has
     uint64_t claims_lost = 0; // of slots, one behind the other
@@ -227,6 +237,7 @@ struct Replica::Impl {
     }
     if (env.transaction_over) env.transaction_over();
     if (held_us != nullptr) *held_us += env.monotonic_us() - began;
+    if (done && !state.lost_lately.empty()) tell_lost();
     return done;
   }
   // An application that began to read while we hold the write lock fails when it comes to write: the sooner we let go, the
@@ -245,7 +256,7 @@ struct Replica::Impl {
   }
   Status check_file();
   Status save_state(const State& before);
-  Status tell_again(std::string_view where);  // registers of the schema and of ids: those `where` holds of their seq, or all
+  Status tell_again(std::string_view where);  // registers of the schema, of ids and of handled conflicts: those `where` holds of their seq, or all
   void roll_back_memory(const State& saved);
   Status load_state(const Identity& identity);
   Status begin_life();
@@ -577,12 +588,25 @@ struct Replica::Impl {
 
   // conflict.cpp
   Status keep_conflict(const Conflict& conflict);           // the oldest go where there are too many
+  // handled.cpp
+  bool says_handled() const;
+  Result<bool> is_handled(const Conflict& conflict);
+  Status publish_handled(UnitStream& out);
+  Result<bool> take_handled(const codec::HandledConflict& conflict, std::optional<StreamSeq> seq);  // true: it was listed here
+  Status apply_handled(const std::vector<codec::HandledConflict>& conflicts, StreamSeq seq);
+  Status merge_handled();
+  Status drop_oldest_handled();
   // A live row that is about to go.
   Status keep_row(Table& table, std::string_view key, const Register& held, std::string_view kind, std::string reason);
   // A shelved row is about to go for good: into the conflicts with it, and with who was in its way (or `winner`).
   Status keep_shelved_row(Table& table, std::string_view key, const Register& now, std::string_view kind, const Version* winner,
                           const std::string& winner_row, std::string reason);
   std::string json_of(const Table& table, const std::vector<ValueView>& values) const;
+  // lost_lately.cpp: one warning a table and second
+  void note_lost(std::string_view table, bool shelved, int64_t id, const std::function<std::string()>& text);
+  void tell_lost();
+  std::string referrers_of_lost(const std::string& table, const State::LostLately& lost);
+  std::map<std::pair<std::string, bool>, WallMs> lost_told;  // when; of the last second
 
   // hash_key.cpp
   Status take_hash_key(const std::optional<HashKey>& key);  // the file's from now on; no member publishes what this drains

@@ -181,6 +181,7 @@ Status Replica::Impl::merge_finish() {
   }
   TRY(merge_former());
   TRY(merge_ids());
+  TRY(merge_handled());
   state.position = Position{merge.info.stream_id, merge.info.seq, merge.info.msg_id};
   state.trimmed = false;
   state.reread = false;  // absent rows have been looked at

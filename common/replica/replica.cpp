@@ -132,7 +132,9 @@ Status Replica::Impl::save_state(const State& before) {
 
 Status Replica::Impl::tell_again(std::string_view where) {
   tables_dirty = true;
-  for (const char* kept : {"schema", "slot", "geometry"}) TRY(db.exec("UPDATE __marmot_" + std::string(kept) + " SET seq = NULL " + std::string(where)));
+  for (const char* kept : {"schema", "slot", "geometry", "handled"}) TRY(db.exec("UPDATE __marmot_" + std::string(kept) + " SET seq = NULL " + std::string(where)));
+  TRY_ASSIGN(const int64_t handled, store.integer(sql::kHandledAnyUnsent));
+  state.handled_due = state.handled_due || handled != 0;
   TRY(registers.load());
   return dealt.load();
 }
@@ -245,13 +247,17 @@ Result<int64_t> Replica::undrained() {
 Result<bool> Replica::has_work() {
   Impl& impl = *impl_;
   TRY(impl.trusted());
+  if (!impl.state.lost_lately.empty()) impl.tell_lost();
   if (impl.may_retire()) return true;
   TRY_ASSIGN(const int64_t data_version, this->data_version());
   if (impl.state.prune_due && impl.state.membership == Membership::member) return true;
-  const bool tells = impl.registers.has_unsent() || impl.has_former_numbers() || impl.dealt.has_unsent() || impl.says_ids() || impl.adoption_is_due();
+  const bool tells = impl.registers.has_unsent() || impl.has_former_numbers() || impl.dealt.has_unsent() || impl.says_ids() || impl.says_handled() || impl.adoption_is_due();
   if (impl.state.membership == Membership::member && tells) return true;
   if (data_version == impl.data_version) return false;
   TRY(impl.check_file());  // whoever put another state there need not have logged anything
+  TRY_ASSIGN(const int64_t handled, impl.store.integer(sql::kHandledAnyUnsent));
+  impl.state.handled_due = impl.state.handled_due || handled != 0;
+  if (impl.state.membership == Membership::member && impl.says_handled()) return true;
   if (impl.state.shelved > 0) {
     TRY_ASSIGN(const int64_t discarded, impl.store.integer(sql::kShelfDiscarded));
     impl.state.retire_due = impl.state.retire_due || discarded != 0;

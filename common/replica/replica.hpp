@@ -37,7 +37,7 @@ enum class IdMode : uint8_t { off, compact, extended };
 struct IdSettings {
   IdMode mode = IdMode::off;
   std::vector<std::string> narrow;  // names of tables whose ids are to stay as low as they can
-  bool held = false;                // nothing new is said of ids before Replica::hold_ids(false)
+  bool held = false;                // nothing new is said of ids, nor of handled conflicts, before Replica::hold_ids(false)
   bool adopt = false;               // tables with a plain INTEGER PRIMARY KEY become AUTOINCREMENT by themselves
 };
 

@@ -1,5 +1,6 @@
 #include "common/replica/review.hpp"
 
+#include <algorithm>
 #include <set>
 
 #include "common/replica/column_id.hpp"
@@ -25,10 +26,11 @@ Version version_at(const Statement& row, int first) {
                  Origin{NodeId{static_cast<uint64_t>(row.integer(first + 1))}, Incarnation{static_cast<uint64_t>(row.integer(first + 2))}}};
 }
 
-Status add_conflicts(sqlite::Database& db, std::vector<LostRow>& out) {
-  TRY_ASSIGN(Statement rows,
-             db.prepare("SELECT id, at, kind, tbl, key, winner_hlc, winner_node, winner_incarnation, winner_row, loser_hlc, loser_node, "
-                        "loser_incarnation, loser_row, reason FROM main.__marmot_conflict ORDER BY id"));
+constexpr std::string_view kConflicts =
+    "SELECT id, at, kind, tbl, key, winner_hlc, winner_node, winner_incarnation, winner_row, loser_hlc, loser_node, "
+    "loser_incarnation, loser_row, reason FROM main.__marmot_conflict ";
+
+Status add_conflicts(Statement& rows, std::vector<LostRow>& out) {
   for (;;) {
     TRY_ASSIGN(const bool more, rows.step());
     if (!more) return ok();
@@ -134,9 +136,34 @@ Result<std::vector<LostRow>> lost_rows(sqlite::Database& db) {
   TRY_ASSIGN(const int64_t there, db.query_integer("SELECT count(*) FROM main.sqlite_schema WHERE type = 'table' AND name IN "
                                                    "('__marmot_conflict', '__marmot_shelf', '__marmot_unique')"));
   if (there != 3) return out;
-  TRY(add_conflicts(db, out));
+  TRY_ASSIGN(Statement rows, db.prepare(std::string(kConflicts) + "ORDER BY id"));
+  TRY(add_conflicts(rows, out));
   TRY(add_shelf(db, out));
   return out;
+}
+
+Result<std::vector<LostRow>> lost_rows_from(sqlite::Database& db, const std::string& table, int64_t id, int64_t most) {
+  std::vector<LostRow> out;
+  TRY_ASSIGN(Statement rows, db.prepare(std::string(kConflicts) + "WHERE tbl = ?1 AND id >= ?2 ORDER BY id LIMIT ?3"));
+  rows.bind(1, std::string_view(table)).bind(2, id).bind(3, most);
+  TRY(add_conflicts(rows, out));
+  return out;
+}
+
+Status forget_conflict(sqlite::Database& db, const LostRow& lost) {
+  // A row that stood here before it was replicated is a conflict of this file only; and a file that no later agent has opened has no such table.
+  TRY_ASSIGN(const int64_t tells, db.query_integer("SELECT count(*) FROM main.sqlite_schema WHERE type = 'table' AND name = '__marmot_handled'"));
+  if (tells != 0 && lost.loser.hlc.value != 0) {
+    TRY_ASSIGN(Statement tell, db.prepare("INSERT OR IGNORE INTO main.__marmot_handled(tbl, key, loser_hlc, loser_node, loser_incarnation, by_node, at) "
+                                          "SELECT tbl, key, loser_hlc, loser_node, loser_incarnation, "
+                                          "coalesce((SELECT value FROM main.__marmot_meta WHERE key = 'node_id'), 0), "
+                                          "CAST(julianday('now') * 86400000 - 210866759999999.5 AS INT) FROM main.__marmot_conflict WHERE id = ?1"));
+    tell.bind(1, lost.id);
+    TRY(tell.run());
+  }
+  TRY_ASSIGN(Statement forget, db.prepare("DELETE FROM main.__marmot_conflict WHERE id = ?1"));
+  forget.bind(1, lost.id);
+  return forget.run();
 }
 
 Result<std::vector<std::string>> rows_in_the_way(sqlite::Database& db, const std::string& name, const std::vector<RowColumn>& row) {
@@ -151,11 +178,16 @@ Result<std::vector<std::string>> rows_in_the_way(sqlite::Database& db, const std
     }
     values.push_back(value);
   }
-  TRY(Probe::attach(db));
+  const auto is_null = [&](const std::string& column) {
+    return std::any_of(row.begin(), row.end(), [&](const RowColumn& one) { return fold_name(one.name) == fold_name(column) && one.value.type == ValueType::null; });
+  };
   TRY(table.probe().prepare(db));
   TRY(table.probe().put(values));
   std::set<std::string> found;
-  for (const Uniqueness& unique : uniquenesses(table.info)) {
+  std::vector<Uniqueness> all = uniquenesses(table.info);
+  const bool new_key = table.info.key_kind == KeyKind::rowid_alias && is_null(table.info.columns[static_cast<size_t>(table.info.key[0].column)].name);
+  if (new_key) all.erase(all.begin());
+  for (const Uniqueness& unique : all) {
     std::string terms, same;
     for (size_t i = 0; i < unique.terms.size(); ++i) {
       terms += (i == 0 ? "" : ", ") + unique.terms[i];

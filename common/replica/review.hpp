@@ -29,8 +29,14 @@ struct LostRow {
 // Conflicts in the order in which they were noticed, then the shelf. Empty where Marmot's tables are not there.
 Result<std::vector<LostRow>> lost_rows(sqlite::Database& db);
 
+// Of one table, from an id of __marmot_conflict on, at most so many.
+Result<std::vector<LostRow>> lost_rows_from(sqlite::Database& db, const std::string& table, int64_t id, int64_t most);
+
+// One of __marmot_conflict has been restored, or is to be forgotten: here, and on all nodes once an agent has told them.
+Status forget_conflict(sqlite::Database& db, const LostRow& lost);
+
 // The rows of `table`, as JSON, that would not let `row` in: the same key, or a unique value in common. `table` is as
-// sqlite_schema has it. Outside a transaction.
+// sqlite_schema has it. Needs Probe::attach.
 Result<std::vector<std::string>> rows_in_the_way(sqlite::Database& db, const std::string& table, const std::vector<RowColumn>& row);
 
 }  // namespace marmot::replica

@@ -288,8 +288,10 @@ Status Settle::shelve(const Rank& rank, const Candidate& candidate, const std::v
   TRY(impl_.store.set_state(table_.id, rank.key, to_shelf(candidate.state)));
   TRY(table_.forget_rowid(rank.key));
   rowids_.erase(rank.key);
-  impl_.log(LogLevel::warn, table_.info.name + " " + describe_key(rank.key) + " of node " +
-                                std::to_string(rank.version.origin.node.value) + " is not shown here, but kept (marmot conflicts): " + reason);
+  impl_.note_lost(table_.info.name, true, 0, [&] {
+    return table_.info.name + " " + describe_key(rank.key) + " of node " + std::to_string(rank.version.origin.node.value) +
+           " is not shown here, but kept (marmot conflicts): " + reason;
+  });
   return ok();
 }
 

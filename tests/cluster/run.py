@@ -30,6 +30,7 @@ import test_chinook  # noqa: E402,F401
 import test_transactions  # noqa: E402,F401
 import test_unique  # noqa: E402,F401
 import test_ids  # noqa: E402,F401
+import test_conflicts  # noqa: E402,F401
 import test_joining  # noqa: E402,F401
 import test_migrations  # noqa: E402,F401
 import test_values  # noqa: E402,F401

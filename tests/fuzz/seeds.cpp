@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "common/codec/frame.hpp"
+#include "common/codec/handled.hpp"
 #include "common/codec/message.hpp"
 #include "common/core/key.hpp"
 #include "common/core/row.hpp"
@@ -49,6 +50,7 @@ int main(int argc, char** argv) {
     write(folder, "open", kSeeds + n, '\0' + codec::seal(codec::Kind::schema, version.origin, version.hlc.value, payload, 65536, codec::kFormatOfNumbers)[0]);
     write_payload(folder, "genesis", n, codec::encode_genesis({version.hlc.value | 1, HashKey{version.hlc.value, 7}}));
     write_payload(folder, "floor", n, codec::encode_floor(Floor{version.hlc.value / 2, version.hlc}));
+    write_payload(folder, "handled", n, codec::encode_handled({test::random_handled(random), test::random_handled(random)}));
     for (size_t kind = 0; kind < std::variant_size_v<codec::control::Message>; ++kind) {
       const codec::control::Message message = test::random_control_message(random, kind);
       const std::string bytes = std::visit([](const auto& one) { return codec::control::encode(one); }, message);

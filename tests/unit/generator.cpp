@@ -83,6 +83,17 @@ Version random_version(Random& random) {
   return version;
 }
 
+codec::HandledConflict random_handled(Random& random) {
+  codec::HandledConflict out;
+  out.table = "t" + random_bytes(random, 20);
+  out.key = random_bytes(random, 20);
+  out.loser = random_version(random);
+  out.loser.hlc.value |= 1;
+  out.by.value = random.next() >> 11;
+  out.at = static_cast<WallMs>(random.next() >> (1 + random.below(60)));
+  return out;
+}
+
 OwnedUnit random_unit(Random& random) {
   OwnedUnit out;
   Unit& unit = out.unit;

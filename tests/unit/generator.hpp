@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/codec/handled.hpp"
 #include "common/core/unit.hpp"
 #include "common/core/value.hpp"
 
@@ -50,6 +51,7 @@ std::string random_bytes(Random& random, size_t max_length);
 OwnedValue random_key_value(Random& random);
 OwnedValue random_value(Random& random);
 Version random_version(Random& random);
+codec::HandledConflict random_handled(Random& random);
 
 // A unit and what its views point into (a deque, so that adding moves nothing).
 struct OwnedUnit {

@@ -2,6 +2,7 @@
 // made again: another zstd may compress otherwise.
 #include <doctest/doctest.h>
 
+#include "common/codec/handled.hpp"
 #include "common/codec/ids.hpp"
 #include "common/codec/message.hpp"
 
@@ -173,4 +174,20 @@ TEST_CASE("golden: what is said of ids, in format 4, is read") {
   const auto facts = codec::decode_ids(envelope->slice);
   REQUIRE(facts);
   CHECK(*facts == expected);
+}
+
+TEST_CASE("golden: handled conflicts, in format 4, are read") {
+  const std::vector<codec::HandledConflict> expected{{"users", "\x47", Version{{kSecond}, kOrigin}, NodeId{77}, 1700000000000},
+                                                     {"t", std::string("\0k", 2), Version{{1}, kOrigin}, NodeId{0}, 5}};
+  const std::string message = from_hex(
+      "4d4d54040696ce075bcd15cf11223344556677880600c3cf177942cec03f3aea28b52ffd2444d5010004039297a57573657273c40147cf01"
+      "8bcfe568000000ce075bcd15cf11223344556677884dcf000097a174c402006b01000502004349eec6e61327c3bc73");
+  const auto envelope = codec::open(message);
+  REQUIRE(envelope);
+  CHECK(message[3] == codec::kFormatOfHandled);
+  CHECK(envelope->kind == codec::Kind::handled);
+  CHECK(envelope->number == 6);
+  const auto conflicts = codec::decode_handled(envelope->slice);
+  REQUIRE(conflicts);
+  CHECK(*conflicts == expected);
 }
