@@ -345,6 +345,25 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
   return ok();
 }
 
+Status Replica::Impl::log_drained(bool more) {
+  state.log_in_pieces = more;
+  if (more) return ok();
+  state.log_left_over = false;
+  return begin_life();
+}
+
+Status Replica::Impl::drain_to_outbox() {
+  for (bool more = true; more;) {
+    more = false;
+    TouchedKeys touched;
+    TRY(check_schema(touched));
+    TRY(read_log_rows(touched, &more));
+    TRY(drain_touched(touched, nullptr, tracing ? &state.sent_again : nullptr));
+    TRY(log_drained(more));
+  }
+  return ok();
+}
+
 Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>* changes, bool* more) {
   TouchedKeys touched;
   TRY_IN("check schema", check_schema(touched));
@@ -360,9 +379,7 @@ Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>
   if (changes != nullptr) changes->insert(changes->end(), state.sent_again.begin(), state.sent_again.end());
   state.sent_again.clear();
   TRY_IN("drain", drain_touched(touched, publishes ? &out : nullptr, changes));
-  state.log_in_pieces = *more;
-  if (!*more) state.log_left_over = false;
-  if (!*more) TRY_IN("begin a life", begin_life());
+  TRY_IN("begin a life", log_drained(*more));
   if (state.outbox_passed && touched.size() > 0) state.rewind_outbox();
   if (!*more) TRY_IN("hash again", rehash_due());
   if (state.prune_due) TRY_IN("prune", prune_former());
