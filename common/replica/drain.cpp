@@ -294,6 +294,7 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
     const Touched& item = touched[i];
     const std::string_view key = item.key();
     Table& table = *item.table;
+    table.id_use.touched = true;  // a row that came and went has used up an id as well
     TRY_ASSIGN(const auto before, store.find(table.id, key));
     const bool was_live = before && before->visible();
     const bool was_shelved = before && before->shelved();
@@ -323,10 +324,7 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
     const Version version{gone_unseen ? Hlc{before->version.hlc.value + 1} : stamps.of(item.at), self};
     if (gone_unseen) state.clock.observe(version.hlc);
     const Op op = !there ? Op::remove : was_live ? Op::update : Op::insert;
-    if (table.info.auto_increment) {
-      table.id_use.touched = true;
-      if (op == Op::insert) note_id(table, key);
-    }
+    if (table.info.auto_increment && op == Op::insert) note_id(table, key);
     if (was_shelved) TRY(replace_shelved(table, key, *before, version, values));
     if (out != nullptr) TRY(out->row(table, version, op, key, values));
     if (before && before->seq) TRY(note_spoken_of(table, key));
@@ -347,7 +345,10 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
 
 Status Replica::Impl::log_drained(bool more) {
   state.log_in_pieces = more;
-  if (more) return ok();
+  if (more) {
+    touch_ids();  // what is left of the log may have used up any table's
+    return ok();
+  }
   state.log_left_over = false;
   return begin_life();
 }
