@@ -155,6 +155,15 @@ TEST_CASE("lost unit: a table that cannot resume does not part the others' trans
   CHECK(t.c.query(kPair) == "later|later");
 }
 
+TEST_CASE("lost unit: what an application wrote to a table that waits is kept when another node drops it") {
+  Waiting t;
+  Waiting::write(t.c, "of c");
+  t.b.sql("DROP TABLE pair_a");
+  t.settle();
+  CHECK(t.c.query("SELECT kind, tbl, loser_row FROM __marmot_conflict") == "dropped-table|pair_a|{\"id\": 1, \"v\": \"of c\"}");
+  CHECK(t.c.query("SELECT count(*) FROM __marmot_parked") == "1");  // of pair_b
+}
+
 TEST_CASE("lost unit: an id that somebody used before its unit was made is not given to a unit any more") {
   Three t(kSchema);
   t.b.sql("INSERT INTO t VALUES(1, 'one')");
