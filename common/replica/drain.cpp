@@ -360,6 +360,7 @@ Status Replica::Impl::drain_to_outbox() {
     TRY(check_schema(touched));
     TRY(read_log_rows(touched, &more));
     TRY(drain_touched(touched, nullptr, tracing ? &state.sent_again : nullptr));
+    if (touched.size() > 0) state.start_outbox();
     TRY(log_drained(more));
   }
   return ok();

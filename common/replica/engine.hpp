@@ -410,7 +410,7 @@ struct Replica::Impl {
   using ReusedRowids = std::unordered_map<int64_t, std::unordered_set<int64_t>>;  // by table
   Status find_reused(int64_t last, ReusedRowids& reused);
   Status log_drained(bool more);
-  Status drain_to_outbox();  // the whole log; whoever asks for it starts the outbox
+  Status drain_to_outbox();  // the whole log
   Status drain_touched(TouchedKeys& touched, UnitStream* out, std::vector<Change>* changes);
   Status find_victims(Table& table, std::string_view key, WallMs at, TouchedKeys& touched);
   // Of what was left over: rows that a drain found as they had been before, there or not, so that they got no version. By Touched::id,

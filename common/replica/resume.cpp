@@ -148,10 +148,7 @@ Result<bool> Replica::resume_stopped() {
   if (!impl.unmade.empty()) {
     const size_t before = impl.unmade.size();
     TRY(impl.write(false, nullptr, [&]() -> Status {
-      TouchedKeys touched;
-      TRY(impl.check_schema(touched));
-      TRY(impl.drain_touched(touched, nullptr, nullptr));
-      if (touched.size() > 0) impl.state.start_outbox();
+      TRY(impl.drain_to_outbox());
       TRY(impl.migrate());
       return impl.refresh_schema();
     }));

@@ -129,17 +129,6 @@ TEST_CASE("lost unit: of tables that resume at once a local transaction wins or 
   t.same(kPair, "later|later");
 }
 
-TEST_CASE("lost unit: what waited for a table does not overwrite what its application has written and no drain has seen") {
-  Waiting t;
-  t.c.now += 5000;
-  Waiting::write(t.c, "of c");
-  CHECK(require(t.c.engine().resume_stopped()));
-  CHECK(t.c.query(kPair) == "of c|of c");
-  CHECK(require(t.a.engine().resume_stopped()));
-  t.settle();
-  t.same(kPair, "of c|of c");
-}
-
 TEST_CASE("lost unit: a table that cannot resume does not part the others' transactions") {
   Waiting t;
   t.c.sql("CREATE VIEW renamed AS SELECT 1");  // takes the name
