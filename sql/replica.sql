@@ -308,7 +308,7 @@ SELECT value FROM __marmot_meta WHERE key = ?1
 INSERT INTO __marmot_meta(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = excluded.value
 
 -- name: select_tables
-SELECT id, name, hlc, node, incarnation, sql, baseline, rehash, stopped FROM __marmot_table ORDER BY id
+SELECT id, name, hlc, node, incarnation, sql FROM __marmot_table ORDER BY id
 
 -- name: update_table
 UPDATE __marmot_table SET name = ?2, hlc = ?3, node = ?4, incarnation = ?5, sql = ?6, baseline = ?7, rehash = ?8, stopped = ?9 WHERE id = ?1
@@ -370,6 +370,43 @@ UPDATE sqlite_sequence SET seq = ?2 WHERE name = ?1
 
 -- name: make_next_id
 INSERT INTO sqlite_sequence(name, seq) VALUES(?1, ?2)
+
+-- name: has_adopted
+SELECT count(*) FROM sqlite_schema WHERE name = '__marmot_adopted'
+
+-- name: select_adopted
+SELECT tbl, wish FROM __marmot_adopted
+
+-- name: wish_adopted
+INSERT INTO __marmot_adopted(tbl, wish) VALUES(?1, ?2) ON CONFLICT(tbl) DO UPDATE SET wish = ?2
+
+-- name: forget_adopted
+DELETE FROM __marmot_adopted WHERE tbl = ?1
+
+-- name: told_adopted
+INSERT OR REPLACE INTO __marmot_adopted(tbl) VALUES(?1)
+
+-- name: adopted_tables
+SELECT t.name FROM __marmot_adopted AS a JOIN __marmot_table AS t ON t.id = a.tbl WHERE a.wish IS NOT 0
+
+-- name: count_collisions
+SELECT tbl, count(*), min(at) FROM __marmot_conflict WHERE kind = 'insert' GROUP BY tbl ORDER BY tbl
+
+-- name: has_pace
+SELECT count(*) FROM sqlite_schema WHERE name IN ('__marmot_pace', 'sqlite_sequence')
+
+-- name: select_pace
+SELECT t.name, s.seq, p.at, p.highest FROM __marmot_pace AS p JOIN __marmot_table AS t ON t.id = p.tbl JOIN sqlite_sequence AS s ON s.name = t.name
+WHERE p.at = (SELECT min(at) FROM __marmot_pace WHERE tbl = p.tbl) ORDER BY t.name
+
+-- name: newest_pace
+SELECT coalesce(max(at), 0) FROM __marmot_pace WHERE tbl = ?1
+
+-- name: put_pace
+INSERT OR REPLACE INTO __marmot_pace(tbl, at, highest) VALUES(?1, ?2, ?3)
+
+-- name: prune_pace
+DELETE FROM __marmot_pace WHERE tbl = ?1 AND (at > ?2 OR at < (SELECT max(at) FROM __marmot_pace WHERE tbl = ?1 AND at <= ?3))
 
 -- name: brought_along
 SELECT key, hash FROM __marmot_version WHERE tbl = ?1 AND origin = 0 AND state = 1 AND seq IS NULL

@@ -161,6 +161,16 @@ CREATE TABLE IF NOT EXISTS __marmot_reach(    -- of slots that were retired: up 
   id INT NOT NULL,
   PRIMARY KEY(slot, tbl)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS __marmot_adopted(  -- tables whose text has the word AUTOINCREMENT from Marmot (decision 0041)
+  tbl INTEGER PRIMARY KEY,
+  wish INT                                    -- what nobody was told of yet: 1: adopted here, 0: released here
+);
+CREATE TABLE IF NOT EXISTS __marmot_pace(     -- how high ids were, a sample a day of the last week
+  tbl INT NOT NULL,
+  at INT NOT NULL,                            -- wall clock, milliseconds
+  highest INT NOT NULL,
+  PRIMARY KEY(tbl, at)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS __marmot_geometry( -- how the ids of AUTOINCREMENT tables are dealt
   tbl TEXT PRIMARY KEY,                       -- a permanent id, spelled as in __marmot_schema
   number INT NOT NULL,

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "agent/database/open_database.hpp"
+#include "agent/loop/clock.hpp"
 #include "agent/report/text.hpp"
 
 namespace marmot::agent {
@@ -33,7 +34,7 @@ Result<CheckReport> read_report(const CheckRequest& request) {
   TRY_ASSIGN(sqlite::Database db, open_to_read(request));
   TRY_ASSIGN(const sqlite::Transaction snapshot, sqlite::Transaction::begin(db, sqlite::Transaction::Kind::deferred));
   CheckReport report;
-  TRY_ASSIGN(report.facts, read_schema_facts(db, request.include, request.exclude));
+  TRY_ASSIGN(report.facts, read_schema_facts(db, request.include, request.exclude, wall_now()));
   report.findings = find_findings(report.facts);
   return report;
 }

@@ -163,7 +163,21 @@ std::optional<Said> counted_ids(const SchemaFacts& facts, const TableFacts& tabl
   }
   return Said{from.empty() ? key : key + ", to which " + joined(from) + " point" + (from.size() == 1 ? "s" : ""),
               "SQLite counts these ids up in each file: two nodes that insert at the same time give one id to two rows, and the later row stays; "
-              "what points at the id then points at the other node's row", "declare it AUTOINCREMENT, so that each node gives out ids of its own; or insert on one node; or give ids that no two nodes choose: marmot_new_id() of libmarmot.so, a UUID"};
+              "what points at the id then points at the other node's row", std::string(table.adoptable ? "marmot ids adopt FILE " + table.name + ": each node gives out ids of its own then" : "declare it INTEGER PRIMARY KEY AUTOINCREMENT, so that each node gives out ids of its own") +
+                  "; or insert on one node; or give ids that no two nodes choose: marmot_new_id() of libmarmot.so, a UUID"};
+}
+
+std::optional<Said> ids_end(const SchemaFacts&, const TableFacts& table) {
+  constexpr int64_t kDayMs = 86'400'000, kSoonMs = 90 * kDayMs;
+  if (!table.pace) return std::nullopt;
+  const auto soon = [](const std::optional<int64_t>& ms) { return ms && *ms > 0 && *ms < kSoonMs; };
+  const auto said = [&](int64_t ms, const char* what) {
+    return Said{"", "at last week's pace its ids reach " + std::string(what) + " in " + std::to_string(ms / kDayMs) + " days",
+                "[ids] narrow = [\"" + table.name + "\"] keeps them as low as they can be; docs/ids.md"};
+  };
+  if (soon(table.pace->to_31_bits)) return said(*table.pace->to_31_bits, "2^31, more than a program can read into 32 bits,");
+  if (soon(table.pace->to_53_bits)) return said(*table.pace->to_53_bits, "2^53, more than JavaScript counts exactly,");
+  return std::nullopt;
 }
 
 std::optional<Said> unique(const SchemaFacts&, const TableFacts& table) {
@@ -216,6 +230,7 @@ const std::vector<Rule>& table_of_rules() {
       {{"counter", Severity::collides, "a counter", "counters"}, true, counter},
       {{"singleton", Severity::collides, "a single row without a key", "single rows without a key"}, true, singleton},
       {{"counted-ids", Severity::collides, "a table with counted ids", "tables with counted ids"}, true, counted_ids},
+      {{"ids-end", Severity::collides, "a table whose ids come to an end", "tables whose ids come to an end"}, true, ids_end},
       {{"unique", Severity::collides, "a table with UNIQUE columns", "tables with UNIQUE columns"}, true, unique},
       {{"cache", Severity::note, "a cache", "caches"}, true, cache},
       {{"no-key", Severity::note, "a table without a key", "tables without a key"}, true, keyless},

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "common/replica/autoincrement.hpp"
 #include "common/replica/sql_text.hpp"
 
 namespace marmot::agent {
@@ -147,6 +148,10 @@ Status read_ordinary(sqlite::Database& db, TableFacts& table) {
                                      std::to_string(TableFacts::kFewRows + 1) + ")");
   if (!rows) return rows.error();
   table.rows = *rows;
+  TRY_ASSIGN(Statement text, db.prepare("SELECT sql FROM main.sqlite_schema WHERE type = 'table' AND name = ?1"));
+  text.bind(1, table.name);
+  TRY_ASSIGN(const bool found, text.step());
+  table.adoptable = found && replica::with_autoincrement(text.text(0));
   return ok();
 }
 
@@ -160,7 +165,8 @@ const TableFacts* SchemaFacts::find(std::string_view name) const {
 }
 
 Result<SchemaFacts> read_schema_facts(sqlite::Database& db, const std::vector<std::string>& include,
-                                      const std::vector<std::string>& exclude) {
+                                      const std::vector<std::string>& exclude, WallMs now) {
+  TRY_ASSIGN(const auto forecasts, replica::id_forecasts(db, now));
   TRY_ASSIGN(const auto candidates, replica::list_tables(db, include, exclude));
   SchemaFacts out;
   for (const replica::Candidate& candidate : candidates) {
@@ -175,6 +181,9 @@ Result<SchemaFacts> read_schema_facts(sqlite::Database& db, const std::vector<st
       TRY_ASSIGN(table.module_known, knows_module(db, table.module));
     } else if (!candidate.not_watched) {
       TRY_IN("table " + table.name, read_ordinary(db, table));
+    }
+    for (const replica::IdForecast& one : forecasts) {
+      if (same(one.table, table.name)) table.pace = one;
     }
     out.tables.push_back(std::move(table));
   }

@@ -8,6 +8,7 @@
 
 #include "common/base/result.hpp"
 #include "common/replica/catalog.hpp"
+#include "common/replica/pace.hpp"
 #include "common/sqlite/database.hpp"
 
 namespace marmot::agent {
@@ -26,6 +27,8 @@ struct TableFacts {
   std::vector<std::string> unique;           // each unique index that is not the key: its terms
   std::vector<ForeignKey> foreign_keys;
   int64_t rows = 0;                          // counted up to kFewRows + 1
+  bool adoptable = false;                    // `marmot ids adopt` takes it
+  std::optional<replica::IdForecast> pace;   // of its ids, where an agent knows the file
   std::string module;                        // of a virtual table, as declared
   bool module_known = true;
 
@@ -47,8 +50,8 @@ struct SchemaFacts {
 };
 
 // Stands in for missing functions and collations on `db`, so that it finds all of them: use a connection of its own, and for
-// nothing else afterwards. Globs as for list_tables().
+// nothing else afterwards. Globs as for list_tables(). `now`: forecasts begin there.
 Result<SchemaFacts> read_schema_facts(sqlite::Database& db, const std::vector<std::string>& include,
-                                      const std::vector<std::string>& exclude);
+                                      const std::vector<std::string>& exclude, WallMs now);
 
 }  // namespace marmot::agent

@@ -56,6 +56,7 @@ struct AllOptions {
   ConflictsOptions conflicts;
   SnapshotOptions snapshot;
   IdsOptions ids;
+  AdoptOptions adopt;
   std::string config_file;
   std::string shell;
 };
@@ -77,7 +78,16 @@ void add_snapshot(CLI::App& root, SnapshotOptions& options, Chosen& chosen) {
   restore.final_callback([&] { chosen = [&options] { return cmd_snapshot_restore(options); }; });
 }
 
-void add_ids(CLI::App& root, IdsOptions& options, Chosen& chosen) {
+void add_adoption(CLI::App& ids, const std::string& name, const std::string& what, AdoptOptions& options, Chosen& chosen, int (*command)(const AdoptOptions&)) {
+  CLI::App& app = *ids.add_subcommand(name, what);
+  app.add_option("words", options.words, "the database file, and the tables")->type_name("[DB] TABLE");
+  app.add_option("--config,-c", options.target.config, "the agent's configuration, in place of DB")->type_name("FILE");
+  app.add_flag("--json", options.target.json, "print JSON");
+  app.add_flag("--all", options.all, "every table that can be");
+  app.final_callback([&options, &chosen, command] { chosen = [&options, command] { return command(options); }; });
+}
+
+void add_ids(CLI::App& root, IdsOptions& options, AdoptOptions& adopt, Chosen& chosen) {
   CLI::App& ids = *root.add_subcommand("ids", "which ids of AUTOINCREMENT tables each node gives out");
   ids.require_subcommand(0, 1);
   add_target(ids, options.target);
@@ -85,6 +95,9 @@ void add_ids(CLI::App& root, IdsOptions& options, Chosen& chosen) {
   retire.add_option("slot", options.slot, "its number, as `marmot ids` shows it")->required()->check(CLI::Range(0, 1022))->type_name("SLOT");
   add_target(retire, options.target);
   retire.final_callback([&] { chosen = [&options] { return cmd_ids_retire(options); }; });
+  add_adoption(ids, "adopt", "tables with a plain INTEGER PRIMARY KEY become AUTOINCREMENT on all nodes, so that each gives out ids of its own", adopt, chosen,
+               cmd_ids_adopt);
+  add_adoption(ids, "release", "undo adopt", adopt, chosen, cmd_ids_release);
   ids.final_callback([&] {
     if (!chosen) chosen = [&options] { return cmd_ids(options); };
   });
@@ -132,7 +145,7 @@ void add_clients(CLI::App& root, AllOptions& all, Chosen& chosen) {
   repeatable(conflicts, "--set", all.conflicts.set, "restore: with another value in this column; may be repeated", "COLUMN=VALUE");
   conflicts.final_callback([&] { chosen = [&all] { return cmd_conflicts(all.conflicts); }; });
 
-  add_ids(root, all.ids, chosen);
+  add_ids(root, all.ids, all.adopt, chosen);
   add_snapshot(root, all.snapshot, chosen);
 
   CLI::App& check = *root.add_subcommand("check", "what the file's tables mean where several nodes write; no agent is needed; exit 3 when there is something to know");

@@ -3,6 +3,7 @@
 #include "agent/cli/commands.hpp"
 #include "agent/control/fields.hpp"
 #include "agent/control/metrics.hpp"
+#include "agent/report/plain_ids.hpp"
 #include "agent/report/text.hpp"
 
 namespace marmot::agent {
@@ -97,6 +98,9 @@ std::string database_text(const Json& database) {
   }
   if (const std::string to_know = printable(text_in(database, "to_know")); !to_know.empty()) {
     rows.push_back({"  check", to_know + " (marmot check " + path + ")"});
+  }
+  if (database.contains("ids")) {
+    for (const std::string& line : plain_ids_lines(path, plain_ids_in(database["ids"]))) rows.push_back({"  ids", line});
   }
   const std::string alarm = printable(text_in(database, "alarm"));
   if (!alarm.empty()) rows.push_back({"  ALARM", alarm});

@@ -8,6 +8,7 @@
 
 #include "agent/cli/client.hpp"
 #include "agent/config/config.hpp"
+#include "agent/report/plain_ids.hpp"
 
 namespace marmot::agent {
 
@@ -57,6 +58,16 @@ struct IdsOptions {
 };
 int cmd_ids(const IdsOptions& options);
 int cmd_ids_retire(const IdsOptions& options);
+// Of the `ids` of a database's status.
+std::vector<PlainIds> plain_ids_in(const Json& ids);
+
+struct AdoptOptions {
+  TargetOptions target;
+  std::vector<std::string> words;  // [DB] TABLE...; without DB where there is a configuration
+  bool all = false;
+};
+int cmd_ids_adopt(const AdoptOptions& options);
+int cmd_ids_release(const AdoptOptions& options);
 
 struct SnapshotOptions {
   TargetOptions target;

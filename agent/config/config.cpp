@@ -91,6 +91,7 @@ struct Choice {
   T value;
 };
 constexpr Choice<IdsMode> kIdModes[] = {{"compact", IdsMode::compact}, {"extended", IdsMode::extended}, {"off", IdsMode::off}};
+constexpr Choice<IdsAdopt> kIdAdopts[] = {{"ask", IdsAdopt::ask}, {"auto", IdsAdopt::automatic}};
 constexpr Choice<UniqueLosers> kUniqueLosers[] = {{"retire", UniqueLosers::retire}, {"keep", UniqueLosers::keep}};
 constexpr Choice<Adopt> kAdopts[] = {{"refuse", Adopt::refuse}, {"merge", Adopt::merge}, {"replace", Adopt::replace}};
 constexpr Choice<LogLevel> kLevels[] = {
@@ -377,6 +378,7 @@ void read_file(const toml::table& table, const std::string& file, Config& config
   });
   top.read_table("ids", [&](Section& section) {
     section.read_choice("mode", kIdModes, config.ids.mode);
+    section.read_choice("adopt", kIdAdopts, config.ids.adopt);
     section.read_strings("narrow", config.ids.narrow);
   });
   top.read_table("extensions", [&](Section& section) { section.read_strings("load", config.extensions); });
@@ -545,6 +547,7 @@ std::string without_secret(const std::string& url) {
 
 std::string_view to_string(Adopt adopt) { return name_of(kAdopts, adopt); }
 std::string_view to_string(IdsMode mode) { return name_of(kIdModes, mode); }
+std::string_view to_string(IdsAdopt adopt) { return name_of(kIdAdopts, adopt); }
 std::string_view to_string(UniqueLosers losers) { return name_of(kUniqueLosers, losers); }
 
 Result<Config> load_config(const ConfigOverrides& overrides) {
@@ -590,7 +593,8 @@ std::string to_toml(const Config& config) {
       << "ms\"\nmax_bytes = \"" << config.log.max_bytes << "B\"\ncompress = " << (config.log.compress ? "true" : "false")
       << "\nupdate_existing = " << (config.log.update_existing ? "true" : "false") << "\n";
   out << "\n[snapshot]\ninterval = \"" << config.snapshot.interval_ms << "ms\"\nkeep = " << config.snapshot.keep << "\n";
-  out << "\n[ids]\nmode = " << toml_string(std::string(to_string(config.ids.mode))) << "\nnarrow = " << toml_strings(config.ids.narrow) << "\n";
+  out << "\n[ids]\nmode = " << toml_string(std::string(to_string(config.ids.mode))) << "\nadopt = "
+      << toml_string(std::string(to_string(config.ids.adopt))) << "\nnarrow = " << toml_strings(config.ids.narrow) << "\n";
   out << "\n[extensions]\nload = " << toml_strings(config.extensions) << "\n";
   out << "\n[hooks]\n";
   if (config.on_schema_change.empty()) out << "# no on_schema_change: nothing is run\n";

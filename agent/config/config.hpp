@@ -77,8 +77,15 @@ enum class IdsMode : uint8_t {
   off,       // as SQLite does: nodes that insert at the same moment take the same
 };
 std::string_view to_string(IdsMode mode);
+// Tables with a plain INTEGER PRIMARY KEY become AUTOINCREMENT ...
+enum class IdsAdopt : uint8_t {
+  ask,        // ... by `marmot ids adopt` (default)
+  automatic,  // ... by themselves
+};
+std::string_view to_string(IdsAdopt adopt);
 struct IdsConfig {
   IdsMode mode = IdsMode::compact;
+  IdsAdopt adopt = IdsAdopt::ask;
   std::vector<std::string> narrow;  // names of tables
 };
 

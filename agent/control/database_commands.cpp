@@ -85,14 +85,24 @@ void tail(Replicator& database, const Json& request, const Reply& reply) {
 
 }  // namespace
 
+namespace {
+
+Json days(const std::optional<int64_t>& ms) { return ms ? Json(*ms / 86'400'000) : Json(nullptr); }
+
+}  // namespace
+
 Json json_of(const replica::IdReport& ids) {
-  Json slots = Json::array(), tables = Json::array();
+  Json slots = Json::array(), tables = Json::array(), plain = Json::array(), collisions = Json::array();
+  for (const auto& table : ids.plain) plain.push_back(Json{{"name", table.name}, {"why_not", table.why_not}});
   for (const auto& slot : ids.slots) slots.push_back(Json{{"slot", slot.slot}, {"node", slot.owner.value}, {"retired", slot.retired}});
   for (const auto& table : ids.tables) {
     tables.push_back(Json{{"name", table.name}, {"next", table.next}, {"left", table.left}, {"highest", table.highest}, {"from", table.from},
-                          {"block", table.block}, {"slots", table.slots}});
+                          {"block", table.block}, {"slots", table.slots}, {"largest", table.largest}, {"days_to_31_bits", days(table.to_31_bits_ms)},
+                          {"days_to_53_bits", days(table.to_53_bits_ms)}});
   }
-  Json json{{"alone", ids.alone}, {"given", ids.given}, {"outside", ids.outside}, {"slots", std::move(slots)}, {"tables", std::move(tables)}};
+  for (const auto& one : ids.collisions) collisions.push_back(Json{{"table", one.table}, {"rows", one.rows}, {"since_ms", one.since}});
+  Json json{{"alone", ids.alone}, {"given", ids.given}, {"outside", ids.outside}, {"slots", std::move(slots)}, {"tables", std::move(tables)}, {"plain", std::move(plain)},
+            {"collisions", std::move(collisions)}};
   if (ids.own) json["slot"] = *ids.own;
   return json;
 }

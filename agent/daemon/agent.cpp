@@ -22,6 +22,7 @@
 #include "agent/loop/uv.hpp"
 #include "agent/nats/transport.hpp"
 #include "agent/replication/replicator.hpp"
+#include "agent/report/plain_ids.hpp"
 #include "agent/report/progress.hpp"
 #include "common/base/long_work.hpp"
 
@@ -85,7 +86,6 @@ class Agent {
     serve();
     if (config_.nats.embedded()) TRY(start_server());  // before a file is opened: a port that is taken must not change one
     ready_.resize(config_.databases.size());
-    to_know_.resize(config_.databases.size());
     replicators_.resize(config_.databases.size());
     for (size_t i = 0; i < replicators_.size(); ++i) replicators_[i] = make_replicator(i);
     progress_timer_.start(uv::Milliseconds(300), uv::Milliseconds(200));
@@ -95,7 +95,7 @@ class Agent {
   std::unique_ptr<Replicator> make_replicator(size_t index) {
     Replicator::Events events;
     events.opened = [this](NodeId node) { on_opened(node); };
-    events.ready = [this, index](const std::vector<std::string>& watched, const std::string& to_know) { on_ready(index, watched, to_know); };
+    events.ready = [this, index](const ReadyFacts& facts) { on_ready(index, facts); };
     events.failed = [this](const Error& error) {
       fail(error);
       stop();
@@ -173,20 +173,20 @@ class Agent {
   }
 
   // All databases at once: whoever waits for "ready" finds every one of them so.
-  void on_ready(size_t index, const std::vector<std::string>& watched, const std::string& to_know) {
-    to_know_[index] = to_know;
-    if (std::exchange(ready_[index], watched)) return;  // again, after the file was replaced
+  void on_ready(size_t index, const ReadyFacts& facts) {
+    if (std::exchange(ready_[index], facts)) return;  // again, after the file was replaced
     for (const auto& ready : ready_) {
       if (!ready) return;
     }
     bar_.clear();
     for (size_t i = 0; i < ready_.size(); ++i) {
       const std::string file = std::filesystem::path(replicators_[i]->path()).filename().string();
-      const std::vector<std::string>& tables = *ready_[i];
+      const std::vector<std::string>& tables = ready_[i]->watched;
       std::string line = file + ": watching " + std::to_string(tables.size()) + (tables.size() == 1 ? " table" : " tables");
       for (size_t t = 0; t < tables.size(); ++t) line += (t == 0 ? ": " : ", ") + tables[t];
       say(line);
-      if (!to_know_[i].empty()) say(file + ": " + to_know_[i] + " (`marmot check " + file + "`)");
+      if (!ready_[i]->to_know.empty()) say(file + ": " + ready_[i]->to_know + " (`marmot check " + file + "`)");
+      for (const std::string& plain : plain_ids_lines(file, ready_[i]->plain_ids)) say(file + ": " + plain);
       say(file + ": ready");
     }
     for (const auto& replicator : replicators_) {
@@ -307,8 +307,7 @@ class Agent {
   std::unique_ptr<NatsServer> server_;
   std::unique_ptr<nats::Connection> connection_;
   std::vector<std::unique_ptr<Replicator>> replicators_;
-  std::vector<std::string> to_know_;  // of each, in short, what `marmot check` says
-  std::vector<std::optional<std::vector<std::string>>> ready_;  // what each watches; nullopt: not ready yet
+  std::vector<std::optional<ReadyFacts>> ready_;  // of each; nullopt: not ready yet
   const int64_t started_ms_ = monotonic_ms();
   std::vector<size_t> reopen_;
   bool introduced_ = false;   // a file was opened

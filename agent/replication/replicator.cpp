@@ -44,6 +44,7 @@ DatabaseSetup setup_of(const Config& config, const DatabaseConfig& database, con
                             : config.ids.mode == IdsMode::extended ? replica::IdMode::extended
                                                                    : replica::IdMode::compact;
   setup.settings.ids.narrow = config.ids.narrow;
+  setup.settings.ids.adopt = config.ids.adopt == IdsAdopt::automatic;
   setup.settings.ids.held = true;
   setup.node_id = config.node_id;
   setup.high_water_path = config.data_dir + "/" + database.name + ".hlc";
@@ -586,17 +587,23 @@ void Replicator::send_again() {
 void Replicator::announce_ready() {
   if (ready_ || !ready() || !outbox_complete() || !publisher_.all_stored()) return;
   ready_ = true;
-  const Status asked = thread_->ask<std::vector<std::string>>(
-      [](replica::Replica& replica) -> Result<std::vector<std::string>> { return replica.watched(); },
-      [this](Result<std::vector<std::string>> watched) {
-        watched_ = *watched;
-        check_file(watched_);
+  const Status asked = thread_->ask<ReadyFacts>(
+      [](replica::Replica& replica) -> Result<ReadyFacts> {
+        ReadyFacts facts{replica.watched(), {}, {}};
+        if (!replica.deals_ids()) return facts;
+        TRY_ASSIGN(const replica::IdReport ids, replica.ids());
+        for (const auto& table : ids.plain) facts.plain_ids.push_back({table.name, table.why_not});
+        return facts;
+      },
+      [this](Result<ReadyFacts> facts) {
+        watched_ = facts->watched;
+        check_file(*std::move(facts));
       });
   if (!asked) ready_ = false;
 }
 
 // On a connection of its own, off the loop: it reads the schema only. What cannot be read is told by others.
-void Replicator::check_file(std::vector<std::string> watched) {
+void Replicator::check_file(ReadyFacts facts) {
   const auto found = std::make_shared<std::string>();
   CheckRequest request{path(), database_.tables, database_.exclude, config_.extensions};
   check_work_ = std::make_unique<uv::PoolJob>(
@@ -604,9 +611,9 @@ void Replicator::check_file(std::vector<std::string> watched) {
       [request = std::move(request), found](const uv::PoolJob::Cancelled&) {
         if (const auto report = agent::check_file(request)) *found = short_form(report->findings);
       },
-      [this, found, watched = std::move(watched)] {
-        to_know_ = *found;
-        events_.ready(watched, to_know_);
+      [this, found, facts = std::move(facts)]() mutable {
+        facts.to_know = to_know_ = *found;
+        events_.ready(facts);
       });
 }
 

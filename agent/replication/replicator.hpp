@@ -33,18 +33,26 @@
 #include "agent/replication/waiters.hpp"
 #include "agent/snapshot/snapshot_join.hpp"
 #include "agent/snapshot/snapshots.hpp"
+#include "agent/report/plain_ids.hpp"
 #include "common/base/long_work.hpp"
 #include "common/node/change_count.hpp"
 #include "common/node/following.hpp"
 
 namespace marmot::agent {
 
+// What is to be told of a database once it is ready.
+struct ReadyFacts {
+  std::vector<std::string> watched;  // tables
+  std::string to_know;               // the short form of `marmot check`; empty: nothing
+  std::vector<PlainIds> plain_ids;
+};
+
 class Replicator {
  public:
   struct Events {
     std::function<void(NodeId node)> opened;
-    // Once: it runs, and what was there has arrived. `to_know`: the short form of `marmot check`, empty: nothing.
-    std::function<void(const std::vector<std::string>& watched, const std::string& to_know)> ready;
+    // Once: it runs, and what was there has arrived.
+    std::function<void(const ReadyFacts& facts)> ready;
     std::function<void(const Error& error)> failed;                      // it cannot go on: the agent ends
     std::function<void()> reopen;                                        // the file was replaced: make this object anew
     std::function<void(const std::set<std::string>& names)> schema_changed;  // because of other nodes, in the file
@@ -118,7 +126,7 @@ class Replicator {
   void update_flow();
   void caught_up();
   void announce_ready();
-  void check_file(std::vector<std::string> watched);
+  void check_file(ReadyFacts facts);
   void report(LogLevel level, const std::string& text);
   bool outbox_complete() const;
   void send_again();

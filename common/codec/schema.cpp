@@ -2,7 +2,7 @@
 //
 //   schema   := [ register* ]
 //   register := [ kind, dropped, position, table's id, version, id, name, body ]   ids and versions: three numbers each
-//               kind 5, a number, only in messages of format 2
+//               kind 5, a number, only in messages of format 2; kind 6, adopted, only in those of format 4
 //   genesis := [ stream id, hash key: low 64 bits, high 64 bits ]
 //   floor   := [ seq, hlc ]
 #include <algorithm>
@@ -19,6 +19,7 @@ namespace {
 constexpr size_t kMaxSchemaBytes = size_t{256} << 20;
 constexpr size_t kMaxNumbersBytes = 64;  // a genesis, a floor
 constexpr uint32_t kNumbers = 9;
+constexpr SchemaKind kLastKind = SchemaKind::adopted;
 constexpr uint32_t kTexts = 3;
 
 struct SchemaVisitor : RefusingVisitor {
@@ -46,7 +47,7 @@ struct SchemaVisitor : RefusingVisitor {
     switch (at) {
       case 0:
         into.kind = static_cast<SchemaKind>(value);
-        if (value > static_cast<uint64_t>(SchemaKind::number)) newer_kind = value;
+        if (value > static_cast<uint64_t>(kLastKind)) newer_kind = value;
         return value >= static_cast<uint64_t>(SchemaKind::table) && newer_kind == 0 && fields == kNumbers + kTexts;
       case 1: into.dropped = value != 0; return value <= 1;
       case 2: into.position = static_cast<int64_t>(value); return value <= kMaxInt63;
@@ -110,8 +111,11 @@ Result<std::string> encode_schema(const std::vector<SchemaRegister>& registers) 
 }
 
 uint8_t schema_format(const std::vector<SchemaRegister>& registers) {
-  const bool numbers = std::any_of(registers.begin(), registers.end(), [](const SchemaRegister& one) { return one.kind == SchemaKind::number; });
-  return numbers ? kFormatOfNumbers : kFirstFormat;
+  const auto has = [&](SchemaKind kind) {
+    return std::any_of(registers.begin(), registers.end(), [&](const SchemaRegister& one) { return one.kind == kind; });
+  };
+  if (has(SchemaKind::adopted)) return kFormatOfIds;
+  return has(SchemaKind::number) ? kFormatOfNumbers : kFirstFormat;
 }
 
 Result<std::vector<SchemaRegister>> decode_schema(std::string_view payload) {
@@ -120,7 +124,7 @@ Result<std::vector<SchemaRegister>> decode_schema(std::string_view payload) {
   const bool whole = parse_whole(raw.view(), visitor);
   if (visitor.newer_kind != 0) {
     return make_error(Errc::newer_format, "schema change of kind " + std::to_string(visitor.newer_kind) + ": this Marmot knows kinds up to " +
-                                              std::to_string(static_cast<int>(SchemaKind::number)) + ", upgrade it");
+                                              std::to_string(static_cast<int>(kLastKind)) + ", upgrade it");
   }
   if (!whole) return make_error(Errc::corrupt, "schema does not decode");
   return std::move(visitor.registers);

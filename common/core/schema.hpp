@@ -15,6 +15,7 @@ enum class SchemaKind : uint8_t {
   text = 3,    // of a table: its whole CREATE TABLE, used verbatim where it says just what the other registers say
   object = 4,  // an index, view, trigger or virtual table: its SQL
   number = 5,  // PRAGMA user_version or application_id, of one node: replica/numbers.hpp
+  adopted = 6, // of a table: its INTEGER PRIMARY KEY is AUTOINCREMENT on every node, whatever its columns say; dropped: not any more
 };
 
 struct SchemaRegister {

@@ -351,6 +351,10 @@ struct Replica::Impl {
   Status keep_dropped_rows(Table& table, bool all);         // those that nobody has seen yet, or all, go to the conflicts
   Status keep_late_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, const UnitTable& table);
   // schema_migrate.cpp: the file becomes what the registers say.
+  Status carry_out_adoption();                              // the word AUTOINCREMENT where the registers want it (adopted.cpp)
+  // By the setting: nobody has said anything of it.
+  bool adopts_by_itself(const Version& table) const;
+  bool adoption_is_due() const;
   Status migrate();
   Result<bool> schema_fits();                                // what is here of them is what the registers say
   // schema_message.cpp

@@ -7,6 +7,7 @@
 #include "common/base/mutation.hpp"
 #include "common/replica/engine.hpp"
 #include "common/replica/merge.hpp"
+#include "common/replica/pace.hpp"
 #include "common/replica/snapshot.hpp"
 #include "sql.hpp"
 
@@ -140,6 +141,8 @@ Status Replica::Impl::settle_ids_of(Table& table) {
   if (!slot) return ok();
   const IdGeometry& geometry = geometry_of(table);
   TRY_ASSIGN(const int64_t highest, highest_id(table));
+  its.largest = std::max(its.largest, given);
+  TRY(sample_pace(db, table.id, highest, env.now(), its.sampled_at));
   const int64_t ahead = ids_ahead(geometry, highest);
   const bool leaves = ahead != 0 && !opened;  // the block that it is in
   if (alone) return leaves ? move_next_id(table, highest + ahead + 1) : ok();
@@ -330,27 +333,9 @@ Result<bool> Replica::Impl::ids_moved_back() {
   return false;
 }
 
-Result<IdReport> Replica::ids() {
-  Impl& impl = *impl_;
-  IdReport out;
-  out.own = impl.dealt.slot_of(impl.self.node);
-  out.alone = impl.slots_here().others == 0;
-  out.given = impl.state.ids_given;
-  out.outside = impl.state.ids_outside;
-  for (const auto& [slot, entry] : impl.dealt.slots()) out.slots.push_back({slot, entry.fact.owner, entry.fact.retired});
-  for (const auto& table : impl.tables) {
-    if (!table->counts_ids()) continue;
-    TRY_ASSIGN(const int64_t last, impl.highest_id(*table));
-    TRY_ASSIGN(const int64_t highest, table->highest_rowid());
-    const IdGeometry& geometry = impl.geometry_of(*table);
-    const int64_t next = last + 1;
-    const int64_t left = out.own && !out.alone ? left_in_block(geometry, *out.own, next) : 0;
-    out.tables.push_back({table->info.name, next, left, highest, geometry.from, geometry.block, geometry.slots});
-  }
-  return out;
+void Replica::hold_ids(bool on) {
+  if (std::exchange(impl_->settings.ids.held, on) && !on) impl_->schema_version = -1;  // tables that were adopted meanwhile
 }
-
-void Replica::hold_ids(bool on) { impl_->settings.ids.held = on; }
 
 Status Replica::retire_slot(int slot) {
   Impl& impl = *impl_;
@@ -365,6 +350,8 @@ Status Replica::retire_slot(int slot) {
   impl.state.ids_due = true;
   return ok();
 }
+
+bool Replica::deals_ids() const { return impl_->deals_ids(); }
 
 bool Replica::ids_ready() const {
   return !impl_->deals_ids() || impl_->dealt.slot_of(impl_->self.node).has_value();

@@ -1,6 +1,7 @@
 #include "common/replica/local_schema.hpp"
 
 #include "common/core/row_hash.hpp"
+#include "common/replica/autoincrement.hpp"
 #include "common/replica/coerce.hpp"
 #include "common/replica/column_id.hpp"
 #include "sql.hpp"
@@ -8,6 +9,26 @@
 namespace marmot::replica {
 
 using sqlite::Statement;
+
+namespace {
+
+// A file that an earlier Marmot made has no such table.
+Status read_adopted(sqlite::Database& db, std::vector<LocalTable>& tables) {
+  TRY_ASSIGN(const int64_t any, db.query_integer(sql::kHasAdopted));
+  if (any == 0) return ok();
+  TRY_ASSIGN(Statement rows, db.prepare(sql::kSelectAdopted));
+  for (;;) {
+    TRY_ASSIGN(const bool more, rows.step());
+    if (!more) return ok();
+    for (LocalTable& table : tables) {
+      if (table.id != rows.integer(0)) continue;
+      table.adopted = true;
+      if (!rows.is_null(1)) table.wish = rows.integer(1) != 0;
+    }
+  }
+}
+
+}  // namespace
 
 Result<std::vector<LocalTable>> read_local_tables(sqlite::Database& db) {
   std::vector<LocalTable> out;
@@ -34,6 +55,7 @@ Result<std::vector<LocalTable>> read_local_tables(sqlite::Database& db) {
       table.column_ids[fold_text(columns.text(1), Collation::nocase)] = columns.text(0);
     }
   }
+  TRY(read_adopted(db, out));
   return out;
 }
 
@@ -60,7 +82,7 @@ Status forget_local_table(sqlite::Database& db, int64_t id) {
     TRY(db.exec("DROP TRIGGER IF EXISTS main.\"__marmot_" + number + "_" + event + '"'));
   }
   TRY(db.exec("DROP INDEX IF EXISTS main.\"__marmot_" + number + "_keep\""));
-  for (const char* kept : {"log", "parked", "version", "unique", "shelf", "rowid", "pruned", "buried", "column"}) {
+  for (const char* kept : {"log", "parked", "version", "unique", "shelf", "rowid", "pruned", "buried", "column", "adopted", "pace"}) {
     TRY(db.exec("DELETE FROM main.__marmot_" + std::string(kept) + " WHERE tbl = " + number));
   }
   return db.exec("DELETE FROM main.__marmot_table WHERE id = " + number);
@@ -71,6 +93,11 @@ Result<std::string> table_sql(sqlite::Database& db, std::string_view name) {
   row.bind(1, name);
   TRY_ASSIGN(const bool found, row.step());
   return found ? std::string(row.text(0)) : std::string();
+}
+
+Result<std::string> own_sql(sqlite::Database& db, const LocalTable& table, std::string_view name) {
+  TRY_ASSIGN(std::string sql, table_sql(db, name));
+  return table.adopted ? without_autoincrement(sql) : std::move(sql);
 }
 
 void name_columns(TableInfo& info, const std::map<std::string, std::string>& column_ids) {

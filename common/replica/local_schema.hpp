@@ -21,6 +21,8 @@ struct LocalTable {
   std::string sql;                  // as last seen; empty: the agent has not seen it yet
   std::optional<Version> permanent_id;
   std::map<std::string, std::string> column_ids;  // folded name here -> id
+  bool adopted = false;             // its text in the file has the word AUTOINCREMENT from us, and `sql` has not (adopted.cpp)
+  std::optional<bool> wish;         // what the application's operator asked for, and nobody was told of: to adopt it, or to release it
 };
 
 Result<std::vector<LocalTable>> read_local_tables(sqlite::Database& db);
@@ -31,6 +33,8 @@ Status forget_local_table(sqlite::Database& db, int64_t id);
 
 // CREATE TABLE of an ordinary table; empty: there is none of that name.
 Result<std::string> table_sql(sqlite::Database& db, std::string_view name);
+// ... as the application wrote it: without the word that is ours. Under the table's name, or another one that it has now.
+Result<std::string> own_sql(sqlite::Database& db, const LocalTable& table, std::string_view name);
 
 // What SQLite would make of a table, from its SQL alone; columns carry their ids.
 Result<TableInfo> describe_table(const LocalTable& table);

@@ -181,6 +181,21 @@ const Registers::Entry* Registers::column(const TableSpec& table, std::string_vi
   return newest;
 }
 
+const Registers::Entry* Registers::adoption(const Version& table) const {
+  const Version root = root_of(table);
+  const Entry* newest = nullptr;
+  for (auto at = entries_.lower_bound(Key{SchemaKind::adopted, Version{}, {}}); at != entries_.end() && std::get<0>(at->first) == SchemaKind::adopted; ++at) {
+    const Entry& entry = at->second;
+    if (root_of(entry.value.table) == root && (newest == nullptr || entry.value.version > newest->value.version)) newest = &entry;
+  }
+  return newest;
+}
+
+bool Registers::adopts(const Version& table) const {
+  const Entry* const its = adoption(table);
+  return its != nullptr && !its->value.dropped;
+}
+
 TableSpec Registers::spec_of(const Version& root, const std::vector<const Entry*>& members) const {
   TableSpec out;
   out.root = root;
@@ -247,7 +262,7 @@ std::vector<const Registers::Entry*> Registers::objects() const {
 
 std::vector<const Registers::Entry*> Registers::numbers(std::string_view name) const {
   std::vector<const Entry*> out;
-  for (auto at = entries_.lower_bound(Key{SchemaKind::number, Version{}, {}}); at != entries_.end(); ++at) {
+  for (auto at = entries_.lower_bound(Key{SchemaKind::number, Version{}, {}}); at != entries_.end() && std::get<0>(at->first) == SchemaKind::number; ++at) {
     if (at->second.value.name == name) out.push_back(&at->second);
   }
   return out;

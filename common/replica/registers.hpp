@@ -79,6 +79,10 @@ class Registers {
   // Null: none.
   const Entry* column(const TableSpec& table, std::string_view id) const;
 
+  // The register that says whether the table has AUTOINCREMENT from us: the newest under its live ids. Null: none.
+  const Entry* adoption(const Version& table) const;
+  bool adopts(const Version& table) const;
+
   std::vector<const Entry*> objects() const;
   std::vector<const Entry*> numbers(std::string_view name) const;
   std::vector<SchemaRegister> all() const;  // tables first

@@ -248,7 +248,7 @@ Result<bool> Replica::has_work() {
   if (impl.may_retire()) return true;
   TRY_ASSIGN(const int64_t data_version, this->data_version());
   if (impl.state.prune_due && impl.state.membership == Membership::member) return true;
-  const bool tells = impl.registers.has_unsent() || impl.dealt.has_unsent() || impl.says_ids();
+  const bool tells = impl.registers.has_unsent() || impl.dealt.has_unsent() || impl.says_ids() || impl.adoption_is_due();
   if (impl.state.membership == Membership::member && tells) return true;
   if (data_version == impl.data_version) return false;
   TRY(impl.check_file());  // whoever put another state there need not have logged anything

@@ -38,6 +38,7 @@ struct IdSettings {
   IdMode mode = IdMode::off;
   std::vector<std::string> narrow;  // names of tables whose ids are to stay as low as they can
   bool held = false;                // nothing new is said of ids before Replica::hold_ids(false)
+  bool adopt = false;               // tables with a plain INTEGER PRIMARY KEY become AUTOINCREMENT by themselves
 };
 
 struct Settings {
@@ -226,6 +227,7 @@ class Replica {
 
   // Has this node a slot, so that no other gives out its ids? True where the settings deal none.
   bool ids_ready() const;
+  bool deals_ids() const;  // the settings deal ids at all
   // Of every AUTOINCREMENT table that is replicated.
   Result<IdReport> ids();
   // While held, nothing new is said of ids: a node with an earlier Marmot would follow the stream no further.

@@ -3,6 +3,7 @@
 // (schema_rows.cpp). The other way round: schema_message.cpp and schema_migrate.cpp.
 #include <algorithm>
 
+#include "common/replica/autoincrement.hpp"
 #include "common/replica/capture.hpp"
 #include "common/replica/column_id.hpp"
 #include "common/replica/engine.hpp"
@@ -112,6 +113,7 @@ Result<std::unique_ptr<Table>> Replica::Impl::load_table(const LocalTable& local
   table->effects = &effects;
   table->permanent_id = local.permanent_id;
   table->sql = local.sql;
+  table->adoptable = table->plain_ids() && with_autoincrement(local.sql);
   table->id_use.busy_at = env.now();
   TRY_ASSIGN(Statement rest, db.prepare("SELECT baseline, rehash, stopped FROM __marmot_table WHERE id = ?1"));
   rest.bind(1, local.id);
@@ -222,7 +224,7 @@ Status Replica::Impl::schema_changed(TouchedKeys& touched) {
 
 Status Replica::Impl::check_schema(TouchedKeys& touched) {
   TRY_ASSIGN(const int64_t now, store.integer("PRAGMA schema_version"));
-  return now == schema_version ? note_numbers() : schema_changed(touched);
+  return now == schema_version && !adoption_is_due() ? note_numbers() : schema_changed(touched);
 }
 
 }  // namespace marmot::replica

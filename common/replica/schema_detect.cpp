@@ -11,6 +11,7 @@
 #include <set>
 
 #include "common/core/row_hash.hpp"
+#include "common/replica/autoincrement.hpp"
 #include "common/replica/capture.hpp"
 #include "common/replica/column_id.hpp"
 #include "common/replica/engine.hpp"
@@ -125,7 +126,9 @@ class Notice {
     for (const Candidate& candidate : candidates_) {
       if (!candidate.not_watched && ours_.count(fold_name(candidate.name)) == 0) TRY(take_up(candidate.name));
     }
-    return look_at_objects();
+    TRY(look_at_objects());
+    TRY(note_adopted());
+    return impl_.carry_out_adoption();
   }
 
  private:
@@ -213,7 +216,7 @@ class Notice {
     int in_place = 0;
     const std::string place = place_of(table.id, &in_place);
     const std::string name = place.empty() ? table.name : place;
-    TRY_ASSIGN(const std::string sql, table_sql(impl_.db, name));
+    TRY_ASSIGN(const std::string sql, own_sql(impl_.db, table, name));
     if (sql.empty()) return drop(table);
     ours_.insert(fold_name(name));
     const bool rebuilt = in_place != 3;
@@ -474,6 +477,24 @@ class Notice {
       if (gone.dropped || left.count(gone.id) != 0) continue;
       gone.dropped = true;
       TRY(put(gone));
+    }
+    return ok();
+  }
+
+  // `marmot ids adopt` and `release` have changed the file; others are told. With the setting, tables of which nobody has said anything.
+  Status note_adopted() {
+    if (impl_.settings.ids.held) return ok();
+    TRY_ASSIGN(const std::vector<LocalTable> tables, read_local_tables(impl_.db));
+    for (const LocalTable& table : tables) {
+      if (!table.permanent_id) continue;
+      const bool by_itself = !table.wish && impl_.adopts_by_itself(*table.permanent_id) && with_autoincrement(table.sql);
+      if (!table.wish && !by_itself) continue;
+      const bool adopt = table.wish.value_or(true);
+      const Registers::Entry* const known = registers_.adoption(*table.permanent_id);
+      if (known == nullptr || known->value.dropped == adopt) {
+        TRY(put({SchemaKind::adopted, known == nullptr ? *table.permanent_id : known->value.table, {}, {}, !adopt, {}, {}, 0}));
+      }
+      if (!by_itself) TRY(tell_adopted(impl_.db, table.id, adopt));
     }
     return ok();
   }

@@ -65,11 +65,11 @@ class Adoption {
  private:
   Status move(const Version& from, const Version& to) {
     for (SchemaRegister value : registers_.all()) {
-      if (value.kind != SchemaKind::column || value.table != from) continue;
+      if ((value.kind != SchemaKind::column && value.kind != SchemaKind::adopted) || value.table != from) continue;
       TRY(registers_.remove(value));
       value.table = to;
       // What was dropped before anybody knew of it is nothing to tell.
-      if (!value.dropped && registers_.find(SchemaKind::column, to, value.id) == nullptr) TRY(registers_.put(value, std::nullopt));
+      if (!value.dropped && registers_.find(value.kind, to, value.id) == nullptr) TRY(registers_.put(value, std::nullopt));
     }
     for (const SchemaKind kind : {SchemaKind::text, SchemaKind::table}) {
       const Registers::Entry* const entry = registers_.find(kind, from, {});

@@ -60,6 +60,7 @@ class Migrate {
     TRY(make_objects());
     for (const MadeVirtual& made : made_virtual_) TRY(finish(made));
     TRY(look_again());
+    TRY(impl_.carry_out_adoption());
     for (const auto& [what, reason] : unmade_) {
       const auto known = impl_.unmade.find(what);
       if (known == impl_.unmade.end() || known->second != reason) impl_.log(LogLevel::error, what + ": " + reason);
@@ -513,7 +514,7 @@ class Migrate {
       TRY(registers_.set_here(object, now.empty() ? std::nullopt : std::optional(now)));
     }
     for (LocalTable& local : locals_) {
-      TRY_ASSIGN(std::string now, table_sql(impl_.db, local.name));
+      TRY_ASSIGN(std::string now, own_sql(impl_.db, local, local.name));
       if (now.empty() || now == local.sql) continue;
       local.sql = std::move(now);
       TRY(save_local_table(impl_.db, local));

@@ -52,6 +52,8 @@ class TableMigration {
   Status drop_columns();
   Status add_columns();
   Status rebuild();
+  Result<std::optional<int64_t>> sequence_of(const std::string& table);
+  Status keep_sequence(int64_t least);
   Status note_former_keys(const TableInfo& before);
   Status copy_one_by_one(const std::string& into, const std::string& from, const std::vector<ValueView>& parameters, bool with_rowid);
   Status reread();

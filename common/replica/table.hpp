@@ -60,6 +60,8 @@ class Table {
     bool touched = true;               // they are to be settled before the transaction ends
     bool listed = false;               // sqlite_sequence has a row of it
     int64_t given = 0;                 // that this transaction's drain found
+    int64_t largest = 0;               // of those, since the file was opened
+    WallMs sampled_at = 0;             // sample_pace()
     int64_t began = 0;                 // the first id of the block that was begun last, since the file was opened
     WallMs busy_at = 0;                // IdDemand::busy_at
     std::optional<IdGeometry> wanted;  // to be told the others
@@ -74,6 +76,9 @@ class Table {
 
   bool running() const { return exists && !stopped; }
   bool counts_ids() const { return exists && info.auto_increment; }
+  bool adoptable = false;             // the word can be put into its text (autoincrement.hpp)
+  // SQLite gives out the id behind the highest, as it does on every other node.
+  bool plain_ids() const { return exists && info.key_kind == KeyKind::rowid_alias && !info.auto_increment; }
 
   // Indexes into info.columns of what is captured, sent and written.
   const std::vector<int>& stored() const { return stored_; }

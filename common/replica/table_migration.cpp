@@ -4,6 +4,7 @@
 
 #include "common/base/mutation.hpp"
 #include "common/core/key.hpp"
+#include "common/replica/autoincrement.hpp"
 #include "common/replica/coerce.hpp"
 #include "common/replica/column_id.hpp"
 #include "common/replica/schema_migrate.hpp"
@@ -88,7 +89,7 @@ Status TableMigration::run() {
 }
 
 Status TableMigration::reread() {
-  TRY_ASSIGN(local_.sql, table_sql(db_, local_.name));
+  TRY_ASSIGN(local_.sql, own_sql(db_, local_, local_.name));
   TRY_ASSIGN(actual_, parse_create_table(local_.sql));
   return ok();
 }
@@ -206,16 +207,7 @@ Status TableMigration::rebuild() {
     }
   }
   TRY_ASSIGN(const TableInfo before, read_table(db_, local_.name));
-  std::string sequence;
-  {
-    TRY_ASSIGN(const int64_t kept, db_.query_integer("SELECT count(*) FROM main.sqlite_schema WHERE name = 'sqlite_sequence'"));
-    if (kept != 0) {
-      TRY_ASSIGN(Statement row, db_.prepare("SELECT seq FROM main.sqlite_sequence WHERE name = ?1"));
-      row.bind(1, local_.name);
-      TRY_ASSIGN(const bool found, row.step());
-      if (found) sequence = row.text(0);
-    }
-  }
+  TRY_ASSIGN(const std::optional<int64_t> sequence, sequence_of(local_.name));
   // The old one steps aside under another name, and nothing that names it is rewritten, so that the new one is made by the
   // very text that its author wrote.
   TRY(db_.exec("PRAGMA legacy_alter_table = ON"));
@@ -223,6 +215,7 @@ Status TableMigration::rebuild() {
   TRY(db_.exec("PRAGMA legacy_alter_table = OFF"));
   if (!aside) return aside.error();
   TRY(db_.exec(wanted_sql(spec_)));
+  if (local_.adopted && with_autoincrement(wanted_sql(spec_))) TRY(add_autoincrement(db_, spec_.name));
   std::map<std::string, std::string> ids;
   for (const ColumnSpec& column : spec_.columns) ids[fold_name(column.name)] = column.id;
   TRY_ASSIGN(TableInfo after, read_table(db_, spec_.name));
@@ -272,17 +265,31 @@ Status TableMigration::rebuild() {
     TRY(copy_one_by_one(into, from, parameters, with_rowid));
   }
   TRY(db_.exec("DROP TABLE main.__marmot_former"));
-  if (!sequence.empty()) {
-    TRY_ASSIGN(Statement keep, db_.prepare("UPDATE main.sqlite_sequence SET seq = max(seq, CAST(?2 AS INT)) WHERE name = ?1"));
-    keep.bind(1, spec_.name).bind(2, sequence);
-    TRY(keep.run());
-  }
+  if (sequence && after.auto_increment) TRY(keep_sequence(*sequence));
   for (const std::string& sql : objects) {
     // One that names a column which is gone: its register, if it still wants it, makes it or says why not.
     TRY(try_alter(sql));
   }
   local_.column_ids = std::move(ids);
   return reread();
+}
+
+// The highest id that the table gave out, which may be deleted by now.
+Result<std::optional<int64_t>> TableMigration::sequence_of(const std::string& table) {
+  TRY_ASSIGN(const int64_t kept, db_.query_integer("SELECT count(*) FROM main.sqlite_schema WHERE name = 'sqlite_sequence'"));
+  if (kept == 0) return std::optional<int64_t>{};
+  TRY_ASSIGN(Statement row, db_.prepare("SELECT CAST(seq AS INT) FROM main.sqlite_sequence WHERE name = ?1"));
+  row.bind(1, table);
+  TRY_ASSIGN(const bool found, row.step());
+  return found ? std::optional(row.integer(0)) : std::nullopt;
+}
+
+// An empty table has no row there.
+Status TableMigration::keep_sequence(int64_t least) {
+  TRY_ASSIGN(const auto now, sequence_of(spec_.name));
+  TRY_ASSIGN(Statement keep, db_.prepare(now ? sql::kMoveNextId : sql::kMakeNextId));
+  keep.bind(1, spec_.name).bind(2, std::max(least, now.value_or(0)));
+  return keep.run();
 }
 
 // Before the copy, which keeps rowids, or numbers the rows in the order of their keys.

@@ -83,6 +83,8 @@ struct IdReport {
     int64_t left = 0;       // how many more lie in this node's block; where the node is alone, 0
     int64_t highest = 0;    // id of a row here
     int64_t from = 1, block = 0, slots = 0;
+    int64_t largest = 0;    // number of ids that one look at the file found given out, since it was opened
+    std::optional<int64_t> to_31_bits_ms, to_53_bits_ms;  // IdForecast
   };
   std::optional<int> own;   // this node's slot
   bool alone = true;        // no other node has one
@@ -90,6 +92,18 @@ struct IdReport {
   int64_t outside = 0;      // of them outside of its blocks: another node may give out the same
   std::vector<Slot> slots;
   std::vector<Table> tables;
+  // Tables with a plain INTEGER PRIMARY KEY: every node counts their ids up by itself, and `marmot ids adopt` ends that.
+  struct Plain {
+    std::string name;
+    std::string why_not;      // it cannot be adopted; empty: it can
+  };
+  std::vector<Plain> plain;
+  struct Collisions {
+    std::string table;
+    int64_t rows = 0;         // that lost their id to another node's row, and are in the conflicts
+    WallMs since = 0;         // the oldest of them
+  };
+  std::vector<Collisions> collisions;
 };
 
 // What joining would do to a file that holds data.

@@ -27,7 +27,8 @@ DatabaseStatus whole_status() {
   status.published_rows = 1;
   status.applied_rows = 2;
   status.file = FileCounts{3, 4, 5, 6, 7, 8, 31, 9, 10};
-  status.ids = replica::IdReport{32, false, 33, 34, {{35, NodeId{36}, true}}, {{"t", 37, 38, 39, 40, 41, 42}}};
+  status.ids = replica::IdReport{32, false, 33, 34, {{35, NodeId{36}, true}}, {{"t", 37, 38, 39, 40, 41, 42, 43, 180'000'000, {}}}, {{"p", "because"}},
+                                  {{"c", 44, 45}}};
   status.lag = Lag{11, 12};
   status.position = 13;
   status.writes_gave_way = 14;
@@ -54,7 +55,8 @@ TEST_CASE("status: each fact of a database stands under its name, with its numbe
     "alarm":"stalled","to_know":"1 table without a key","published":1,"applied":2,
     "pending":3,"waiting":4,"quarantined":5,"conflicts":6,"conflicts_dropped":7,"staged_parts":8,"gone_units":31,"split_units":9,"shelved":10,
     "ids":{"slot":32,"alone":false,"given":33,"outside":34,"slots":[{"slot":35,"node":36,"retired":true}],
-      "tables":[{"name":"t","next":37,"left":38,"highest":39,"from":40,"block":41,"slots":42}]},
+      "tables":[{"name":"t","next":37,"left":38,"highest":39,"from":40,"block":41,"slots":42,"largest":43,"days_to_31_bits":2,"days_to_53_bits":null}],
+      "plain":[{"name":"p","why_not":"because"}],"collisions":[{"table":"c","rows":44,"since_ms":45}]},
     "lag_messages":11,"lag_ms":12,"position":13,"gave_way":14,"forced":15,"read_percent":16,
     "failed_effects":17,"last_failed_effect":"trigger t_ai","wal_bytes":18,"divergent_ranges":19,
     "repair":{"rounds":20,"ranges":21,"repaired":22,"scrub_passes":23,"scrub_found":24},"members":25,

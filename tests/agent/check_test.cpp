@@ -14,13 +14,15 @@ using namespace marmot::agent;
 
 namespace {
 
+constexpr WallMs kNow = 1'800'000'000'000;
+
 std::vector<Finding> findings_of(const std::string& sql, const std::vector<std::string>& include = {"*"},
                                  const std::vector<std::string>& exclude = {}) {
   auto db = sqlite::Database::open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
   REQUIRE(db);
   const Status made = db->exec(sql);
   REQUIRE_MESSAGE(made, (made ? "" : made.error().message));
-  const auto facts = read_schema_facts(*db, include, exclude);
+  const auto facts = read_schema_facts(*db, include, exclude, kNow);
   REQUIRE_MESSAGE(facts, (facts ? "" : facts.error().message));
   return find_findings(*facts);
 }
@@ -51,6 +53,21 @@ TEST_CASE("check: ids that SQLite counts, and who points at them") {
                                "CREATE TABLE b(k TEXT NOT NULL PRIMARY KEY, a_id REFERENCES a, other REFERENCES a(id), x REFERENCES c)");
   REQUIRE(two.size() == 1);
   CHECK(two[0].subject == "id, to which b.other, b.a_id point");
+}
+
+TEST_CASE("check: ids that come to an end within 90 days, at the pace of the last week") {
+  // A week ago they stood at 1,000 million.
+  const auto at_the_pace = [](const std::string& seq, const std::string& days_ago) {
+    return said("CREATE TABLE t(id INTEGER PRIMARY KEY AUTOINCREMENT, v); INSERT INTO sqlite_sequence VALUES('t', " + seq + ");"
+                "CREATE TABLE __marmot_table(id INTEGER PRIMARY KEY, name); INSERT INTO __marmot_table VALUES(3, 't');"
+                "CREATE TABLE __marmot_pace(tbl, at, highest); INSERT INTO __marmot_pace VALUES(3, 1800000000000 - 86400000 * " + days_ago + ", 1000000000)");
+  };
+  CHECK(at_the_pace("1100000000", "7") == "ids-end t");   // 100 million a week: 73 days
+  CHECK(at_the_pace("1050000000", "7") == "");            // 153 days
+  CHECK(at_the_pace("1100000000", "0.02") == "");         // not looked at for an hour
+  CHECK(at_the_pace("1000000000", "7") == "");
+  CHECK(at_the_pace("9007199000000000", "7") == "ids-end t");  // beyond 2^31, close to 2^53
+  CHECK(at_the_pace("3000000000", "7") == "");
 }
 
 TEST_CASE("check: UNIQUE columns that are not the key") {

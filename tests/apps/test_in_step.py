@@ -1,9 +1,12 @@
 """Applications that nobody here wrote, which insert on three nodes at once: what their users see afterwards."""
+import os
+import subprocess
 import threading
 import time
 
+from cache import PYTHON, from_pypi
 from case import case
-from process import Failure, check
+from process import Failure, check, until
 from tables import query, scalar, wait_identical
 from test_django import Project, django_packages
 
@@ -93,3 +96,78 @@ def django5_in_step(t):
 @case("Django of Debian: the same", seconds=180)
 def django_of_debian_in_step(t):
     django_in_step(t, django_packages("debian"))
+
+
+SHOP = """
+import sys
+from sqlalchemy import Column, ForeignKey, Integer, String, create_engine
+from sqlalchemy.orm import Session, declarative_base, relationship
+
+Base = declarative_base()
+
+
+class Customer(Base):
+    __tablename__ = "customer"
+    id = Column(Integer, primary_key=True)
+    name = Column(String, nullable=False)
+    orders = relationship("Order", back_populates="customer")
+
+
+class Order(Base):
+    __tablename__ = "orders"
+    id = Column(Integer, primary_key=True)
+    customer_id = Column(Integer, ForeignKey("customer.id"), nullable=False)
+    what = Column(String, nullable=False)
+    customer = relationship("Customer", back_populates="orders")
+
+
+engine = create_engine("sqlite:///" + sys.argv[1], connect_args={"timeout": 30})
+if sys.argv[2] == "make":
+    Base.metadata.create_all(engine)
+else:
+    for number in range(int(sys.argv[3])):
+        with Session(engine) as session:
+            name = f"{sys.argv[2]}-{number}"
+            customer = Customer(name=name, orders=[Order(what=f"{name} {i}") for i in range(2)])
+            session.add(customer)
+            session.commit()
+            assert customer.name == name and [one.what for one in customer.orders] == [f"{name} 0", f"{name} 1"]
+"""
+
+
+def sqlalchemy_in_step(t, version, environment):
+    """Tables as SQLAlchemy makes them, with PRIMARY KEY (id) behind the columns."""
+    script = t.dir / "shop.py"
+    script.write_text(SHOP)
+    nats = t.nats()
+    nodes = [t.node(f"n{i}", nats, database_name="shop") for i in range(3)]
+
+    def run(node, *words):
+        done = subprocess.run([PYTHON, script, node.db, *map(str, words)], env=environment, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+        check(done.returncode == 0, f"{words}: {done.stderr[-2000:]}")
+    run(nodes[0], "make")
+    for node in nodes:
+        node.start(seconds=20 * t.slow)
+    files = [node.db for node in nodes]
+    wait_identical(files, 30 * t.slow)
+    check([one["name"] for one in nodes[0].json("ids")["plain"]] == ["customer", "orders"], f"SQLAlchemy {version}: {nodes[0].json('ids')['plain']}")
+    adopted = t.product.run("ids", "adopt", nodes[0].db, "--all")
+    check(adopted.returncode == 0, f"{adopted}")
+    wait_identical(files, 30 * t.slow)
+    for node in nodes:
+        until(f"{node.name} has adopted them", lambda node=node: not node.json("ids")["plain"], 20 * t.slow)
+    in_step([lambda node=node, i=i: run(node, f"w{i}", 15) for i, node in enumerate([*nodes, *nodes, *nodes[:2]])])
+    wait_identical(files, 30 * t.slow)
+    kept = scalar(files[0], "SELECT count(*) FROM orders JOIN customer ON customer.id = customer_id AND what LIKE name || ' %'")
+    check(kept == 8 * 15 * 2 and scalar(files[0], "SELECT count(*) FROM orders") == kept, f"{kept} of {8 * 15 * 2} orders are their own customer's")
+    check(not nodes[0].json("conflicts")["conflicts"], "rows collided")
+
+
+@case("SQLAlchemy 2: tables adopted, then eight writers on three nodes in step: every order is its own customer's", seconds=120)
+def sqlalchemy2_in_step(t):
+    sqlalchemy_in_step(t, "2.0", dict(os.environ, PYTHONPATH=str(from_pypi("SQLAlchemy==2.0.36", "sqlalchemy"))))
+
+
+@case("SQLAlchemy of Debian: the same", seconds=120)
+def sqlalchemy_of_debian_in_step(t):
+    sqlalchemy_in_step(t, "1.4", dict(os.environ))

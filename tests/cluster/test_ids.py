@@ -171,3 +171,63 @@ def ids_off(t):
     wait_identical([node.db for node in nodes])
     check(scalar(nodes[0].db, "SELECT count(*) FROM parent") == 1, "they did not collide")
     check(nodes[0].status()["databases"][0]["ready"], "a node that deals no ids is ready all the same")
+
+
+PLAIN = tuple(sql.replace(" AUTOINCREMENT", "") for sql in FAMILY)
+
+
+@case("tables with a plain INTEGER PRIMARY KEY are adopted while applications write: from then on nothing collides; release and cleanup undo it", short=True)
+def ids_adopt(t):
+    nodes = joined(t, schema=PLAIN)
+    nodes[0].says(r"ids in child, parent.*marmot ids adopt n0.db child parent|ids in parent, child.*marmot ids adopt n0.db parent child")
+    check("marmot ids adopt" in nodes[1].command("status").stdout, "status does not name the tables")
+    before = query(nodes[2].db, "SELECT sql FROM sqlite_schema WHERE name IN ('parent', 'child') ORDER BY name")
+    writing = [Writer(nodes[0].db, "open", 300, 0.01)]  # one connection, open the whole time
+    writing[0].start()
+    refused = t.product.run("ids", "adopt", nodes[0].db, "nothere")
+    check(refused.returncode != 0 and "there is no table nothere" in refused.stderr, f"{refused}")
+    adopted = t.product.run("ids", "adopt", "--json", nodes[1].db, "--all")
+    check(adopted.returncode == 0 and '"adopted":["child","parent"]' in adopted.stdout.replace(" ", ""), f"{adopted}")
+    for node in nodes:
+        until(f"{node.name} has the word", lambda node=node: scalar(node.db, "SELECT count(*) FROM sqlite_schema WHERE sql LIKE '%AUTOINCREMENT%' AND name IN ('parent', 'child')") == 2,
+              20 * t.slow)
+    acknowledged = run_all([Writer(nodes[i % 3].db, f"w{i}", 60, 0.02) for i in range(8)], 120 * t.slow)
+    writing[0].join(60 * t.slow)
+    if writing[0].error is not None:
+        raise writing[0].error
+    acknowledged |= writing[0].acknowledged
+    wait_identical([node.db for node in nodes], 60 * t.slow)
+    check_families(nodes, acknowledged)
+    for node in nodes:
+        check(scalar(node.db, "PRAGMA integrity_check") == "ok" and ids_of(node)["plain"] == [], f"{node.name}: {ids_of(node)['plain']}")
+    # A tool that rebuilds by its own text.
+    execute(nodes[2].db, "PRAGMA foreign_keys = OFF; BEGIN; CREATE TABLE new_parent(id INTEGER PRIMARY KEY, name TEXT NOT NULL, more TEXT);"
+                         "INSERT INTO new_parent(id, name) SELECT id, name FROM parent; DROP TABLE parent; ALTER TABLE new_parent RENAME TO parent; COMMIT")
+    for node in nodes:
+        until(f"{node.name} follows the rebuild", lambda node=node: scalar(node.db, "SELECT count(*) FROM pragma_table_info('parent')") == 3 and
+              scalar(node.db, "SELECT sql LIKE '%AUTOINCREMENT%' FROM sqlite_schema WHERE name = 'parent'") == 1, 20 * t.slow)
+    released = t.product.run("ids", "release", nodes[0].db, "child")
+    check(released.returncode == 0, f"{released}")
+    for node in nodes:
+        until(f"{node.name} has released it", lambda node=node: scalar(node.db, "SELECT sql LIKE '%AUTOINCREMENT%' FROM sqlite_schema WHERE name = 'child'") == 0, 20 * t.slow)
+    wait_identical([node.db for node in nodes], 30 * t.slow)
+    nodes[2].stop(20 * t.slow)
+    cleaned = nodes[2].command("cleanup")
+    check(cleaned.returncode == 0, f"{cleaned}")
+    after = query(nodes[2].db, "SELECT sql FROM sqlite_schema WHERE name IN ('parent', 'child') ORDER BY name")
+    check(after[0] == before[0] and "AUTOINCREMENT" not in after[1][0], f"{after}")
+    left = query(nodes[2].db, "SELECT name FROM sqlite_schema WHERE name NOT IN ('parent', 'child')")
+    check(left == [("sqlite_sequence",)] and scalar(nodes[2].db, "SELECT count(*) FROM sqlite_sequence") == 0, f"left: {left}")
+
+
+@case('[ids] adopt = "auto": tables that an application makes are adopted by themselves')
+def ids_adopt_by_itself(t):
+    config = t.dir / "auto.toml"
+    config.write_text('[ids]\nadopt = "auto"\n')
+    nodes = joined(t, schema=PLAIN, options=("--config", config))
+    for node in nodes:
+        until(f"{node.name} has the word", lambda node=node: scalar(node.db, "SELECT count(*) FROM sqlite_schema WHERE sql LIKE '%AUTOINCREMENT%' AND name IN ('parent', 'child')") == 2,
+              20 * t.slow)
+    acknowledged = run_all([Writer(nodes[i % 3].db, f"w{i}", 30, 0.02) for i in range(6)], 120 * t.slow)
+    wait_identical([node.db for node in nodes], 60 * t.slow)
+    check_families(nodes, acknowledged)

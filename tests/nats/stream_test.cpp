@@ -39,6 +39,7 @@ TEST_CASE("streams: two agents that create at the same time both get the one str
   REQUIRE(b.up());
   std::vector<StreamState> states;
   const auto note = [&](Result<StreamState> state) {
+    INFO((state ? std::string() : state.error().message));
     REQUIRE(state);
     states.push_back(*state);
   };

@@ -75,6 +75,24 @@ TEST_CASE("golden: a schema of format 2, which holds a number, is read") {
   CHECK(*registers == expected);
 }
 
+TEST_CASE("golden: a schema of format 4, which says that a table was adopted, is read") {
+  const Version created{{kSecond}, kOrigin}, changed{{kSecond + 65536}, kOrigin};
+  const std::vector<SchemaRegister> expected{{SchemaKind::table, created, "users", created, false, "users", ")", 0},
+                                             {SchemaKind::adopted, created, "", changed, false, "", "", 0},
+                                             {SchemaKind::adopted, changed, "", changed, true, "", "", 0}};
+  CHECK(codec::schema_format(expected) == codec::kFormatOfIds);
+  const std::string message = from_hex(
+      "4d4d54040296ce075bcd15cf11223344556677880300c3cf5fabaceb1648489628b52ffd24ab0d0200e402939c010000cf018bcfe5680000"
+      "00ce075bcd15cf1122334455667788a57573657273a1299c0601a0a0a09c06010106000114586505c81d4223294341ebe9045ef18440");
+  const auto envelope = codec::open(message);
+  REQUIRE(envelope);
+  CHECK(message[3] == 4);
+  CHECK(envelope->kind == codec::Kind::schema);
+  const auto registers = codec::decode_schema(envelope->slice);
+  REQUIRE(registers);
+  CHECK(*registers == expected);
+}
+
 TEST_CASE("golden: a unit of format 1 is read") {
   const std::string message = from_hex(
       "4d4d54010396ce075bcd15cf11223344556677880200c3cf5454b366ddbc488a28b52ffd2481a50300840696c329dd00000003cf018bcfe5"
