@@ -153,7 +153,7 @@ struct Replica::Impl {
     int64_t ids_given = 0, ids_outside = 0;  // IdReport
     std::optional<int64_t> untold;  // Replica::untold_units; none: not counted since the file was opened
     int lost_units = 0;       // of ours, since the file was opened
-    std::vector<Change> sent_again;  // when tracing: versions that send_again() made; the next drain tells of them
+    std::vector<Change> sent_again;  // when tracing: versions made outside of drains; the next one tells of them
     bool outbox_due = false;  // publish_outbox has something to look at
     bool outbox_again = false;  // ... and had not when it was last called, or when the file was opened
     Hlc outbox_until;         // own versions above it were published by drains
@@ -273,7 +273,10 @@ struct Replica::Impl {
   Result<bool> catch_up_with_schema();                      // membership.cpp
   Status refresh_schema();                                  // memory, effects and schema_version as the file is now
   Status stop(Table& table, std::string reason);
-  Status restart(int64_t id);                               // of a stopped table; fails while its cause stands
+  // Of stopped tables, all or none (resume.cpp). Out of `ids` go those of which a cause stands; `failed`: whose rows cannot be written.
+  Status restart(std::vector<int64_t>& ids, std::optional<int64_t>& failed);
+  std::vector<int64_t> restartable() const;
+  Status drain_parked(const std::vector<Table*>& restarted);
   Status prepare_log();
   // Where the rows of a message go.
   struct Target {
@@ -426,6 +429,8 @@ struct Replica::Impl {
   Status scan_log(int64_t after, int64_t last, const std::function<Status(Table& table, LogOp op)>& fn);
   using ReusedRowids = std::unordered_map<int64_t, std::unordered_set<int64_t>>;  // by table
   Status find_reused(int64_t last, ReusedRowids& reused);
+  Status log_drained(bool more);
+  Status drain_to_outbox();  // the whole log
   Status drain_touched(TouchedKeys& touched, UnitStream* out, std::vector<Change>* changes);
   Status find_victims(Table& table, std::string_view key, WallMs at, TouchedKeys& touched);
   // Of what was left over: rows that a drain found as they had been before, there or not, so that they got no version. By Touched::id,

@@ -158,7 +158,7 @@ Status Replica::Impl::apply_schema(const std::vector<SchemaRegister>& incoming, 
     if (merged != ours) {
       // What is ours alone is still to be sent: the later version is not all there is to a register.
       const bool told = merged == one || (entry->seq && *entry->seq != Registers::kInFlight);
-      TRY(registers.put(merged, told ? std::optional(seq) : entry->seq));
+      TRY(registers.put(merged, told ? std::optional(seq) : std::nullopt));  // what is on its way is not this
       changed = true;
     } else if (one == ours && (!entry->seq || *entry->seq < seq)) {
       echoed = echoed || entry->seq == Registers::kInFlight;
