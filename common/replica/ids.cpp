@@ -112,6 +112,14 @@ void Replica::Impl::note_id(Table& table, std::string_view key) {
   if (here.others > 0 && (!here.slot || slot_of(geometry_of(table), *id) != here.slot)) ++state.ids_outside;
 }
 
+// An id that is in no block of its writer was dealt by another geometry than the one that stands here: its writer jumped ahead, and has not
+// heard of this one. It goes on behind that id, whoever's block that is here.
+void Replica::Impl::note_applied_id(Table& table, const UnitRow& row, const Version& version) {
+  if (!deals_ids() || !table.counts_ids() || row.op == Op::remove || version.origin.node == self.node) return;
+  const int64_t id = id_of_key(row.key).value_or(0);
+  if (id > table.id_use.stray && slot_of(geometry_of(table), id) != dealt.slot_of(version.origin.node)) table.id_use.stray = id;
+}
+
 // Before the end of each transaction: the next id of every table that this transaction touched lies in a block of ours.
 Status Replica::Impl::settle_ids() {
   if (!deals_ids()) return ok();
@@ -119,7 +127,7 @@ Status Replica::Impl::settle_ids() {
     if (!table->id_use.touched) continue;
     table->id_use.largest = std::max(table->id_use.largest, table->id_use.given);
     if (table->counts_ids()) TRY(settle_ids_of(*table));
-    table->id_use.given = 0;
+    table->id_use.given = table->id_use.stray = 0;
     table->id_use.touched = false;
   }
   // What was given out since is known again where the stream ended when it was entered.
@@ -157,13 +165,16 @@ Status Replica::Impl::settle_ids_of(Table& table) {
     const auto at_once = next_block(*its.wanted, *slot, highest, INT64_MAX);
     return at_once ? move_next_id(table, *at_once) : ok();
   }
-  const int64_t left = left_in_block(geometry, *slot, highest + 1);
+  const bool beside_stray = its.stray == highest && highest > 0;
+  const int64_t left = beside_stray ? 0 : left_in_block(geometry, *slot, highest + 1);
   // Where the deal is about to change, the rest of a block does until then.
   // A block that a former life began brings its ids only now.
   const bool former = ahead != 0 && (highest + 1 < its.began || highest + 1 >= its.began + geometry.block);
   if (!leaves && !former && left > 0 && (left * 2 > geometry.block || its.wanted)) return ok();
   const bool far = settings.ids.mode == IdMode::extended || highest > kMaxCompactId;
-  const auto start = next_block(geometry, *slot, std::max(highest, ahead == 0 ? 0 : geometry.from) + ahead, far ? INT64_MAX : kMaxCompactId);
+  const int64_t skipped = std::max(ahead, beside_stray ? std::min(geometry.block, INT64_MAX - highest) : 0);
+  const int64_t above = std::max(highest, ahead == 0 ? 0 : geometry.from) + skipped;
+  const auto start = next_block(geometry, *slot, above, far ? INT64_MAX : kMaxCompactId);
   if (!start || mutated(Mutation::ids_stay)) return ok();
   its.began = *start;
   return move_next_id(table, *start);

@@ -423,3 +423,28 @@ TEST_CASE("ids: a block that the rest of a long log has used up is left with the
   CHECK(require(t.b.engine().drain(false)).more);
   CHECK(left(t.b) > 0);
 }
+
+// Seed 13225: a power cut made a node jump ahead by the deal that its file still knew, past where the newer one begins that the others follow.
+TEST_CASE("ids: where another node goes on by a former deal, this one does not count on behind its ids") {
+  Three t("CREATE TABLE p(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT)", dealt());
+  for (int i = 0; i < 200; ++i) t.a.sql("INSERT INTO p(name) VALUES('a" + std::to_string(i) + "')");
+  t.settle();  // a deal is said
+  const auto deal = [&] { return require(t.a.engine().ids()).tables.at(0); };
+  REQUIRE(deal().from > 1);
+  const IdGeometry geometry{1, deal().from, deal().block, deal().slots, false, 0};
+  const int own = require(t.a.engine().ids()).own.value();
+  // In the middle of a block of a's, and right before one.
+  for (const int64_t before : {int64_t{3}, int64_t{0}}) {
+    const int64_t start = next_block(geometry, own, number(t.a, "SELECT max(id) FROM p"), INT64_MAX).value() + 8 * geometry.round();
+    const int64_t theirs = start + before - 1;
+    t.b.sql("INSERT INTO p(id, name) VALUES(" + std::to_string(theirs) + ", 'jumped')");
+    settle(t.stream, {&t.a, &t.b});
+    t.a.sql("INSERT INTO p(name) VALUES('behind it')");
+    const int64_t next = number(t.a, "SELECT max(id) FROM p");
+    CHECK(next > theirs + 1);
+    CHECK(slot_of(geometry, next) == own);
+    t.b.sql("INSERT INTO p(id, name) VALUES(" + std::to_string(theirs + 1) + ", 'goes on')");
+    settle(t.stream, {&t.a, &t.b});
+    CHECK(t.a.query("SELECT count(*) FROM p WHERE name IN ('behind it', 'goes on')") == (before == 3 ? "2" : "4"));
+  }
+}
