@@ -2,10 +2,10 @@
 
 #include <sys/stat.h>
 
+#include <chrono>
 #include <utility>
 
 #include "agent/database/open_database.hpp"
-#include "agent/loop/clock.hpp"
 #include "agent/report/text.hpp"
 
 namespace marmot::agent {
@@ -34,7 +34,8 @@ Result<CheckReport> read_report(const CheckRequest& request) {
   TRY_ASSIGN(sqlite::Database db, open_to_read(request));
   TRY_ASSIGN(const sqlite::Transaction snapshot, sqlite::Transaction::begin(db, sqlite::Transaction::Kind::deferred));
   CheckReport report;
-  TRY_ASSIGN(report.facts, read_schema_facts(db, request.include, request.exclude, wall_now()));
+  const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch());
+  TRY_ASSIGN(report.facts, read_schema_facts(db, request.include, request.exclude, now.count()));
   report.findings = find_findings(report.facts);
   return report;
 }

@@ -10,6 +10,12 @@
 
 namespace marmot::agent {
 
+namespace {
+
+constexpr int kLockedMs = 5000;
+
+}  // namespace
+
 Result<Target> find_target(const TargetOptions& options) {
   Target target;
   if (options.database.empty() && options.config.empty()) {
@@ -50,6 +56,15 @@ Status check_exists(const Target& target) {
     return make_error(Errc::not_found, target.shown + ": no such file: correct the path");
   }
   return ok();
+}
+
+Result<sqlite::Database> open_file(const Target& target) {
+  TRY_ASSIGN(const std::string path, single_database(target));
+  TRY(check_exists(target));
+  TRY_ASSIGN(sqlite::Database db, sqlite::Database::open(path, SQLITE_OPEN_READWRITE));
+  sqlite3_busy_timeout(db.get(), kLockedMs);
+  TRY(db.learn_encoding());
+  return db;
 }
 
 Result<ControlClient> connect_agent(const Target& target) {

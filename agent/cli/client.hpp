@@ -10,6 +10,7 @@
 #include "agent/control/control.hpp"
 #include "agent/control/lock.hpp"
 #include "common/base/result.hpp"
+#include "common/sqlite/database.hpp"
 
 namespace marmot::agent {
 
@@ -43,6 +44,10 @@ Result<std::string> single_database(const Target& target);
 
 // Errc::not_found when the user named a file that is not there.
 Status check_exists(const Target& target);
+
+// For commands that need no agent: one that runs is only another connection. Errors as of the two above, or SQLite's; a locked file is
+// waited for some seconds, then Errc::busy.
+Result<sqlite::Database> open_file(const Target& target);
 
 // Errc::not_found as check_exists(), or with "no agent is running for app.db (start one: marmot agent app.db)". An agent that has its lock but no
 // socket yet is given two seconds.

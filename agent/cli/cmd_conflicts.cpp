@@ -16,7 +16,6 @@ namespace {
 
 using replica::LostRow;
 
-constexpr int kWriteMs = 5000;
 
 constexpr size_t kMostShown = 1000;  // rows that refer to one
 
@@ -59,15 +58,6 @@ Result<Wish> read_words(const ConflictsOptions& options, TargetOptions& target) 
   if (!words.empty()) target.database = words[0];
   TRY(check_options(options, wish));
   return wish;
-}
-
-// Conflicts stand in the file itself, so no agent is asked; one that runs is only another connection.
-Result<sqlite::Database> open_file(const std::string& path) {
-  TRY_ASSIGN(sqlite::Database db, sqlite::Database::open(path, SQLITE_OPEN_READWRITE));
-  sqlite3_busy_timeout(db.get(), kWriteMs);
-  TRY(db.learn_encoding());
-  TRY(replica::Probe::attach(db));
-  return db;
 }
 
 Json row_in(const std::string& text) {
@@ -233,9 +223,8 @@ Status work(const ConflictsOptions& options) {
   TRY_ASSIGN(const Wish wish, read_words(options, wanted));
   for (const std::string& text : options.set) TRY(parse_assignment(text));
   TRY_ASSIGN(const Target target, find_target(wanted));
-  TRY_ASSIGN(const std::string path, single_database(target));
-  TRY(check_exists(target));
-  TRY_ASSIGN(sqlite::Database db, open_file(path));
+  TRY_ASSIGN(sqlite::Database db, open_file(target));
+  TRY(replica::Probe::attach(db));
   TRY_ASSIGN(const std::vector<LostRow> all, replica::lost_rows(db));
   const Answer answer(wanted.json);
   if (wish.verb.empty()) return list_all(db, all, target.shown, answer);

@@ -9,8 +9,6 @@ namespace marmot::agent {
 
 namespace {
 
-constexpr int kWriteMs = 5000;
-
 struct Change {
   const char* verb;   // of the command
   const char* done;   // adopted: in JSON
@@ -33,11 +31,7 @@ Status change_tables(const AdoptOptions& options, const Change& change) {
     return make_error(Errc::bad_input, std::string("ids ") + change.verb + ": expected the names of tables, or --all");
   }
   TRY_ASSIGN(const Target target, find_target(wanted));
-  TRY_ASSIGN(const std::string path, single_database(target));
-  TRY(check_exists(target));
-  TRY_ASSIGN(sqlite::Database db, sqlite::Database::open(path, SQLITE_OPEN_READWRITE));
-  sqlite3_busy_timeout(db.get(), kWriteMs);
-  TRY(db.learn_encoding());
+  TRY_ASSIGN(sqlite::Database db, open_file(target));
   TRY_ASSIGN(auto transaction, sqlite::Transaction::begin(db, sqlite::Transaction::Kind::immediate));
   if (options.all) {
     TRY_ASSIGN(tables, change.all(db));

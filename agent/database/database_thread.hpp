@@ -81,6 +81,7 @@ struct DatabaseProgress {
   uint64_t own_units = 0;       // at `position`: the last unit of this incarnation that has come round
   replica::Gap gap;             // Replica::gap
   bool wants_floor = false;     // Replica::wants_floor
+  int64_t untold_units = 0;     // Replica::untold_units
   StreamSeq begins_anew = 0;    // ApplyResult::begins_anew; cleared once reset_queue() has told it
   bool stale = false;           // the file was rolled back or replaced: make the DatabaseThread anew; `halted` says so
   std::string halted;           // why nothing more is done for this database; empty: it runs

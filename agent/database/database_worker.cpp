@@ -184,6 +184,8 @@ void DatabaseThread::Worker::tell_position(replica::Replica& replica) {
   progress.gap = replica.gap();
   const auto wants_floor = replica.wants_floor();
   progress.wants_floor = wants_floor && *wants_floor;
+  const auto untold = replica.untold_units();
+  if (untold) progress.untold_units = *untold;
 }
 
 void DatabaseThread::Worker::consumed(size_t messages, size_t bytes) {
@@ -464,6 +466,7 @@ void DatabaseThread::Worker::resume() {
   schedule.resumed(monotonic_us(), resumed);
   if (!resumed) return failed("resume stopped tables", resumed.error());
   progress.stopped = engine->stopped();
+  tell_position(*engine);
   progress_changed = true;
 }
 

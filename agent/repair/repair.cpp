@@ -68,8 +68,8 @@ void Repair::start(nats::Connection& connection) {
   if (wanted()) soon_.start(uv::Milliseconds(kSoonMs), uv::Milliseconds(kSoonMs));
 }
 
-void Repair::want() {
-  round_.want();
+void Repair::want(node::RepairRound::Why why) {
+  round_.want(why);
   if (started_) soon_.start(uv::Milliseconds(kSoonMs), uv::Milliseconds(kSoonMs));
 }
 

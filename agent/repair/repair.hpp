@@ -55,7 +55,7 @@ class Repair {
   Status status() const;
 
   // RepairRound::want. While this node is lacking() no floor may pass what is missing.
-  void want();
+  void want(node::RepairRound::Why why);
   bool wanted() const { return round_.wanted(); }
   bool lacking() const { return round_.lacking(); }
   bool alone() const { return round_.alone(); }

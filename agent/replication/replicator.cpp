@@ -454,6 +454,7 @@ void Replicator::on_delivered(nats::Delivered message) {
 
 // Has the stream lost its end, or become another one, without a word?
 void Replicator::check_stream() {
+  look_for_untold();
   watch_wal();
   if (opened_ && state_ != State::stopped && !same_file(path(), opened_->device, opened_->inode)) {
     return replaced("it was removed or replaced under the running agent");

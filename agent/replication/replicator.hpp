@@ -37,6 +37,7 @@
 #include "common/base/long_work.hpp"
 #include "common/node/change_count.hpp"
 #include "common/node/following.hpp"
+#include "common/node/untold.hpp"
 
 namespace marmot::agent {
 
@@ -107,6 +108,7 @@ class Replicator {
   void on_problem(const nats::LogProblem& problem);
   void ask_leader(StreamSeq from, StreamSeq to);
   void note_gap();
+  void look_for_untold();
   void lacks(StreamSeq first, StreamSeq last);
 
   void first_file();
@@ -205,6 +207,7 @@ class Replicator {
   int64_t behind_since_ms_ = 0; // no snapshot has helped since; 0: not behind
   bool in_gap_ = false;         // paused until it is known why messages are missing
   StreamSeq compared_gap_ = 0;  // the end of the last gap that the nodes were to be compared for; 0: none
+  node::Untold untold_;
   StreamSeq missing_from_ = 0;  // while Repair::lacking(): the first message that this file lacks
   bool ready_ = false;
   std::string created_;         // the stream's creation time, as it was entered

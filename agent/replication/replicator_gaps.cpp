@@ -49,7 +49,15 @@ void Replicator::lacks(StreamSeq first, StreamSeq last) {
   compared_gap_ = last;
   if (last == 0) return;
   if (!repair_->lacking()) missing_from_ = first;
-  repair_->want();
+  repair_->want(node::RepairRound::Why::messages_gone);
+}
+
+// Rows wait here for a table of which nobody has told: the others tell their schema.
+void Replicator::look_for_untold() {
+  if (state_ != State::running || !untold_.asks(monotonic_ms(), progress_.untold_units)) return;
+  log_(LogLevel::warn, name() + ": " + std::to_string(progress_.untold_units) +
+                           " units of rows wait for a table or column that no message has told of: the other nodes are asked for their schema");
+  repair_->want(node::RepairRound::Why::untold);
 }
 
 }  // namespace marmot::agent

@@ -51,6 +51,8 @@ enum class Mutation : uint8_t {
   slot_taken_twice,       // every node takes the first slot
   geometry_unapplied,     // ids are dealt anew before the others have heard of it
   retired_slot_at_once,   // a retired slot is granted again whatever its owner may have given out
+  adopted_word_seen,      // the word AUTOINCREMENT that is ours is taken for the application's
+  adoption_once,          // ... and is not put back where a tool rebuilt the table without it
   tail_forgotten,         // a table is made without what follows its columns: STRICT, WITHOUT ROWID
 };
 

@@ -59,8 +59,9 @@ void RepairRound::due() {
   begin(false);
 }
 
-void RepairRound::want() {
+void RepairRound::want(Why why) {
   if (mutated(Mutation::gone_not_compared)) return;
+  lacks_ = lacking() || why == Why::messages_gone;
   wanted_ = kMostUnequal;
   ++wants_;
   told_.clear();
@@ -126,7 +127,7 @@ void RepairRound::end(Status how) {
     equal_so_far_ = sure_ && divergent_.empty() && how && all_told();
     if (equal_so_far_ && host_.complete()) wanted_ = 0;
     else if (!equal_so_far_ && how && --wanted_ == 0) {
-      host_.log(LogLevel::error, "messages are gone from the stream, and after " + std::to_string(kMostUnequal) +
+      host_.log(LogLevel::error, (lacks_ ? std::string("messages are gone from the stream") : std::string("rows wait for a table that nobody had told of")) + ", and after " + std::to_string(kMostUnequal) +
                                      " rounds the nodes still differ: compare them with `marmot verify`");
     }
   }

@@ -67,9 +67,12 @@ class RepairRound {
   void due();
   // Messages are gone from the stream that this node had not read: what it lacks others may have, whoever leads. The others tell their whole
   // schema once, each as soon as it is there and carries that out; then due() begins rounds here until one finds all members equal, or kMostUnequal did not.
-  void want();
+  // Or rows wait for a table that nobody has told of (untold.hpp). What was there before that, nobody knows: it holds nothing up.
+  enum class Why : uint8_t { messages_gone, untold };
+  void want(Why why = Why::messages_gone);
   bool wanted() const { return wanted_ > 0; }
-  bool lacking() const { return wanted() && !equal_so_far_; }  // ... and no round since has found those equal that were there
+  bool seeking() const { return wanted() && !equal_so_far_; }  // no round since has found those equal that were there
+  bool lacking() const { return seeking() && lacks_; }         // ... and messages are gone
   bool alone() const { return host_.others().empty(); }        // nobody is there who could have what is missing
   // One that somebody waits for: no pauses, and it waits for ranges to stand still, until the deadline (of Host::now_ms).
   void begin_urgent(int64_t deadline_ms);
@@ -122,6 +125,7 @@ class RepairRound {
   bool sure_ = false;            // all nodes answered, and all that was looked at could be compared in the end
   int64_t deadline_ms_ = 0;
   int wanted_ = 0;               // rounds that may still find differences; 0: nothing is known to be missing
+  bool lacks_ = false;           // messages are gone
   uint64_t wants_ = 0;           // times that want() was called
   std::set<uint64_t> told_;      // nodes that told their schema since
   bool equal_so_far_ = false;    // likewise

@@ -3,6 +3,7 @@
 // with the registers of columns (own_sql() in local_schema.hpp).
 #include <algorithm>
 
+#include "common/base/mutation.hpp"
 #include "common/replica/autoincrement.hpp"
 #include "common/replica/engine.hpp"
 #include "common/replica/local_schema.hpp"
@@ -17,6 +18,7 @@ Status Replica::Impl::carry_out_adoption() {
     if (!wanted && !table.adopted) continue;
     TRY_ASSIGN(const std::string sql, table_sql(db, table.name));
     const bool has = without_autoincrement(sql) != sql;
+    if (wanted && mutated(Mutation::adoption_once) && table.adopted) continue;
     if (wanted && !has && with_autoincrement(sql)) {  // also where a tool rebuilt it by its own text
       TRY_IN("adopt table " + table.name, add_autoincrement(db, table.name));
       TRY(tell_adopted(db, table.id, true));

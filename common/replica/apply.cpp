@@ -48,7 +48,7 @@ Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, Str
   }
   result.rows += unit.rows.size();
   split_units += unit.more ? 1 : 0;
-  bool waits = false;
+  bool waits = false, untold = false;
   for (size_t i = 0; i < unit.tables.size(); ++i) {
     const UnitTable& wanted = unit.tables[i];
     if (by_table[i].empty()) continue;
@@ -65,6 +65,7 @@ Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, Str
       log(LogLevel::error, "message " + std::to_string(seq) + (here ? ": a column of table " + wanted.name + " is not known here: rows with it wait apart"
                                                                     : ": no table " + wanted.name + " here: its rows wait apart"));
       waits = true;
+      untold = untold || target.untold;
       continue;
     }
     if (table->running()) {
@@ -84,6 +85,7 @@ Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, Str
     wait->bind(1, static_cast<int64_t>(seq)).bind(2, static_cast<int64_t>(unit.origin.node.value));
     wait->bind(3, static_cast<int64_t>(unit.origin.incarnation.value)).bind(4, static_cast<int64_t>(unit.number)).bind_blob(5, payload);
     TRY(wait->run());
+    if (untold && state.untold) ++*state.untold;
   }
   return ok();
 }

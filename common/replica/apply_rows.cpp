@@ -32,6 +32,7 @@ class TableApply {
     for (const UnitRow* row : rows) TRY(decide(*row));
     if (winners_.empty()) return ok();
     table_.id_use.touched = true;
+    for (const Winner& winner : winners_) impl_.note_applied_id(table_, *winner.row, winner.version);
     // In place first: rows that keep their key are updated. Where a unique index is in the way, or a row comes from the
     // shelf, who is visible has to be settled.
     Status written = shelf_touched_ ? Status(make_error(Errc::constraint, "")) : in_savepoint([&] { return write_in_place(); });

@@ -299,6 +299,7 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
     const Touched& item = touched[i];
     const std::string_view key = item.key();
     Table& table = *item.table;
+    table.id_use.touched = true;  // a row that came and went has used up an id as well
     TRY_ASSIGN(const auto before, store.find(table.id, key));
     const bool was_live = before && before->visible();
     const bool was_shelved = before && before->shelved();
@@ -328,10 +329,7 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
     const Version version{gone_unseen ? Hlc{before->version.hlc.value + 1} : stamps.of(item.at), self};
     if (gone_unseen) state.clock.observe(version.hlc);
     const Op op = !there ? Op::remove : was_live ? Op::update : Op::insert;
-    if (table.info.auto_increment) {
-      table.id_use.touched = true;
-      if (op == Op::insert) note_id(table, key);
-    }
+    if (table.info.key_kind == KeyKind::rowid_alias && op == Op::insert) note_id(table, key);
     if (was_shelved) TRY(replace_shelved(table, key, *before, version, values));
     if (out != nullptr) TRY(out->row(table, version, op, key, values));
     if (before && before->seq) TRY(note_spoken_of(table, key));
@@ -350,6 +348,29 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
   return ok();
 }
 
+Status Replica::Impl::log_drained(bool more) {
+  state.log_in_pieces = more;
+  if (more) {
+    touch_ids();  // what is left of the log may have used up any table's
+    return ok();
+  }
+  state.log_left_over = false;
+  return begin_life();
+}
+
+Status Replica::Impl::drain_to_outbox() {
+  for (bool more = true; more;) {
+    more = false;
+    TouchedKeys touched;
+    TRY(check_schema(touched));
+    TRY(read_log_rows(touched, &more));
+    TRY(drain_touched(touched, nullptr, tracing ? &state.sent_again : nullptr));
+    if (touched.size() > 0) state.start_outbox();
+    TRY(log_drained(more));
+  }
+  return ok();
+}
+
 Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>* changes, bool* more) {
   TouchedKeys touched;
   TRY_IN("check schema", check_schema(touched));
@@ -359,15 +380,14 @@ Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>
   UnitStream out(self, state.position.seq, &state.next_unit, settings);
   if (publishes) {
     TRY_IN("publish deletions", publish_former(out, false));
+    TRY_IN("settle numbers", settle_former_numbers());
     TRY_IN("publish schema", publish_schema(out));
     TRY_IN("publish deletions", publish_former(out, true));
   }
   if (changes != nullptr) changes->insert(changes->end(), state.sent_again.begin(), state.sent_again.end());
   state.sent_again.clear();
   TRY_IN("drain", drain_touched(touched, publishes ? &out : nullptr, changes));
-  state.log_in_pieces = *more;
-  if (!*more) state.log_left_over = false;
-  if (!*more) TRY_IN("begin a life", begin_life());
+  TRY_IN("begin a life", log_drained(*more));
   if (state.outbox_passed && touched.size() > 0) state.rewind_outbox();
   if (!*more) TRY_IN("hash again", rehash_due());
   if (state.prune_due) TRY_IN("prune", prune_former());

@@ -151,8 +151,9 @@ struct Replica::Impl {
     bool ids_lost = false;    // the file is older than it was, and has not read again what it gave out since
     std::set<int> retire;     // slots that an operator retires
     int64_t ids_given = 0, ids_outside = 0;  // IdReport
+    std::optional<int64_t> untold;  // Replica::untold_units; none: not counted since the file was opened
     int lost_units = 0;       // of ours, since the file was opened
-    std::vector<Change> sent_again;  // when tracing: versions that send_again() made; the next drain tells of them
+    std::vector<Change> sent_again;  // when tracing: versions made outside of drains; the next one tells of them
     bool outbox_due = false;  // publish_outbox has something to look at
     bool outbox_again = false;  // ... and had not when it was last called, or when the file was opened
     Hlc outbox_until;         // own versions above it were published by drains
@@ -272,12 +273,16 @@ struct Replica::Impl {
   Result<bool> catch_up_with_schema();                      // membership.cpp
   Status refresh_schema();                                  // memory, effects and schema_version as the file is now
   Status stop(Table& table, std::string reason);
-  Status restart(int64_t id);                               // of a stopped table; fails while its cause stands
+  // Of stopped tables, all or none (resume.cpp). Out of `ids` go those of which a cause stands; `failed`: whose rows cannot be written.
+  Status restart(std::vector<int64_t>& ids, std::optional<int64_t>& failed);
+  std::vector<int64_t> restartable() const;
+  Status drain_parked(const std::vector<Table*>& restarted);
   Status prepare_log();
   // Where the rows of a message go.
   struct Target {
     enum class To : uint8_t { table, nowhere, dropped, wait } to = To::wait;
     Table* table = nullptr;  // of To::table
+    bool untold = false;     // To::wait: no schema message has told of the table, or of a column that the rows have
   };
   Target target_of(const UnitTable& wanted);
 
@@ -376,6 +381,9 @@ struct Replica::Impl {
   Status note_numbers();
   Status note_number(const HeaderNumber& number, int64_t now, bool known);
   Status put_number(const HeaderNumber& number, SchemaRegister value);
+  Result<bool> keep_former_number(const SchemaRegister& ours, const SchemaRegister& told, StreamSeq seq);
+  bool has_former_numbers() const;                          // settle_former_numbers() has something to do
+  Status settle_former_numbers();
   Status numbers_are_here(const HeaderNumber& number);
   Status settle_numbers();
   Result<bool> numbers_wait();                              // the file has not got what the registers say
@@ -395,8 +403,9 @@ struct Replica::Impl {
   const IdGeometry& geometry_of(Table& table);
   Result<int64_t> highest_id(Table& table);
   Status move_next_id(Table& table, int64_t first);
-  IdDemand id_demand(const Table& table, int slot, int64_t highest, int64_t given) const;
+  IdDemand id_demand(Table& table, int slot, int64_t highest, int64_t given);
   void note_id(Table& table, std::string_view key);
+  void note_applied_id(Table& table, const UnitRow& row, const Version& version);
   void touch_ids();
   Status settle_ids();
   Status settle_ids_of(Table& table);
@@ -421,6 +430,8 @@ struct Replica::Impl {
   Status scan_log(int64_t after, int64_t last, const std::function<Status(Table& table, LogOp op)>& fn);
   using ReusedRowids = std::unordered_map<int64_t, std::unordered_set<int64_t>>;  // by table
   Status find_reused(int64_t last, ReusedRowids& reused);
+  Status log_drained(bool more);
+  Status drain_to_outbox();  // the whole log
   Status drain_touched(TouchedKeys& touched, UnitStream* out, std::vector<Change>* changes);
   Status find_victims(Table& table, std::string_view key, WallMs at, TouchedKeys& touched);
   // Of what was left over: rows that a drain found as they had been before, there or not, so that they got no version. By Touched::id,
@@ -481,6 +492,7 @@ struct Replica::Impl {
   Status apply_unit(const Unit& unit, std::string_view payload, StreamSeq seq, ApplyResult& result, const Retry* retry);
   Status apply_waiting(Table& table);
   Status forget_waiting();
+  bool is_untold(const Unit& unit);                         // it waits for what no schema message has told of
   // The rows of one table, whose columns `map` puts in our order (apply_rows.cpp).
   Status apply_rows(const Unit& unit, const std::vector<const UnitRow*>& rows, Table& table, std::vector<SentColumn> map,
                     StreamSeq seq, ApplyResult& result);

@@ -84,12 +84,13 @@ Status Replica::Impl::move_next_id(Table& table, int64_t first) {
   return move->run();
 }
 
-IdDemand Replica::Impl::id_demand(const Table& table, int slot, int64_t highest, int64_t given) const {
+IdDemand Replica::Impl::id_demand(Table& table, int slot, int64_t highest, int64_t given) {
   IdDemand out;
   out.slot = slot;
   out.highest_slot = dealt.highest_granted();
   out.highest_id = highest;
-  out.used = given;
+  // The first deal that is said takes over from one of large blocks.
+  out.used = geometry_of(table).number == 0 ? std::max(given, table.id_use.largest) : given;
   out.now = env.now();
   out.busy_at = table.id_use.busy_at;
   out.extended = settings.ids.mode == IdMode::extended;
@@ -105,16 +106,29 @@ void Replica::Impl::note_id(Table& table, std::string_view key) {
   if (!id) return;
   Table::IdUse& its = table.id_use;
   ++its.given;
+  if (!table.counts_ids()) return;
   ++state.ids_given;
   const SlotsHere& here = slots_here();
   if (here.others > 0 && (!here.slot || slot_of(geometry_of(table), *id) != here.slot)) ++state.ids_outside;
+}
+
+// An id that is in no block of its writer was dealt by another geometry than the one that stands here: its writer jumped ahead, and has not
+// heard of this one. It goes on behind that id, whoever's block that is here.
+void Replica::Impl::note_applied_id(Table& table, const UnitRow& row, const Version& version) {
+  if (!deals_ids() || !table.counts_ids() || row.op == Op::remove || version.origin.node == self.node) return;
+  const int64_t id = id_of_key(row.key).value_or(0);
+  if (id > table.id_use.stray && slot_of(geometry_of(table), id) != dealt.slot_of(version.origin.node)) table.id_use.stray = id;
 }
 
 // Before the end of each transaction: the next id of every table that this transaction touched lies in a block of ours.
 Status Replica::Impl::settle_ids() {
   if (!deals_ids()) return ok();
   for (const auto& table : tables) {
-    if (table->counts_ids() && table->id_use.touched) TRY(settle_ids_of(*table));
+    if (!table->id_use.touched) continue;
+    table->id_use.largest = std::max(table->id_use.largest, table->id_use.given);
+    if (table->counts_ids()) TRY(settle_ids_of(*table));
+    table->id_use.given = table->id_use.stray = 0;
+    table->id_use.touched = false;
   }
   // What was given out since is known again where the stream ended when it was entered.
   const bool known = opened && state.membership == Membership::member && follows_to != 0 && state.position.seq >= follows_to;
@@ -136,12 +150,10 @@ Status Replica::Impl::settle_ids_of(Table& table) {
   Table::IdUse& its = table.id_use;
   const auto slot = slots_here().slot;
   const bool alone = slots_here().others == 0;
-  const int64_t given = std::exchange(its.given, 0);
-  its.touched = false;
+  const int64_t given = its.given;
   if (!slot) return ok();
   const IdGeometry& geometry = geometry_of(table);
   TRY_ASSIGN(const int64_t highest, highest_id(table));
-  its.largest = std::max(its.largest, given);
   TRY(sample_pace(db, table.id, highest, env.now(), its.sampled_at));
   const int64_t ahead = ids_ahead(geometry, highest);
   const bool leaves = ahead != 0 && !opened;  // the block that it is in
@@ -153,13 +165,16 @@ Status Replica::Impl::settle_ids_of(Table& table) {
     const auto at_once = next_block(*its.wanted, *slot, highest, INT64_MAX);
     return at_once ? move_next_id(table, *at_once) : ok();
   }
-  const int64_t left = left_in_block(geometry, *slot, highest + 1);
+  const bool beside_stray = its.stray == highest && highest > 0;
+  const int64_t left = beside_stray ? 0 : left_in_block(geometry, *slot, highest + 1);
   // Where the deal is about to change, the rest of a block does until then.
   // A block that a former life began brings its ids only now.
   const bool former = ahead != 0 && (highest + 1 < its.began || highest + 1 >= its.began + geometry.block);
   if (!leaves && !former && left > 0 && (left * 2 > geometry.block || its.wanted)) return ok();
   const bool far = settings.ids.mode == IdMode::extended || highest > kMaxCompactId;
-  const auto start = next_block(geometry, *slot, std::max(highest, ahead == 0 ? 0 : geometry.from) + ahead, far ? INT64_MAX : kMaxCompactId);
+  const int64_t skipped = std::max(ahead, beside_stray ? std::min(geometry.block, INT64_MAX - highest) : 0);
+  const int64_t above = std::max(highest, ahead == 0 ? 0 : geometry.from) + skipped;
+  const auto start = next_block(geometry, *slot, above, far ? INT64_MAX : kMaxCompactId);
   if (!start || mutated(Mutation::ids_stay)) return ok();
   its.began = *start;
   return move_next_id(table, *start);

@@ -1,5 +1,6 @@
 #include "common/replica/local_schema.hpp"
 
+#include "common/base/mutation.hpp"
 #include "common/core/row_hash.hpp"
 #include "common/replica/autoincrement.hpp"
 #include "common/replica/coerce.hpp"
@@ -97,7 +98,7 @@ Result<std::string> table_sql(sqlite::Database& db, std::string_view name) {
 
 Result<std::string> own_sql(sqlite::Database& db, const LocalTable& table, std::string_view name) {
   TRY_ASSIGN(std::string sql, table_sql(db, name));
-  return table.adopted ? without_autoincrement(sql) : std::move(sql);
+  return table.adopted && !mutated(Mutation::adopted_word_seen) ? without_autoincrement(sql) : std::move(sql);
 }
 
 void name_columns(TableInfo& info, const std::map<std::string, std::string>& column_ids) {

@@ -233,6 +233,8 @@ Result<bool> Replica::Impl::merge_piece(int64_t& looked_at) {
 Status Replica::merge_begin(const std::string& path) {
   Impl& impl = *impl_;
   impl.merging.reset();
+  // A table that is stopped holds the merge up, and nothing else resumes it while the file enters the stream.
+  if (impl.state.membership != Membership::none) TRY(resume_stopped());
   TRY_ASSIGN(const SnapshotInfo info, read_snapshot_info(path));
   if (info.stream_id != impl.state.position.stream_id) {
     return make_error(Errc::refused, path + " is of another stream (" + to_hex(info.stream_id) + ", this file is in " +

@@ -20,6 +20,27 @@ std::vector<Version> replaced_by(const SchemaRegister& number) {
   return out;
 }
 
+// Those of both lists, of each node the later one.
+std::vector<Version> replaced_by_either(const SchemaRegister& a, const SchemaRegister& b) {
+  std::vector<Version> out = replaced_by(a);
+  for (const Version& version : replaced_by(b)) {
+    const auto same = std::find_if(out.begin(), out.end(), [&](const Version& one) { return one.origin.node == version.origin.node; });
+    if (same == out.end()) out.push_back(version);
+    else *same = std::max(*same, version);
+  }
+  return out;
+}
+
+// Was `one` known to whoever made `by`?
+bool replaces(const SchemaRegister& by, const SchemaRegister& one) {
+  const std::vector<Version> replaced = replaced_by(by);
+  return std::any_of(replaced.begin(), replaced.end(), [&](const Version& version) {
+    return version.origin.node == one.version.origin.node && version >= one.version;
+  });
+}
+
+std::string former_number_id(std::string_view name, NodeId node) { return number_id(name, node) + " former"; }
+
 std::string spoken(const HeaderNumber& number, int32_t value) { return std::string(number.name) + " " + std::to_string(value); }
 
 }  // namespace
@@ -124,6 +145,51 @@ Status Replica::Impl::put_number(const HeaderNumber& number, SchemaRegister valu
   value.version = Version{state.clock.tick(env.now(), env.now()), self};
   TRY(registers.put(value, std::nullopt));
   return registers.set_here(value, spell_version(value.version));
+}
+
+// `told` is this node's own from a former life, and `ours` was made later by a file that did not know of it, for it had been put back. A node has
+// one register, so ours took the place of it everywhere. Here it stays beside ours, as another node's would, until settle_former_numbers().
+Result<bool> Replica::Impl::keep_former_number(const SchemaRegister& ours, const SchemaRegister& told, StreamSeq seq) {
+  if (told.kind != SchemaKind::number || told.id != number_id(told.name, self.node) || !(told.version < ours.version)) return false;
+  if (replaces(ours, told)) return false;
+  SchemaRegister former = told;
+  former.id = former_number_id(told.name, self.node);
+  const Registers::Entry* const known = registers.find(SchemaKind::number, {}, former.id);
+  if (known != nullptr && !(known->value.version < told.version)) return false;
+  TRY(registers.put(former, seq));
+  return true;
+}
+
+bool Replica::Impl::has_former_numbers() const {
+  if (state.membership != Membership::member || state.position.seq < follows_to) return false;
+  return std::any_of(kHeaderNumbers.begin(), kHeaderNumbers.end(), [&](const HeaderNumber& number) {
+    return registers.find(SchemaKind::number, {}, former_number_id(number.name, self.node)) != nullptr;
+  });
+}
+
+// All is read that another node may have made of a former one. If nobody replaced it, it and ours become one: as of two nodes' the higher value stands.
+Status Replica::Impl::settle_former_numbers() {
+  if (!has_former_numbers()) return ok();
+  tables_dirty = true;
+  for (const HeaderNumber& number : kHeaderNumbers) {
+    const Registers::Entry* const entry = registers.find(SchemaKind::number, {}, former_number_id(number.name, self.node));
+    const Registers::Entry* const own = registers.find(SchemaKind::number, {}, number_id(number.name, self.node));
+    if (entry == nullptr || own == nullptr) continue;
+    const SchemaRegister former = entry->value, ours = own->value;
+    const auto all = registers.numbers(number.name);
+    const bool out = std::any_of(all.begin(), all.end(), [&](const Registers::Entry* one) { return replaces(one->value, former); });
+    TRY(registers.remove(former));
+    SchemaRegister both = ours;
+    set_number(both, std::max(number_of(ours), number_of(former)));
+    std::vector<Version> replaced = replaced_by_either(ours, former);
+    if (out || (number_of(both) == number_of(ours) && replaced == replaced_by(ours))) continue;
+    std::erase_if(replaced, [&](const Version& version) { return version.origin.node == self.node; });
+    replaced.push_back(former.version);
+    both.body = spell_replaced(replaced);
+    both.version = Version{state.clock.tick(env.now(), env.now()), self};
+    TRY(registers.put(both, std::nullopt));
+  }
+  return carry_out_numbers();
 }
 
 // What the registers say stands in the file: whoever changes it from now on replaces all of them.

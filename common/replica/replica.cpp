@@ -141,7 +141,7 @@ Status Replica::Impl::tell_again(std::string_view where) {
 
 void Replica::Impl::roll_back_memory(const State& saved) {
   state = saved;
-  for (const auto& table : tables) table->id_use.given = 0;
+  for (const auto& table : tables) table->id_use.given = table->id_use.stray = 0;
   store.forget();
   store.hash_key = state.hash_key;
   if (brought_along_made) forget_brought_along();
@@ -251,7 +251,7 @@ Result<bool> Replica::has_work() {
   if (impl.may_retire()) return true;
   TRY_ASSIGN(const int64_t data_version, this->data_version());
   if (impl.state.prune_due && impl.state.membership == Membership::member) return true;
-  const bool tells = impl.registers.has_unsent() || impl.dealt.has_unsent() || impl.says_ids() || impl.says_handled() || impl.adoption_is_due();
+  const bool tells = impl.registers.has_unsent() || impl.has_former_numbers() || impl.dealt.has_unsent() || impl.says_ids() || impl.says_handled() || impl.adoption_is_due();
   if (impl.state.membership == Membership::member && tells) return true;
   if (data_version == impl.data_version) return false;
   TRY(impl.check_file());  // whoever put another state there need not have logged anything

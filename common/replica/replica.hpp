@@ -169,6 +169,9 @@ class Replica {
   // Something waits here that only a floor ends.
   Result<bool> wants_floor();
 
+  // Units that wait for a table or column that no schema message has told of. Cheap but for the first call.
+  Result<int64_t> untold_units();
+
   // Cheap: did another connection commit since the last call, or is the log not empty?
   Result<bool> has_work();
 

@@ -1,4 +1,5 @@
 // A table that stopped is tried again with everything that waited for it, all or nothing.
+#include <algorithm>
 #include <optional>
 
 #include "common/replica/engine.hpp"
@@ -62,52 +63,79 @@ Status Replica::Impl::apply_waiting(Table& table) {
   return done;
 }
 
-Status Replica::Impl::restart(int64_t id) {
-  tables_dirty = true;
+// Which of the stopped tables could run again, as far as can be told before their rows are tried.
+std::vector<int64_t> Replica::Impl::restartable() const {
+  std::vector<int64_t> ids;
+  for (const auto& table : tables) {
+    const auto is_reason = [&](const auto& one) { return table->stopped == one.second; };
+    if (table->stopped && table->exists && std::none_of(unmade.begin(), unmade.end(), is_reason)) ids.push_back(table->id);
+  }
+  return ids;
+}
+
+// What the application did to them meanwhile has one version, so that its transactions win or lose as a whole.
+Status Replica::Impl::drain_parked(const std::vector<Table*>& restarted) {
   TouchedKeys touched;
-  TRY(check_schema(touched));
-  TRY(drain_touched(touched, nullptr, nullptr));
-  touched = {};  // tables are read anew
+  touched.left_over = true;
+  for (Table* const table : restarted) {
+    TRY_ASSIGN(Statement* const parked, store.statement(sql::kSelectParked));
+    parked->bind(1, table->id);
+    for (;;) {
+      TRY_ASSIGN(const bool more, parked->step());
+      if (!more) break;
+      touched.add(table, parked->blob(0), parked->integer(1));
+    }
+  }
+  TRY(drain_touched(touched, nullptr, tracing ? &state.sent_again : nullptr));
+  for (const Table* const table : restarted) {
+    TRY_ASSIGN(Statement* const forget, store.statement(sql::kDeleteParked));
+    forget->bind(1, table->id);
+    TRY(forget->run());
+  }
+  return ok();
+}
+
+Status Replica::Impl::restart(std::vector<int64_t>& ids, std::optional<int64_t>& failed) {
+  tables_dirty = true;
+  // All that the application did comes first, as before every apply.
+  TRY(drain_to_outbox());
   if (!unmade.empty()) {
     TRY(migrate());
     TRY(refresh_schema());
   }
-  Table* const found = table_by_id(id);
-  if (found == nullptr || !found->exists) return make_error(Errc::schema, "it is gone");
-  Table& table = *found;
-  for (const auto& [what, reason] : unmade) {
-    if (table.stopped == reason) return make_error(Errc::schema, reason);
+  const std::vector<int64_t> able = restartable();
+  std::erase_if(ids, [&](int64_t id) { return std::find(able.begin(), able.end(), id) == able.end(); });
+  if (ids.empty()) return make_error(Errc::schema, "what stopped them stands");
+  std::vector<Table*> restarted;
+  for (const int64_t id : ids) restarted.push_back(table_by_id(id));
+  for (Table* const table : restarted) {
+    table->stopped.reset();
+    TRY(table->save());
   }
-  table.stopped.reset();
-  TRY(table.save());
-  // What the application did to it meanwhile comes first, as before every apply.
-  {
-    TRY_ASSIGN(Statement* const parked, store.statement(sql::kSelectParked));
-    parked->bind(1, id);
-    touched.left_over = true;
-    for (;;) {
-      TRY_ASSIGN(const bool more, parked->step());
-      if (!more) break;
-      touched.add(&table, parked->blob(0), parked->integer(1));
-    }
+  TRY(drain_parked(restarted));
+  for (Table* const table : restarted) {
+    failed = table->id;
+    TRY(apply_waiting(*table));
+    TRY(settle_table(*table));
   }
-  TRY(drain_touched(touched, nullptr, nullptr));
-  TRY_ASSIGN(Statement* const forget, store.statement(sql::kDeleteParked));
-  forget->bind(1, id);
-  TRY(forget->run());
-  TRY(apply_waiting(table));
-  TRY(settle_table(table));
+  failed.reset();
   // What was just drained goes out with the outbox.
   state.start_outbox();
   return ok();
 }
 
+bool Replica::Impl::is_untold(const Unit& unit) {
+  return std::any_of(unit.tables.begin(), unit.tables.end(), [&](const UnitTable& wanted) { return target_of(wanted).untold; });
+}
+
 // A unit has waited long enough once every table it names is here and runs.
 Status Replica::Impl::forget_waiting() {
+  int64_t untold = 0;
   for (int64_t after = 0;;) {
     TRY_ASSIGN(const auto unit, next_waiting(store, after));
-    if (!unit) return ok();
+    if (!unit) break;
     after = unit->id;
+    untold += is_untold(unit->decoded.unit) ? 1 : 0;
     bool waits = false;
     for (const UnitTable& wanted : unit->decoded.unit.tables) {
       const Target target = target_of(wanted);
@@ -118,6 +146,22 @@ Status Replica::Impl::forget_waiting() {
     remove->bind(1, after);
     TRY(remove->run());
   }
+  state.untold = untold;
+  return ok();
+}
+
+Result<int64_t> Replica::untold_units() {
+  Impl& impl = *impl_;
+  if (impl.state.untold) return *impl.state.untold;
+  int64_t untold = 0;
+  for (int64_t after = 0;;) {
+    TRY_ASSIGN(const auto unit, next_waiting(impl.store, after));
+    if (!unit) break;
+    after = unit->id;
+    untold += impl.is_untold(unit->decoded.unit) ? 1 : 0;
+  }
+  impl.state.untold = untold;
+  return untold;
 }
 
 Result<bool> Replica::resume_stopped() {
@@ -126,33 +170,25 @@ Result<bool> Replica::resume_stopped() {
   if (!impl.unmade.empty()) {
     const size_t before = impl.unmade.size();
     TRY(impl.write(false, nullptr, [&]() -> Status {
-      TouchedKeys touched;
-      TRY(impl.check_schema(touched));
-      TRY(impl.drain_touched(touched, nullptr, nullptr));
-      if (touched.size() > 0) impl.state.start_outbox();
+      TRY(impl.drain_to_outbox());
       TRY(impl.migrate());
       return impl.refresh_schema();
     }));
     any = impl.unmade.size() < before;
   }
-  std::vector<int64_t> ids;  // tables are read again when a try fails
-  for (const auto& table : impl.tables) {
-    if (table->stopped && table->exists) ids.push_back(table->id);
+  // All at once, so that a transaction over several of them is whole when it shows; without those whose rows still cannot be written.
+  std::vector<int64_t> ids = impl.restartable();
+  while (!ids.empty()) {
+    std::optional<int64_t> failed;
+    const Status resumed = impl.write(false, nullptr, [&] { return impl.restart(ids, failed); });
+    if (resumed) break;
+    const Errc code = resumed.error().code;
+    if (code == Errc::busy || code == Errc::full || code == Errc::io) return resumed.error();
+    if (failed) std::erase(ids, *failed);
+    else ids.clear();
   }
-  const auto tell = [&](int64_t id) {
-    impl.log(LogLevel::info, "table " + impl.table_by_id(id)->info.name + " is replicated again");
-    any = true;
-  };
-  // All at once, so that a transaction over several of them is whole when it shows; else one by one.
-  const Status together = ids.empty() ? ok() : impl.write(false, nullptr, [&]() -> Status {
-    for (const int64_t id : ids) TRY(impl.restart(id));
-    return ok();
-  });
-  for (const int64_t id : ids) {
-    const Status resumed = together || ids.size() == 1 ? together : impl.write(false, nullptr, [&] { return impl.restart(id); });
-    if (resumed) tell(id);
-    else if (resumed.error().code == Errc::busy || resumed.error().code == Errc::full || resumed.error().code == Errc::io) return resumed.error();
-  }
+  for (const int64_t id : ids) impl.log(LogLevel::info, "table " + impl.table_by_id(id)->info.name + " is replicated again");
+  any = any || !ids.empty();
   if (any) TRY(impl.write(false, nullptr, [&] { return impl.forget_waiting(); }));
   return any;
 }

@@ -67,7 +67,7 @@ bool Replica::Impl::replicated(const std::string& name) { return table_by_name(n
 
 Replica::Impl::Target Replica::Impl::target_of(const UnitTable& wanted) {
   const auto is_here = [&](Table* table) {
-    return knows_columns(registers, *table, wanted) ? Target{Target::To::table, table} : Target{Target::To::wait, nullptr};
+    return knows_columns(registers, *table, wanted) ? Target{Target::To::table, table} : Target{Target::To::wait, nullptr, true};
   };
   if (registers.is_dropped(wanted.id)) return {Target::To::dropped, nullptr};
   if (registers.knows(wanted.id)) {
@@ -79,7 +79,8 @@ Replica::Impl::Target Replica::Impl::target_of(const UnitTable& wanted) {
   }
   // Its schema has not come, or did not decode.
   if (Table* const table = table_by_name(wanted.name)) return is_here(table);
-  return {not_ours.count(fold_name(wanted.name)) != 0 ? Target::To::nowhere : Target::To::wait, nullptr};
+  if (not_ours.count(fold_name(wanted.name)) != 0) return {Target::To::nowhere, nullptr};
+  return {Target::To::wait, nullptr, true};
 }
 
 bool Replica::Impl::chooses(const std::string& table) const {

@@ -13,8 +13,8 @@ using sqlite::Statement;
 
 namespace {
 
-// A table of ours that nobody knows yet is the one of that name in the stream: its registers move under that id, except
-// where the stream has its own.
+// A table of ours that nobody knows yet is the one of that name in the stream: its registers move under that id, except where the stream has its
+// own. What the application changed of it since the file joins has a version, and is merged with the stream's by that.
 class Adoption {
  public:
   explicit Adoption(Replica::Impl& impl) : impl_(impl), registers_(impl.registers), db_(impl.db) {}
@@ -26,8 +26,9 @@ class Adoption {
       if (spec.dropped() || fold_name(spec.name) != fold_name(incoming.name)) continue;
       for (const Version& id : spec.ids) {
         const Registers::Entry ours = *registers_.find(SchemaKind::table, id, {});
-        if (ours.seq || ours.value.version != Version{}) continue;
-        return move(id, incoming.table);
+        const bool brought_along = ours.value.id.empty();  // it gets its id when the file has joined
+        if (ours.seq || !brought_along) continue;
+        return move(id, incoming);
       }
     }
     return ok();
@@ -63,19 +64,24 @@ class Adoption {
   }
 
  private:
-  Status move(const Version& from, const Version& to) {
+  Status move(const Version& from, const SchemaRegister& incoming) {
+    const Version& to = incoming.table;
     for (SchemaRegister value : registers_.all()) {
       if ((value.kind != SchemaKind::column && value.kind != SchemaKind::adopted) || value.table != from) continue;
       TRY(registers_.remove(value));
       value.table = to;
-      // What was dropped before anybody knew of it is nothing to tell.
-      if (!value.dropped && registers_.find(value.kind, to, value.id) == nullptr) TRY(registers_.put(value, std::nullopt));
+      // What was dropped before the file met a stream is nothing to tell.
+      const bool told = !value.dropped || value.version != Version{};
+      if (told && registers_.find(value.kind, to, value.id) == nullptr) TRY(registers_.put(value, std::nullopt));
     }
     for (const SchemaKind kind : {SchemaKind::text, SchemaKind::table}) {
       const Registers::Entry* const entry = registers_.find(kind, from, {});
       if (entry == nullptr) continue;
-      const SchemaRegister value = entry->value;
+      SchemaRegister value = entry->value;
       TRY(registers_.remove(value));
+      value.table = to;
+      if (kind == SchemaKind::table) value.id = incoming.id;
+      if (value.version != Version{}) TRY(registers_.put(value, std::nullopt));
     }
     TRY_ASSIGN(std::vector<LocalTable> tables, read_local_tables(db_));
     for (LocalTable& table : tables) {
@@ -135,18 +141,24 @@ Status Replica::Impl::apply_schema(const std::vector<SchemaRegister>& incoming, 
   for (const SchemaRegister& one : incoming) {
     state.clock.observe(one.version.hlc);
     const Registers::Entry* entry = registers.find(one.kind, one.table, one.id);
+    if (entry == nullptr && one.kind == SchemaKind::table && !one.dropped) {
+      TRY(Adoption(*this).adopt(one));
+      entry = registers.find(one.kind, one.table, one.id);
+      changed = changed || entry != nullptr;
+    }
     if (entry == nullptr) {
-      if (one.kind == SchemaKind::table && !one.dropped) TRY(Adoption(*this).adopt(one));
       TRY(registers.put(one, seq));
       changed = true;
       continue;
     }
     const SchemaRegister ours = entry->value;
+    TRY_ASSIGN(const bool former, keep_former_number(ours, one, seq));
+    changed = changed || former;
     const SchemaRegister merged = merge_registers(ours, one);
     if (merged != ours) {
       // What is ours alone is still to be sent: the later version is not all there is to a register.
       const bool told = merged == one || (entry->seq && *entry->seq != Registers::kInFlight);
-      TRY(registers.put(merged, told ? std::optional(seq) : entry->seq));
+      TRY(registers.put(merged, told ? std::optional(seq) : std::nullopt));  // what is on its way is not this
       changed = true;
     } else if (one == ours && (!entry->seq || *entry->seq < seq)) {
       echoed = echoed || entry->seq == Registers::kInFlight;

@@ -374,6 +374,7 @@ Status Replica::Impl::rehash_due() {
 }
 
 Status Replica::Impl::keep_dropped_rows(Table& table, bool all) {
+  TRY(drain_parked({&table}));
   TRY(clear_shelf(table, "dropped-table", "its table was dropped"));
   std::vector<ValueView> values;
   std::vector<std::string> keys;

@@ -79,10 +79,10 @@ sqlite::Database open_application(const std::string& path) {
   return db;
 }
 
-replica::Replica open_engine(const std::string& path, uint64_t node) {
+replica::Replica open_engine(const std::string& path, uint64_t node, const replica::Settings& settings = {}) {
   auto db = require(sqlite::Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX));
   require(db.exec("PRAGMA busy_timeout = 1000; PRAGMA synchronous = NORMAL"));
-  auto engine = require(replica::Replica::open(std::move(db), {}, environment(), {NodeId{node}, Incarnation{node * 10}, Hlc{}, HashKey{5, 6}}));
+  auto engine = require(replica::Replica::open(std::move(db), settings, environment(), {NodeId{node}, Incarnation{node * 10}, Hlc{}, HashKey{5, 6}}));
   while (!require(engine.baseline())) {}
   return engine;
 }
@@ -189,6 +189,50 @@ EngineRates engine_rates(const std::filesystem::path& directory, int rows) {
   return rates;
 }
 
+struct IdRates {
+  double drain = 0, apply = 0;
+};
+
+// Transactions a second of one row each into an AUTOINCREMENT table, by two nodes in turn: each drains its own, and applies the other's, with the
+// next id moved where the settings deal ids.
+IdRates id_rates(const std::filesystem::path& directory, int transactions, replica::IdMode mode) {
+  replica::Settings settings;
+  settings.ids.mode = mode;
+  std::vector<sqlite::Database> apps;
+  std::vector<replica::Replica> engines;
+  for (int node = 0; node < 2; ++node) {
+    const std::string path = fresh(directory, "ids" + std::to_string(node));
+    apps.push_back(require(sqlite::Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)));
+    require(apps.back().exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; CREATE TABLE counted(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT)"));
+    engines.push_back(open_engine(path, static_cast<uint64_t>(node) + 1, settings));
+  }
+  require(engines[0].found(7));
+  require(engines[1].join(7, 1));
+  std::vector<replica::Incoming> stream{
+      {1, 0, "genesis", codec::seal(codec::Kind::genesis, engines[0].origin(), 0, codec::encode_genesis({7, engines[0].hash_key()}), 1000, codec::kFormatOfKeys)[0]}};
+  IdRates spent;
+  const auto turn = [&](size_t node) {
+    spent.drain += seconds_of([&] {
+      for (auto& unit : require(engines[node].drain(false)).units) stream.push_back({stream.size() + 1, 0, unit.msg_ids.at(0), unit.messages.at(0)});
+    });
+    for (auto& engine : engines) {
+      std::deque<replica::Incoming> queue(stream.begin() + static_cast<std::ptrdiff_t>(engine.position().seq), stream.end());
+      const double took = seconds_of([&] {
+        while (!queue.empty()) require(engine.apply(queue, false));
+      });
+      if (&engine != &engines[node]) spent.apply += took;
+    }
+  };
+  for (int i = 0; i < 20; ++i) turn(static_cast<size_t>(i % 2));  // until each has its slot
+  if (!engines[0].ids_ready() || !engines[1].ids_ready()) fail("a node has no slot");
+  spent = {};
+  for (int i = 0; i < transactions; ++i) {
+    require(apps[static_cast<size_t>(i % 2)].exec("INSERT INTO counted(name) VALUES('a name')"));
+    turn(static_cast<size_t>(i % 2));
+  }
+  return {transactions / spent.drain, transactions / spent.apply};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -220,6 +264,11 @@ int main(int argc, char** argv) {
     samples["engine.apply_update_rows_s"].push_back(rates.apply_update);
     samples["engine.echo_rows_s"].push_back(rates.echo);
     samples["wire.bytes_a_row"].push_back(rates.wire_bytes_a_row);
+    for (const auto& [mode, name] : {std::pair{replica::IdMode::off, "off"}, std::pair{replica::IdMode::compact, "compact"}}) {
+      const IdRates ids = id_rates(directory, rows / 20, mode);
+      samples[std::string("ids.") + name + ".drain_s"].push_back(ids.drain);
+      samples[std::string("ids.") + name + ".apply_s"].push_back(ids.apply);
+    }
   }
   std::printf("{\n");
   bool first = true;

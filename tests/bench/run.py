@@ -210,6 +210,9 @@ def table(r):
     row("drain with hashes, rows/s", f"{r['engine.drain_rows_s']:,.0f}", "300,000")
     row("apply with the version check, inserts / updates, rows/s",
         f"{r['engine.apply_insert_rows_s']:,.0f} / {r['engine.apply_update_rows_s']:,.0f}", "200,000")
+    for step in ("drain", "apply"):
+        off, dealt = (r[f"ids.{mode}.{step}_s"] for mode in ("off", "compact"))
+        row(f"{step} of one inserted row, transactions/s: ids as SQLite counts / dealt to nodes", f"{off:,.0f} / {dealt:,.0f} ({dealt / off:.0%})", "100 %")
     row("own messages come round (marking), rows/s", f"{r['engine.echo_rows_s']:,.0f}")
     row("bytes a row in the stream, compressed", f"{r['wire.bytes_a_row']:.1f}")
     for name in (key for key in r if key.startswith("disk.")):

@@ -126,3 +126,18 @@ TEST_CASE("repair round: one that was under way when messages were found gone is
   CHECK(cluster.told == Nodes{2, 3});
   CHECK_FALSE(cluster.round.wanted());
 }
+
+TEST_CASE("repair round: where rows wait for a table that nobody has told of, the others tell their schema, and nothing is held up") {
+  Cluster cluster;
+  cluster.round.want(RepairRound::Why::untold);
+  CHECK(cluster.round.seeking());
+  CHECK_FALSE(cluster.round.lacking());
+  cluster.tick();
+  CHECK(cluster.told == Nodes{2, 3});
+  CHECK_FALSE(cluster.round.seeking());
+  cluster.round.want();
+  cluster.round.want(RepairRound::Why::untold);
+  CHECK(cluster.round.lacking());  // messages are gone all the same
+  cluster.tick();
+  CHECK_FALSE(cluster.round.lacking());
+}

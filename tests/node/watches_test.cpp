@@ -1,11 +1,12 @@
 // What a node watches itself by: how far it is behind (common/node/change_count.hpp), whether it stands still (stall_rule.hpp), and
-// whether its clock is right (clock_drift.hpp).
+// whether its clock is right (clock_drift.hpp), and whether rows wait for a table that nobody has told of (untold.hpp).
 #include <doctest/doctest.h>
 
 #include "common/codec/message.hpp"
 #include "common/node/change_count.hpp"
 #include "common/node/clock_drift.hpp"
 #include "common/node/stall_rule.hpp"
+#include "common/node/untold.hpp"
 
 using namespace marmot;
 using namespace marmot::node;
@@ -102,4 +103,24 @@ TEST_CASE("clock: what lies between sending and knowing is right; what lies outs
   CHECK(drift.text().find("501 ms behind") != std::string::npos);
   drift.observe(1000, 1000, 1000);
   CHECK_FALSE(drift.beyond());
+}
+
+TEST_CASE("untold: the others are asked after a while, then less and less often, for as long as something waits") {
+  Untold untold(1000);
+  CHECK_FALSE(untold.asks(0, 0));
+  CHECK_FALSE(untold.asks(100, 2));
+  CHECK_FALSE(untold.asks(1099, 2));
+  CHECK(untold.asks(1100, 2));
+  CHECK_FALSE(untold.asks(1101, 3));
+  CHECK_FALSE(untold.asks(3099, 3));
+  CHECK(untold.asks(3100, 3));
+  CHECK_FALSE(untold.asks(7099, 3));
+  CHECK(untold.asks(7100, 3));
+  CHECK_FALSE(untold.asks(7200, 0));
+  CHECK_FALSE(untold.asks(7300, 1));
+  CHECK(untold.asks(8300, 1));
+  int asked = 0;
+  for (int64_t now = 8301; now < 8301 + 24 * Untold::kLongestMs; now += 1000) asked += untold.asks(now, 1) ? 1 : 0;
+  CHECK(asked >= 23);
+  CHECK(asked < 40);
 }

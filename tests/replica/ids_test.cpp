@@ -36,6 +36,15 @@ void check_families(Node& node, int families) {
 
 int64_t number(Node& node, const std::string& sql) { return std::stoll(node.query(sql)); }
 
+// So many ids of table p are left to it in the block that it is in.
+int64_t left(Node& node) {
+  for (const auto& table : require(node.engine().ids()).tables) {
+    if (table.name == "p") return table.left;
+  }
+  FAIL("no table p");
+  return 0;
+}
+
 // Each drains and applies what the others have published; nothing is waited for.
 void step(Stream& stream, std::initializer_list<Node*> nodes) {
   for (Node* node : nodes) node->publish(stream);
@@ -395,5 +404,47 @@ TEST_CASE("ids: extended blocks, narrow tables, and a cluster that deals none") 
     CHECK(t.b.query("SELECT seq FROM sqlite_sequence WHERE name = 'p'") == "3");
     CHECK(t.b.engine().ids_ready());
     CHECK(require(t.b.engine().ids()).slots.empty());
+  }
+}
+
+TEST_CASE("ids: rows that came and went between two drains have used up a block too") {
+  Three t(kSchema, dealt());
+  while (left(t.b) > 0) t.b.sql("BEGIN; INSERT INTO p(name) VALUES('gone'); DELETE FROM p; COMMIT");
+  (void)t.b.drain();
+  CHECK(left(t.b) > 0);
+}
+
+TEST_CASE("ids: a block that the rest of a long log has used up is left with the first piece") {
+  Settings settings = dealt();
+  settings.atomic_rows = 5;
+  Three t(kSchema + std::string("; CREATE TABLE other(x)"), settings);
+  t.b.sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20) INSERT INTO other SELECT i FROM n");
+  while (left(t.b) > 0) t.b.sql("INSERT INTO p(name) VALUES('one')");
+  CHECK(require(t.b.engine().drain(false)).more);
+  CHECK(left(t.b) > 0);
+}
+
+// Seed 13225: a power cut made a node jump ahead by the deal that its file still knew, past where the newer one begins that the others follow.
+TEST_CASE("ids: where another node goes on by a former deal, this one does not count on behind its ids") {
+  Three t("CREATE TABLE p(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT)", dealt());
+  for (int i = 0; i < 200; ++i) t.a.sql("INSERT INTO p(name) VALUES('a" + std::to_string(i) + "')");
+  t.settle();  // a deal is said
+  const auto deal = [&] { return require(t.a.engine().ids()).tables.at(0); };
+  REQUIRE(deal().from > 1);
+  const IdGeometry geometry{1, deal().from, deal().block, deal().slots, false, 0};
+  const int own = require(t.a.engine().ids()).own.value();
+  // In the middle of a block of a's, and right before one.
+  for (const int64_t before : {int64_t{3}, int64_t{0}}) {
+    const int64_t start = next_block(geometry, own, number(t.a, "SELECT max(id) FROM p"), INT64_MAX).value() + 8 * geometry.round();
+    const int64_t theirs = start + before - 1;
+    t.b.sql("INSERT INTO p(id, name) VALUES(" + std::to_string(theirs) + ", 'jumped')");
+    settle(t.stream, {&t.a, &t.b});
+    t.a.sql("INSERT INTO p(name) VALUES('behind it')");
+    const int64_t next = number(t.a, "SELECT max(id) FROM p");
+    CHECK(next > theirs + 1);
+    CHECK(slot_of(geometry, next) == own);
+    t.b.sql("INSERT INTO p(id, name) VALUES(" + std::to_string(theirs + 1) + ", 'goes on')");
+    settle(t.stream, {&t.a, &t.b});
+    CHECK(t.a.query("SELECT count(*) FROM p WHERE name IN ('behind it', 'goes on')") == (before == 3 ? "2" : "4"));
   }
 }

@@ -262,3 +262,50 @@ TEST_CASE("numbers: what stands is a function of the registers, whatever order t
   }
   CHECK(lower > 100);
 }
+
+namespace {
+
+// Node a's file: a copy of it is kept in which its application has set the number to 1, unseen by the agent. Then the agent sees that, and `later`.
+// The copy is put back, and the application of node b may have set the number before, knowing of that.
+struct PutBack : Three {
+  explicit PutBack(const std::vector<std::string>& later, const std::string& of_b = "") : Three("CREATE TABLE t(id INTEGER PRIMARY KEY, v)") {
+    const std::string copy = dir.path / "copy.db";
+    a.stop();
+    a.sql("PRAGMA user_version = 1");
+    a.sql("VACUUM INTO '" + copy + "'");
+    a.start();
+    settle();
+    for (const std::string& number : later) {
+      a.now += 1000;
+      a.sql("PRAGMA user_version = " + number);
+      settle();
+    }
+    if (!of_b.empty()) b.sql("PRAGMA user_version = " + of_b);
+    settle();
+    a.stop();
+    a.restore(copy);
+    a.now += 1000;
+    a.start();
+    a.engine().follows_to(stream.messages.size());
+    settle();
+  }
+};
+
+}  // namespace
+
+// Simulator seed 8558: what the agent saw in the old copy took the place of what its former life had published.
+TEST_CASE("numbers: a file that is put back, and has one that no agent had seen, takes back nothing higher that its former life told") {
+  PutBack t({"2"});
+  t.same(kNumbers, "2|0");
+  for (Node* node : {&t.a, &t.b, &t.c}) CHECK(node->drain().empty());
+  t.a.sql("PRAGMA user_version = 1");  // now it knows of the 2
+  t.settle();
+  t.same(kNumbers, "1|0");
+}
+
+TEST_CASE("numbers: ... of several that its former life told, and what those replaced is out") {
+  PutBack t({"2", "5"});
+  t.same(kNumbers, "5|0");
+  PutBack known({"7"}, "3");
+  known.same(kNumbers, "3|0");
+}

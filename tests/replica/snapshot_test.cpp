@@ -156,3 +156,29 @@ TEST_CASE("snapshot: rows on the shelf come along, and wait where it is merged")
   settle(t.stream, {&t.a, &t.b, &t.c, &d});
   for (Node* node : {&t.a, &t.b, &t.c, &d}) CHECK(node->query("SELECT id, v FROM u") == "1|same");
 }
+
+// Simulator seed 385.
+TEST_CASE("snapshot: what was in the way of a table of it is gone: the table is tried again, though the file is still entering the stream") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
+  std::string change;
+  SUBCASE("the table could not be made") { change = "CREATE TABLE x(id INTEGER PRIMARY KEY, v)"; }
+  SUBCASE("it is stopped") { change = "ALTER TABLE t RENAME TO x"; }
+  t.c.sql("CREATE VIEW x AS SELECT 1");
+  const auto view_of_c = t.c.drain();  // nobody else has it
+  t.a.sql(change);
+  settle(t.stream, {&t.a, &t.b});
+  t.c.apply(t.stream);
+  t.a.sql("INSERT INTO x VALUES(1, 'in the snapshot')");
+  settle(t.stream, {&t.a, &t.b});
+  const std::string path = t.dir.path / "snapshot";
+  take_snapshot(t.a, path);
+  require(t.c.engine().merge_begin(path));
+  const auto refused = t.c.engine().merge_slice(false);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::schema);
+  CHECK(t.c.query("SELECT count(*) FROM x") == "1");  // the view
+  t.c.sql("DROP VIEW x");
+  merge_snapshot(t.c, path);
+  CHECK(t.c.query("SELECT * FROM x") == "1|in the snapshot");
+  CHECK(t.c.engine().stopped().empty());
+}

@@ -35,6 +35,7 @@ void Agent::start() {
   unit_lost_ = false;
   compared_gap_ = 0;
   twins_ = {};
+  untold_.forget();
   twins_.connected();
   gives_up_ = false;
   schedule_.emplace(limits(), now_us());
@@ -314,6 +315,7 @@ void Agent::follow() {
   feed();
   if (state_ != State::running) return;
   note_gap();
+  look_for_untold();
   compare_nodes();
   if (world_.now() >= check_at_) check_stream();
   bool spread = false;
@@ -582,11 +584,13 @@ bool Agent::settled(std::string* why) {
   if (engine_->position().seq != world_.stream.last()) return no("at " + std::to_string(position()) + " of " + std::to_string(world_.stream.last()));
   if (!publisher_->empty() || schedule_->holds()) return no("its publisher is not done");
   if (schedule_->outbox_due() || catch_up_.wanted() || schedule_->logged()) return no("has something to publish");
-  if (engine_->gap().last != compared_gap_ || (round_ && round_->lacking())) return no("messages are gone, and the nodes are still to be compared");
+  if (engine_->gap().last != compared_gap_ || (round_ && round_->seeking())) return no("messages are gone, and the nodes are still to be compared");
   if (!scrubbed_) return no("is still comparing its rows with their versions");
   const Enter scope(world_.disks, node_.id, Process::agent);
   const auto found = engine_->has_work();
   if (!found || *found) return no("has something to drain");
+  const auto untold = engine_->untold_units();
+  if (!untold || *untold != 0) return no("rows wait for a table of which nobody has told");
   const auto counters = engine_->counters();
   if (!counters) return no(counters.error().message);
   if (counters->outbox_rows != 0) {

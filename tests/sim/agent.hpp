@@ -17,6 +17,7 @@
 #include "common/node/repair_round.hpp"
 #include "common/node/schedule.hpp"
 #include "common/node/twins.hpp"
+#include "common/node/untold.hpp"
 #include "common/replica/replica.hpp"
 #include "common/replica/snapshot.hpp"
 
@@ -122,6 +123,7 @@ class Agent {
   // agent_repair.cpp
   void compare_nodes();
   void note_gap();
+  void look_for_untold();
   void make_round();
   bool all_there() const;
   std::vector<node::RepairRound::Present> present() const;
@@ -182,6 +184,7 @@ class Agent {
   int64_t snapshot_at_ = 0;
   std::unique_ptr<node::RepairRound> round_;
   node::Twins twins_;
+  node::Untold untold_{1000};
   int64_t beat_at_ = 0;
   bool gives_up_ = false;   // its node id
   StreamSeq compared_gap_ = 0;  // the last gap that the nodes were to be compared for

@@ -195,6 +195,17 @@ void Agent::note_gap() {
   round_->want();
 }
 
+// Rows wait for a table of which nobody has told.
+void Agent::look_for_untold() {
+  const Enter scope(world_.disks, node_.id, Process::agent);
+  const auto units = engine_->untold_units();
+  if (!units || !untold_.asks(world_.now(), *units)) return;
+  world_.say(node_.id, "asks the others for their schema");
+  world_.count("asked for schema");
+  make_round();
+  round_->want(RepairRound::Why::untold);
+}
+
 void Agent::make_round() {
   if (round_) return;
   RepairRound::Limits limits;

@@ -154,7 +154,10 @@ void Agent::merge() {
   if (!inside([&] { result = engine_->merge_slice(polite()); })) return;
   if (!*result) {
     const bool busy = result->error().code == Errc::busy;
-    done("merge", result->error());
+    // A table of the snapshot cannot be made here, or is stopped, until somebody makes room: the merge is tried again.
+    const bool waits = result->error().code == Errc::schema && (world_.profile.kinds != 0 || world_.profile.lose_ms != 0);
+    if (waits) world_.count("merge waits"), world_.say(node_.id, "merge: " + result->error().message);
+    else done("merge", result->error());
     if (busy || !engine_) return;
     const Enter scope(world_.disks, node_.id, Process::agent);
     engine_->merge_abandon();

@@ -54,7 +54,9 @@ void App::refused(const std::string& sql, int rc) {
 }
 
 bool App::run(const std::string& sql) {
+  const bool inside = db_->in_transaction();
   if (sql.rfind("DROP TABLE ", 0) == 0) world_.ledger.moving.drops(*db_, sql.substr(11));
+  if (inside && !db_->in_transaction()) return false;  // the disk failed while it was read: the table would go without its transaction
   const int rc = sqlite3_exec(db_->get(), sql.c_str(), nullptr, nullptr, nullptr);
   replaces_ = replaces_ || sql.find("REPLACE") != std::string::npos;
   if (rc == SQLITE_OK) return true;

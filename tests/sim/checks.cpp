@@ -78,14 +78,15 @@ std::string check_nothing_lost(const Ledger& ledger, const Rows& rows, const std
       const std::string now = content_of(rows, id);
       const bool doubled = id.key.front() == 't' && twice.count(id.table) != 0;
       if (now == change.after.value_or("no row") || (doubled && shows_twice(rows, id, change.after))) continue;
-      const auto versions = ledger.stored_versions_of(id, change.after);
+      const RowId sent = doubled ? marked_off(id) : id;  // messages do not say which of the two it is
+      const auto versions = ledger.stored_versions_of(sent, change.after);
       const bool superseded = std::any_of(versions.begin(), versions.end(), [&](const auto& version) {
         const auto winner = winners.find(version.first);
         return winner != winners.end() && winner->second.version > version.second;
       });
       const bool shelved = !versions.empty() && now == "no row";  // check_winners tells whether rightly
       // Superseded before its turn to be published came.
-      const auto places = ledger.places(id);
+      const auto places = ledger.places(sent);
       const bool unseen = versions.empty() && std::any_of(places.begin(), places.end(), [&, node = node](const Place& place) {
         const auto own = ledger.drained_version(node, place);
         const auto winner = winners.find(place);

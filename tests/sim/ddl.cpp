@@ -404,7 +404,7 @@ Migration Migrations::next(sqlite::Database& db, uint64_t ddl, uint64_t kinds) {
 
 Result<std::string> print_schema(sqlite::Database& db) {
   std::string out;
-  TRY_ASSIGN(auto tables, db.prepare("SELECT s.name, c.name, c.type, c.\"notnull\", coalesce(c.dflt_value, ''), c.hidden, c.pk, l.strict, l.wr FROM main.sqlite_schema s"
+  TRY_ASSIGN(auto tables, db.prepare("SELECT s.name, c.name, c.type, c.\"notnull\", coalesce(c.dflt_value, ''), c.hidden, c.pk, l.strict, l.wr, s.sql LIKE '%AUTOINCREMENT%' FROM main.sqlite_schema s"
                                      " JOIN pragma_table_list l ON l.schema = 'main' AND l.name = s.name, pragma_table_xinfo(s.name) c"
                                      " WHERE s.type = 'table' AND s.name NOT GLOB '__marmot*' AND s.name NOT GLOB 'sqlite_*' AND s.name NOT IN ('sim_seen', 'sim_commit') ORDER BY s.name, c.cid"));
   for (;;) {

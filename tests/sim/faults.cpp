@@ -1,6 +1,7 @@
 // What befalls the cluster, each at its own rate.
 #include <algorithm>
 
+#include "common/replica/autoincrement.hpp"
 #include "tests/sim/agent.hpp"
 #include "tests/sim/app.hpp"
 #include "tests/sim/world.hpp"
@@ -33,6 +34,7 @@ void World::schedule_faults() {
   every(profile.trim_ms, [this] { trim(); });
   every(profile.away_ms, [this] { away(); });
   every(profile.retire_ms, [this] { retire(); });
+  every(profile.adopt_ms, [this] { change_adoption(); });
   every(profile.damage_ms, [this] { damage(); });
   every(profile.floor_ms, [this] { announce_floor(); });
   every(profile.foreign_ms, [this] { foreign(); });
@@ -338,6 +340,29 @@ void World::away() {
     node.away = false;
     node.agent->start();
   });
+}
+
+// `marmot ids adopt` or `release`, of any table that can be.
+void World::change_adoption() {
+  Node& node = any_node();
+  sqlite::Database* const db = checker(node);
+  if (db == nullptr) return;
+  const Enter scope(disks, node.id, Process::checker);
+  std::string said = "nothing can be adopted";
+  const auto change = [&]() -> Status {
+    TRY_ASSIGN(auto transaction, sqlite::Transaction::begin(*db, sqlite::Transaction::Kind::immediate));
+    TRY_ASSIGN(const std::vector<std::string> can, replica::adoptable_tables(*db));
+    TRY_ASSIGN(const std::vector<std::string> have, replica::adopted_tables(*db));
+    if (can.empty() && have.empty()) return ok();
+    const bool adopts = have.empty() || (!can.empty() && random.per_mille(700));
+    const std::string& table = adopts ? can[random.below(can.size())] : have[random.below(have.size())];
+    TRY(adopts ? replica::adopt_table(*db, table) : replica::release_table(*db, table));
+    said = (adopts ? "adopts " : "releases ") + table;
+    return transaction.commit();
+  };
+  const Status done = change();
+  say(node.id, done ? "an operator " + said : "an operator cannot adopt: " + done.error().message);
+  if (done) count("adoption");
 }
 
 // An operator takes a node that is away for gone.

@@ -172,6 +172,7 @@ void ids(Profile& p) {
   p.ids = true;
 }
 void ids_retired(Profile& p) { ids(p); p.nodes = 4; p.write_ms = 40; p.away_ms = 150; p.retire_ms = 10; p.join_ms = 400; p.transactions = 900; }
+void adoptions(Profile& p) { schemas(p); p.ids = true; p.adopt_ms = 150; }
 void none(Profile&) {}
 
 const Case kCases[] = {
@@ -219,6 +220,8 @@ const Case kCases[] = {
     {"slot_taken_twice", Mutation::slot_taken_twice, ids},
     {"geometry_unapplied", Mutation::geometry_unapplied, ids},
     {"retired_slot_at_once", Mutation::retired_slot_at_once, ids_retired},
+    {"adopted_word_seen", Mutation::adopted_word_seen, adoptions},
+    {"adoption_once", Mutation::adoption_once, adoptions},
 };
 
 const Case* find(const std::string& name) {

@@ -176,6 +176,7 @@ class World {
   void trim();
   void away();
   void retire();
+  void change_adoption();
   void foreign();
   void damage();
   bool held_elsewhere(const Node& node, const std::string& table, const std::string& row);
