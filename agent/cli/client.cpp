@@ -12,7 +12,7 @@ namespace marmot::agent {
 
 namespace {
 
-constexpr int kLockedMs = 5000;
+constexpr int kBusyMs = 5000;
 
 }  // namespace
 
@@ -62,7 +62,7 @@ Result<sqlite::Database> open_file(const Target& target) {
   TRY_ASSIGN(const std::string path, single_database(target));
   TRY(check_exists(target));
   TRY_ASSIGN(sqlite::Database db, sqlite::Database::open(path, SQLITE_OPEN_READWRITE));
-  sqlite3_busy_timeout(db.get(), kLockedMs);
+  sqlite3_busy_timeout(db.get(), kBusyMs);
   TRY(db.learn_encoding());
   return db;
 }

@@ -19,7 +19,7 @@ namespace {
 constexpr size_t kMaxSchemaBytes = size_t{256} << 20;
 constexpr size_t kMaxNumbersBytes = 64;  // a genesis, a floor
 constexpr uint32_t kNumbers = 9;
-constexpr SchemaKind kLastKind = SchemaKind::adopted;
+constexpr SchemaKind kLastRegisterKind = SchemaKind::adopted;
 constexpr uint32_t kTexts = 3;
 
 struct SchemaVisitor : RefusingVisitor {
@@ -47,7 +47,7 @@ struct SchemaVisitor : RefusingVisitor {
     switch (at) {
       case 0:
         into.kind = static_cast<SchemaKind>(value);
-        if (value > static_cast<uint64_t>(kLastKind)) newer_kind = value;
+        if (value > static_cast<uint64_t>(kLastRegisterKind)) newer_kind = value;
         return value >= static_cast<uint64_t>(SchemaKind::table) && newer_kind == 0 && fields == kNumbers + kTexts;
       case 1: into.dropped = value != 0; return value <= 1;
       case 2: into.position = static_cast<int64_t>(value); return value <= kMaxInt63;
@@ -124,7 +124,7 @@ Result<std::vector<SchemaRegister>> decode_schema(std::string_view payload) {
   const bool whole = parse_whole(raw.view(), visitor);
   if (visitor.newer_kind != 0) {
     return make_error(Errc::newer_format, "schema change of kind " + std::to_string(visitor.newer_kind) + ": this Marmot knows kinds up to " +
-                                              std::to_string(static_cast<int>(kLastKind)) + ", upgrade it");
+                                              std::to_string(static_cast<int>(kLastRegisterKind)) + ", upgrade it");
   }
   if (!whole) return make_error(Errc::corrupt, "schema does not decode");
   return std::move(visitor.registers);
