@@ -9,6 +9,7 @@ namespace {
 
 using api::Json;
 
+constexpr int kSubjectsOverlap = 10065;  // subjects overlap with an existing stream
 constexpr int kNoStorage = 10047;  // insufficient storage resources available
 constexpr int64_t kNsPerMs = 1'000'000;
 
@@ -134,8 +135,9 @@ class Ensure : public std::enable_shared_from_this<Ensure> {
         self.unlimited_ = true;
         return self.create();
       }
-      // Another agent was faster, with other settings: look at what it made.
-      if (info.error().detail == api::kStreamNameInUse && !self.looked_again_) {
+      // Another agent was faster, with other settings: look at what it made. The server may have noticed only by the subject.
+      const int why = info.error().detail;
+      if ((why == api::kStreamNameInUse || why == kSubjectsOverlap) && !self.looked_again_) {
         self.looked_again_ = true;
         return self.look();
       }
