@@ -142,8 +142,8 @@ void add_clients(CLI::App& root, AllOptions& all, Chosen& chosen) {
   conflicts.add_option("--config,-c", all.conflicts.target.config, "the agent's configuration, in place of DB")->type_name("FILE");
   conflicts.add_flag("--json", all.conflicts.target.json, "machine-readable");
   conflicts.add_flag("--all", all.conflicts.all, "discard, restore: every conflict");
-  conflicts.add_option("--table", all.conflicts.table, "restore --all: only conflicts of this table")->type_name("TABLE");
-  conflicts.add_flag("--with-children", all.conflicts.with_children, "restore: rows of its node that refer to a restored row follow it to its new key");
+  conflicts.add_option("--table", all.conflicts.table, "restore --all, discard --all: only conflicts of this table")->type_name("TABLE");
+  conflicts.add_flag("--with-children", all.conflicts.with_children, "restore: rows of its node that refer to a restored row follow it to its new key; discard: they are deleted, and what refers to them");
   repeatable(conflicts, "--set", all.conflicts.set, "restore: with another value in this column; may be repeated", "COLUMN=VALUE");
   conflicts.final_callback([&] { chosen = [&all] { return cmd_conflicts(all.conflicts); }; });
 

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/cli/commands.hpp"
+#include "agent/cli/discard_row.hpp"
 #include "agent/cli/restore_row.hpp"
 #include "agent/report/text.hpp"
 #include "common/core/hlc.hpp"
@@ -15,7 +16,6 @@ namespace marmot::agent {
 namespace {
 
 using replica::LostRow;
-
 
 constexpr size_t kMostShown = 1000;  // rows that refer to one
 
@@ -31,8 +31,8 @@ Status check_options(const ConflictsOptions& options, const Wish& wish) {
   const bool restore = wish.verb == "restore";
   if (options.all && !restore && wish.verb != "discard") return make_error(Errc::bad_input, "--all goes with discard and restore");
   if (!options.set.empty() && !restore) return make_error(Errc::bad_input, "--set goes with restore");
-  if (options.with_children && !restore) return make_error(Errc::bad_input, "--with-children goes with restore");
-  if (!options.table.empty() && !(restore && options.all)) return make_error(Errc::bad_input, "--table goes with restore --all");
+  if (options.with_children && !restore && wish.verb != "discard") return make_error(Errc::bad_input, "--with-children goes with restore and discard");
+  if (!options.table.empty() && !options.all) return make_error(Errc::bad_input, "--table goes with --all");
   const std::string_view digits = std::string_view(wish.id).substr(wish.id.rfind('s', 0) == 0 ? 1 : 0);
   if (!wish.verb.empty() && !options.all && (digits.empty() || digits.size() > 18 || digits.find_first_not_of("0123456789") != std::string_view::npos)) {
     return make_error(Errc::bad_input, wish.verb + " " + wish.id + ": expected the id of a conflict, as `marmot conflicts` shows it");
@@ -113,14 +113,6 @@ std::string list_text(const std::vector<LostRow>& all, const std::vector<int64_t
          "; write a lost row again, or forget it: marmot conflicts " + shown + " restore ID | discard ID\n";
 }
 
-Status forget(sqlite::Database& db, const LostRow& lost) {
-  if (!lost.shelved) return replica::forget_conflict(db, lost);
-  // A row that waits is a live row: the agent deletes it, on every node.
-  TRY_ASSIGN(sqlite::Statement statement, db.prepare("UPDATE __marmot_shelf SET discard = 1 WHERE id = ?1"));
-  statement.bind(1, lost.id);
-  return statement.run();
-}
-
 // One answer, for people or for programs.
 class Answer {
  public:
@@ -162,17 +154,21 @@ Status show(sqlite::Database& db, const LostRow& lost, const Answer& answer) {
   return ok();
 }
 
-Status discard_all(sqlite::Database& db, const std::vector<LostRow>& all, const Answer& answer) {
-  TRY_ASSIGN(auto transaction, sqlite::Transaction::begin(db, sqlite::Transaction::Kind::immediate));
-  int64_t count = 0;
-  for (const LostRow& lost : all) {
-    if (lost.shelved) continue;
-    TRY(forget(db, lost));
-    ++count;
-  }
-  TRY(transaction.commit());
-  answer({{"discarded", count}}, counted(count, "conflict") + " forgotten\n");
+Status discard(sqlite::Database& db, const std::vector<LostRow>& lost, bool with_children, const Answer& answer) {
+  TRY_ASSIGN(const Discarded done, discard_rows(db, lost, with_children));
+  const std::string children = done.children == 0 ? "" : "; " + counted(done.children, "row") + " that referred to what lost deleted too";
+  const bool waited = lost.size() == 1 && lost.front().shelved;
+  answer({{"discarded", done.rows}, {"children", done.children}}, (waited ? "the agent deletes it on every node" : counted(done.rows, "conflict") + " forgotten") + children + "\n");
   return ok();
+}
+
+Status discard_all(sqlite::Database& db, const std::vector<LostRow>& all, const ConflictsOptions& options, const Answer& answer) {
+  std::vector<LostRow> gone;
+  for (const LostRow& lost : all) {
+    const bool its = options.table.empty() || fold_text(options.table, Collation::nocase) == fold_text(lost.table, Collation::nocase);
+    if (!lost.shelved && its) gone.push_back(lost);
+  }
+  return discard(db, gone, options.with_children, answer);
 }
 
 std::string followed(const Restored& done) {
@@ -228,14 +224,12 @@ Status work(const ConflictsOptions& options) {
   TRY_ASSIGN(const std::vector<LostRow> all, replica::lost_rows(db));
   const Answer answer(wanted.json);
   if (wish.verb.empty()) return list_all(db, all, target.shown, answer);
-  if (options.all) return wish.verb == "discard" ? discard_all(db, all, answer) : restore(db, all, "", options, answer);
+  if (options.all) return wish.verb == "discard" ? discard_all(db, all, options, answer) : restore(db, all, "", options, answer);
   const auto its = std::find_if(all.begin(), all.end(), [&](const LostRow& lost) { return id_of(lost) == wish.id; });
   if (its == all.end()) return make_error(Errc::not_found, "there is no conflict " + wish.id);
   if (wish.verb == "show") return show(db, *its, answer);
   if (wish.verb == "restore") return restore(db, all, wish.id, options, answer);
-  TRY(forget(db, *its));
-  answer({{"discarded", 1}}, its->shelved ? "the agent deletes it on every node\n" : "1 conflict forgotten\n");
-  return ok();
+  return discard(db, {*its}, options.with_children, answer);
 }
 
 }  // namespace

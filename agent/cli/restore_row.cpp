@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <map>
-#include <memory>
 #include <optional>
 #include <set>
 
 #include "agent/cli/kept_row.hpp"
+#include "agent/cli/row_tables.hpp"
 #include "common/core/key.hpp"
 #include "common/replica/references.hpp"
-#include "common/replica/table.hpp"
 
 namespace marmot::agent {
 
@@ -21,80 +20,11 @@ using replica::RowPlace;
 using sqlite::quote_identifier;
 using sqlite::Statement;
 
-constexpr int kMostLevels = 50;  // of rows that follow rows that follow
-
 bool same_name(std::string_view a, std::string_view b) { return fold_text(a, Collation::nocase) == fold_text(b, Collation::nocase); }
 
 std::string named(const LostRow& lost) {
   return "#" + std::string(lost.shelved ? "s" : "") + std::to_string(lost.id) + " " + lost.table + " " + describe_key(lost.key);
 }
-
-// What a statement returned: where a row is, and what it holds.
-struct Written {
-  RowPlace place;
-  OwnedRow row;
-};
-
-// The tables that rows are written to, each read once.
-class Tables {
- public:
-  explicit Tables(sqlite::Database& db) : db_(db), store_(db) {}
-
-  Result<replica::Table*> find(const std::string& name) {
-    auto& known = tables_[fold_text(name, Collation::nocase)];
-    if (!known) {
-      TRY_ASSIGN(replica::TableInfo info, replica::read_table(db_, name));
-      known = std::make_unique<replica::Table>(db_, store_, kNoLife, 0, std::move(info));
-    }
-    return known.get();
-  }
-
-  // Runs a statement that writes one row, with this at its end. nullopt: no row came of it.
-  static std::string returning(const replica::Table& table) {
-    std::string out = table.info.without_rowid ? " RETURNING 0" : " RETURNING " + quote_identifier(table.info.rowid_name);
-    for (const std::string& column : table.stored_names()) out += ", " + quote_identifier(column);
-    return out;
-  }
-  static Result<std::optional<Written>> write(const replica::Table& table, Statement& statement) {
-    TRY_ASSIGN(const bool found, statement.step());
-    if (!found) return std::optional<Written>{};
-    Written out{{table.info.name, statement.integer(0), {}}, {}};
-    std::vector<ValueView> values;
-    for (int i = 1; i < statement.columns(); ++i) values.push_back(statement.value(i));
-    (void)table.key_of_values(values, out.place.key);
-    const std::vector<std::string> names = table.stored_names();
-    for (size_t i = 0; i < names.size(); ++i) out.row.add(names[i], values[i]);
-    TRY(statement.run());
-    return std::optional<Written>{std::move(out)};
-  }
-
-  // "WHERE ..." that finds a row; its parameters begin at `first`.
-  static std::string where(const replica::Table& table, const std::string& alias, int first) {
-    if (!table.info.without_rowid) return " WHERE " + alias + quote_identifier(table.info.rowid_name) + " = ?" + std::to_string(first);
-    std::string out;
-    for (const replica::KeyColumn& column : table.info.key) {
-      out += (out.empty() ? " WHERE " : " AND ") + alias + quote_identifier(table.info.columns[static_cast<size_t>(column.column)].name) + " = ?" +
-             std::to_string(first++);
-    }
-    return out;
-  }
-  // `key` keeps what is bound.
-  static Status bind_place(const replica::Table& table, const RowPlace& place, DecodedKey& key, int first, Statement& statement) {
-    if (!table.info.without_rowid) {
-      statement.bind(first, place.rowid);
-      return ok();
-    }
-    TRY_ASSIGN(key, decode_key(place.key));
-    for (const ValueView& part : key.parts) statement.bind(first++, part);
-    return ok();
-  }
-
- private:
-  static inline const NodeId kNoLife{};
-  sqlite::Database& db_;
-  replica::Store store_;
-  std::map<std::string, std::unique_ptr<replica::Table>> tables_;
-};
 
 using Values = std::vector<std::pair<std::string, ValueView>>;  // of columns
 
@@ -270,20 +200,17 @@ class Restoring {
   // Rows that refer to the row at `place` by one of `columns`.
   Result<std::vector<Reference>> followers(const RowPlace& place, const Values& columns) {
     std::vector<Reference> out;
-    DecodedKey decoded;
-    TRY_ASSIGN(const replica::Table* const parent, tables_.find(place.table));
     for (const ForeignKey& key : keys_) {
-      const bool concerned = same_name(key.parent, place.table) && std::any_of(key.to.begin(), key.to.end(), [&](const std::string& to) {
+      const bool concerned = std::any_of(key.to.begin(), key.to.end(), [&](const std::string& to) {
         return std::any_of(columns.begin(), columns.end(), [&](const auto& one) { return same_name(one.first, to); });
       });
-      if (!concerned) continue;
-      TRY(replica::find_referrers_of(db_, key, Tables::where(*parent, "l.", 1), [&](Statement& statement) { return Tables::bind_place(*parent, place, decoded, 1, statement); }, [&](const RowPlace& child) { out.push_back({0, &key, child}); }));
+      if (concerned) TRY(tables_.find_followers(key, place, [&](const RowPlace& child) { out.push_back({0, &key, child}); }));
     }
     return out;
   }
 
   Status update(const RowPlace& at, const Values& columns, int level) {
-    if (level > kMostLevels) return make_error(Errc::refused, "rows of " + at.table + " refer to each other in a circle");
+    if (level > Tables::kMostLevels) return make_error(Errc::refused, "rows of " + at.table + " refer to each other in a circle");
     const auto moved = moved_to_.find(at);
     const RowPlace place = moved == moved_to_.end() ? at : moved->second;
     TRY_ASSIGN(const replica::Table* const table, tables_.find(place.table));

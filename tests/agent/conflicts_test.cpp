@@ -268,7 +268,7 @@ TEST_CASE("conflicts restore --all: all or nothing; --table narrows it; what wai
         "restored: 2 rows; words has no INTEGER PRIMARY KEY of that name: its rows keep their keys; 1 row on the shelf left: restore each by its id, with another value\n");
   CHECK(f.text("SELECT id || n FROM words") == "w1");
   CHECK(f.run({"--table", "two"}).exit_code == 2);
-  CHECK(f.run({"discard", "1", "--with-children"}).exit_code == 2);
+  CHECK(f.run({"show", "1", "--with-children"}).exit_code == 2);
 }
 
 TEST_CASE("conflicts restore --with-children: a child that cannot follow stops it, and nothing is changed") {
@@ -288,6 +288,45 @@ TEST_CASE("conflicts restore: an insert that a trigger leaves out is not taken f
   CHECK(done.exit_code == 1);
   CHECK(done.output.find("#1 parent 7 cannot be restored: a trigger of parent leaves its insert out") != std::string::npos);
   CHECK(f.json({})["conflicts"].size() == 1);
+}
+
+TEST_CASE("conflicts discard --with-children: what refers to the lost row goes with it, and what refers to that; the winner's stay") {
+  // A value that must be there once, as Django's content types: the loser is gone, and its permissions dangle.
+  Lost f("CREATE TABLE kind(id INTEGER PRIMARY KEY, name UNIQUE); CREATE TABLE child(id INTEGER PRIMARY KEY, parent INT REFERENCES kind, name);"
+         "CREATE TABLE pair(a INT, b INT REFERENCES child(id), PRIMARY KEY(a, b)) WITHOUT ROWID; CREATE TABLE log(id);"
+         "CREATE TRIGGER told AFTER DELETE ON child BEGIN INSERT INTO log VALUES(OLD.id); END;"
+         "INSERT INTO kind VALUES(7, 'user'); INSERT INTO child VALUES(1, 7, 'ours'), (11, 257, 'theirs'), (12, 257, 'theirs'); INSERT INTO pair VALUES(1, 1), (2, 11), (3, 11)");
+  f.version("kind", key_of(7), 1);
+  f.version("child", key_of(1), 1);
+  f.version("child", key_of(11), kThem);
+  f.version("child", key_of(12), kThem);
+  f.lose("kind", key_of(257), R"({"id": 257, "name": "user"})", "unique");
+  f.lose("child", key_of(40), R"({"id": 40, "parent": 3, "name": "else"})");
+  CHECK(f.run({"discard", "1", "--table", "kind"}).output.find("--table goes with --all") != std::string::npos);
+  const Json done = f.json({"discard", "--all", "--table", "KIND", "--with-children"});
+  CHECK(done == Json{{"discarded", 1}, {"children", 4}});
+  CHECK(f.text(kChildren) == "1:7:ours");
+  CHECK(f.text("SELECT group_concat(a || '-' || b) FROM pair") == "1-1");
+  CHECK(f.text("SELECT group_concat(id, ' ') FROM (SELECT id FROM log ORDER BY id)") == "11 12");
+  CHECK(f.text("SELECT group_concat(tbl) FROM __marmot_conflict") == "child");
+  CHECK(*f.db->query_integer("SELECT count(*) FROM pragma_foreign_key_check") == 0);
+  CHECK(f.run({"discard", "2"}).output == "1 conflict forgotten\n");
+}
+
+TEST_CASE("conflicts discard --with-children: where a trigger refuses a deletion, nothing is changed") {
+  Families f;
+  f.version("child", key_of(1), 1);
+  f.version("child", key_of(2), 1);
+  f.version("child", key_of(11), kThem);
+  f.version("child", key_of(12), kThem);
+  REQUIRE(f.db->exec("CREATE TRIGGER no BEFORE DELETE ON child WHEN OLD.id = 12 BEGIN SELECT RAISE(ABORT, 'it is kept'); END"));
+  const auto refused = f.run({"discard", "1", "--with-children"});
+  CHECK(refused.exit_code == 1);
+  CHECK(refused.output.find("it is kept") != std::string::npos);
+  CHECK(f.text("SELECT count(*) FROM child") == "4");
+  CHECK(f.text("SELECT count(*) FROM __marmot_conflict") == "1");
+  CHECK(f.run({"discard", "1"}).exit_code == 0);
+  CHECK(f.text("SELECT count(*) FROM child") == "4");
 }
 
 TEST_CASE("conflicts: what is restored or discarded is to be told the others, but for what stood here before it was replicated") {
