@@ -77,7 +77,7 @@ void World::damage() {
   }
   if (kind == 1) {
     if (profile.floor_ms != 0) return;  // old rows that some lack may have been deleted: a vote, not a repair
-    if (!held_elsewhere(node, at.table, at.row)) return;  // what is nowhere any more nobody can bring back
+    if (!held_elsewhere(node, at.version)) return;  // what is nowhere any more nobody can bring back
     return strike(live, "DELETE FROM " + at.table + " WHERE " + at.row + "; DELETE FROM __marmot_version WHERE " + at.version, "vanishes");
   }
   const std::string row = "old_" + at.table, version = "old_version_" + at.table;
@@ -95,13 +95,23 @@ void World::damage() {
   });
 }
 
-bool World::held_elsewhere(const Node& node, const std::string& table, const std::string& row) {
+// Under the very version: another row of that key does not count.
+bool World::held_elsewhere(Node& node, const std::string& version) {
+  const std::string live = "SELECT v.hlc || '.' || o.node FROM __marmot_version v JOIN __marmot_origin o ON o.id = v.origin WHERE v.state IN (1, 2) AND v." + version;
+  sqlite::Database* const here = checker(node);
+  std::string ours;
+  {
+    const Enter scope(disks, node.id, Process::checker);
+    const auto its = here == nullptr ? Result<std::string>(std::string()) : here->query_text(live);
+    if (!its || its->empty()) return false;
+    ours = *its;
+  }
   for (auto& [id, other] : nodes) {
     sqlite::Database* const db = id == node.id ? nullptr : checker(other);
     if (db == nullptr) continue;
     const Enter scope(disks, id, Process::checker);
-    const auto there = db->query_integer("SELECT EXISTS(SELECT 1 FROM " + table + " WHERE " + row + ")");
-    if (there && *there == 1) return true;
+    const auto theirs = db->query_text(live);
+    if (theirs && *theirs == ours) return true;
   }
   return false;
 }

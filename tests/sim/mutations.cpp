@@ -137,7 +137,7 @@ void pruned(Profile& p) {
   p = quiet(p);
   p.transactions = 300;
   p.tick_ms = 10;
-  p.floor_ms = 60;
+  p.floor_ms = 50;
   p.stream_tail_ms = 200;
 }
 // What came too late for a floor is lost with its sender's file before the sender repeats it.

@@ -179,7 +179,7 @@ class World {
   void change_adoption();
   void foreign();
   void damage();
-  bool held_elsewhere(const Node& node, const std::string& table, const std::string& row);
+  bool held_elsewhere(Node& node, const std::string& version);
   void disconnect_all();
   void calm_down();
   bool settled(std::string* why);
