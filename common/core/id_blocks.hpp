@@ -80,7 +80,7 @@ struct IdDemand {
   int slot = 0;               // its own, or the one that it claims
   int highest_slot = 0;       // that is granted
   int64_t highest_id = 0;     // in the table
-  int64_t used = 0;           // ids that one drain found given out here
+  int64_t used = 0;           // ids that one drain found given out here, or a quarter of those of a second: a block is to last for two
   WallMs now = 0;
   WallMs busy_at = 0;         // when one drain last found more ids given out than an eighth of a block
   bool parts_from_one = false;  // it claims its slot with this, and one other node at most has one

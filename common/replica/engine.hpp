@@ -405,6 +405,7 @@ struct Replica::Impl {
   Status move_next_id(Table& table, int64_t first);
   IdDemand id_demand(Table& table, int slot, int64_t highest, int64_t given);
   void note_id(Table& table, std::string_view key);
+  void count_second(Table::IdUse& use);
   void note_applied_id(Table& table, const UnitRow& row, const Version& version);
   void touch_ids();
   Status settle_ids();

@@ -31,6 +31,18 @@ std::optional<int64_t> id_of_key(std::string_view key) {
 
 }  // namespace
 
+// An agent that is held up for a moment finds more given out than it did before.
+void Replica::Impl::count_second(Table::IdUse& use) {
+  constexpr WallMs kSecond = 1000;
+  const WallMs passed = env.now() - use.second_at;
+  use.largest = std::max(use.largest, use.given);
+  use.this_second += use.given;
+  if (passed >= 0 && passed < kSecond) return;
+  use.a_second = passed < 0 || use.second_at == 0 ? 0 : use.this_second * kSecond / passed;
+  use.second_at = env.now();
+  use.this_second = 0;
+}
+
 bool Replica::Impl::deals_ids() const { return settings.ids.mode != IdMode::off; }
 bool Replica::Impl::says_ids() const { return deals_ids() && !settings.ids.held && state.ids_due && state.ids_unit == 0; }
 
@@ -90,7 +102,7 @@ IdDemand Replica::Impl::id_demand(Table& table, int slot, int64_t highest, int64
   out.highest_slot = dealt.highest_granted();
   out.highest_id = highest;
   // The first deal that is said takes over from one of large blocks.
-  out.used = geometry_of(table).number == 0 ? std::max(given, table.id_use.largest) : given;
+  out.used = std::max(geometry_of(table).number == 0 ? std::max(given, table.id_use.largest) : given, table.id_use.a_second / 4);
   out.now = env.now();
   out.busy_at = table.id_use.busy_at;
   out.extended = settings.ids.mode == IdMode::extended;
@@ -125,7 +137,7 @@ Status Replica::Impl::settle_ids() {
   if (!deals_ids()) return ok();
   for (const auto& table : tables) {
     if (!table->id_use.touched) continue;
-    table->id_use.largest = std::max(table->id_use.largest, table->id_use.given);
+    count_second(table->id_use);
     if (table->counts_ids()) TRY(settle_ids_of(*table));
     table->id_use.given = table->id_use.stray = 0;
     table->id_use.touched = false;
@@ -158,7 +170,7 @@ Status Replica::Impl::settle_ids_of(Table& table) {
   const int64_t ahead = ids_ahead(geometry, highest);
   const bool leaves = ahead != 0 && !opened;  // the block that it is in
   if (alone) return leaves ? move_next_id(table, highest + ahead + 1) : ok();
-  if (given * 8 > geometry.block) its.busy_at = env.now();
+  if (std::max(given, its.a_second / 4) * 8 > geometry.block) its.busy_at = env.now();
   its.wanted = dealt.slot_of(self.node) ? better_geometry(geometry, id_demand(table, *slot, highest, given)) : std::nullopt;
   if (its.wanted) state.ids_due = true;
   if (its.wanted && mutated(Mutation::geometry_unapplied)) {

@@ -61,6 +61,8 @@ class Table {
     bool listed = false;               // sqlite_sequence has a row of it
     int64_t given = 0;                 // that this transaction's drain found
     int64_t largest = 0;               // of those, since the file was opened
+    WallMs second_at = 0;              // when the second began that is counted
+    int64_t this_second = 0, a_second = 0;  // ids given out since then, and in the last one
     int64_t stray = 0;                 // the highest id that this transaction applied of a row that lies in no block of its writer
     WallMs sampled_at = 0;             // sample_pace()
     int64_t began = 0;                 // the first id of the block that was begun last, since the file was opened
