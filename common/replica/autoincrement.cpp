@@ -156,12 +156,6 @@ Result<int64_t> watched_id(sqlite::Database& db, const std::string& table) {
   return row.integer(0);
 }
 
-Status wish(sqlite::Database& db, int64_t table_id, bool adopt) {
-  TRY_ASSIGN(Statement mark, db.prepare(sql::kWishAdopted));
-  mark.bind(1, table_id).bind(2, int64_t{adopt ? 1 : 0});
-  return mark.run();
-}
-
 }  // namespace
 
 Result<std::string> with_autoincrement(std::string_view sql) {
@@ -209,10 +203,16 @@ Status remove_autoincrement(sqlite::Database& db, const std::string& table) {
   return forget_sequence(db, table);
 }
 
+Status wish_adopted(sqlite::Database& db, int64_t table_id, bool adopt) {
+  TRY_ASSIGN(Statement mark, db.prepare(sql::kWishAdopted));
+  mark.bind(1, table_id).bind(2, int64_t{adopt ? 1 : 0});
+  return mark.run();
+}
+
 Status adopt_table(sqlite::Database& db, const std::string& table) {
   TRY_ASSIGN(const int64_t id, watched_id(db, table));
   TRY(add_autoincrement(db, table));
-  return wish(db, id, true);
+  return wish_adopted(db, id, true);
 }
 
 Status release_table(sqlite::Database& db, const std::string& table) {
@@ -223,7 +223,7 @@ Status release_table(sqlite::Database& db, const std::string& table) {
   if (mark.integer(0) == 0) return refused("it was not adopted");
   mark.reset();
   TRY(remove_autoincrement(db, table));
-  return wish(db, id, false);
+  return wish_adopted(db, id, false);
 }
 
 Result<std::vector<std::string>> adoptable_tables(sqlite::Database& db) {

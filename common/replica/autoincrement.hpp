@@ -30,6 +30,8 @@ Status release_table(sqlite::Database& db, const std::string& table);
 Result<std::vector<std::string>> adoptable_tables(sqlite::Database& db);
 Result<std::vector<std::string>> adopted_tables(sqlite::Database& db);
 
+// `adopt_table` without the text, of a table that has the word from us already; or `release_table`.
+Status wish_adopted(sqlite::Database& db, int64_t table_id, bool adopt);
 // The other nodes have been told that table `table_id` has the word from us, or has it no more.
 Status tell_adopted(sqlite::Database& db, int64_t table_id, bool adopted);
 // For `marmot cleanup`, and for files without Marmot's tables too.

@@ -184,13 +184,17 @@ class Notice {
     for (size_t i = 0; i < known_.size();) {
       const LocalTable& table = known_[i];
       const std::string place = place_of(table.id);
-      const bool took_over = !place.empty() && fold_name(place) != fold_name(table.name) &&
-                             std::any_of(known_.begin(), known_.end(), [&](const LocalTable& other) {
-                               return fold_name(other.name) == fold_name(place) && place_of(other.id).empty();
-                             });
-      if (!took_over) {
+      const auto former = std::find_if(known_.begin(), known_.end(), [&](const LocalTable& other) {
+        return fold_name(other.name) == fold_name(place) && place_of(other.id).empty();
+      });
+      if (place.empty() || fold_name(place) == fold_name(table.name) || former == known_.end()) {
         ++i;
         continue;
+      }
+      if (table.adopted && !former->adopted) {  // its text is the former one's now
+        TRY(wish_adopted(impl_.db, former->id, true));
+        former->adopted = true;
+        former->wish = true;
       }
       TRY(drop(table));
       std::erase_if(triggers_, [&](const InstalledTrigger& trigger) { return trigger.table_id == table.id; });

@@ -152,6 +152,22 @@ TEST_CASE("adopt: migrations go on as before, and a rebuild by the application's
   CHECK_FALSE(counts(t.a, "people"));
 }
 
+TEST_CASE("adopt: the table that a tool copies into is adopted before it gets the name") {
+  Three t(kPlain, dealt());
+  t.a.sql("CREATE TABLE new_p(id INTEGER PRIMARY KEY, name TEXT, note TEXT)");
+  t.settle();
+  require(adopt(t.a, "new_p"));
+  t.a.sql("INSERT INTO new_p(id, name) SELECT id, name FROM p; DROP TABLE p; ALTER TABLE new_p RENAME TO p");
+  t.settle();
+  for (Node* node : {&t.a, &t.b, &t.c}) {
+    CHECK(counts(*node, "p"));
+    CHECK(node->query("SELECT count(*) FROM __marmot_schema WHERE kind IN (1, 2, 3) AND body LIKE '%AUTOINCREMENT%' AND NOT dropped") == "0");
+  }
+  require(release(t.b, "p"));
+  t.settle();
+  for (Node* node : {&t.a, &t.b, &t.c}) CHECK_FALSE(counts(*node, "p"));
+}
+
 TEST_CASE("adopt: a node that was away, one that joins, and one that adopts at the same moment come to the same") {
   Three t(kPlain, dealt());
   require(adopt(t.a, "p"));
