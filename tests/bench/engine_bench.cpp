@@ -265,7 +265,7 @@ int main(int argc, char** argv) {
     samples["engine.echo_rows_s"].push_back(rates.echo);
     samples["wire.bytes_a_row"].push_back(rates.wire_bytes_a_row);
     for (const auto& [mode, name] : {std::pair{replica::IdMode::off, "off"}, std::pair{replica::IdMode::compact, "compact"}}) {
-      const IdRates ids = id_rates(directory, rows / 20, mode);
+      const IdRates ids = id_rates(directory, rows / 5, mode);
       samples[std::string("ids.") + name + ".drain_s"].push_back(ids.drain);
       samples[std::string("ids.") + name + ".apply_s"].push_back(ids.apply);
     }
