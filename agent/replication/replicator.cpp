@@ -434,7 +434,7 @@ void Replicator::release_ids() {
   const bool all_heard = founded_ || (!peers.empty() && all_there());
   const int64_t waits_ms = all_heard ? 0 : members_->all().size() <= 1 && peers.empty() ? kIdsAloneMs : kIdsAwayMs;
   if (monotonic_ms() - live_since_ms_ < waits_ms) return;
-  ids_held_ = false;
+  ids_held_ = earlier_peer_ = false;  // from here on it is ready with a slot only
   ids_soon_.stop();
   thread_->set_hold_ids(false);
 }

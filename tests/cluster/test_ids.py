@@ -1,10 +1,11 @@
 """Ids of AUTOINCREMENT tables: plain INSERTs of unchanged applications on three nodes, and what a user then sees."""
+import os
 import sqlite3
 import threading
 import time
 
 from case import case
-from process import check, until
+from process import Skipped, check, until
 from tables import connect, execute, query, scalar, wait_identical
 
 FAMILY = ("CREATE TABLE parent(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL)",
@@ -230,4 +231,45 @@ def ids_adopt_by_itself(t):
               20 * t.slow)
     acknowledged = run_all([Writer(nodes[i % 3].db, f"w{i}", 30, 0.02) for i in range(6)], 120 * t.slow)
     wait_identical([node.db for node in nodes], 60 * t.slow)
+    check_families(nodes, acknowledged)
+
+
+@case("a cluster of two versions: beside an agent that knows nothing of ids rows go both ways and nothing is said of ids; after its upgrade they are dealt", seconds=90)
+def ids_beside_an_earlier_agent(t):
+    """MARMOT_EARLIER names the build folder of a Marmot from before ids were dealt (fa07b49 or earlier); else there is nothing to try."""
+    folder = os.environ.get("MARMOT_EARLIER")
+    if not folder:
+        raise Skipped("MARMOT_EARLIER names no build of an earlier Marmot")
+    one, two = nodes = t.nodes(2, t.nats())
+    program = t.dir / "earlier"
+    (program / "agent").mkdir(parents=True)
+    os.symlink(os.path.join(folder, "agent", "marmot"), program / "agent" / "marmot")
+    present = one.product
+    earlier = type("Earlier", (), {"marmot": program / "agent" / "marmot", "run": present.run})()
+    execute(one.db, *PLAIN)
+    for node in nodes:
+        node.product = earlier
+        node.start(seconds=30 * t.slow)
+    wait_identical([node.db for node in nodes], 20 * t.slow)
+    one.stop()
+    one.product = present
+    one.start(seconds=30 * t.slow)
+    one.says(r"ids are not dealt yet, for node \d+ runs Marmot", 30 * t.slow)
+    adopted = t.product.run("ids", "adopt", one.db, "--all")
+    check(adopted.returncode == 0, f"{adopted}")
+    for node in nodes:
+        execute(node.db, f"INSERT INTO parent(id, name) VALUES({100 if node is one else 200}, '{node.name}')")
+    wait_identical([node.db for node in nodes], 20 * t.slow)
+    check("AUTOINCREMENT" in scalar(one.db, "SELECT sql FROM sqlite_schema WHERE name = 'parent'"), "it was not adopted here")
+    check("AUTOINCREMENT" not in scalar(two.db, "SELECT sql FROM sqlite_schema WHERE name = 'parent'"), "the earlier one was told")
+    two.stop()
+    two.product = present
+    two.start(seconds=30 * t.slow)
+    for node in nodes:
+        until(f"{node.name} has the word", lambda node=node: "AUTOINCREMENT" in scalar(node.db, "SELECT sql FROM sqlite_schema WHERE name = 'parent'"), 30 * t.slow)
+        until(f"{node.name} has a slot", lambda node=node: "slot" in ids_of(node), 30 * t.slow)
+        check(node.command("wait", "--ready").returncode == 0, f"{node.name} is not ready")
+    acknowledged = run_all([Writer(nodes[i % 2].db, f"w{i}", 20, 0.02) for i in range(4)], 60 * t.slow)
+    execute(one.db, "DELETE FROM parent WHERE id IN (100, 200)")
+    wait_identical([node.db for node in nodes], 20 * t.slow)
     check_families(nodes, acknowledged)
