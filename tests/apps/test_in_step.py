@@ -4,7 +4,7 @@ import subprocess
 import threading
 import time
 
-from cache import PYTHON, from_pypi
+from cache import PYTHON, from_pypi, needs
 from case import case
 from process import Failure, check, until
 from tables import query, scalar, wait_identical
@@ -206,3 +206,48 @@ def sqlalchemy2_in_step(t):
 @case("SQLAlchemy of Debian: the same", seconds=120)
 def sqlalchemy_of_debian_in_step(t):
     sqlalchemy_in_step(t, "1.4", dict(os.environ))
+
+
+BLOG = """
+require "active_record"
+ActiveRecord::Base.establish_connection(adapter: "sqlite3", database: ARGV[0], timeout: 20000)
+class Author < ActiveRecord::Base; has_many :posts; end
+class Post < ActiveRecord::Base; belongs_to :author; end
+if ARGV[1] == "make"
+  ActiveRecord::Schema.verbose = false
+  ActiveRecord::Schema.define do
+    create_table(:authors) { |t| t.string :name }
+    create_table(:posts) { |t| t.integer :author_id; t.string :title }
+  end
+else
+  ARGV[2].to_i.times do |number|
+    name = "#{ARGV[1]}-#{number}"
+    author = Author.create!(name: name)
+    2.times { |i| author.posts.create!(title: "#{name} #{i}") }
+    raise "#{name} is another one" unless Author.find(author.id).name == name
+  end
+end
+"""
+
+
+@case("ActiveRecord of Debian: eight writers on three nodes in step: every post is its own author's", seconds=120)
+def activerecord_in_step(t):
+    needs("ruby")
+    script = t.dir / "blog.rb"
+    script.write_text(BLOG)
+    nats = t.nats()
+    nodes = [t.node(f"n{i}", nats, database_name="blog") for i in range(3)]
+
+    def run(node, *words):
+        done = subprocess.run(["ruby", script, node.db, *map(str, words)], capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+        check(done.returncode == 0, f"{words}: {done.stderr[-2000:]}")
+    run(nodes[0], "make")
+    for node in nodes:
+        node.start(seconds=20 * t.slow)
+    files = [node.db for node in nodes]
+    wait_identical(files, 30 * t.slow)
+    in_step([lambda node=node, i=i: run(node, f"w{i}", 15) for i, node in enumerate([*nodes, *nodes, *nodes[:2]])])
+    wait_identical(files, 30 * t.slow)
+    kept = scalar(files[0], "SELECT count(*) FROM posts JOIN authors ON authors.id = author_id AND title LIKE name || ' %'")
+    check(kept == 8 * 15 * 2 and scalar(files[0], "SELECT count(*) FROM posts") == kept, f"{kept} of {8 * 15 * 2} posts are their own author's")
+    check(not nodes[0].json("conflicts")["conflicts"], "rows collided")
