@@ -25,7 +25,7 @@ bool is_symbol(const Tokens& tokens, size_t at, char symbol) {
   return at < tokens.size() && tokens[at].kind == Token::Kind::symbol && tokens[at].text[0] == symbol;
 }
 
-Error refused(const char* why) { return make_error(Errc::refused, why); }
+Error cannot(const char* why) { return make_error(Errc::refused, why); }
 
 // Where the word PRIMARY of the table's key stands, outside of inner parentheses; nothing: it has none.
 std::optional<size_t> primary_of(const Tokens& tokens) {
@@ -71,22 +71,22 @@ struct Key {
 // INTEGER PRIMARY KEY [ASC] [ON CONFLICT x] of a column, or PRIMARY KEY(id) behind the columns, where SQLite takes the word before the parenthesis.
 Result<Key> key_of(const Tokens& tokens) {
   const auto primary = primary_of(tokens);
-  if (!primary) return refused("it has no primary key");
+  if (!primary) return cannot("it has no primary key");
   Key key;
   key.last = *primary + 1;
   if (is_symbol(tokens, *primary + 2, '(')) {
     const size_t column = *primary + 3;
     for (key.last = column; key.last + 1 < tokens.size() && !is_symbol(tokens, key.last + 1, ')'); ++key.last) {
-      if (is_symbol(tokens, key.last + 1, ',')) return refused("its key has several columns");
+      if (is_symbol(tokens, key.last + 1, ',')) return cannot("its key has several columns");
     }
     if (column < tokens.size()) key.column = unquote(tokens[column].text);
   } else {
     key.column = unquote(tokens[part_of(tokens, *primary)].text);
-    if (is_word(tokens, key.last + 1, "desc")) return refused("INTEGER PRIMARY KEY DESC is a key like any other to SQLite, which gives out no ids for it");
+    if (is_word(tokens, key.last + 1, "desc")) return cannot("INTEGER PRIMARY KEY DESC is a key like any other to SQLite, which gives out no ids for it");
     if (is_word(tokens, key.last + 1, "asc")) ++key.last;
     if (is_word(tokens, key.last + 1, "on") && is_word(tokens, key.last + 2, "conflict")) key.last += 3;
   }
-  if (key.last >= tokens.size()) return refused("its definition is cut short");
+  if (key.last >= tokens.size()) return cannot("its definition is cut short");
   return key;
 }
 
@@ -135,7 +135,7 @@ Status forget_sequence(sqlite::Database& db, const std::string& table) {
   return forget.run();
 }
 
-Result<std::vector<std::string>> names(sqlite::Database& db, std::string_view select) {
+Result<std::vector<std::string>> first_column(sqlite::Database& db, std::string_view select) {
   TRY_ASSIGN(Statement rows, db.prepare(select));
   std::vector<std::string> out;
   for (;;) {
@@ -148,11 +148,11 @@ Result<std::vector<std::string>> names(sqlite::Database& db, std::string_view se
 Result<int64_t> watched_id(sqlite::Database& db, const std::string& table) {
   TRY(stored_text(db, table));
   TRY_ASSIGN(const int64_t known, db.query_integer(sql::kHasAdopted));
-  if (known == 0) return refused("no agent has opened this file yet: start it, then adopt");
+  if (known == 0) return cannot("no agent has opened this file yet: start it, then adopt");
   TRY_ASSIGN(Statement row, db.prepare("SELECT id FROM main.__marmot_table WHERE name = ?1 COLLATE NOCASE"));
   row.bind(1, table);
   TRY_ASSIGN(const bool found, row.step());
-  if (!found) return refused("it is not replicated");
+  if (!found) return cannot("it is not replicated");
   return row.integer(0);
 }
 
@@ -160,12 +160,12 @@ Result<int64_t> watched_id(sqlite::Database& db, const std::string& table) {
 
 Result<std::string> with_autoincrement(std::string_view sql) {
   TRY_ASSIGN(const Tokens tokens, tokenize(sql));
-  if (find_word(tokens)) return refused("it is AUTOINCREMENT already");
-  if (is_without_rowid(tokens)) return refused("it is WITHOUT ROWID, where SQLite gives out no ids");
+  if (find_word(tokens)) return cannot("it is AUTOINCREMENT already");
+  if (is_without_rowid(tokens)) return cannot("it is WITHOUT ROWID, where SQLite gives out no ids");
   TRY_ASSIGN(const Key key, key_of(tokens));
   TRY_ASSIGN(const CreateTable parsed, parse_create_table(sql));
   const auto column = std::find_if(parsed.columns.begin(), parsed.columns.end(), [&](const ColumnSql& one) { return fold_name(one.name) == fold_name(key.column); });
-  if (column == parsed.columns.end() || !is_integer(column->definition)) return refused("its key is not of the type INTEGER");
+  if (column == parsed.columns.end() || !is_integer(column->definition)) return cannot("its key is not of the type INTEGER");
   std::string out(sql);
   return out.insert(end_of(tokens[key.last]), " AUTOINCREMENT");
 }
@@ -220,14 +220,14 @@ Status release_table(sqlite::Database& db, const std::string& table) {
   TRY_ASSIGN(Statement mark, db.prepare("SELECT count(*) FROM __marmot_adopted WHERE tbl = ?1 AND wish IS NOT 0"));
   mark.bind(1, id);
   TRY(mark.step());
-  if (mark.integer(0) == 0) return refused("it was not adopted");
+  if (mark.integer(0) == 0) return cannot("it was not adopted");
   mark.reset();
   TRY(remove_autoincrement(db, table));
   return wish_adopted(db, id, false);
 }
 
 Result<std::vector<std::string>> adoptable_tables(sqlite::Database& db) {
-  TRY_ASSIGN(const std::vector<std::string> watched, names(db, "SELECT name FROM main.__marmot_table ORDER BY name"));
+  TRY_ASSIGN(const std::vector<std::string> watched, first_column(db, "SELECT name FROM main.__marmot_table ORDER BY name"));
   std::vector<std::string> out;
   for (const std::string& table : watched) {
     const auto sql = stored_text(db, table);
@@ -238,7 +238,7 @@ Result<std::vector<std::string>> adoptable_tables(sqlite::Database& db) {
 
 Result<std::vector<std::string>> adopted_tables(sqlite::Database& db) {
   TRY_ASSIGN(const int64_t any, db.query_integer(sql::kHasAdopted));
-  return any == 0 ? std::vector<std::string>() : names(db, sql::kAdoptedTables);
+  return any == 0 ? std::vector<std::string>() : first_column(db, sql::kAdoptedTables);
 }
 
 Status tell_adopted(sqlite::Database& db, int64_t table_id, bool adopted) {
