@@ -25,7 +25,7 @@ std::string reach(const Json& table) {
   return wide ? "2^53 in " + counted(*wide, "day") : "";
 }
 
-std::string ids_text(const Json& ids, const std::string& file) {
+std::string ids_report(const Json& ids, const std::string& file) {
   const auto own = number_in(ids, "slot");
   std::string out = own ? "this node has slot " + std::to_string(*own) + (flag_in(ids, "alone") ? ", and is alone: it counts 1, 2, 3\n" : "\n")
                         : "this node has no slot yet: ids that it gives out may be another node's too\n";
@@ -63,7 +63,7 @@ int cmd_ids(const IdsOptions& options) {
   const Json database = databases.empty() ? Json() : databases[0];
   if (!database.contains("ids")) return fail(make_error(Errc::unavailable, "the file is not open yet: ask again in a moment"));
   if (options.target.json) print_json(database["ids"]);
-  else print(ids_text(database["ids"], text_in(database, "path")));
+  else print(ids_report(database["ids"], text_in(database, "path")));
   return kExitOk;
 }
 
