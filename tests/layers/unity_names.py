@@ -2,7 +2,7 @@
 
     unity_names.py SOURCE_ROOT
 
-Looks at constants and types in unnamed namespaces; the compiler of `meson setup --unity=on` would refuse a second one.
+Looks at constants, types and functions in unnamed namespaces, and functions of the same parameters. The compiler of `meson setup --unity=on` would refuse a second one.
 """
 import collections
 import pathlib
@@ -13,14 +13,32 @@ UNNAMED = re.compile(r"^namespace \{$(.*?)^\}  // namespace$", re.M | re.S)
 NAMED = re.compile(r"^(?:(?:static |inline )?(?:constexpr|const)\s+[\w:<>,* ]+[ *]|(?:struct|class|enum class|enum) )(\w+)(?:\[\w*\])?\s*[={:]", re.M)
 
 
+FUNCTION = re.compile(r"^(?!return\b|struct\b|class\b)[\w:][\w:<>,*& ]*[ &*](\w+)\(([^;{}]*?)\)(?: const| noexcept)* \{", re.M)
+
+
+def types(text):
+    """Of the parameters. What converts to a view of text is one type: the one could be called for the other."""
+    depth, out = 0, [""]
+    for before, char in zip(" " + text, text):
+        depth += (char in "<(") - (char == ")" or (char == ">" and before != "-"))
+        if char == "," and depth == 0:
+            out.append("")
+        else:
+            out[-1] += char
+    plain = [re.sub(r"\s*=.*$|\bconst\b|[\s&]", "", re.sub(r"\b\w+\s*(=.*)?$", "", one.strip())) for one in out if one.strip()]
+    return ", ".join("text" if one in ("char*", "std::string", "std::string_view") else one for one in plain)
+
+
 def own_names(text):
-    return {name for block in UNNAMED.findall(text) for name in NAMED.findall(block)}
+    blocks = UNNAMED.findall(text)
+    functions = {f"{name}({types(list_)})" for block in blocks for name, list_ in FUNCTION.findall(block)}
+    return {name for block in blocks for name in NAMED.findall(block)} | functions
 
 
 def main():
     # A check that finds nothing proves nothing.
-    sample = "namespace {\nconstexpr int64_t kA = 1;\nconst char* const kB[] = {};\nstruct C {\n  int kD = 0;\n};\nenum class E : int { x };\n}  // namespace\nconstexpr int kF = 1;\n"
-    assert own_names(sample) == {"kA", "kB", "C", "E"}, own_names(sample)
+    sample = "namespace {\nconstexpr int64_t kA = 1;\nconst char* const kB[] = {};\nstruct C {\n  int kD = 0;\n  int method() {\n  }\n};\nenum class E : int { x };\nResult<std::map<int, int>> f(const char* a, const std::map<int, int>& b) {\n  return {};\n}\n}  // namespace\nconstexpr int kF = 1;\n"
+    assert own_names(sample) == {"kA", "kB", "C", "E", "f(text, std::map<int,int>)"}, own_names(sample)
 
     root = pathlib.Path(sys.argv[1])
     faults, files = [], 0
