@@ -176,42 +176,51 @@ else:
 """
 
 
-def sqlalchemy_in_step(t, version, environment):
-    """Tables as SQLAlchemy makes them, with PRIMARY KEY (id) behind the columns."""
-    script = t.dir / "shop.py"
-    script.write_text(SHOP)
+def families_in_step(t, argv, environment, parents, children, adopt):
+    """`argv` DB make makes the tables, `argv` DB NAME 15 writes so many parents with two children each, whose texts begin with the parent's name.
+    `parents` is a table and its name column, `children` a table, the column that refers, and the text."""
+    (parent, name), (child, refers, text) = parents, children
     nats = t.nats()
-    nodes = [t.node(f"n{i}", nats, database_name="shop") for i in range(3)]
+    nodes = [t.node(f"n{i}", nats, database_name="app") for i in range(3)]
 
     def run(node, *words):
-        done = subprocess.run([PYTHON, script, node.db, *map(str, words)], env=environment, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+        done = subprocess.run([*map(str, argv), node.db, *map(str, words)], env=environment, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
         check(done.returncode == 0, f"{words}: {done.stderr[-2000:]}")
     run(nodes[0], "make")
     for node in nodes:
         node.start(seconds=20 * t.slow)
     files = [node.db for node in nodes]
     wait_identical(files, 30 * t.slow)
-    check([one["name"] for one in nodes[0].json("ids")["plain"]] == ["customer", "orders"], f"SQLAlchemy {version}: {nodes[0].json('ids')['plain']}")
-    adopted = t.product.run("ids", "adopt", nodes[0].db, "--all")
-    check(adopted.returncode == 0, f"{adopted}")
-    wait_identical(files, 30 * t.slow)
-    for node in nodes:
-        until(f"{node.name} has adopted them", lambda node=node: not node.json("ids")["plain"], 20 * t.slow)
+    plain = [one["name"] for one in nodes[0].json("ids")["plain"]]
+    check(plain == ([parent, child] if adopt else []), f"tables with a plain key: {plain}")
+    if adopt:
+        adopted = t.product.run("ids", "adopt", nodes[0].db, "--all")
+        check(adopted.returncode == 0, f"{adopted}")
+        wait_identical(files, 30 * t.slow)
+        for node in nodes:
+            until(f"{node.name} has adopted them", lambda node=node: not node.json("ids")["plain"], 20 * t.slow)
     in_step([lambda node=node, i=i: run(node, f"w{i}", 15) for i, node in enumerate([*nodes, *nodes, *nodes[:2]])])
     wait_identical(files, 30 * t.slow)
-    kept = scalar(files[0], "SELECT count(*) FROM orders JOIN customer ON customer.id = customer_id AND what LIKE name || ' %'")
-    check(kept == 8 * 15 * 2 and scalar(files[0], "SELECT count(*) FROM orders") == kept, f"{kept} of {8 * 15 * 2} orders are their own customer's")
+    kept = scalar(files[0], f"SELECT count(*) FROM {child} JOIN {parent} ON {parent}.id = {refers} AND {text} LIKE {name} || ' %'")
+    check(kept == 8 * 15 * 2 and scalar(files[0], f"SELECT count(*) FROM {child}") == kept, f"{kept} of {8 * 15 * 2} {child} are their own {parent}'s")
     check(not nodes[0].json("conflicts")["conflicts"], "rows collided")
+
+
+def sqlalchemy_in_step(t, environment):
+    """Tables as SQLAlchemy makes them, with PRIMARY KEY (id) behind the columns."""
+    script = t.dir / "shop.py"
+    script.write_text(SHOP)
+    families_in_step(t, [PYTHON, script], environment, ("customer", "name"), ("orders", "customer_id", "what"), adopt=True)
 
 
 @case("SQLAlchemy 2: tables adopted, then eight writers on three nodes in step: every order is its own customer's", seconds=120)
 def sqlalchemy2_in_step(t):
-    sqlalchemy_in_step(t, "2.0", dict(os.environ, PYTHONPATH=str(from_pypi("SQLAlchemy==2.0.36", "sqlalchemy"))))
+    sqlalchemy_in_step(t, dict(os.environ, PYTHONPATH=str(from_pypi("SQLAlchemy==2.0.36", "sqlalchemy"))))
 
 
 @case("SQLAlchemy of Debian: the same", seconds=120)
 def sqlalchemy_of_debian_in_step(t):
-    sqlalchemy_in_step(t, "1.4", dict(os.environ))
+    sqlalchemy_in_step(t, dict(os.environ))
 
 
 BLOG = """
@@ -242,19 +251,4 @@ def activerecord_in_step(t):
     needs("ruby")
     script = t.dir / "blog.rb"
     script.write_text(BLOG)
-    nats = t.nats()
-    nodes = [t.node(f"n{i}", nats, database_name="blog") for i in range(3)]
-
-    def run(node, *words):
-        done = subprocess.run(["ruby", script, node.db, *map(str, words)], capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
-        check(done.returncode == 0, f"{words}: {done.stderr[-2000:]}")
-    run(nodes[0], "make")
-    for node in nodes:
-        node.start(seconds=20 * t.slow)
-    files = [node.db for node in nodes]
-    wait_identical(files, 30 * t.slow)
-    in_step([lambda node=node, i=i: run(node, f"w{i}", 15) for i, node in enumerate([*nodes, *nodes, *nodes[:2]])])
-    wait_identical(files, 30 * t.slow)
-    kept = scalar(files[0], "SELECT count(*) FROM posts JOIN authors ON authors.id = author_id AND title LIKE name || ' %'")
-    check(kept == 8 * 15 * 2 and scalar(files[0], "SELECT count(*) FROM posts") == kept, f"{kept} of {8 * 15 * 2} posts are their own author's")
-    check(not nodes[0].json("conflicts")["conflicts"], "rows collided")
+    families_in_step(t, ["ruby", script], dict(os.environ), ("authors", "name"), ("posts", "author_id", "title"), adopt=False)
