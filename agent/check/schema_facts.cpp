@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/replica/autoincrement.hpp"
+#include "common/replica/create_table.hpp"
 #include "common/replica/sql_text.hpp"
 
 namespace marmot::agent {
@@ -148,10 +149,8 @@ Status read_ordinary(sqlite::Database& db, TableFacts& table) {
                                      std::to_string(TableFacts::kFewRows + 1) + ")");
   if (!rows) return rows.error();
   table.rows = *rows;
-  TRY_ASSIGN(Statement text, db.prepare("SELECT sql FROM main.sqlite_schema WHERE type = 'table' AND name = ?1"));
-  text.bind(1, table.name);
-  TRY_ASSIGN(const bool found, text.step());
-  table.adoptable = found && replica::with_autoincrement(text.text(0));
+  TRY_ASSIGN(const std::string text, replica::table_sql(db, table.name));
+  table.adoptable = static_cast<bool>(replica::with_autoincrement(text));
   return ok();
 }
 

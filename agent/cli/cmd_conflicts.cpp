@@ -27,6 +27,11 @@ struct Wish {
 
 std::string id_of(const LostRow& lost) { return (lost.shelved ? "s" : "") + std::to_string(lost.id); }
 
+// With --all: of any table, or of the one that is named.
+bool is_of_table(const LostRow& lost, const ConflictsOptions& options) {
+  return options.table.empty() || fold_text(options.table, Collation::nocase) == fold_text(lost.table, Collation::nocase);
+}
+
 Status check_options(const ConflictsOptions& options, const Wish& wish) {
   const bool restore = wish.verb == "restore";
   if (options.all && !restore && wish.verb != "discard") return make_error(Errc::bad_input, "--all goes with discard and restore");
@@ -165,8 +170,7 @@ Status discard(sqlite::Database& db, const std::vector<LostRow>& lost, bool with
 Status discard_all(sqlite::Database& db, const std::vector<LostRow>& all, const ConflictsOptions& options, const Answer& answer) {
   std::vector<LostRow> gone;
   for (const LostRow& lost : all) {
-    const bool its = options.table.empty() || fold_text(options.table, Collation::nocase) == fold_text(lost.table, Collation::nocase);
-    if (!lost.shelved && its) gone.push_back(lost);
+    if (!lost.shelved && is_of_table(lost, options)) gone.push_back(lost);
   }
   return discard(db, gone, options.with_children, answer);
 }
@@ -192,8 +196,7 @@ Status restore(sqlite::Database& db, const std::vector<LostRow>& all, const std:
   std::vector<LostRow> wanted;
   int64_t waiting = 0;
   for (const LostRow& lost : all) {
-    const bool its = options.all ? options.table.empty() || fold_text(options.table, Collation::nocase) == fold_text(lost.table, Collation::nocase)
-                                 : id_of(lost) == id;
+    const bool its = options.all ? is_of_table(lost, options) : id_of(lost) == id;
     if (!its) continue;
     if (options.all && lost.shelved) ++waiting;
     else wanted.push_back(lost);

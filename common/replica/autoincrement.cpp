@@ -100,11 +100,9 @@ std::optional<size_t> find_word(const Tokens& tokens) {
 size_t end_of(const Token& token) { return token.offset + token.text.size(); }
 
 Result<std::string> stored_text(sqlite::Database& db, const std::string& table) {
-  TRY_ASSIGN(Statement row, db.prepare("SELECT sql FROM main.sqlite_schema WHERE type = 'table' AND rootpage <> 0 AND name = ?1 COLLATE NOCASE"));
-  row.bind(1, table);
-  TRY_ASSIGN(const bool found, row.step());
-  if (!found) return make_error(Errc::not_found, "there is no table " + table);
-  return std::string(row.text(0));
+  TRY_ASSIGN(std::string sql, table_sql(db, table));
+  if (sql.empty()) return make_error(Errc::not_found, "there is no table " + table);
+  return sql;
 }
 
 // The file's schema is another one then, for every connection.

@@ -2,7 +2,6 @@
 
 #include "common/core/key.hpp"
 #include "common/replica/sql_text.hpp"
-#include "common/sqlite/database.hpp"
 
 namespace marmot::replica {
 
@@ -48,6 +47,13 @@ size_t skip_if_not_exists(const std::vector<Token>& tokens, size_t at) {
 }
 
 }  // namespace
+
+Result<std::string> table_sql(sqlite::Database& db, std::string_view name) {
+  TRY_ASSIGN(sqlite::Statement row, db.prepare("SELECT sql FROM main.sqlite_schema WHERE type = 'table' AND rootpage <> 0 AND name = ?1 COLLATE NOCASE"));
+  row.bind(1, name);
+  TRY_ASSIGN(const bool found, row.step());
+  return found ? std::string(row.text(0)) : std::string();
+}
 
 Result<CreateTable> parse_create_table(std::string_view sql) {
   TRY_ASSIGN(const std::vector<Token> tokens, tokenize(sql));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/base/result.hpp"
+#include "common/sqlite/database.hpp"
 
 namespace marmot::replica {
 
@@ -21,6 +22,9 @@ struct CreateTable {
   // From behind the last column: ", UNIQUE(a, b)) STRICT", ")".
   std::string tail;
 };
+
+// CREATE TABLE of an ordinary table, as the file has it; empty: there is none of that name.
+Result<std::string> table_sql(sqlite::Database& db, std::string_view name);
 
 // Errc::bad_input: no CREATE TABLE with a list of columns.
 Result<CreateTable> parse_create_table(std::string_view sql);

@@ -89,13 +89,6 @@ Status forget_local_table(sqlite::Database& db, int64_t id) {
   return db.exec("DELETE FROM main.__marmot_table WHERE id = " + number);
 }
 
-Result<std::string> table_sql(sqlite::Database& db, std::string_view name) {
-  TRY_ASSIGN(Statement row, db.prepare("SELECT sql FROM main.sqlite_schema WHERE type = 'table' AND rootpage <> 0 AND name = ?1 COLLATE NOCASE"));
-  row.bind(1, name);
-  TRY_ASSIGN(const bool found, row.step());
-  return found ? std::string(row.text(0)) : std::string();
-}
-
 Result<std::string> own_sql(sqlite::Database& db, const LocalTable& table, std::string_view name) {
   TRY_ASSIGN(std::string sql, table_sql(db, name));
   return table.adopted && !mutated(Mutation::adopted_word_seen) ? without_autoincrement(sql) : std::move(sql);

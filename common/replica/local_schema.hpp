@@ -31,9 +31,7 @@ Status save_local_table(sqlite::Database& db, const LocalTable& table);
 // Its row, its columns, its triggers and everything kept about its rows.
 Status forget_local_table(sqlite::Database& db, int64_t id);
 
-// CREATE TABLE of an ordinary table; empty: there is none of that name.
-Result<std::string> table_sql(sqlite::Database& db, std::string_view name);
-// ... as the application wrote it: without the word that is ours. Under the table's name, or another one that it has now.
+// table_sql() as the application wrote it: without the word that is ours. Under the table's name, or another one that it has now.
 Result<std::string> own_sql(sqlite::Database& db, const LocalTable& table, std::string_view name);
 
 // What SQLite would make of a table, from its SQL alone; columns carry their ids.

@@ -114,7 +114,7 @@ Result<std::unique_ptr<Table>> Replica::Impl::load_table(const LocalTable& local
   table->effects = &effects;
   table->permanent_id = local.permanent_id;
   table->sql = local.sql;
-  table->adoptable = table->plain_ids() && with_autoincrement(local.sql);
+  table->adoptable = settings.ids.adopt && table->plain_ids() && with_autoincrement(local.sql);
   table->id_use.busy_at = env.now();
   TRY_ASSIGN(Statement rest, db.prepare("SELECT baseline, rehash, stopped FROM __marmot_table WHERE id = ?1"));
   rest.bind(1, local.id);

@@ -79,7 +79,7 @@ class Table {
 
   bool running() const { return exists && !stopped; }
   bool counts_ids() const { return exists && info.auto_increment; }
-  bool adoptable = false;             // the word can be put into its text (autoincrement.hpp)
+  bool adoptable = false;             // the settings adopt by themselves, and the word can be put into its text (autoincrement.hpp)
   // SQLite gives out the id behind the highest, as it does on every other node.
   bool plain_ids() const { return exists && info.key_kind == KeyKind::rowid_alias && !info.auto_increment; }
 
