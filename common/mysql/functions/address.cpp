@@ -168,7 +168,7 @@ std::string address_bytes(std::string_view text) {
   if (const size_t colon = text.rfind(':'); colon != std::string_view::npos && text.find('.', colon) != std::string_view::npos) {
     const auto last = read_ipv4(text.substr(colon + 1));
     if (!last) return {};
-    char groups[16];
+    char groups[24];
     std::snprintf(groups, sizeof groups, "%x:%x", static_cast<unsigned>((*last)[0] << 8 | (*last)[1]), static_cast<unsigned>((*last)[2] << 8 | (*last)[3]));
     ended = std::string(text.substr(0, colon + 1)) + groups;
   }
@@ -211,7 +211,7 @@ void append_ipv6(std::string& out, std::string_view bytes) {
     }
     if (i > 0 && out.back() != ':') out += ':';
     if (mixed && i == 6) return append_ipv4(out, bytes.substr(12));
-    char group[8];
+    char group[16];
     std::snprintf(group, sizeof group, "%x", groups[i]);
     out += group;
     ++i;

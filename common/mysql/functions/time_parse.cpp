@@ -162,7 +162,7 @@ ReadMoment read_datetime(std::string_view text) {
 namespace {
 
 // Days and hours may be far beyond a TIME's end, which cuts them; what 32 bits do not hold makes it none.
-constexpr int64_t kMostPart = UINT32_MAX - 1;
+constexpr int64_t kMostPart = UINT32_MAX;
 
 // Hour, minute and second of a time that is no datetime.
 bool read_clock(TimeReader& in, int64_t& hours, int64_t& minutes, int64_t& seconds) {
@@ -181,7 +181,7 @@ bool read_clock(TimeReader& in, int64_t& hours, int64_t& minutes, int64_t& secon
     hours = first;
   } else {
     hours = first / 10'000;
-    if (hours > kMostPart + 1) return false;
+    if (hours > kMostPart) return false;
     minutes = first / 100 % 100;
     seconds = first % 100;
     return true;

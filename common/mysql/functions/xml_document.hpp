@@ -44,7 +44,7 @@ class XmlDocument {
 };
 
 // Which bytes a name begins with, and has: letters, digits, and all beyond ASCII.
-constexpr bool begins_xml_name(char c) { return (c | 32) >= 'a' ? (c | 32) <= 'z' : c == '_' || static_cast<unsigned char>(c) >= 0x80; }
+constexpr bool begins_xml_name(char c) { return ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '_' || static_cast<unsigned char>(c) >= 0x80; }
 constexpr bool in_xml_name(char c) { return begins_xml_name(c) || (c >= '0' && c <= '9') || c == '-' || c == '.'; }
 
 }  // namespace marmot::mysql

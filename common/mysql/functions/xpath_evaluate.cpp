@@ -58,7 +58,8 @@ int64_t integer_prefix(std::string_view text) {
 
 class XPathEvaluator {
  public:
-  XPathEvaluator(const XmlDocument& document, XPathError* error) : nodes_(document.nodes()), error_(error) {}
+  XPathEvaluator(const XmlDocument& document, XPathError* error)
+      : nodes_(document.nodes()), error_(error), work_(kMostWork + kWorkOfNode * static_cast<int64_t>(document.nodes().size())) {}
 
   XPathValue value(const XPathExpression& one, const XPathFound* context);
   bool failed() const { return error_->code != 0; }
@@ -68,7 +69,7 @@ class XPathEvaluator {
   std::string text_of(const XPathValue& value);
 
  private:
-  static constexpr int64_t kMostWork = 50'000'000, kWorkOfFound = 10;
+  static constexpr int64_t kMostWork = 50'000'000, kWorkOfNode = 100, kWorkOfFound = 10;
 
   XPathValue fail(int code, std::string message) {
     if (!failed()) *error_ = {code, std::move(message)};
@@ -122,7 +123,7 @@ class XPathEvaluator {
 
   const std::vector<XmlNode>& nodes_;
   XPathError* error_;
-  int64_t work_ = kMostWork;
+  int64_t work_;
 };
 
 bool matches(const XPathStep& step, const XmlNode& node) { return step.any || node.name == step.name; }
@@ -190,15 +191,16 @@ void XPathEvaluator::below(Nodes& out, uint32_t node, const XPathStep& step) {
 
 // Each once; parents in the document's order, ancestors the other way round. The root is nobody's ancestor.
 Nodes XPathEvaluator::above(const Nodes& from, const XPathStep& step) {
+  constexpr size_t kFew = 16;  // whose common ancestors may as well be met again
   std::vector<uint32_t> reached;
-  std::vector<bool> known(nodes_.size());
+  std::vector<bool> known(from.size() > kFew ? nodes_.size() : 0);
   const auto reach = [&](uint32_t node) {
-    if (known[node] || !work(1)) return false;
-    known[node] = true;
+    if ((!known.empty() && known[node]) || !work(1)) return false;
+    if (!known.empty()) known[node] = true;
     if (matches(step, nodes_[node])) reached.push_back(node);
     return true;
   };
-  if (!work(static_cast<int64_t>(nodes_.size() / 64))) return {};
+  if (!work(static_cast<int64_t>(known.size() / 64))) return {};
   for (const XPathFound& one : from) {
     if (step.axis == XPathAxis::parent) {
       reach(nodes_[one.node].parent);
@@ -208,6 +210,7 @@ Nodes XPathEvaluator::above(const Nodes& from, const XPathStep& step) {
     for (uint32_t up = nodes_[one.node].parent; up != 0 && reach(up); up = nodes_[up].parent) {}
   }
   std::sort(reached.begin(), reached.end());
+  reached.erase(std::unique(reached.begin(), reached.end()), reached.end());
   if (step.axis != XPathAxis::parent) std::reverse(reached.begin(), reached.end());
   Nodes out;
   for (const uint32_t node : reached) add(out, node, static_cast<uint32_t>(out.size() + 1));

@@ -156,6 +156,10 @@ class XPathParser {
     return "'" + std::string(rest.substr(0, kMostShown - 3)) + (rest.size() > kMostShown - 3 ? "..." : "") + "'";
   }
   XPathPart syntax() { return fail("XPATH syntax error: " + from_here(at_)); }
+  bool wrong() {
+    syntax();
+    return false;
+  }
 
   static XPathPart made(XPathKind kind, XPathPart left = nullptr, XPathPart right = nullptr) {
     XPathPart out = std::make_unique<XPathExpression>();
@@ -306,13 +310,13 @@ class XPathParser {
       out.steps.push_back({XPathAxis::parent, false, true, {}, {}});
       return true;
     }
-    if (!axis(one) || !node_test(one)) return syntax() != nullptr;
+    if (!axis(one) || !node_test(one)) return wrong();
     while (take(Sign::left)) {
       ++predicates_;
       XPathPart predicate = either();
       --predicates_;
       if (predicate == nullptr) return false;
-      if (!take(Sign::right)) return syntax() != nullptr;
+      if (!take(Sign::right)) return wrong();
       one.predicates.push_back(std::move(predicate));
     }
     out.steps.push_back(std::move(one));
