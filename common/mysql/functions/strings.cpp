@@ -249,7 +249,7 @@ bool is_georgian(uint32_t code) { return (code >= 0x10D0 && code < 0x1100) || (c
 // Character by character (Unicode's simple mappings), as MySQL's: 'ß' stays. Binary strings have no case.
 void cased(Call& call, int32_t (*map)(int32_t), char first, char last) {
   std::string_view text = call.text(0);
-  if (call.is_blob(0)) return call.blob_is(text);
+  if (call.is_blob(0)) return text_or_blob_is(call, text, true);
   std::string& out = call.buffer();
   out.reserve(text.size());
   while (!text.empty()) {

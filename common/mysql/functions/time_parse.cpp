@@ -161,8 +161,8 @@ ReadMoment read_datetime(std::string_view text) {
 
 namespace {
 
-// Days and hours may be far beyond a TIME's end, which cuts them; what 32 bits do not hold makes it none.
-constexpr int64_t kMostPart = UINT32_MAX;
+// Days and hours may be far beyond a TIME's end, which cuts them; from 2^32-1 on they make it none.
+constexpr int64_t kMostPart = UINT32_MAX - 1;
 
 // Hour, minute and second of a time that is no datetime.
 bool read_clock(TimeReader& in, int64_t& hours, int64_t& minutes, int64_t& seconds) {
