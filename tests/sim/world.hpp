@@ -177,6 +177,7 @@ class World {
   void away();
   void retire();
   void change_adoption();
+  void discard_conflict();
   void foreign();
   void damage();
   bool held_elsewhere(Node& node, const std::string& version);
@@ -186,6 +187,7 @@ class World {
   bool makes_room(std::string* why);
   void check_end();
   std::string check_moving();
+  std::string check_handled();
   void tell_moving();
   Node& any_node();
 
@@ -197,6 +199,7 @@ class World {
   bool calm_ = false;
   bool stream_lost_ = false, file_lost_ = false, cloned_ = false;
   bool harmed_ = false;
+  std::set<Place> discarded_;       // where an operator discarded a conflict
   std::set<std::string> untold_;    // tables of which a file did not know which former row is which (decision 0028)
   bool scripted_wide_ = false;      // a scenario made a node with such a file
   bool damaged_ = false;            // World::damage struck
