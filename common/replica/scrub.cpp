@@ -1,4 +1,5 @@
 // Scrub: rows against their versions (repair.hpp).
+#include "common/core/row_hash.hpp"
 #include "common/replica/engine.hpp"
 #include "sql.hpp"
 
@@ -69,6 +70,30 @@ Status Replica::Impl::scrub_slice(Scrub& at, bool make, TouchedKeys& touched, in
   return ok();
 }
 
+// Of everything that stands in the schema. A tool that writes sqlite_schema (PRAGMA writable_schema) need not change its version.
+Result<uint64_t> Replica::Impl::schema_text_hash() {
+  uint64_t hash = 0;
+  TRY_ASSIGN(Statement* const rows, store.statement("SELECT type, name, sql FROM main.sqlite_schema"));
+  for (;;) {
+    TRY_ASSIGN(const bool more, rows->step());
+    if (!more) return hash;
+    for (int column = 0; column < 3; ++column) hash = bytes_hash(rows->text(column), hash + 1);
+  }
+}
+
+// Every connection, this one too, reads the schema anew, and the next drain looks at it as at any change: triggers that are missing come
+// back, and rows that were written meanwhile are looked for.
+Status Replica::Impl::renew_schema(bool polite, int64_t* held_us) {
+  log(LogLevel::warn, "the schema was changed without its version (PRAGMA schema_version), as PRAGMA writable_schema allows: it is looked at anew, "
+                      "and triggers that are missing are put back");
+  return write(polite, held_us, [&]() -> Status {
+    TRY_ASSIGN(const int64_t version, db.query_integer("PRAGMA main.schema_version"));
+    if (version != schema_version) return ok();
+    TRY(db.exec("PRAGMA main.schema_version = " + std::to_string(version + 1)));
+    return db.exec("PRAGMA writable_schema = RESET");
+  });
+}
+
 Result<ScrubResult> Replica::scrub(bool polite) {
   Impl& impl = *impl_;
   ScrubResult result;
@@ -79,17 +104,23 @@ Result<ScrubResult> Replica::scrub(bool polite) {
   const Impl::Scrub from = impl.scrub;
   Impl::Scrub at = from;
   TouchedKeys seen;
+  bool renew = false;
   {
     // One snapshot, in which nothing waits to be drained: what differs then is not merely on its way.
     TRY_ASSIGN(auto transaction, sqlite::Transaction::begin(impl.db, sqlite::Transaction::Kind::deferred));
     TRY_ASSIGN(const int64_t empty, impl.store.integer(sql::kLogEmpty));
     TRY_ASSIGN(const int64_t schema, impl.store.integer("PRAGMA schema_version"));
     result.not_now = empty == 0 || schema != impl.schema_version;
+    if (!result.not_now && from.table == 0) {
+      TRY_ASSIGN(const uint64_t text, impl.schema_text_hash());
+      result.not_now = renew = text != impl.schema_text;
+    }
     Status looked = result.not_now ? ok() : impl.scrub_slice(at, false, seen, &result.rows);
     for (const auto& table : impl.tables) table->release();
     transaction.rollback();
     TRY_IN("scrub", looked);
   }
+  if (renew) TRY_IN("scrub", impl.renew_schema(polite, &result.held_us));
   if (result.not_now) return result;
   if (seen.size() > 0) {
     TRY(impl.write(polite, &result.held_us, [&]() -> Status {
