@@ -179,7 +179,6 @@ struct Replica::Impl {
   std::vector<std::unique_ptr<Table>> tables;
   std::unordered_map<std::string, int64_t> not_ours;  // lower-cased names of tables that are here but not replicated
   int64_t schema_version = -1;
-  uint64_t schema_text = 0;         // schema_text_hash() at that version
   int64_t data_version = -1;
   StreamSeq follows_to = 0;    // where the stream ended when it was entered
   Table::Position baseline_at;
@@ -460,7 +459,7 @@ struct Replica::Impl {
   };
   Scrub scrub;
   Status scrub_slice(Scrub& at, bool make, TouchedKeys& touched, int64_t* rows);
-  Result<uint64_t> schema_text_hash();
+  Result<bool> triggers_missing();
   Status renew_schema(bool polite, int64_t* held_us);
 
   // repair.cpp

@@ -164,7 +164,6 @@ Status Replica::Impl::refresh_schema() {
     log(LogLevel::warn, "trigger " + effect.trigger + " does not act on rows of other nodes: " + effect.reason);
   }
   TRY_ASSIGN(schema_version, db.query_integer("PRAGMA schema_version"));
-  TRY_ASSIGN(schema_text, schema_text_hash());
   return ok();
 }
 

@@ -1,5 +1,9 @@
 // Scrub: rows against their versions (repair.hpp).
-#include "common/core/row_hash.hpp"
+#include <algorithm>
+#include <map>
+
+#include "common/base/mutation.hpp"
+#include "common/replica/capture.hpp"
 #include "common/replica/engine.hpp"
 #include "sql.hpp"
 
@@ -12,6 +16,7 @@ namespace {
 constexpr int64_t kSliceRows = 500;
 constexpr int64_t kStepRows = 50;  // rows may be large: the clock is asked after so many
 constexpr int64_t kSliceUs = 5000;
+constexpr int kTriggers = 3;         // of a table
 
 }  // namespace
 
@@ -70,22 +75,19 @@ Status Replica::Impl::scrub_slice(Scrub& at, bool make, TouchedKeys& touched, in
   return ok();
 }
 
-// Of everything that stands in the schema. A tool that writes sqlite_schema (PRAGMA writable_schema) need not change its version.
-Result<uint64_t> Replica::Impl::schema_text_hash() {
-  uint64_t hash = 0;
-  TRY_ASSIGN(Statement* const rows, store.statement("SELECT type, name, sql FROM main.sqlite_schema"));
-  for (;;) {
-    TRY_ASSIGN(const bool more, rows->step());
-    if (!more) return hash;
-    for (int column = 0; column < 3; ++column) hash = bytes_hash(rows->text(column), hash + 1);
-  }
+// A tool that writes sqlite_schema (PRAGMA writable_schema) need not change its version.
+Result<bool> Replica::Impl::triggers_missing() {
+  if (mutated(Mutation::schema_unasked)) return false;
+  TRY_ASSIGN(const std::vector<InstalledTrigger> triggers, installed_triggers(db));
+  std::map<int64_t, int> have;
+  for (const InstalledTrigger& trigger : triggers) ++have[trigger.table_id];
+  return std::any_of(tables.begin(), tables.end(), [&](const auto& table) { return table->exists && have[table->id] < kTriggers; });
 }
 
-// Every connection, this one too, reads the schema anew, and the next drain looks at it as at any change: triggers that are missing come
-// back, and rows that were written meanwhile are looked for.
+// Every connection, this one too, reads the schema anew, and the next drain takes the table for one that was rebuilt.
 Status Replica::Impl::renew_schema(bool polite, int64_t* held_us) {
-  log(LogLevel::warn, "the schema was changed without its version (PRAGMA schema_version), as PRAGMA writable_schema allows: it is looked at anew, "
-                      "and triggers that are missing are put back");
+  log(LogLevel::warn, "triggers of Marmot's are gone, and SQLite was not told (PRAGMA writable_schema): they are put back, and rows that were "
+                      "written meanwhile are looked for");
   return write(polite, held_us, [&]() -> Status {
     TRY_ASSIGN(const int64_t version, db.query_integer("PRAGMA main.schema_version"));
     if (version != schema_version) return ok();
@@ -112,8 +114,8 @@ Result<ScrubResult> Replica::scrub(bool polite) {
     TRY_ASSIGN(const int64_t schema, impl.store.integer("PRAGMA schema_version"));
     result.not_now = empty == 0 || schema != impl.schema_version;
     if (!result.not_now && from.table == 0) {
-      TRY_ASSIGN(const uint64_t text, impl.schema_text_hash());
-      result.not_now = renew = text != impl.schema_text;
+      TRY_ASSIGN(renew, impl.triggers_missing());
+      result.not_now = renew;
     }
     Status looked = result.not_now ? ok() : impl.scrub_slice(at, false, seen, &result.rows);
     for (const auto& table : impl.tables) table->release();

@@ -38,6 +38,7 @@ void World::schedule_faults() {
   every(profile.retire_ms, [this] { retire(); });
   every(profile.adopt_ms, [this] { change_adoption(); });
   every(profile.discard_ms, [this] { discard_conflict(); });
+  every(profile.untrigger_ms, [this] { lose_triggers(); });
   every(profile.damage_ms, [this] { damage(); });
   every(profile.floor_ms, [this] { announce_floor(); });
   every(profile.foreign_ms, [this] { foreign(); });

@@ -183,6 +183,7 @@ void discards(Profile& p) {
   p.transactions = 300;
   p.discard_ms = 50;
 }
+void untriggered(Profile& p) { p = quiet(p); p.untrigger_ms = 200; }
 void none(Profile&) {}
 
 const Case kCases[] = {
@@ -232,6 +233,7 @@ const Case kCases[] = {
     {"retired_slot_at_once", Mutation::retired_slot_at_once, ids_retired},
     {"adopted_word_seen", Mutation::adopted_word_seen, adoptions},
     {"adoption_once", Mutation::adoption_once, adoptions},
+    {"schema_unasked", Mutation::schema_unasked, untriggered},
     {"handled_untold", Mutation::handled_untold, discards},
 };
 

@@ -443,6 +443,7 @@ void World::check_end() {
   for (auto& [id, node] : nodes) {
     if (node.away) continue;
     if (std::string wrong = node.agent->trouble(); !wrong.empty()) return fail(id, wrong);
+    if (std::string names = untriggered(node); !names.empty()) return fail(id, "triggers of Marmot's are missing on " + names);
     check_whole(node);
     recover(node);
     sqlite::Database* const db = checker(node);

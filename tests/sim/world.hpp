@@ -113,7 +113,9 @@ class World {
   // replaced.hpp, of a transaction of its application: what is there before it, and what it did, just after its commit.
   Keyless keyless_rows(Node& node);
   void mark_changes(Node& node, const Keyless& before, bool replaces, std::vector<Change>& changes);
-  // damage.cpp. A node that compared all others with itself found that a range differs, or a whole round found nothing that does.
+  // damage.cpp. Where triggers of ours are missing: the names of tables.
+  std::string untriggered(Node& node);
+  // A node that compared all others with itself found that a range differs, or a whole round found nothing that does.
   void divergent(Node& node, const std::string& table);
   void found_equal(int64_t began);
   // Two agents may run on copies of one file, under one name.
@@ -178,6 +180,7 @@ class World {
   void retire();
   void change_adoption();
   void discard_conflict();
+  void lose_triggers();
   void foreign();
   void damage();
   bool held_elsewhere(Node& node, const std::string& version);
