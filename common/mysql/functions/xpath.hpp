@@ -35,9 +35,13 @@ struct XPathStep {
   std::vector<XPathPart> predicates;
 };
 
-enum class XPathKind : uint8_t { text, number, variable, path, unite, either, both, compare, add, subtract, multiply, divide, modulo, negate, function };
+enum class XPathKind : uint8_t {
+  text, number, variable, path, unite, either, both, compare, add, subtract, multiply, divide, modulo, negate, function
+};
 enum class XPathCompare : uint8_t { equal, unequal, less, less_equal, greater, greater_equal };
-enum class XPathFunction : uint8_t { boolean, ceiling, concat, contains, count, false_, floor, last, not_, number, position, round, string_length, substring, sum, true_ };
+enum class XPathFunction : uint8_t {
+  boolean, ceiling, concat, contains, count, false_, floor, last, not_, number, position, round, string_length, substring, sum, true_
+};
 
 struct XPathExpression {
   XPathKind kind = XPathKind::text;

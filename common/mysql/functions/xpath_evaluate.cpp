@@ -25,7 +25,9 @@ XPathValue text_value(std::string text) { return {Type::text, {}, 0, std::move(t
 
 bool is_boolean(const XPathExpression& one) {
   using F = XPathFunction;
-  if (one.kind == XPathKind::function) return one.function == F::boolean || one.function == F::not_ || one.function == F::true_ || one.function == F::false_ || one.function == F::contains;
+  if (one.kind == XPathKind::function) {
+    return one.function == F::boolean || one.function == F::not_ || one.function == F::true_ || one.function == F::false_ || one.function == F::contains;
+  }
   return one.kind == XPathKind::compare || one.kind == XPathKind::either || one.kind == XPathKind::both;
 }
 

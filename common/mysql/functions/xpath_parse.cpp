@@ -8,7 +8,10 @@ namespace marmot::mysql {
 
 namespace {
 
-enum class Sign : uint8_t { end, name, number, text, slash, slashes, dot, dots, at, star, bar, open, close, left, right, comma, colons, colon, dollar, plus, minus, equal, unequal, less, less_equal, greater, greater_equal, wrong };
+enum class Sign : uint8_t {
+  end, name, number, text, slash, slashes, dot, dots, at, star, bar, open, close, left, right, comma, colons, colon, dollar,
+  plus, minus, equal, unequal, less, less_equal, greater, greater_equal, wrong
+};
 
 struct Symbol {
   std::string_view text;
@@ -29,8 +32,8 @@ struct AxisName {
 };
 constexpr std::array kAxes = {
     AxisName{"child", XPathAxis::child}, AxisName{"self", XPathAxis::self}, AxisName{"parent", XPathAxis::parent}, AxisName{"ancestor", XPathAxis::ancestor},
-    AxisName{"ancestor-or-self", XPathAxis::ancestor_or_self}, AxisName{"descendant", XPathAxis::descendant}, AxisName{"descendant-or-self", XPathAxis::descendant_or_self},
-    AxisName{"attribute", XPathAxis::attribute},
+    AxisName{"ancestor-or-self", XPathAxis::ancestor_or_self}, AxisName{"descendant", XPathAxis::descendant},
+    AxisName{"descendant-or-self", XPathAxis::descendant_or_self}, AxisName{"attribute", XPathAxis::attribute},
     // What MySQL's manual does not support is taken as MySQL takes it.
     AxisName{"following", XPathAxis::child}, AxisName{"following-sibling", XPathAxis::child}, AxisName{"preceding", XPathAxis::child},
     AxisName{"preceding-sibling", XPathAxis::child}, AxisName{"namespace", XPathAxis::child},
