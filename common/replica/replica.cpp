@@ -141,7 +141,10 @@ Status Replica::Impl::tell_again(std::string_view where) {
 
 void Replica::Impl::roll_back_memory(const State& saved) {
   state = saved;
-  for (const auto& table : tables) table->id_use.given = table->id_use.stray = 0;
+  for (const auto& table : tables) {
+    table->id_use.forget_transaction();
+    table->id_use.pace = table->id_use.kept_pace;
+  }
   store.forget();
   store.hash_key = state.hash_key;
   if (brought_along_made) forget_brought_along();
