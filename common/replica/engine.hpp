@@ -185,6 +185,7 @@ struct Replica::Impl {
   std::shared_ptr<int> copies = std::make_shared<int>(0);  // every SnapshotCopy holds it too
   bool loaded = false;        // `state` is the file's
   bool opened = false;        // open() is done
+  WallMs opened_at = 0;
   Effects effects;
   std::set<std::string> told_effects, told_numbers;  // what was said of them
   std::set<std::string> told_failures;               // of effects; at most FailedEffects::kMost

@@ -17,11 +17,12 @@ using sqlite::Statement;
 
 namespace {
 
-// How far a file goes ahead that was rolled back, or put back, at least: what it gave out since, it does not know. Not always the same: one copy
-// can be put back twice.
-constexpr int64_t kRoundsLost = 64;
-constexpr int64_t kLoneBlock = 16;         // in place of a round where one node is alone
-constexpr int64_t kUnsaidParts = 16;       // of a round that nobody has said anything of: those are large
+// How far a file goes ahead that was rolled back, or put back: what it gave out since, it does not know. One copy can be put back twice: how far moves with
+// the time at which the file is opened, faster than rounds are used up.
+constexpr int64_t kFewestRoundsLost = 64, kMostRoundsLost = 1024;
+constexpr WallMs kRoundLasts = 16;
+constexpr int64_t kLoneBlock = 4;          // in place of a round where one node is alone
+constexpr int64_t kUnsaidParts = 64;       // of a round that nobody has said anything of: those are large
 constexpr WallMs kSecond = 1000;
 constexpr uint64_t kClaimsInTurn = 3;      // one behind the other
 constexpr uint64_t kMostUnheardClaims = 16;
@@ -171,7 +172,7 @@ Status Replica::Impl::settle_ids() {
 // How far beyond what it holds this file goes on, because it gave out ids of which it does not know any more.
 int64_t Replica::Impl::ids_ahead(const IdGeometry& geometry, int64_t highest) {
   if (mutated(Mutation::ids_not_ahead)) return 0;
-  const auto rounds = kRoundsLost + static_cast<int64_t>(self.incarnation.value % (3 * kRoundsLost));
+  const int64_t rounds = kFewestRoundsLost + opened_at / kRoundLasts % (kMostRoundsLost - kFewestRoundsLost);
   const int64_t dealt_round = geometry.number == 0 ? geometry.round() / kUnsaidParts : geometry.round();
   const int64_t ahead = rounds * (slots_here().others == 0 ? kLoneBlock : dealt_round);
   return highest < INT64_MAX - ahead ? ahead : 0;
