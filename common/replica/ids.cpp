@@ -163,7 +163,7 @@ Status Replica::Impl::settle_ids() {
   }
   // What was given out since is known again where the stream ended when it was entered.
   const bool known = opened && state.membership == Membership::member && follows_to != 0 && state.position.seq >= follows_to;
-  if (known) state.ids_lost = false;
+  if (known && slots_here().slot) state.ids_lost = false;
   const bool waits = state.ids_unit != 0 || state.membership != Membership::member || state.no_slot_of == dealt.changes();
   if (!waits && (!dealt.slot_of(self.node) || !slots_to_retire().empty())) state.ids_due = true;
   return ok();
@@ -326,11 +326,25 @@ Status Replica::Impl::want_geometries(const std::optional<int>& own, const std::
   return ok();
 }
 
+namespace {
+
+// A copy from before its node had a slot hears which one that is: a former life has given out ids of it.
+void leave_former_blocks(Replica::Impl& impl) {
+  if (!impl.state.ids_lost || !impl.slots_here().slot) return;
+  for (const auto& table : impl.tables) {
+    table->id_use.of_former_life = true;
+    table->id_use.came = INT64_MAX;
+  }
+}
+
+}  // namespace
+
 Status Replica::Impl::apply_ids(const codec::IdFacts& facts, const Origin& origin, uint64_t unit, StreamSeq seq) {
   tables_dirty = true;
   const StreamPlace here{state.position.stream_id, seq};
   const bool first = dealt.first_owner() == self.node;
   const uint64_t before = dealt.changes();
+  const bool had_slot = slots_here().slot.has_value();
   if (facts.empty()) return ok();  // it was applied where it stood
   const bool own = origin == self && unit >= state.ids_unit;
   for (SlotFact fact : facts.slots) {
@@ -350,6 +364,7 @@ Status Replica::Impl::apply_ids(const codec::IdFacts& facts, const Origin& origi
     state.claims_lost = dealt.slot_of(self.node) ? 0 : state.claims_lost + 1;
   }
   if (before != dealt.changes()) touch_ids();
+  if (!had_slot) leave_former_blocks(*this);
   return ok();
 }
 
@@ -358,9 +373,11 @@ Status Replica::Impl::merge_ids() {
   IdRegistry theirs(merging->snapshot);
   TRY(theirs.load());
   tables_dirty = true;
+  const bool had_slot = slots_here().slot.has_value();
   for (const auto& one : theirs.slots()) TRY(dealt.take(one.second.fact, merging->info.seq, false));
   for (const auto& one : theirs.geometries()) TRY(dealt.take(one.second.fact, merging->info.seq, false));
   touch_ids();
+  if (!had_slot) leave_former_blocks(*this);
   return ok();
 }
 

@@ -83,8 +83,8 @@ TEST_CASE("ids: three nodes that insert at the same moments collide nowhere, and
     check_at_rest(*node);
     CHECK(require(node->engine().ids()).outside == 0);
   }
-  // Rounds that fit: some 240 ids of each table were given out.
-  CHECK(number(t.a, "SELECT max(id) FROM p") < 60'000);
+  // Rounds that fit: some 240 ids of each table were given out, in 120 turns.
+  CHECK(number(t.a, "SELECT max(id) FROM p") < 120 * 1024);
 }
 
 TEST_CASE("ids: a node that is alone counts 1, 2, 3, and a second one begins above what the first may have given out meanwhile") {
@@ -399,7 +399,7 @@ TEST_CASE("ids: a claim counts where it stands in the stream, though its sender'
     Stream stream;
     Node a(dir.path, 1, settings), b(dir.path, 2, settings), c(dir.path, 3, settings);
     a.sql("CREATE TABLE other(x PRIMARY KEY)");
-    for (int i = 0; i < 10; ++i) {
+    for (int i = 0; i < 40; ++i) {
       const std::string name = "t" + std::to_string(i);
       a.sql("CREATE TABLE " + name + "(id INTEGER PRIMARY KEY AUTOINCREMENT, x); INSERT INTO " + name + "(x) VALUES(1)");
     }
@@ -424,7 +424,7 @@ TEST_CASE("ids: a claim counts where it stands in the stream, though its sender'
     settle(stream, {&a, &b, &c});
     CHECK(require(c.engine().ids()).own == 2);
     for (Node* node : {&a, &b, &c}) {
-      CHECK(node->query("SELECT x FROM other") == "'first'");
+      CHECK(node->query("SELECT x FROM other") == "first");
       CHECK(node->query("SELECT count(*) FROM __marmot_quarantine") == "0");
       check_at_rest(*node);
     }
@@ -447,8 +447,8 @@ TEST_CASE("ids: a claim that is gone from the stream may have been of the slot t
   a.sql("INSERT INTO p(name) VALUES('behind it')");
   settle(stream, {&a, &b});
   REQUIRE(require(b.engine().ids()).own == 1);
-  stream.messages.erase(stream.messages.begin() + static_cast<std::ptrdiff_t>(before));
   c.join(stream);
+  stream.messages.at(before).gone = true;
   go_on(c, stream);
   go_on(c, stream);
   REQUIRE(c.engine().gap().last == before + 1);
