@@ -38,7 +38,7 @@ void TouchedKeys::sort() {
 Status UnitStream::make_room() {
   constexpr size_t kMaxRawBytes = size_t{1} << 30;  // one unit must fit into memory at both ends
   if (writer_ && ((settings_.atomic_rows > 0 && writer_->rows() >= static_cast<size_t>(settings_.atomic_rows)) ||
-                  writer_->raw_bytes() >= kMaxRawBytes)) {
+                  writer_->raw_bytes() >= kMaxRawBytes || writer_->cells() >= settings_.unit_cells)) {
     TRY(close(true));
   }
   if (!writer_) {

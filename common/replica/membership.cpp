@@ -30,7 +30,7 @@ Result<bool> Replica::baseline() {
   if (moved) return false;
   bool all = true;
   for (const auto& owned : impl.tables) {
-    if (owned->baseline || !owned->exists) continue;
+    if (owned->baseline || !owned->running()) continue;
     all = false;
     Table& table = *owned;
     const Table::Position before = impl.baseline_at;

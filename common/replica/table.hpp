@@ -76,6 +76,8 @@ class Table {
   Effects* effects = nullptr;         // of its writes; null: it has none
 
   Status save();
+  // Why this SQLite cannot read its rows, with a cure: a unique index over a function that is not here, too many columns. None: it can.
+  std::optional<std::string> unusable() const;
 
   bool running() const { return exists && !stopped; }
   bool counts_ids() const { return exists && info.auto_increment; }
