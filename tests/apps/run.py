@@ -19,6 +19,7 @@ import test_frameworks  # noqa: E402,F401
 import test_in_step  # noqa: E402,F401
 import test_isso  # noqa: E402,F401
 import test_mediawiki  # noqa: E402,F401
+import test_rails  # noqa: E402,F401
 import test_notice  # noqa: E402,F401
 
 if __name__ == "__main__":
