@@ -15,6 +15,7 @@ from suite import cluster_runner  # noqa: E402
 
 cluster = cluster_runner()
 import test_django  # noqa: E402,F401
+import test_drivers  # noqa: E402,F401
 import test_frameworks  # noqa: E402,F401
 import test_in_step  # noqa: E402,F401
 import test_isso  # noqa: E402,F401

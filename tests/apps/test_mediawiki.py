@@ -184,7 +184,7 @@ def mediawiki_in_step(t):
     editors = [Editor(wiki, f"127.0.0.{10 * i + j}") for i, wiki in enumerate(wikis) for j in range(2, 5)]
     for i, wiki in enumerate(wikis):
         editors[3 * i].log_in(f"User of {wikis[(i + 1) % 3].name}")  # whose account was made through another node
-    told, count = {}, 60 if t.long else 10
+    told, count = {}, 60 if t.long else 6
     began = time.monotonic()
     in_step([lambda editor=editor: write_pages(editor, count, told) for editor in editors])
     took = time.monotonic() - began
