@@ -1,8 +1,8 @@
 #!/usr/bin/env -S /usr/bin/python3 -B
 """Real applications and frameworks beside real agents. Options as tests/cluster/run.py has them.
 
-What is not a Debian package (Django 5, better-sqlite3, Go modules, a JDBC driver) is installed by its ordinary client below
-$MARMOT_TEST_DIR/apps (default: build-tests/apps) and found there again.
+What is not a Debian package (Django 5, better-sqlite3, Prisma, Go modules, a JDBC driver) is installed by its ordinary client below
+$MARMOT_TEST_DIR/apps (default: build-tests/apps) and found there again; so is MediaWiki, whose Debian package is only unpacked.
 """
 import sys
 from pathlib import Path

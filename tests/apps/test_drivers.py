@@ -29,9 +29,9 @@ class Driver:
         return [(name, *map(int, ids)) for name, *ids in rows]
 
 
-def script(interpreter, name, *options, **environment):
+def script(name, interpreter, program, **environment):
     needs(interpreter)
-    return Driver(name, interpreter, *options, PROGRAMS / name, **environment)
+    return Driver(name, interpreter, PROGRAMS / program, **environment)
 
 
 def lacking(argv, package):
@@ -40,13 +40,14 @@ def lacking(argv, package):
         raise Skipped(f"{package} is not there: tests/packages.sh test installs it")
 
 
-def drivers_of_debian():
+def interpreted():
     lacking([PYTHON, "-c", "import apsw"], "python3-apsw")
     lacking(["perl", "-MDBD::SQLite", "-e", "1"], "libdbd-sqlite3-perl")
     lacking(["sh", "-c", "echo 'package require sqlite3' | tclsh"], "libsqlite3-tcl")
     lacking(["lua5.4", "-e", "require 'luasql.sqlite3'"], "lua-sql-sqlite3")
-    return [script(PYTHON, "python.py"), script(PYTHON, "apsw_.py"), script("php", "pdo.php"), script("php", "sqlite3.php"), script("ruby", "sqlite3.rb"),
-            script("perl", "dbi.pl"), script("tclsh", "tcl.tcl"), script("lua5.4", "luasql.lua"), script("node", "better-sqlite3.js", NODE_PATH=str(better_sqlite3()))]
+    return [script("sqlite3 (Python)", PYTHON, "python.py"), script("APSW", PYTHON, "apsw_.py"), script("PDO", "php", "pdo.php"), script("SQLite3 (PHP)", "php", "sqlite3.php"),
+            script("sqlite3 (Ruby)", "ruby", "sqlite3.rb"), script("DBD::SQLite", "perl", "dbi.pl"), script("Tcl", "tclsh", "tcl.tcl"), script("LuaSQL", "lua5.4", "luasql.lua"),
+            script("better-sqlite3", "node", "better-sqlite3.js", NODE_PATH=str(better_sqlite3()))]
 
 
 def built(argv, cwd, **environment):
@@ -92,7 +93,7 @@ def drivers_in_step(t, drivers, count):
     for node in nodes:
         node.start(seconds=20 * t.slow)
     wait_identical(files, 30 * t.slow)
-    parents, children = {}, {}  # id -> (name, who), id -> (parent, name)
+    parents, children = {}, {}  # id -> name, id -> (parent, name)
 
     def write(driver, db, tag):
         for name, parent, *both in driver.families(db, tag, count):
@@ -113,13 +114,13 @@ def drivers_in_step(t, drivers, count):
 
 @case("the drivers of Python, PHP, Ruby, Perl, Tcl, Lua and Node.js on three nodes in step: every child is under its own parent, by the ids that they told", seconds=240)
 def drivers_interpreted(t):
-    drivers_in_step(t, drivers_of_debian(), 200 if t.long else 10)
+    drivers_in_step(t, interpreted(), 200 if t.long else 10)
 
 
 @case("the drivers of Go, Rust and Java, and Node's sqlite3: the same", seconds=900, long=True)
 def drivers_compiled(t):
     needs("node", "npm")
-    drivers = [script("node", "sqlite3.js", NODE_PATH=str(sequelize_modules())),
+    drivers = [script("sqlite3 (Node.js)", "node", "sqlite3.js", NODE_PATH=str(sequelize_modules())),
                go_driver("github.com/mattn/go-sqlite3", "1.14.24", "sqlite3", "_busy_timeout=30000", "-tags", "libsqlite3"),
                go_driver("modernc.org/sqlite", "1.34.4", "sqlite", "_pragma=busy_timeout(30000)"), rusqlite(), jdbc(t)]
     drivers_in_step(t, drivers, 200)

@@ -179,6 +179,11 @@ def mediawiki_in_step(t):
     files = [node.db for node in nodes]
     plain = {one["name"] for one in nodes[0].json("ids")["plain"]}
     check(plain == KEYS_OF_OTHERS, f"tables with a plain key: {plain}")
+    if t.long:
+        adopted = t.product.run("ids", "adopt", files[0], "--all")
+        check(adopted.returncode == 0, f"{adopted}")
+        for node in nodes:
+            until(f"{node.name} has adopted them", lambda node=node: not node.json("ids")["plain"], 20 * t.slow)
     in_step([lambda wiki=wiki: wiki.php("maintenance/createAndPromote.php", f"User of {wiki.name}", PASSWORD) for wiki in wikis])
     wait_identical(files, 30 * t.slow)
     editors = [Editor(wiki, f"127.0.0.{10 * i + j}") for i, wiki in enumerate(wikis) for j in range(2, 5)]
