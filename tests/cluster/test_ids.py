@@ -95,7 +95,7 @@ def ids_in_step(t):
 @case("a node is away while all go on inserting, and its agent is killed in the middle: every row is there, under its own parent", seconds=600)
 def ids_with_a_node_away(t):
     nodes = joined(t)
-    first, there, away, last = (2000, 4000, 20, 1990) if t.long else (3, 60, 3, 20)
+    first, there, away, last = (2000, 4000, 20, 1994) if t.long else (3, 60, 3, 20)
     acknowledged = run_all([Writer(node.db, f"first {node.name}", first, 0.01 * t.long) for node in nodes], 200 * t.slow)
     time.sleep(0.5)
     nodes[2].kill9()
