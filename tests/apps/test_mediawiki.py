@@ -177,7 +177,7 @@ def three_wikis(t):
     return wikis, nodes
 
 
-@case("MediaWiki: pages made and edited through three servers in step: each answered with Success is there, with its own text and revision", seconds=180)
+@case("MediaWiki: pages made and edited through three servers in step: each answered with Success is there, with its own text and revision", seconds=400)
 def mediawiki_in_step(t):
     wikis, nodes = three_wikis(t)
     files = [node.db for node in nodes]
@@ -224,7 +224,7 @@ def check_search(wiki, told):
 
 
 @case("MediaWiki: an address that edits for the first time through two nodes at once is two actors, of which one stays; the docs' statements put it right",
-      seconds=120, long=True)
+      seconds=300, long=True)
 def mediawiki_one_address(t):
     wikis, nodes = three_wikis(t)
     files = [node.db for node in nodes]

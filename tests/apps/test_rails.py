@@ -110,7 +110,7 @@ class Visitor:
             check(code == 200 and title in page, f"the page of {title} shows something else: {page[-1000:]}")
 
 
-@case("a Rails application: users with posts and comments through three servers in step: every one is there, under its own parent", seconds=240)
+@case("a Rails application: users with posts and comments through three servers in step: every one is there, under its own parent", seconds=400)
 def rails_in_step(t):
     application = Application(t)
     nats = t.nats()
