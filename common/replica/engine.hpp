@@ -185,6 +185,7 @@ struct Replica::Impl {
   std::shared_ptr<int> copies = std::make_shared<int>(0);  // every SnapshotCopy holds it too
   bool loaded = false;        // `state` is the file's
   bool opened = false;        // open() is done
+  WallMs opened_at = 0;
   Effects effects;
   std::set<std::string> told_effects, told_numbers;  // what was said of them
   std::set<std::string> told_failures;               // of effects; at most FailedEffects::kMost
@@ -224,6 +225,7 @@ struct Replica::Impl {
       if (env.others_reading(Environment::Moment::before_commit)) done = make_error(Errc::busy, "another process holds a snapshot");
     }
     if (done) done = transaction->commit();
+    if (done) keep_paces();
     if (!done) {
       transaction->rollback();
       roll_back_memory(saved);
@@ -406,6 +408,7 @@ struct Replica::Impl {
   IdDemand id_demand(Table& table, int slot, int64_t highest, int64_t given);
   void note_id(Table& table, std::string_view key);
   void count_second(Table::IdUse& use);
+  void keep_paces();
   void note_applied_id(Table& table, const UnitRow& row, const Version& version);
   void touch_ids();
   Status settle_ids();
@@ -473,6 +476,7 @@ struct Replica::Impl {
   Status send_lost_again(ApplyResult& result);
   Status pass_units(const Origin& origin, uint64_t number);
   Status stage_part(const codec::Envelope& envelope, int64_t kind, StreamSeq seq, ApplyResult& result);
+  Status apply_ids_where_they_stand(const codec::Envelope& envelope, StreamSeq seq);
   Status put_part(const codec::Envelope& envelope, int64_t part, int64_t kind, StreamSeq seq);
   struct StagedUnit {
     codec::Kind kind = codec::Kind::rows;

@@ -45,6 +45,7 @@ Status Replica::Impl::load_state(const Identity& identity) {
   const Hlc kept{static_cast<uint64_t>(hlc.value_or(0))};
   state.file_hlc = kept;
   state.clock = HlcClock(std::max(kept, identity.high_water));
+  opened_at = std::max<WallMs>(env.now(), 0);
   state.ids_lost = format && (kept < identity.high_water || identity.older || identity.copied);
   TRY_ASSIGN(const auto stream, store.meta_integer(meta::kStreamId));
   state.position.stream_id = static_cast<uint64_t>(stream.value_or(0));
@@ -141,7 +142,10 @@ Status Replica::Impl::tell_again(std::string_view where) {
 
 void Replica::Impl::roll_back_memory(const State& saved) {
   state = saved;
-  for (const auto& table : tables) table->id_use.given = table->id_use.stray = 0;
+  for (const auto& table : tables) {
+    table->id_use.forget_transaction();
+    table->id_use.pace = table->id_use.kept_pace;
+  }
   store.forget();
   store.hash_key = state.hash_key;
   if (brought_along_made) forget_brought_along();

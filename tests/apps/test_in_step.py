@@ -139,7 +139,6 @@ def django_of_debian_in_step(t):
 
 SHOP = """
 import sys
-import time
 from sqlalchemy import Column, ForeignKey, Integer, String, create_engine
 from sqlalchemy.orm import Session, declarative_base, relationship
 
@@ -172,7 +171,6 @@ else:
             session.add(customer)
             session.commit()
             assert customer.name == name and [one.what for one in customer.orders] == [f"{name} 0", f"{name} 1"]
-        time.sleep(0.02)  # without any pause the first block can be used up before the agent has its turn: docs/testing.md, Open
 """
 
 
@@ -240,7 +238,6 @@ else
     author = Author.create!(name: name)
     2.times { |i| author.posts.create!(title: "#{name} #{i}") }
     raise "#{name} is another one" unless Author.find(author.id).name == name
-    sleep 0.02
   end
 end
 """

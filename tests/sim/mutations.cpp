@@ -171,6 +171,8 @@ void ids(Profile& p) {
   p.delay_ms = 60;
   p.ids = true;
 }
+// A file is put back in place again and again, while its node goes on inserting.
+void ids_restored(Profile& p) { ids(p); p.restore_ms = 500; p.restore_plain = true; }
 void ids_retired(Profile& p) { ids(p); p.nodes = 4; p.write_ms = 40; p.away_ms = 150; p.retire_ms = 10; p.join_ms = 400; p.transactions = 900; }
 void adoptions(Profile& p) { schemas(p); p.ids = true; p.adopt_ms = 150; }
 // Rows collide, and operators discard what lost.
@@ -230,6 +232,7 @@ const Case kCases[] = {
     {"ids_moved_apart", Mutation::ids_moved_apart, ids},
     {"slot_taken_twice", Mutation::slot_taken_twice, ids},
     {"geometry_unapplied", Mutation::geometry_unapplied, ids},
+    {"ids_not_ahead", Mutation::ids_not_ahead, ids_restored},
     {"retired_slot_at_once", Mutation::retired_slot_at_once, ids_retired},
     {"adopted_word_seen", Mutation::adopted_word_seen, adoptions},
     {"adoption_once", Mutation::adoption_once, adoptions},
