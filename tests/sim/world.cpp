@@ -17,7 +17,7 @@ constexpr int64_t kLongest = 600'000;      // of a run's first part
 World::World(uint64_t seed, const Profile& chosen, bool print)
     : profile(chosen), random(mix64(seed)), schema([&] {
         Random of_schema(mix64(seed ^ 0x5c4e3a));
-        return random_schema(of_schema, chosen.unique, chosen.failing_effects, chosen.ids);
+        return random_schema(of_schema, chosen.unique, chosen.failing_effects, chosen.reuse, chosen.ids);
       }()),
       workload(schema, mix64(seed ^ 0x77)), migrations(mix64(seed ^ 0xdd1)), ledger(schema), encodings_(mix64(seed ^ 0x16)) {
   trace_.print = ledger.print = print;
