@@ -41,7 +41,8 @@ Status Replica::Impl::load_state(const Identity& identity) {
   TRY_ASSIGN(const auto dated, store.meta_integer(meta::kDatedLife));
   state.life = RowLife{NodeId{static_cast<uint64_t>(life.value_or(0))}, life == dated};
   TRY_ASSIGN(const int64_t logged, store.integer("SELECT EXISTS(SELECT 1 FROM __marmot_log)"));
-  if (!life || identity.copied || logged == 0) TRY(begin_life());
+  const bool put_back = !former_nodes.empty();  // a copy of what stood here before: nobody goes on with its log
+  if (!life || (identity.copied && !put_back) || logged == 0) TRY(begin_life());
   TRY_ASSIGN(const auto hlc, store.meta_integer(meta::kHlc));
   const Hlc kept{static_cast<uint64_t>(hlc.value_or(0))};
   state.file_hlc = kept;

@@ -116,6 +116,23 @@ TEST_CASE("keyless: a row written to a file that was put back is none that the f
   t.same(kRows, "changed in the copy new");
 }
 
+TEST_CASE("keyless: what an old copy holds that takes its file's place is named as before, though its node is another one") {
+  Three t(kTable);
+  t.a.sql("INSERT INTO t VALUES('twice?'), ('goes')");
+  written_at(t.a, 1'700'000'000'000);
+  Node copy(t.dir.path, 9);
+  copy.restore(t.a.path);
+  t.settle();
+  t.a.sql("INSERT INTO t VALUES('forgotten')");
+  t.settle();
+  t.a.stop();
+  t.a.restore(copy.path);
+  t.a.sql("DELETE FROM t WHERE v = 'goes'; INSERT INTO t VALUES('new')");
+  t.a.start_as(8);
+  t.settle();
+  t.same(kRows, "forgotten new twice?");
+}
+
 TEST_CASE("keyless: what the log of an earlier build's life held is named as that build did, and the next life is dated") {
   Three t(kTable);
   t.a.sql("INSERT INTO t VALUES('one')");

@@ -437,7 +437,7 @@ void World::check_end() {
   for (const auto& [name, check] : std::map<std::string, std::function<std::string()>>{
            {"identical", [&] { return check_identical(rows); }},
            {"invented", [&] { return check_nothing_invented(ledger, judged, twice); }},
-           {"ids", [&] { return cloned_ || twins() || profile.lose_ms != 0 || stream_lost_ ? std::string() : given_ids.check(ledger); }},
+           {"ids", [&] { return cloned_ || replaced_ || twins() || profile.lose_ms != 0 || stream_lost_ ? std::string() : given_ids.check(ledger); }},
            {"lost", [&] { return check_nothing_lost(ledger, judged, conflicts, twice); }},
            {"winners", [&] { return stream_lost_ && file_lost_ ? std::string() : check_winners(ledger, schema, judged); }}}) {
     if (std::string wrong = check(); !wrong.empty()) return fail(0, name + ": " + wrong);
