@@ -220,6 +220,13 @@ SELECT EXISTS(SELECT 1 FROM __marmot_part WHERE seq <= ?1) OR EXISTS(SELECT 1 FR
 -- name: stage_part
 INSERT OR IGNORE INTO __marmot_part(node, incarnation, unit, part, seq, last, kind, data) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 
+-- Whether reading a unit's parts is worth it: it is dead, or its last part is here, and none before it is missing. Asked after each part:
+-- their data is not touched.
+-- name: parts_suffice
+SELECT EXISTS(SELECT 1 FROM __marmot_part INDEXED BY __marmot_part_dead WHERE node = ?1 AND incarnation = ?2 AND unit = ?3 AND kind = 0)
+    OR EXISTS(SELECT 1 FROM (SELECT part, last FROM __marmot_part WHERE node = ?1 AND incarnation = ?2 AND unit = ?3 AND part >= 0 ORDER BY part DESC LIMIT 1)
+              WHERE last = 1 AND part + 1 = (SELECT count(*) FROM __marmot_part WHERE node = ?1 AND incarnation = ?2 AND unit = ?3 AND part >= 0))
+
 -- name: staged_parts
 SELECT part, last, kind, data, seq FROM __marmot_part WHERE node = ?1 AND incarnation = ?2 AND unit = ?3 AND part >= 0 ORDER BY part
 

@@ -115,6 +115,7 @@ CREATE TABLE IF NOT EXISTS __marmot_part(     -- staged parts of units that are 
   data BLOB NOT NULL,
   PRIMARY KEY(node, incarnation, unit, part)
 );
+CREATE INDEX IF NOT EXISTS __marmot_part_dead ON __marmot_part(node, incarnation, unit) WHERE kind = 0;
 CREATE TABLE IF NOT EXISTS __marmot_waiting(  -- units with rows for a table that is stopped here; applied again when it resumes
   id INTEGER PRIMARY KEY,                     -- in the order in which they came to be applied
   seq INT NOT NULL,                           -- of the message that made it whole and next: several units can have the same

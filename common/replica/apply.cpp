@@ -156,9 +156,15 @@ Status Replica::Impl::apply_payload(const Envelope& envelope, std::string_view p
 
 // The parts of one unit joined, where all are here.
 Result<std::optional<Replica::Impl::StagedUnit>> Replica::Impl::staged_unit(const Origin& origin, uint64_t number) {
+  TRY_ASSIGN(Statement* const suffice, store.statement(sql::kPartsSuffice));
   TRY_ASSIGN(Statement* const parts, store.statement(sql::kStagedParts));
-  parts->bind(1, static_cast<int64_t>(origin.node.value)).bind(2, static_cast<int64_t>(origin.incarnation.value));
-  parts->bind(3, static_cast<int64_t>(number));
+  for (Statement* const of_unit : {suffice, parts}) {
+    of_unit->bind(1, static_cast<int64_t>(origin.node.value)).bind(2, static_cast<int64_t>(origin.incarnation.value)).bind(3, static_cast<int64_t>(number));
+  }
+  TRY(suffice->step());
+  const bool enough = suffice->integer(0) != 0;
+  suffice->reset();
+  if (!enough) return std::optional<StagedUnit>{};
   StagedUnit unit;
   bool whole = false;
   for (int64_t expected = 0;; ++expected) {

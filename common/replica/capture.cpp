@@ -135,7 +135,13 @@ Result<bool> put_in_place(sqlite::Database& db, const TableInfo& table, int64_t 
     } else if (!is_index) {
       missed = true;
     }
-    TRY(db.exec(object.create));
+    Status made = db.exec(object.create);
+    if (!made && made.error().message.find("already exists") != std::string::npos) {
+      // This connection knows it still, from before a tool took it out of sqlite_schema.
+      TRY(db.exec("PRAGMA writable_schema = RESET"));
+      made = db.exec(object.create);
+    }
+    TRY(made);
   }
   return missed;
 }
