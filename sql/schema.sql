@@ -182,11 +182,13 @@ CREATE TABLE IF NOT EXISTS __marmot_geometry( -- how the ids of AUTOINCREMENT ta
   stream INT NOT NULL, place INT NOT NULL,
   seq INT
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS __marmot_quarantine( -- messages that do not decode
-  seq INTEGER PRIMARY KEY,
+CREATE TABLE IF NOT EXISTS __marmot_quarantine( -- messages that do not decode; the oldest go (common/replica/quarantine.hpp)
+  seq INTEGER PRIMARY KEY,                    -- of the stream
   at INT NOT NULL,                            -- wall clock, milliseconds
   reason TEXT NOT NULL,
-  data BLOB NOT NULL
+  data BLOB NOT NULL,                         -- the first kilobyte
+  size INT NOT NULL DEFAULT 0,                -- bytes of the whole
+  hash INT NOT NULL DEFAULT 0                 -- of the whole, XXH3-64
 );
 CREATE TABLE IF NOT EXISTS __marmot_conflict( -- rows that lost where their writers meant to keep them; the oldest go (conflict_log_rows)
   id INTEGER PRIMARY KEY,

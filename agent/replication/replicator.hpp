@@ -76,6 +76,7 @@ class Replicator {
   // At once, or within a second; without DatabaseStatus::file where the database thread does not answer in that time.
   void status(std::function<void(DatabaseStatus)> done);
   std::vector<MemberStatus> members() const;
+  std::vector<MemberStatus> members_but(const std::set<uint64_t>& answered) const;
   enum class WaitLevel : uint8_t {
     published,  // what was committed here before this call is in the stream, and has come back from there
     all,        // and every live node has applied it

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/replica/autoincrement.hpp"
+#include "common/replica/quarantine.hpp"
 #include "common/replica/scope.hpp"
 #include "sql.hpp"
 
@@ -251,6 +252,7 @@ Result<Watched> watch_inside(sqlite::Database& db, const TableInfo& table) {
 Status install(sqlite::Database& db) {
   TRY_ASSIGN(Scope scope, Scope::begin(db));
   TRY_IN("install", db.exec(std::string(sql::kCreateInternalTables)));
+  TRY_IN("install", shorten_quarantine(db));
   return scope.commit();
 }
 
