@@ -217,7 +217,7 @@ Status Replica::Impl::read_log_rows(TouchedKeys& touched, bool* more) {
   TRY(scan_log(INT64_MIN, last, [&](Table& table, LogOp op) -> Status {
     const auto here = reused.empty() ? std::nullopt : table.keyless_of_log(read_log, kLogKeys);
     const bool is_reused = here && reused[table.id].count(*here) != 0;
-    TRY_ASSIGN(const auto keys, table.keys_of_log(read_log, kLogKeys, op, is_reused, touched.left_over));
+    TRY_ASSIGN(const auto keys, table.keys_of_log(read_log, kLogKeys, op, read_log.integer(1), is_reused, touched.left_over));
     for (const std::string& key : keys) {
       if (table.running()) {
         touched.add(&table, key, read_log.integer(1));

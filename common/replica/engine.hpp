@@ -116,7 +116,7 @@ struct Replica::Impl {
     Position position;
     Membership membership = Membership::none;
     HashKey hash_key;         // Store::hash_key
-    NodeId life;              // names new rows without a declared key: the former one until the log holds nothing of before (decision 0030)
+    RowLife life;             // the former one until the log holds nothing of before (decision 0030)
     StreamSeq join_end = 0;
     bool trimmed = false;
     Hlc file_hlc;             // as __marmot_meta holds it

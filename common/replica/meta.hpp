@@ -32,6 +32,7 @@ inline constexpr std::string_view kApplicationIdSeen = "application_id_seen";
 inline constexpr std::string_view kLastTableId = "last_table_id";  // __marmot_table.id that was given last
 // Of this copy of the file:
 inline constexpr std::string_view kRowLife = "row_life";                      // names new rows without a declared key: decision 0030
+inline constexpr std::string_view kDatedLife = "dated_life";                  // the same number, where that life's names are dated: decision 0044
 inline constexpr std::string_view kFilePlace = "file_place";                  // "device:inode:machine" of the file, to know a copy
 inline constexpr std::string_view kBoot = "boot";                             // of the machine, when an agent last opened it: the kernel's boot id
 inline constexpr std::string_view kJournalModeBefore = "journal_mode_before"; // what `marmot cleanup` sets again

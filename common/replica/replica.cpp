@@ -38,9 +38,11 @@ Status Replica::Impl::load_state(const Identity& identity) {
   TRY(store.load_hash_key());
   state.hash_key = store.hash_key;
   TRY_ASSIGN(const auto life, store.meta_integer(meta::kRowLife));
-  state.life = NodeId{static_cast<uint64_t>(life.value_or(0))};
+  TRY_ASSIGN(const auto dated, store.meta_integer(meta::kDatedLife));
+  state.life = RowLife{NodeId{static_cast<uint64_t>(life.value_or(0))}, life == dated};
   TRY_ASSIGN(const int64_t logged, store.integer("SELECT EXISTS(SELECT 1 FROM __marmot_log)"));
-  if (!life || identity.copied || logged == 0) TRY(begin_life());
+  const bool put_back = !former_nodes.empty();  // a copy of what stood here before: nobody goes on with its log
+  if (!life || (identity.copied && !put_back) || logged == 0) TRY(begin_life());
   TRY_ASSIGN(const auto hlc, store.meta_integer(meta::kHlc));
   const Hlc kept{static_cast<uint64_t>(hlc.value_or(0))};
   state.file_hlc = kept;
@@ -84,9 +86,10 @@ Status Replica::Impl::load_state(const Identity& identity) {
 // In the transaction that finds the log empty: so a log row behind it is named by this life, however often it is drained because
 // the file was rolled back, and one before it by the former one.
 Status Replica::Impl::begin_life() {
-  if (state.life == new_life) return ok();
-  state.life = new_life;
-  return store.set_meta(meta::kRowLife, static_cast<int64_t>(new_life.value));
+  if (state.life.number == new_life) return ok();
+  state.life = RowLife{new_life};
+  TRY(store.set_meta(meta::kRowLife, static_cast<int64_t>(new_life.value)));
+  return store.set_meta(meta::kDatedLife, static_cast<int64_t>(new_life.value));
 }
 
 // Restored from a backup under a running agent, the file has forgotten what memory takes for kept. Only a new incarnation

@@ -88,7 +88,7 @@ Result<std::set<std::string>> Replica::Impl::logged_keys(Table& table) {
   }
   TRY(scan_log(INT64_MIN, INT64_MAX, [&](Table& of, LogOp op) -> Status {
     if (&of != &table) return ok();
-    TRY_ASSIGN(const auto keys, table.keys_of_log(read_log, kLogKeys, op, false, false));
+    TRY_ASSIGN(const auto keys, table.keys_of_log(read_log, kLogKeys, op, read_log.integer(1), false, false));
     out.insert(keys.begin(), keys.end());
     return ok();
   }));

@@ -121,7 +121,7 @@ Result<SnapshotInfo> read_snapshot_info(const std::string& path) {
 Status adopt_copy(const std::string& path) {
   TRY(read_snapshot_info(path));
   TRY_ASSIGN(sqlite::Database db, sqlite::Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX));
-  return db.exec("DELETE FROM __marmot_meta WHERE key IN ('node_id', 'file_place', 'row_life', 'snapshot_at', 'snapshot_node', 'snapshot_rows')");
+  return db.exec("DELETE FROM __marmot_meta WHERE key IN ('node_id', 'file_place', 'row_life', 'dated_life', 'snapshot_at', 'snapshot_node', 'snapshot_rows')");
 }
 
 }  // namespace marmot::replica

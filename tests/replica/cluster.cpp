@@ -75,7 +75,7 @@ void Node::start(bool copied) {
 void Node::start_as(uint64_t id) {
   former_.push_back(NodeId{id_});
   id_ = id;
-  start();
+  start(true);
 }
 
 void Node::stop() {

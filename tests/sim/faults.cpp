@@ -148,7 +148,7 @@ void World::put_back(Node& node, bool other_file) {
   count("restored");
   node.older = true;
   file_lost_ = true;
-  cloned_ = cloned_ || other_file;
+  replaced_ = replaced_ || other_file;
   recover(node);
 }
 

@@ -68,6 +68,7 @@ struct Profile {
   uint64_t lost_alive = 0;         // per mille of what agents say to find twins
   int64_t pruned_rows = 1'000'000; // replica::Settings::pruned_rows
   bool ids = false;                // nodes deal the ids of AUTOINCREMENT tables
+  bool reuse = false;              // a table without a key in which the highest row goes and the next one comes, under its rowid
   int64_t adopt_ms = 0;            // mean time between two tables that `marmot ids adopt` or `release` is said of
   int64_t untrigger_ms = 0;        // mean time between two tools that take a table's triggers away, and SQLite is not told
   int64_t discard_ms = 0;          // mean time between two conflicts that `marmot conflicts discard` is said of

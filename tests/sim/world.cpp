@@ -17,7 +17,7 @@ constexpr int64_t kLongest = 600'000;      // of a run's first part
 World::World(uint64_t seed, const Profile& chosen, bool print)
     : profile(chosen), random(mix64(seed)), schema([&] {
         Random of_schema(mix64(seed ^ 0x5c4e3a));
-        return random_schema(of_schema, chosen.unique, chosen.failing_effects, chosen.ids);
+        return random_schema(of_schema, chosen.unique, chosen.failing_effects, chosen.reuse, chosen.ids);
       }()),
       workload(schema, mix64(seed ^ 0x77)), migrations(mix64(seed ^ 0xdd1)), ledger(schema), encodings_(mix64(seed ^ 0x16)) {
   trace_.print = ledger.print = print;
@@ -465,7 +465,7 @@ void World::check_end() {
   for (const auto& [name, check] : std::map<std::string, std::function<std::string()>>{
            {"identical", [&] { return check_identical(rows); }},
            {"invented", [&] { return check_nothing_invented(ledger, judged, twice); }},
-           {"ids", [&] { return cloned_ || twins() || profile.lose_ms != 0 || stream_lost_ ? std::string() : given_ids.check(ledger); }},
+           {"ids", [&] { return cloned_ || replaced_ || twins() || profile.lose_ms != 0 || stream_lost_ ? std::string() : given_ids.check(ledger); }},
            {"lost", [&] { return check_nothing_lost(ledger, judged, conflicts, twice); }},
            {"winners", [&] { return stream_lost_ && file_lost_ ? std::string() : check_winners(ledger, schema, judged); }}}) {
     if (std::string wrong = check(); !wrong.empty()) return fail(0, name + ": " + wrong);

@@ -200,7 +200,7 @@ class World {
   std::map<std::pair<int64_t, uint64_t>, std::function<void()>> queue_;
   std::string failure_;
   bool calm_ = false;
-  bool stream_lost_ = false, file_lost_ = false, cloned_ = false;
+  bool stream_lost_ = false, file_lost_ = false, replaced_ = false, cloned_ = false;
   bool harmed_ = false;
   std::set<Place> discarded_;       // where an operator discarded a conflict
   std::set<std::string> untold_;    // tables of which a file did not know which former row is which (decision 0028)
@@ -218,9 +218,9 @@ class World {
 // checks.cpp: what must hold once the cluster has settled. Each returns what is wrong; empty: nothing.
 std::string check_identical(const std::map<int, Rows>& rows);
 std::string check_winners(const Ledger& ledger, const SchemaSpec& schema, const Rows& rows);
-// `twice`: tables in which a keyless row may be there twice, under two names. An old copy of a file became a file of its own, under a name of
-// its own: what its log held is drained again, and a keyless row in it is another row then (docs/consistency.md). Or a file was made anew
-// without its rowids, and which former row is which could not be told (decision 0028).
+// `twice`: tables in which a keyless row may be there twice, under two names. A copy of a file became a file of its own beside it: what its log
+// held is drained again, and a keyless row in it is another row then (docs/consistency.md). Or a file was made anew without its rowids, and
+// which former row is which could not be told (decision 0028).
 std::string check_nothing_lost(const Ledger& ledger, const Rows& rows, const std::set<Place>& conflicts, const std::set<std::string>& twice);
 // Every row was written by some application: nothing is doubled, mixed or made up.
 std::string check_nothing_invented(const Ledger& ledger, const Rows& rows, const std::set<std::string>& twice);
