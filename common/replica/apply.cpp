@@ -353,6 +353,7 @@ Result<ApplyResult> Replica::apply(std::deque<Incoming>& queue, bool polite) {
         if (!done) return std::move(done).error().in("apply message " + std::to_string(message.seq));
         impl.state.position.seq = message.seq;
         impl.state.position.msg_id = message.msg_id;
+        impl.state.position.at = message.gone ? Position::kGone : message.at;
       }
       ++result.messages;
       if (impl.env.monotonic_us() - began >= impl.settings.slice_us) break;

@@ -51,6 +51,8 @@ Status Replica::Impl::load_state(const Identity& identity) {
   TRY_ASSIGN(const auto seq, store.meta_integer(meta::kCursorSeq));
   state.position.seq = static_cast<StreamSeq>(seq.value_or(0));
   TRY_ASSIGN(state.position.msg_id, store.meta_text(meta::kCursorMsgId));
+  TRY_ASSIGN(const auto cursor_at, store.meta_integer(meta::kCursorAt));
+  state.position.at = cursor_at.value_or(0);
   TRY_ASSIGN(const auto membership, store.meta_integer(meta::kMembership));
   state.membership = static_cast<Membership>(membership.value_or(0));
   TRY_ASSIGN(const auto join_end, store.meta_integer(meta::kJoinEnd));
@@ -116,6 +118,7 @@ Status Replica::Impl::save_state(const State& before) {
   if (state.position.seq != before.position.seq || state.position.msg_id != before.position.msg_id) {
     TRY(store.set_meta(meta::kCursorSeq, static_cast<int64_t>(state.position.seq)));
     TRY(store.set_meta(meta::kCursorMsgId, state.position.msg_id));
+    TRY(store.set_meta(meta::kCursorAt, state.position.at));
   }
   if (state.floor.seq != before.floor.seq) TRY(store.set_meta(meta::kFloorSeq, static_cast<int64_t>(state.floor.seq)));
   if (state.floor.hlc != before.floor.hlc) TRY(store.set_meta(meta::kFloorHlc, static_cast<int64_t>(state.floor.hlc.value)));
