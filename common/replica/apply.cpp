@@ -359,6 +359,7 @@ Result<ApplyResult> Replica::apply(std::deque<Incoming>& queue, bool polite) {
       if (impl.env.monotonic_us() - began >= impl.settings.slice_us) break;
     }
     if (impl.state.membership == Membership::joining && impl.state.position.seq >= impl.state.join_end) TRY(impl.become_member());
+    TRY(impl.forget_passed());
     return impl.end_reread();
   }));
   queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(result.messages));

@@ -39,6 +39,7 @@ Status Replica::Impl::load_state(const Identity& identity) {
   state.hash_key = store.hash_key;
   TRY_ASSIGN(const auto life, store.meta_integer(meta::kRowLife));
   state.life = NodeId{static_cast<uint64_t>(life.value_or(0))};
+  if (std::find(identity.lives.begin(), identity.lives.end(), state.life) != identity.lives.end()) former_lives = identity.lives;
   TRY_ASSIGN(const int64_t logged, store.integer("SELECT EXISTS(SELECT 1 FROM __marmot_log)"));
   if (!life || identity.copied || logged == 0) TRY(begin_life());
   TRY_ASSIGN(const auto hlc, store.meta_integer(meta::kHlc));
@@ -75,6 +76,7 @@ Status Replica::Impl::load_state(const Identity& identity) {
   TRY_ASSIGN(const auto reread, store.meta_integer(meta::kReread));
   state.reread = reread.value_or(0) != 0;
   state.prune_due = state.floor.seq > 0;
+  TRY(load_passed_over());
   TRY_ASSIGN(state.shelved, store.integer(sql::kShelfCount));
   state.retire_due = state.shelved > 0;
   // Whatever a former life left unacknowledged is due; what this one drains is sent as it is drained.

@@ -95,6 +95,7 @@ Result<bool> SnapshotCopy::step(int pages) {
     TRY(store.set_meta(meta::kSnapshotRows, state.info.rows));
     TRY(store.set_meta(meta::kSnapshotNode, static_cast<int64_t>(state.info.node.value)));
     TRY(store.set_meta(meta::kSnapshotAt, state.info.at));
+    TRY(state.copy->exec("DELETE FROM __marmot_passed"));
   }
   state.copy.reset();
   state.done = true;

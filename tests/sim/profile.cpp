@@ -99,6 +99,7 @@ Profile Profile::draw(Random& random) {
   out.ids = random.per_mille(500);
   if (random.per_mille(200) && out.ids) out.retire_ms = random.between(300, 3000);
   if (random.per_mille(250) && out.ids) out.adopt_ms = random.between(200, 3000);
+  if (random.per_mille(300) && out.moving != 0) out.nulls = 200 + random.below(600);
   // Not drawn yet (docs/testing.md, "Open"): watch_drops, which its mutation sets.
   return out;
 }
@@ -131,6 +132,7 @@ std::string Profile::print() const {
   add_u("kinds", kinds);
   add_u("shapes", shapes);
   add_u("rekeys", rekeys);
+  add_u("nulls", nulls);
   add("migrate_at_start", migrate_at_start ? 1 : 0);
   add("partition_ms", partition_ms);
   add("leader_ms", leader_ms);

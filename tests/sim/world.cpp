@@ -24,6 +24,7 @@ World::World(uint64_t seed, const Profile& chosen, bool print)
   ledger.moving.watch_drops = chosen.watch_drops;
   migrations.shapes = chosen.shapes;
   migrations.rekeys = chosen.rekeys;
+  migrations.nulls = chosen.nulls;
 }
 
 World::~World() {
