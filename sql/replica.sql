@@ -229,6 +229,13 @@ SELECT EXISTS(SELECT 1 FROM __marmot_part WHERE seq <= ?1) OR EXISTS(SELECT 1 FR
 -- name: stage_part
 INSERT OR IGNORE INTO __marmot_part(node, incarnation, unit, part, seq, last, kind, data) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 
+-- Whether reading a unit's parts is worth it: it is dead, or its last part is here, and none before it is missing. Asked after each part:
+-- their data is not touched.
+-- name: parts_suffice
+SELECT EXISTS(SELECT 1 FROM __marmot_part INDEXED BY __marmot_part_dead WHERE node = ?1 AND incarnation = ?2 AND unit = ?3 AND kind = 0)
+    OR EXISTS(SELECT 1 FROM (SELECT part, last FROM __marmot_part WHERE node = ?1 AND incarnation = ?2 AND unit = ?3 AND part >= 0 ORDER BY part DESC LIMIT 1)
+              WHERE last = 1 AND part + 1 = (SELECT count(*) FROM __marmot_part WHERE node = ?1 AND incarnation = ?2 AND unit = ?3 AND part >= 0))
+
 -- name: staged_parts
 SELECT part, last, kind, data, seq FROM __marmot_part WHERE node = ?1 AND incarnation = ?2 AND unit = ?3 AND part >= 0 ORDER BY part
 
@@ -262,7 +269,10 @@ SELECT DISTINCT p.node, p.incarnation, p.unit FROM __marmot_part p JOIN
   ON o.node = p.node AND o.incarnation = p.incarnation WHERE p.unit <= o.last ORDER BY p.node, p.incarnation, p.unit
 
 -- name: quarantine
-INSERT OR IGNORE INTO __marmot_quarantine(seq, at, reason, data) VALUES(?1, ?2, ?3, ?4)
+INSERT OR REPLACE INTO __marmot_quarantine(seq, at, reason, data, size, hash) VALUES(?1, ?2, ?3, ?4, ?5, ?6)
+
+-- name: quarantine_drop_oldest
+DELETE FROM __marmot_quarantine WHERE seq IN (SELECT seq FROM __marmot_quarantine ORDER BY at DESC, seq DESC LIMIT -1 OFFSET ?1)
 
 -- name: wait
 INSERT INTO __marmot_waiting(seq, node, incarnation, unit, payload) VALUES(?1, ?2, ?3, ?4, ?5)
@@ -339,7 +349,7 @@ SELECT (SELECT count(*) FROM __marmot_log) + (SELECT count(*) FROM __marmot_park
        (SELECT count(*) FROM __marmot_version INDEXED BY __marmot_outbox WHERE seq IS NULL)
          + (SELECT count(*) FROM __marmot_buried INDEXED BY __marmot_buried_seq WHERE seq IS NULL OR seq <= 0),
        (SELECT count(*) FROM __marmot_waiting), (SELECT count(*) FROM __marmot_part WHERE part >= 0 AND kind <> 0),
-       (SELECT count(*) FROM __marmot_quarantine), (SELECT count(*) FROM __marmot_conflict), (SELECT count(*) FROM __marmot_shelf),
+       (SELECT count(*) FROM __marmot_quarantine) + coalesce((SELECT value FROM __marmot_meta WHERE key = 'quarantine_dropped'), 0), (SELECT count(*) FROM __marmot_conflict), (SELECT count(*) FROM __marmot_shelf),
        (SELECT count(*) FROM __marmot_part WHERE part < 0)
 
 -- name: meta_get

@@ -58,6 +58,13 @@ needed() { local s; for s in "$@"; do wanted "$s" && return; done; return 1; }
 add() {
   passed=$((passed + $3)) failed=$((failed + $4)) skipped=$((skipped + $5))
   printf '         %s: %d passed, %d failed, %d skipped\n' "$1" "$3" "$4" "$5"
+  if [ "$4$5" != 00 ]; then
+    # Once more at the end: of a long output one may be shown the last lines only.
+    {
+      echo "--- $1"
+      grep -a -E -A 8 '^(failed|skipped) |FAILED|not ok|^TEST CASE:|: error:' "$logs/$1.log" | cut -c1-400 | head -n 40
+    } >>"$logs/failed"
+  fi
   if [ "$4" != 0 ]; then
     failures+=("$1")
     echo "--- the end of $logs/$1.log (ended with $2)"
@@ -150,7 +157,7 @@ build_tsan() {
 }
 
 mkdir -p "$logs"
-rm -f "$logs"/times "$logs"/*.code
+rm -f "$logs"/times "$logs"/failed "$logs"/*.code
 cd "$root" || exit 1
 PATH=$PATH:/usr/sbin:/usr/local/sbin  # where Debian keeps nats-server
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=1}
@@ -260,6 +267,7 @@ if [ $((passed + failed)) = 0 ]; then
   failed=1
 fi
 [ ${#failures[@]} = 0 ] || echo "failed: ${failures[*]} (logs in $logs)"
+cat "$logs/failed" 2>/dev/null
 echo "where the time went (some side by side):"
 sort -rn "$logs/times" 2>/dev/null
 printf '[%6s] done\n' "$(clock)"

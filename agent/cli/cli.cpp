@@ -54,6 +54,7 @@ struct AllOptions {
   TailOptions tail;
   VerifyOptions verify;
   ConflictsOptions conflicts;
+  QuarantineOptions quarantine;
   SnapshotOptions snapshot;
   IdsOptions ids;
   AdoptOptions adopt;
@@ -146,6 +147,11 @@ void add_clients(CLI::App& root, AllOptions& all, Chosen& chosen) {
   conflicts.add_flag("--with-children", all.conflicts.with_children, "restore: rows of its node that refer to a restored row follow it to its new key; discard: they are deleted, and what refers to them");
   repeatable(conflicts, "--set", all.conflicts.set, "restore: with another value in this column; may be repeated", "COLUMN=VALUE");
   conflicts.final_callback([&] { chosen = [&all] { return cmd_conflicts(all.conflicts); }; });
+
+  CLI::App& quarantine = *root.add_subcommand("quarantine", "messages of the stream that do not decode; no agent is needed");
+  add_target(quarantine, all.quarantine.target);
+  quarantine.add_flag("--empty", all.quarantine.empty, "forget them, here");
+  quarantine.final_callback([&] { chosen = [&all] { return cmd_quarantine(all.quarantine); }; });
 
   add_ids(root, all.ids, all.adopt, chosen);
   add_snapshot(root, all.snapshot, chosen);

@@ -54,6 +54,12 @@ struct ConflictsOptions {
 };
 int cmd_conflicts(const ConflictsOptions& options);
 
+struct QuarantineOptions {
+  TargetOptions target;
+  bool empty = false;
+};
+int cmd_quarantine(const QuarantineOptions& options);
+
 struct IdsOptions {
   TargetOptions target;
   int slot = -1;  // retire: which

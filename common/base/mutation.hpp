@@ -53,6 +53,8 @@ enum class Mutation : uint8_t {
   retired_slot_at_once,   // a retired slot is granted again whatever its owner may have given out
   adopted_word_seen,      // the word AUTOINCREMENT that is ours is taken for the application's
   adoption_once,          // ... and is not put back where a tool rebuilt the table without it
+  schema_unasked,         // the scrub does not ask for triggers that a tool took away
+  handled_untold,         // a conflict that is handled on one node is handled there only
   tail_forgotten,         // a table is made without what follows its columns: STRICT, WITHOUT ROWID
 };
 

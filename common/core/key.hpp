@@ -68,6 +68,9 @@ struct DecodedKey {
 // Errc::corrupt on anything append_* does not write. Keeps views into `bytes`.
 Result<DecodedKey> decode_key(std::string_view bytes);
 
+// Whether decode_key() can read it, without keeping anything.
+bool is_key(std::string_view bytes);
+
 // For people: `17`, `'text'`, `(1, 'a')`, `x'0aff'`, `rowid 7 of life 3`, `former key -5`. Not for machines.
 std::string describe_key(std::string_view bytes);
 

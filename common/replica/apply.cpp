@@ -90,13 +90,6 @@ Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, Str
   return ok();
 }
 
-Status Replica::Impl::quarantine(const Incoming& message, const std::string& reason) {
-  log(LogLevel::error, "message " + std::to_string(message.seq) + " is quarantined (" + reason + "): see __marmot_quarantine");
-  TRY_ASSIGN(Statement* const insert, store.statement(sql::kQuarantine));
-  insert->bind(1, static_cast<int64_t>(message.seq)).bind(2, message.at).bind(3, reason).bind_blob(4, message.bytes);
-  return insert->run();
-}
-
 // A unit of ours came round and landed nowhere, or never will come round: what it held goes out again in another one. What makes a
 // unit that does not decode would do so again: not without end.
 Status Replica::Impl::send_lost_again(ApplyResult& result) {
@@ -156,9 +149,15 @@ Status Replica::Impl::apply_payload(const Envelope& envelope, std::string_view p
 
 // The parts of one unit joined, where all are here.
 Result<std::optional<Replica::Impl::StagedUnit>> Replica::Impl::staged_unit(const Origin& origin, uint64_t number) {
+  TRY_ASSIGN(Statement* const suffice, store.statement(sql::kPartsSuffice));
   TRY_ASSIGN(Statement* const parts, store.statement(sql::kStagedParts));
-  parts->bind(1, static_cast<int64_t>(origin.node.value)).bind(2, static_cast<int64_t>(origin.incarnation.value));
-  parts->bind(3, static_cast<int64_t>(number));
+  for (Statement* const of_unit : {suffice, parts}) {
+    of_unit->bind(1, static_cast<int64_t>(origin.node.value)).bind(2, static_cast<int64_t>(origin.incarnation.value)).bind(3, static_cast<int64_t>(number));
+  }
+  TRY(suffice->step());
+  const bool enough = suffice->integer(0) != 0;
+  suffice->reset();
+  if (!enough) return std::optional<StagedUnit>{};
   StagedUnit unit;
   bool whole = false;
   for (int64_t expected = 0;; ++expected) {

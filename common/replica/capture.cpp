@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/replica/autoincrement.hpp"
+#include "common/replica/quarantine.hpp"
 #include "common/replica/scope.hpp"
 #include "sql.hpp"
 
@@ -135,7 +136,13 @@ Result<bool> put_in_place(sqlite::Database& db, const TableInfo& table, int64_t 
     } else if (!is_index) {
       missed = true;
     }
-    TRY(db.exec(object.create));
+    Status made = db.exec(object.create);
+    if (!made && made.error().message.find("already exists") != std::string::npos) {
+      // This connection knows it still, from before a tool took it out of sqlite_schema.
+      TRY(db.exec("PRAGMA writable_schema = RESET"));
+      made = db.exec(object.create);
+    }
+    TRY(made);
   }
   return missed;
 }
@@ -245,6 +252,7 @@ Result<Watched> watch_inside(sqlite::Database& db, const TableInfo& table) {
 Status install(sqlite::Database& db) {
   TRY_ASSIGN(Scope scope, Scope::begin(db));
   TRY_IN("install", db.exec(std::string(sql::kCreateInternalTables)));
+  TRY_IN("install", shorten_quarantine(db));
   return scope.commit();
 }
 

@@ -466,6 +466,8 @@ struct Replica::Impl {
   };
   Scrub scrub;
   Status scrub_slice(Scrub& at, bool make, TouchedKeys& touched, int64_t* rows);
+  Result<bool> triggers_missing();
+  Status renew_schema(bool polite, int64_t* held_us);
 
   // repair.cpp
   Status remove_pruned(Table& table, const std::string& key, const Register& held, const Version& stamp);

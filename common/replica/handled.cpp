@@ -1,5 +1,6 @@
 // A conflict that somebody has restored or discarded on one node is handled on all (docs/decisions/0040-handled-on-all-nodes.md): a register
 // that is set once, kept in __marmot_handled, whatever comes first, it or the conflict.
+#include "common/base/mutation.hpp"
 #include "common/codec/handled.hpp"
 #include "common/replica/engine.hpp"
 #include "common/replica/merge.hpp"
@@ -56,7 +57,7 @@ Status Replica::Impl::publish_handled(UnitStream& out) {
   sent->bind(1, last);
   TRY(sent->run());
   TRY(drop_oldest_handled());
-  return out.handled(told);
+  return mutated(Mutation::handled_untold) ? ok() : out.handled(told);
 }
 
 Status Replica::Impl::drop_oldest_handled() {

@@ -17,6 +17,7 @@ inline constexpr std::string_view kCursorAt = "cursor_at";
 inline constexpr std::string_view kHashKey = "hash_key";       // the cluster's secret, under which rows are hashed: decision 0027
 inline constexpr std::string_view kMembership = "membership";  // Membership as a number
 inline constexpr std::string_view kJoinEnd = "join_end";       // stream sequence at which joining ends
+inline constexpr std::string_view kQuarantineDropped = "quarantine_dropped";  // messages of which nothing is kept any more
 inline constexpr std::string_view kConflictsDropped = "conflicts_dropped";  // how many the bound has pushed out
 inline constexpr std::string_view kTrimmed = "trimmed";        // 1: the stream was read from after its first message
 inline constexpr std::string_view kFloorSeq = "floor_seq";     // Floor, of this stream

@@ -1,4 +1,9 @@
 // Scrub: rows against their versions (repair.hpp).
+#include <algorithm>
+#include <map>
+
+#include "common/base/mutation.hpp"
+#include "common/replica/capture.hpp"
 #include "common/replica/engine.hpp"
 #include "sql.hpp"
 
@@ -11,6 +16,7 @@ namespace {
 constexpr int64_t kSliceRows = 500;
 constexpr int64_t kStepRows = 50;  // rows may be large: the clock is asked after so many
 constexpr int64_t kSliceUs = 5000;
+constexpr int kTriggers = 3;         // of a table
 
 }  // namespace
 
@@ -69,6 +75,27 @@ Status Replica::Impl::scrub_slice(Scrub& at, bool make, TouchedKeys& touched, in
   return ok();
 }
 
+// A tool that writes sqlite_schema (PRAGMA writable_schema) need not change its version.
+Result<bool> Replica::Impl::triggers_missing() {
+  if (mutated(Mutation::schema_unasked)) return false;
+  TRY_ASSIGN(const std::vector<InstalledTrigger> triggers, installed_triggers(db));
+  std::map<int64_t, int> have;
+  for (const InstalledTrigger& trigger : triggers) ++have[trigger.table_id];
+  return std::any_of(tables.begin(), tables.end(), [&](const auto& table) { return table->exists && have[table->id] < kTriggers; });
+}
+
+// Every connection, this one too, reads the schema anew, and the next drain takes the table for one that was rebuilt.
+Status Replica::Impl::renew_schema(bool polite, int64_t* held_us) {
+  log(LogLevel::warn, "triggers of Marmot's are gone, and SQLite was not told (PRAGMA writable_schema): they are put back, and rows that were "
+                      "written meanwhile are looked for");
+  return write(polite, held_us, [&]() -> Status {
+    TRY_ASSIGN(const int64_t version, db.query_integer("PRAGMA main.schema_version"));
+    if (version != schema_version) return ok();
+    TRY(db.exec("PRAGMA main.schema_version = " + std::to_string(version + 1)));
+    return db.exec("PRAGMA writable_schema = RESET");
+  });
+}
+
 Result<ScrubResult> Replica::scrub(bool polite) {
   Impl& impl = *impl_;
   ScrubResult result;
@@ -79,17 +106,23 @@ Result<ScrubResult> Replica::scrub(bool polite) {
   const Impl::Scrub from = impl.scrub;
   Impl::Scrub at = from;
   TouchedKeys seen;
+  bool renew = false;
   {
     // One snapshot, in which nothing waits to be drained: what differs then is not merely on its way.
     TRY_ASSIGN(auto transaction, sqlite::Transaction::begin(impl.db, sqlite::Transaction::Kind::deferred));
     TRY_ASSIGN(const int64_t empty, impl.store.integer(sql::kLogEmpty));
     TRY_ASSIGN(const int64_t schema, impl.store.integer("PRAGMA schema_version"));
     result.not_now = empty == 0 || schema != impl.schema_version;
+    if (!result.not_now && from.table == 0) {
+      TRY_ASSIGN(renew, impl.triggers_missing());
+      result.not_now = renew;
+    }
     Status looked = result.not_now ? ok() : impl.scrub_slice(at, false, seen, &result.rows);
     for (const auto& table : impl.tables) table->release();
     transaction.rollback();
     TRY_IN("scrub", looked);
   }
+  if (renew) TRY_IN("scrub", impl.renew_schema(polite, &result.held_us));
   if (result.not_now) return result;
   if (seen.size() > 0) {
     TRY(impl.write(polite, &result.held_us, [&]() -> Status {

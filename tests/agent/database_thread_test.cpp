@@ -57,10 +57,11 @@ struct Watched {
 void put_schema(const std::string& path, const std::string& name, const std::string& sql) {
   auto db = sqlite::Database::open(path, SQLITE_OPEN_READWRITE);
   REQUIRE(db);
-  REQUIRE(db->exec("PRAGMA writable_schema = ON"));
+  sqlite3_busy_timeout(db->get(), 5000);
+  REQUIRE(db->exec("PRAGMA writable_schema = ON; BEGIN IMMEDIATE"));
   const auto version = db->query_integer("PRAGMA schema_version");
   REQUIRE(version);
-  REQUIRE(db->exec("BEGIN IMMEDIATE; UPDATE sqlite_schema SET sql = " + sqlite::quote_text(sql) + " WHERE name = " + sqlite::quote_text(name) +
+  REQUIRE(db->exec("UPDATE sqlite_schema SET sql = " + sqlite::quote_text(sql) + " WHERE name = " + sqlite::quote_text(name) +
                    "; PRAGMA schema_version = " + std::to_string(*version + 1) + "; COMMIT"));
 }
 
@@ -126,6 +127,7 @@ TEST_CASE("database thread: what waits behind a locked file has a bound, and is 
 
   auto application = sqlite::Database::open(watched.setup.path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX);
   REQUIRE(application);
+  sqlite3_busy_timeout(application->get(), 5000);
   REQUIRE(application->exec("BEGIN IMMEDIATE"));
   bool written = false;
   REQUIRE(thread.change([](replica::Replica& engine) { return engine.database().exec("CREATE TABLE t(a)"); }, [&](const Status& done) { written = static_cast<bool>(done); }));

@@ -14,7 +14,7 @@ class Case:
         self.alone = alone
 
 
-def case(claim, seconds=60, short=False, long=False, alone=False):
+def case(claim, seconds=120, short=False, long=False, alone=False):
     """`short`: belongs to the short set for sanitizer builds. `long`: only with --long. `alone`: it measures time, and nothing
     runs beside it."""
     def declare(function):

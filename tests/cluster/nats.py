@@ -96,7 +96,7 @@ class NatsClient:
 class Nats:
     """nats-server as its own process: kill9() and start() again keep port and store."""
 
-    def __init__(self, workspace, name="nats", jetstream=True, port=None, extra="", machine=LOOPBACK, store=None):
+    def __init__(self, workspace, name="nats", jetstream=True, port=None, extra="", machine=LOOPBACK, store=None, server=""):
         self.workspace = workspace
         self.name = name
         self.machine = machine
@@ -105,6 +105,7 @@ class Nats:
         self.port = port or free_port()
         self.program = None
         self.jetstream = jetstream
+        self.server = server  # lines of its configuration; `extra`: of its block about JetStream
         self.configure(extra)
 
     def configure(self, extra=""):
@@ -112,7 +113,7 @@ class Nats:
         self.config.write_text(self.text(extra))
 
     def text(self, extra):
-        listen = f"listen: {self.machine.address}:{self.port}\n"
+        listen = f"listen: {self.machine.address}:{self.port}\n{self.server}"
         if not self.jetstream:
             return listen + extra
         limits = extra if "max_file" in extra else "max_file: 50GB\n" + extra

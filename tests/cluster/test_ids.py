@@ -1,11 +1,11 @@
 """Ids of AUTOINCREMENT tables: plain INSERTs of unchanged applications on three nodes, and what a user then sees."""
-import os
 import sqlite3
 import threading
 import time
 
 from case import case
-from process import Skipped, check, until
+from earlier import earlier_build
+from process import check, until
 from tables import connect, execute, query, scalar, wait_identical
 
 FAMILY = ("CREATE TABLE parent(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL)",
@@ -234,18 +234,13 @@ def ids_adopt_by_itself(t):
     check_families(nodes, acknowledged)
 
 
-@case("a cluster of two versions: beside an agent that knows nothing of ids rows go both ways and nothing is said of ids; after its upgrade they are dealt", seconds=90)
+@case("a cluster of two versions: beside an agent that knows nothing of ids rows go both ways and nothing is said of ids; after its upgrade they are dealt",
+      seconds=1500, long=True)
 def ids_beside_an_earlier_agent(t):
-    """MARMOT_EARLIER names the build folder of a Marmot from before ids were dealt (fa07b49 or earlier); else there is nothing to try."""
-    folder = os.environ.get("MARMOT_EARLIER")
-    if not folder:
-        raise Skipped("MARMOT_EARLIER names no build of an earlier Marmot")
+    folder = earlier_build(t.product.build, "fa07b49")  # the last one before ids were dealt
     one, two = nodes = t.nodes(2, t.nats())
-    program = t.dir / "earlier"
-    (program / "agent").mkdir(parents=True)
-    os.symlink(os.path.join(folder, "agent", "marmot"), program / "agent" / "marmot")
     present = one.product
-    earlier = type("Earlier", (), {"marmot": program / "agent" / "marmot", "run": present.run})()
+    earlier = type("Earlier", (), {"marmot": folder / "agent" / "marmot", "run": present.run})()
     execute(one.db, *PLAIN)
     for node in nodes:
         node.product = earlier

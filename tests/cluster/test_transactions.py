@@ -351,7 +351,7 @@ def writes_without_pause(t):
     check(waits[-1] < 5 * t.slow, f"for {waits[-1]:.2f} s nothing was published")
 
 
-@case("checkpoints run while the agent waits: the WAL file does not grow for ever", seconds=45)
+@case("checkpoints run while the agent waits: the WAL file does not grow for ever", seconds=90)
 def checkpoints_run(t):
     nats = t.nats()
     one, two = t.nodes(2, nats)

@@ -131,6 +131,26 @@ TEST_CASE("repair: a scrub of many rows goes on where the slice before it ended,
   t.same("SELECT count(*) FROM u", "2998");
 }
 
+// As a tool does that edits sqlite_schema, and does not change PRAGMA schema_version: no connection that is open hears of it.
+TEST_CASE("repair: triggers that went without SQLite's noticing are put back by a scrub, and what was written meanwhile is found") {
+  Pair t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES(1,'one')");
+  CHECK(t.scrub(t.b) == 0);
+  t.b.sql("PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name GLOB '__marmot_1_*' AND type = 'trigger'; PRAGMA writable_schema = OFF");
+  auto later = require(sqlite::Database::open(t.b.path, SQLITE_OPEN_READWRITE));  // it has read the schema without them
+  REQUIRE(later.exec("INSERT INTO t VALUES(2,'two')"));
+  CHECK(require(t.b.engine().counters()).log_rows == 0);
+  t.scrub(t.b);
+  t.settle();
+  t.same("SELECT * FROM t", "1|one\n2|two");
+  CHECK(t.b.query("SELECT count(*) FROM sqlite_schema WHERE name GLOB '__marmot_1_*' AND type = 'trigger'") == "3");
+  REQUIRE(later.exec("INSERT INTO t VALUES(3,'three')"));
+  CHECK(require(t.b.engine().counters()).log_rows == 1);
+  t.settle();
+  t.same("SELECT count(*) FROM t", "3");
+  CHECK(t.b.query("PRAGMA integrity_check") == "ok");
+  CHECK(t.scrub(t.b) == 0);
+}
+
 TEST_CASE("repair: a REPLACE victim that was written again at once is found") {
   Pair t("CREATE TABLE t(id INTEGER PRIMARY KEY, u TEXT UNIQUE, v); INSERT INTO t VALUES(1,'a',1),(2,'b',2)");
   // Row 1 is deleted by REPLACE without a trigger, and the value that says so is gone again before the drain.

@@ -125,7 +125,8 @@ bool App::finish() {
   const bool done = run("COMMIT");
   if (!done && db_->in_transaction()) (void)db_->exec("ROLLBACK");
   Machine& machine = world_.disks.of(node_.id);
-  const Fate fate = !node_.prepared ? Fate::early : machine.stopped || !done ? Fate::unknown : Fate::committed;
+  const bool unseen = world_.profile.untrigger_ms != 0 && !world_.untriggered(node_).empty();  // the scrub finds it, unless another node's write comes first
+  const Fate fate = !node_.prepared || unseen ? Fate::early : machine.stopped || !done ? Fate::unknown : Fate::committed;
   world_.say(node_.id, "app commit " + std::to_string(number_) + " of " + std::to_string(changes.size()) + " rows" + (done ? "" : ": failed"));
   for (const Change& change : changes) {
     if (world_.ledger.print) std::printf("            %s %s of %s\n", print_id(change.id).c_str(), change.after.value_or("deleted").c_str(), change.before.value_or("none").c_str());
@@ -133,7 +134,7 @@ bool App::finish() {
   if (fate == Fate::committed) world_.mark_changes(node_, keyless_before_, replaces_, changes);
   if (fate == Fate::committed) world_.note_given_ids(node_, changes);
   world_.ledger.commit(node_.id, number_, fate, std::move(changes));
-  if (writes_before) world_.ledger.moving.commit(node_.id, number_, *met ? fate : Fate::early, *writes_before, *writes, drops_, *number);
+  if (writes_before) world_.ledger.moving.commit(node_.id, number_, *met && !unseen ? fate : Fate::early, *writes_before, *writes, drops_, *number);
   if (fate != Fate::unknown) {
     ++world_.committed;
     if (world_.profile.drain_each && node_.agent->alive()) node_.agent->drain_now();

@@ -95,6 +95,32 @@ void World::damage() {
   });
 }
 
+// As a tool does that edits sqlite_schema. Connections that are open have read the schema before, and keep the triggers.
+void World::lose_triggers() {
+  Node& node = any_node();
+  const char* const tables[] = {"parent", "child"};
+  const std::string table = random.pick(tables);
+  sqlite::Database* const db = profile.scrub ? checker(node) : nullptr;
+  if (db == nullptr) return;
+  const Enter scope(disks, node.id, Process::checker);
+  const Status gone = db->exec("PRAGMA writable_schema = ON; DELETE FROM main.sqlite_schema WHERE type = 'trigger' AND tbl_name = '" + table +
+                               "' AND name GLOB '__marmot_[0-9]*_*'; PRAGMA writable_schema = OFF");
+  if (!gone) return;
+  checkers_.erase(node.id);  // it still has them
+  say(node.id, "the triggers of " + table + " are gone");
+  count("triggers gone");
+}
+
+// The names of tables on which triggers of ours are missing. Empty: none.
+std::string World::untriggered(Node& node) {
+  sqlite::Database* const db = checker(node);
+  if (db == nullptr) return {};
+  const Enter scope(disks, node.id, Process::checker);
+  const auto names = db->query_text("SELECT coalesce(group_concat(t.name), '') FROM __marmot_table t JOIN main.sqlite_schema s ON s.type = 'table' AND s.name = t.name COLLATE NOCASE"
+                                    " WHERE (SELECT count(*) FROM main.sqlite_schema WHERE type = 'trigger' AND name GLOB '__marmot_' || t.id || '_*') <> 3");
+  return names ? *names : std::string();
+}
+
 // Under the very version: another row of that key does not count.
 bool World::held_elsewhere(Node& node, const std::string& version) {
   const std::string live = "SELECT v.hlc || '.' || o.node FROM __marmot_version v JOIN __marmot_origin o ON o.id = v.origin WHERE v.state IN (1, 2) AND v." + version;

@@ -1,7 +1,9 @@
 // What befalls the cluster, each at its own rate.
 #include <algorithm>
+#include <optional>
 
 #include "common/replica/autoincrement.hpp"
+#include "common/replica/review.hpp"
 #include "tests/sim/agent.hpp"
 #include "tests/sim/app.hpp"
 #include "tests/sim/world.hpp"
@@ -35,6 +37,8 @@ void World::schedule_faults() {
   every(profile.away_ms, [this] { away(); });
   every(profile.retire_ms, [this] { retire(); });
   every(profile.adopt_ms, [this] { change_adoption(); });
+  every(profile.discard_ms, [this] { discard_conflict(); });
+  every(profile.untrigger_ms, [this] { lose_triggers(); });
   every(profile.damage_ms, [this] { damage(); });
   every(profile.floor_ms, [this] { announce_floor(); });
   every(profile.foreign_ms, [this] { foreign(); });
@@ -364,6 +368,32 @@ void World::change_adoption() {
   const Status done = change();
   say(node.id, done ? "an operator " + said : "an operator cannot adopt: " + done.error().message);
   if (done) count("adoption");
+}
+
+// `marmot conflicts discard`, of one that the node lists. What moving.hpp counts on stays.
+void World::discard_conflict() {
+  Node& node = any_node();
+  sqlite::Database* const db = checker(node);
+  if (db == nullptr) return;
+  const Enter scope(disks, node.id, Process::checker);
+  std::optional<Place> place;
+  const auto discard = [&]() -> Status {
+    TRY_ASSIGN(auto transaction, sqlite::Transaction::begin(*db, sqlite::Transaction::Kind::immediate));
+    TRY_ASSIGN(std::vector<replica::LostRow> lost, replica::lost_rows(*db));
+    const auto kept = std::remove_if(lost.begin(), lost.end(), [](const replica::LostRow& row) { return row.shelved || row.table.front() == 'm'; });
+    lost.erase(kept, lost.end());
+    if (lost.empty()) return ok();
+    const replica::LostRow& row = lost[random.below(lost.size())];
+    TRY(replica::forget_conflict(*db, row));
+    place = Place{row.table, row.key};
+    return transaction.commit();
+  };
+  const Status done = discard();
+  if (!done) return say(node.id, "an operator cannot discard: " + done.error().message);
+  if (!place) return;
+  discarded_.insert(*place);
+  say(node.id, "an operator discards a conflict of " + place->table);
+  count("discarded");
 }
 
 // An operator takes a node that is away for gone.

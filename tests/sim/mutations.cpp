@@ -173,6 +173,17 @@ void ids(Profile& p) {
 }
 void ids_retired(Profile& p) { ids(p); p.nodes = 4; p.write_ms = 40; p.away_ms = 150; p.retire_ms = 10; p.join_ms = 400; p.transactions = 900; }
 void adoptions(Profile& p) { schemas(p); p.ids = true; p.adopt_ms = 150; }
+// Rows collide, and operators discard what lost.
+void discards(Profile& p) {
+  p = quiet(p);
+  p.nodes = 3;
+  p.unique = true;
+  p.write_ms = 10;
+  p.delay_ms = 60;
+  p.transactions = 300;
+  p.discard_ms = 50;
+}
+void untriggered(Profile& p) { p = quiet(p); p.untrigger_ms = 200; }
 void none(Profile&) {}
 
 const Case kCases[] = {
@@ -222,6 +233,8 @@ const Case kCases[] = {
     {"retired_slot_at_once", Mutation::retired_slot_at_once, ids_retired},
     {"adopted_word_seen", Mutation::adopted_word_seen, adoptions},
     {"adoption_once", Mutation::adoption_once, adoptions},
+    {"schema_unasked", Mutation::schema_unasked, untriggered},
+    {"handled_untold", Mutation::handled_untold, discards},
 };
 
 const Case* find(const std::string& name) {

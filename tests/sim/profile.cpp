@@ -99,6 +99,8 @@ Profile Profile::draw(Random& random) {
   out.ids = random.per_mille(500);
   if (random.per_mille(200) && out.ids) out.retire_ms = random.between(300, 3000);
   if (random.per_mille(250) && out.ids) out.adopt_ms = random.between(200, 3000);
+  if (random.per_mille(150)) out.discard_ms = random.between(200, 3000);
+  if (random.per_mille(100)) out.untrigger_ms = random.between(300, 3000);
   if (random.per_mille(300) && out.moving != 0) out.nulls = 200 + random.below(600);
   // Not drawn yet (docs/testing.md, "Open"): watch_drops, which its mutation sets.
   return out;
@@ -169,6 +171,8 @@ std::string Profile::print() const {
   add("ids", ids ? 1 : 0);
   add("retire_ms", retire_ms);
   add("adopt_ms", adopt_ms);
+  add("discard_ms", discard_ms);
+  add("untrigger_ms", untrigger_ms);
   add("scrub", scrub ? 1 : 0);
   return out;
 }

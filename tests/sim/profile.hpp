@@ -70,6 +70,8 @@ struct Profile {
   int64_t pruned_rows = 1'000'000; // replica::Settings::pruned_rows
   bool ids = false;                // nodes deal the ids of AUTOINCREMENT tables
   int64_t adopt_ms = 0;            // mean time between two tables that `marmot ids adopt` or `release` is said of
+  int64_t untrigger_ms = 0;        // mean time between two tools that take a table's triggers away, and SQLite is not told
+  int64_t discard_ms = 0;          // mean time between two conflicts that `marmot conflicts discard` is said of
   int64_t retire_ms = 0;           // mean time between two slots of ids that are retired, of nodes that are away
   int64_t damage_ms = 0;           // mean time between two things that only anti-entropy can see
 

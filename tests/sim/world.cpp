@@ -411,12 +411,40 @@ std::string World::check_moving() {
   return ledger.moving.check(files, migrations, !(stream_lost_ && file_lost_));
 }
 
+// A conflict that some node knows to be handled is listed on none (decision 0040).
+std::string World::check_handled() {
+  std::set<std::string> handled;
+  std::map<std::string, int> listed;
+  const auto read = [](sqlite::Database& db, const char* table, const auto& put) -> Status {
+    TRY_ASSIGN(auto rows, db.prepare(std::string("SELECT tbl || ' ' || hex(key) || ' ' || loser_hlc || ' ' || loser_node || ' ' || loser_incarnation FROM ") + table +
+                                     " WHERE loser_hlc <> 0 AND tbl NOT GLOB 'm*'"));
+    for (;;) {
+      TRY_ASSIGN(const bool more, rows.step());
+      if (!more) return ok();
+      put(std::string(rows.text(0)));
+    }
+  };
+  for (auto& [id, node] : nodes) {
+    if (node.away) continue;
+    sqlite::Database& db = *checker(node);
+    const Enter scope(disks, id, Process::checker);
+    Status done = read(db, "__marmot_handled", [&](std::string row) { handled.insert(std::move(row)); });
+    if (done) done = read(db, "__marmot_conflict", [&, id = id](std::string row) { listed.emplace(std::move(row), id); });
+    if (!done) return done.error().message;
+  }
+  for (const auto& [conflict, id] : listed) {
+    if (handled.count(conflict) != 0) return "n" + std::to_string(id) + " lists " + conflict + ", which was discarded";
+  }
+  return {};
+}
+
 void World::check_end() {
   std::map<int, Rows> rows;
-  std::set<Place> conflicts;
+  std::set<Place> conflicts = discarded_;
   for (auto& [id, node] : nodes) {
     if (node.away) continue;
     if (std::string wrong = node.agent->trouble(); !wrong.empty()) return fail(id, wrong);
+    if (std::string names = untriggered(node); !names.empty()) return fail(id, "triggers of Marmot's are missing on " + names);
     check_whole(node);
     recover(node);
     sqlite::Database* const db = checker(node);
@@ -443,6 +471,7 @@ void World::check_end() {
            {"winners", [&] { return stream_lost_ && file_lost_ ? std::string() : check_winners(ledger, schema, judged); }}}) {
     if (std::string wrong = check(); !wrong.empty()) return fail(0, name + ": " + wrong);
   }
+  if (std::string wrong = check_handled(); !wrong.empty()) return fail(0, "handled: " + wrong);
   if (std::string wrong = check_moving(); !wrong.empty()) {
     tell_moving();
     return fail(0, "moving tables: " + wrong);

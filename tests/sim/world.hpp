@@ -114,7 +114,9 @@ class World {
   // replaced.hpp, of a transaction of its application: what is there before it, and what it did, just after its commit.
   Keyless keyless_rows(Node& node);
   void mark_changes(Node& node, const Keyless& before, bool replaces, std::vector<Change>& changes);
-  // damage.cpp. A node that compared all others with itself found that a range differs, or a whole round found nothing that does.
+  // damage.cpp. Where triggers of ours are missing: the names of tables.
+  std::string untriggered(Node& node);
+  // A node that compared all others with itself found that a range differs, or a whole round found nothing that does.
   void divergent(Node& node, const std::string& table);
   void found_equal(int64_t began);
   // Two agents may run on copies of one file, under one name.
@@ -178,6 +180,8 @@ class World {
   void away();
   void retire();
   void change_adoption();
+  void discard_conflict();
+  void lose_triggers();
   void foreign();
   void damage();
   bool held_elsewhere(Node& node, const std::string& version);
@@ -187,6 +191,7 @@ class World {
   bool makes_room(std::string* why);
   void check_end();
   std::string check_moving();
+  std::string check_handled();
   void tell_moving();
   Node& any_node();
 
@@ -198,6 +203,7 @@ class World {
   bool calm_ = false;
   bool stream_lost_ = false, file_lost_ = false, cloned_ = false;
   bool harmed_ = false;
+  std::set<Place> discarded_;       // where an operator discarded a conflict
   std::set<std::string> untold_;    // tables of which a file did not know which former row is which (decision 0028)
   bool scripted_wide_ = false;      // a scenario made a node with such a file
   bool damaged_ = false;            // World::damage struck

@@ -183,6 +183,7 @@ TEST_CASE("key: what decodes encodes to the same bytes") {
     const uint64_t most = i % 2 == 0 ? 0x41 : 0x100;  // half of them mostly text and reals, half mostly integers
     for (char& c : bytes) c = static_cast<char>(random.below(most));
     const auto key = decode_key(bytes);
+    if (is_key(bytes) != static_cast<bool>(key)) FAIL("is_key() and decode_key() disagree");
     if (!key || key->is_rowid) continue;
     ++decoded;
     std::string again;
