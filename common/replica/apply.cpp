@@ -366,11 +366,13 @@ Result<ApplyResult> Replica::apply(std::deque<Incoming>& queue, bool polite) {
         if (!done) return std::move(done).error().in("apply message " + std::to_string(message.seq));
         impl.state.position.seq = message.seq;
         impl.state.position.msg_id = message.msg_id;
+        impl.state.position.at = message.gone ? Position::kGone : message.at;
       }
       ++result.messages;
       if (impl.env.monotonic_us() - began >= impl.settings.slice_us) break;
     }
     if (impl.state.membership == Membership::joining && impl.state.position.seq >= impl.state.join_end) TRY(impl.become_member());
+    TRY(impl.forget_passed());
     return impl.end_reread();
   }));
   queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(result.messages));

@@ -75,6 +75,7 @@ struct Identity {
   bool copied = false;  // the file is not the one that it was: another may hold the same, and go on
   std::vector<NodeId> former;  // that this file's former lives had, and nobody has now (node/former_ids.hpp)
   bool older = false;  // the file may be older than it was, whatever `high_water` says of that: its machine went down
+  std::vector<NodeId> lives;  // that agents had on the file at its path (node/former_ids.hpp)
 };
 
 class Replica {

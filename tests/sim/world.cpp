@@ -24,6 +24,7 @@ World::World(uint64_t seed, const Profile& chosen, bool print)
   ledger.moving.watch_drops = chosen.watch_drops;
   migrations.shapes = chosen.shapes;
   migrations.rekeys = chosen.rekeys;
+  migrations.nulls = chosen.nulls;
 }
 
 World::~World() {
@@ -200,7 +201,7 @@ const KeptSnapshot* World::choose_snapshot(uint64_t stream_id) const {
   for (auto kept = snapshots.rbegin(); kept != snapshots.rend(); ++kept) {
     if (kept->info.seq > stream.last() || kept->info.seq + 1 < stream.first()) continue;
     const Stored* const at = stream.get(kept->info.seq);
-    if (at != nullptr ? at->msg_id != kept->info.msg_id : kept->created != stream.created()) continue;
+    if (at != nullptr ? !kept->info.position().is(at->msg_id, at->at) : kept->created != stream.created()) continue;
     if (stream_id == 0 || kept->info.stream_id == stream_id) return &*kept;
   }
   return nullptr;

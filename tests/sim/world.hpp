@@ -45,6 +45,7 @@ struct Node {
   int64_t clock_offset = 0;       // of the wall clock, milliseconds
   uint64_t high_water = 0, high_water_synced = 0;  // data_dir's clock value
   int64_t high_water_since = -1;  // unsynced since
+  std::vector<NodeId> lives;      // that agents had on its file, likewise
   std::vector<NodeId> ids;        // that its file had, as data_dir remembers them
   uint64_t former_incarnation = 0;
   bool rebooted = false;          // since its agent last opened its file
