@@ -133,6 +133,15 @@ SELECT key, ts FROM __marmot_parked WHERE tbl = ?1 ORDER BY ts, key
 -- name: delete_parked
 DELETE FROM __marmot_parked WHERE tbl = ?1
 
+-- name: pass_over
+INSERT OR REPLACE INTO __marmot_passed(tbl, key, ts, hlc, node, incarnation) VALUES(?1, ?2, ?3, ?4, ?5, ?6)
+
+-- name: passed_over
+SELECT tbl, key, ts, hlc, node, incarnation FROM __marmot_passed
+
+-- name: forget_passed
+DELETE FROM __marmot_passed WHERE (tbl, key) IN (SELECT tbl, key FROM __marmot_passed LIMIT ?1)
+
 -- name: unique_of_key
 SELECT hash FROM __marmot_unique WHERE tbl = ?1 AND idx = ?2 AND key = ?3
 
@@ -260,7 +269,10 @@ SELECT DISTINCT p.node, p.incarnation, p.unit FROM __marmot_part p JOIN
   ON o.node = p.node AND o.incarnation = p.incarnation WHERE p.unit <= o.last ORDER BY p.node, p.incarnation, p.unit
 
 -- name: quarantine
-INSERT OR IGNORE INTO __marmot_quarantine(seq, at, reason, data) VALUES(?1, ?2, ?3, ?4)
+INSERT OR REPLACE INTO __marmot_quarantine(seq, at, reason, data, size, hash) VALUES(?1, ?2, ?3, ?4, ?5, ?6)
+
+-- name: quarantine_drop_oldest
+DELETE FROM __marmot_quarantine WHERE seq IN (SELECT seq FROM __marmot_quarantine ORDER BY at DESC, seq DESC LIMIT -1 OFFSET ?1)
 
 -- name: wait
 INSERT INTO __marmot_waiting(seq, node, incarnation, unit, payload) VALUES(?1, ?2, ?3, ?4, ?5)
@@ -337,7 +349,7 @@ SELECT (SELECT count(*) FROM __marmot_log) + (SELECT count(*) FROM __marmot_park
        (SELECT count(*) FROM __marmot_version INDEXED BY __marmot_outbox WHERE seq IS NULL)
          + (SELECT count(*) FROM __marmot_buried INDEXED BY __marmot_buried_seq WHERE seq IS NULL OR seq <= 0),
        (SELECT count(*) FROM __marmot_waiting), (SELECT count(*) FROM __marmot_part WHERE part >= 0 AND kind <> 0),
-       (SELECT count(*) FROM __marmot_quarantine), (SELECT count(*) FROM __marmot_conflict), (SELECT count(*) FROM __marmot_shelf),
+       (SELECT count(*) FROM __marmot_quarantine) + coalesce((SELECT value FROM __marmot_meta WHERE key = 'quarantine_dropped'), 0), (SELECT count(*) FROM __marmot_conflict), (SELECT count(*) FROM __marmot_shelf),
        (SELECT count(*) FROM __marmot_part WHERE part < 0)
 
 -- name: meta_get

@@ -116,6 +116,14 @@ CREATE TABLE IF NOT EXISTS __marmot_part(     -- staged parts of units that are 
   PRIMARY KEY(node, incarnation, unit, part)
 );
 CREATE INDEX IF NOT EXISTS __marmot_part_dead ON __marmot_part(node, incarnation, unit) WHERE kind = 0;
+CREATE TABLE IF NOT EXISTS __marmot_passed(   -- rows that a former life's log tells of and that are as they were, there or not: nobody was told of
+                                              -- them; until the file has caught up with the stream (decision 0021)
+  tbl INT NOT NULL,
+  key BLOB NOT NULL,
+  ts INT NOT NULL,                            -- of the last touch, as in __marmot_log
+  hlc INT NOT NULL, node INT NOT NULL, incarnation INT NOT NULL,  -- version of the register; 0: there was none
+  PRIMARY KEY(tbl, key)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS __marmot_waiting(  -- units with rows for a table that is stopped here; applied again when it resumes
   id INTEGER PRIMARY KEY,                     -- in the order in which they came to be applied
   seq INT NOT NULL,                           -- of the message that made it whole and next: several units can have the same
@@ -182,11 +190,13 @@ CREATE TABLE IF NOT EXISTS __marmot_geometry( -- how the ids of AUTOINCREMENT ta
   stream INT NOT NULL, place INT NOT NULL,
   seq INT
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS __marmot_quarantine( -- messages that do not decode
-  seq INTEGER PRIMARY KEY,
+CREATE TABLE IF NOT EXISTS __marmot_quarantine( -- messages that do not decode; the oldest go (common/replica/quarantine.hpp)
+  seq INTEGER PRIMARY KEY,                    -- of the stream
   at INT NOT NULL,                            -- wall clock, milliseconds
   reason TEXT NOT NULL,
-  data BLOB NOT NULL
+  data BLOB NOT NULL,                         -- the first kilobyte
+  size INT NOT NULL DEFAULT 0,                -- bytes of the whole
+  hash INT NOT NULL DEFAULT 0                 -- of the whole, XXH3-64
 );
 CREATE TABLE IF NOT EXISTS __marmot_conflict( -- rows that lost where their writers meant to keep them; the oldest go (conflict_log_rows)
   id INTEGER PRIMARY KEY,

@@ -54,6 +54,7 @@ struct AllOptions {
   TailOptions tail;
   VerifyOptions verify;
   ConflictsOptions conflicts;
+  QuarantineOptions quarantine;
   SnapshotOptions snapshot;
   IdsOptions ids;
   AdoptOptions adopt;
@@ -129,9 +130,10 @@ void add_clients(CLI::App& root, AllOptions& all, Chosen& chosen) {
   wait.add_option("--timeout-ms", all.wait.timeout_ms, "default: 10000")->check(CLI::Range(0, 86'400'000))->type_name("N");
   wait.final_callback([&] { chosen = [&all] { return cmd_wait(all.wait); }; });
 
-  CLI::App& verify = *root.add_subcommand("verify", "compare every table with the other nodes; exit 3 when one differs, or a full-text index is out of step");
+  CLI::App& verify = *root.add_subcommand("verify", "compare every table with the other nodes; exit 3 when one differs or does not answer, or a full-text index is out of step");
   add_target(verify, all.verify.target);
   verify.add_option("--timeout-ms", all.verify.timeout_ms, "default: 60000")->check(CLI::Range(1, 86'400'000))->type_name("N");
+  verify.add_flag("--reachable", all.verify.reachable, "exit 0 where all that answer are identical, though members are away");
   verify.add_flag("--repair", all.verify.repair, "compare rows with their versions first, and nodes' versions; publish again what differs");
   verify.final_callback([&] { chosen = [&all] { return cmd_verify(all.verify); }; });
 
@@ -146,6 +148,11 @@ void add_clients(CLI::App& root, AllOptions& all, Chosen& chosen) {
   conflicts.add_flag("--with-children", all.conflicts.with_children, "restore: rows of its node that refer to a restored row follow it to its new key; discard: they are deleted, and what refers to them");
   repeatable(conflicts, "--set", all.conflicts.set, "restore: with another value in this column; may be repeated", "COLUMN=VALUE");
   conflicts.final_callback([&] { chosen = [&all] { return cmd_conflicts(all.conflicts); }; });
+
+  CLI::App& quarantine = *root.add_subcommand("quarantine", "messages of the stream that do not decode; no agent is needed");
+  add_target(quarantine, all.quarantine.target);
+  quarantine.add_flag("--empty", all.quarantine.empty, "forget them, here");
+  quarantine.final_callback([&] { chosen = [&all] { return cmd_quarantine(all.quarantine); }; });
 
   add_ids(root, all.ids, all.adopt, chosen);
   add_snapshot(root, all.snapshot, chosen);

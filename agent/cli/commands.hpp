@@ -41,6 +41,7 @@ struct VerifyOptions {
   TargetOptions target;
   int64_t timeout_ms = 60'000;
   bool repair = false;
+  bool reachable = false;  // members that do not answer are no failure
 };
 int cmd_verify(const VerifyOptions& options);
 
@@ -53,6 +54,12 @@ struct ConflictsOptions {
   std::vector<std::string> set;    // restore --set COLUMN=VALUE
 };
 int cmd_conflicts(const ConflictsOptions& options);
+
+struct QuarantineOptions {
+  TargetOptions target;
+  bool empty = false;
+};
+int cmd_quarantine(const QuarantineOptions& options);
 
 struct IdsOptions {
   TargetOptions target;

@@ -15,6 +15,7 @@
 #include "common/codec/frame.hpp"
 #include "common/codec/message.hpp"
 #include "common/codec/wire.hpp"
+#include "common/core/key.hpp"
 
 namespace marmot::codec {
 
@@ -84,6 +85,7 @@ class UnitVisitor : public RefusingVisitor {
   bool visit_bin(const char* data, uint32_t size) {
     if (in_cells_ && cell_ == 3) {
       row_.key = {data, size};
+      if (!is_key(row_.key)) return false;  // it would stop its table where it lands, on every node
       ++cell_;
       return finish_row_if_whole();
     }
@@ -268,6 +270,8 @@ void UnitWriter::value(const ValueView& value) {
 }
 
 size_t UnitWriter::rows() const { return state_->rows; }
+
+size_t UnitWriter::cells() const { return state_->cell_count; }
 
 size_t UnitWriter::raw_bytes() const { return state_->versions.size() + state_->tables.size() + state_->cells.size(); }
 

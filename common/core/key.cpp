@@ -102,6 +102,23 @@ class KeyReader {
     return !std::isnan(out) && !is_exact_integer(out);
   }
 
+  // After the tag.
+  bool rowid(RowidIdentity& out) {
+    int64_t life = 0;
+    if (!integer(life) || !integer(out.rowid) || !empty() || life < 0 || static_cast<uint64_t>(life) > kMaxNodeId) return false;
+    out.life = NodeId{static_cast<uint64_t>(life)};
+    return true;
+  }
+
+  bool skip_escaped() {
+    for (size_t nul = rest_.find('\0'); nul != std::string_view::npos; nul = rest_.find('\0', nul + 2)) {
+      if (nul + 1 < rest_.size() && rest_[nul + 1] == '\xff') continue;
+      rest_.remove_prefix(nul + 1);
+      return true;
+    }
+    return false;
+  }
+
   bool escaped(DecodedKey& key, std::string_view& out) {
     skip();
     std::string unescaped;
@@ -258,6 +275,10 @@ NodeId life_of(const Origin& agent) {
   return NodeId{1 + mixed % kMaxNodeId};
 }
 
+NodeId RowLife::at(WallMs came) const {
+  return dated ? NodeId{1 + (number.value - 1 + static_cast<uint64_t>(came)) % kMaxNodeId} : number;
+}
+
 void append_rowid_part(std::string& out, NodeId life, int64_t rowid) {
   assert(life.value <= kMaxNodeId);
   out.push_back(static_cast<char>(kRowid));
@@ -270,12 +291,9 @@ Result<DecodedKey> decode_key(std::string_view bytes) {
   KeyReader in(bytes);
   if (in.empty()) return corrupt_key();
   if (in.peek() == kRowid) {
-    int64_t life = 0;
     in.skip();
-    if (!in.integer(life) || !in.integer(key.rowid.rowid) || !in.empty()) return corrupt_key();
-    if (life < 0 || static_cast<uint64_t>(life) > kMaxNodeId) return corrupt_key();
+    if (!in.rowid(key.rowid)) return corrupt_key();
     key.is_rowid = true;
-    key.rowid.life = NodeId{static_cast<uint64_t>(life)};
     return key;
   }
   // At most one string a part that has an escape: reserving keeps the views into `storage` valid.
@@ -299,6 +317,24 @@ Result<DecodedKey> decode_key(std::string_view bytes) {
     key.parts.push_back(value);
   }
   return key;
+}
+
+bool is_key(std::string_view bytes) {
+  KeyReader in(bytes);
+  if (in.empty()) return false;
+  if (in.peek() == kRowid) {
+    RowidIdentity rowid;
+    in.skip();
+    return in.rowid(rowid);
+  }
+  for (size_t parts = 0; !in.empty(); ++parts) {
+    const uint8_t tag = in.peek();
+    int64_t integer = 0;
+    double real = 0;
+    const bool good = tag == kReal ? in.real(real) : tag == kText || tag == kBlob ? in.skip_escaped() : in.integer(integer);
+    if (!good || parts == kMaxParts) return false;
+  }
+  return true;
 }
 
 std::string describe_key(std::string_view bytes) {

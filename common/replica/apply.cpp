@@ -90,13 +90,6 @@ Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, Str
   return ok();
 }
 
-Status Replica::Impl::quarantine(const Incoming& message, const std::string& reason) {
-  log(LogLevel::error, "message " + std::to_string(message.seq) + " is quarantined (" + reason + "): see __marmot_quarantine");
-  TRY_ASSIGN(Statement* const insert, store.statement(sql::kQuarantine));
-  insert->bind(1, static_cast<int64_t>(message.seq)).bind(2, message.at).bind(3, reason).bind_blob(4, message.bytes);
-  return insert->run();
-}
-
 // A unit of ours came round and landed nowhere, or never will come round: what it held goes out again in another one. What makes a
 // unit that does not decode would do so again: not without end.
 Status Replica::Impl::send_lost_again(ApplyResult& result) {
@@ -373,11 +366,13 @@ Result<ApplyResult> Replica::apply(std::deque<Incoming>& queue, bool polite) {
         if (!done) return std::move(done).error().in("apply message " + std::to_string(message.seq));
         impl.state.position.seq = message.seq;
         impl.state.position.msg_id = message.msg_id;
+        impl.state.position.at = message.gone ? Position::kGone : message.at;
       }
       ++result.messages;
       if (impl.env.monotonic_us() - began >= impl.settings.slice_us) break;
     }
     if (impl.state.membership == Membership::joining && impl.state.position.seq >= impl.state.join_end) TRY(impl.become_member());
+    TRY(impl.forget_passed());
     return impl.end_reread();
   }));
   queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(result.messages));

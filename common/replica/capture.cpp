@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/replica/autoincrement.hpp"
+#include "common/replica/quarantine.hpp"
 #include "common/replica/scope.hpp"
 #include "sql.hpp"
 
@@ -251,6 +252,7 @@ Result<Watched> watch_inside(sqlite::Database& db, const TableInfo& table) {
 Status install(sqlite::Database& db) {
   TRY_ASSIGN(Scope scope, Scope::begin(db));
   TRY_IN("install", db.exec(std::string(sql::kCreateInternalTables)));
+  TRY_IN("install", shorten_quarantine(db));
   return scope.commit();
 }
 
@@ -304,7 +306,7 @@ Status unwatch(sqlite::Database& db, std::string_view name) {
   if (!*registered) return make_error(Errc::not_found, verb + ": it is not watched");
   const std::string id = std::to_string((*registered)->id);
   TRY_IN(verb, drop_objects(db, "__marmot_" + id + "_*"));
-  for (const std::string_view table : {"log", "parked", "version", "unique", "shelf", "rowid", "pruned", "buried", "adopted", "pace"}) {
+  for (const std::string_view table : {"log", "parked", "passed", "version", "unique", "shelf", "rowid", "pruned", "buried", "adopted", "pace"}) {
     TRY_IN(verb, db.exec("DELETE FROM main.__marmot_" + std::string(table) + " WHERE tbl = " + id));
   }
   TRY_IN(verb, db.exec("DELETE FROM main.__marmot_table WHERE id = " + id));

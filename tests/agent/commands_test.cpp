@@ -311,6 +311,24 @@ TEST_CASE("cleanup: is refused while an agent runs, naming its pid") {
   CHECK(run.output.find("(pid " + std::to_string(::getpid()) + ")") != std::string::npos);
 }
 
+TEST_CASE("quarantine: lists what does not decode, and forgets it; no agent is needed") {
+  Fixture f;
+  auto db = sqlite::Database::open(f.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+  REQUIRE(db);
+  CHECK(f.run({"quarantine", f.db}).output == "no message is quarantined\n");
+  REQUIRE(replica::install(*db));
+  REQUIRE(db->exec("INSERT INTO __marmot_quarantine VALUES(7, 5, 'what it \x1b[2J is', x'00', 2048, 10); INSERT INTO __marmot_meta VALUES('quarantine_dropped', 3)"));
+  CHECK(f.run({"quarantine", f.db}).output ==
+        "message 7  1970-01-01T00:00:00.005Z+0  2,048 bytes  000000000000000a  what it \\x1b[2J is\n"
+        "and 3 messages before them, of which nothing is kept\n"
+        "\nTheir senders send again what they held, if these are agents that run; to see that all nodes are equal: marmot verify " + f.db + "\n");
+  const Json json = Json::parse(f.run({"quarantine", f.db, "--json"}).output);
+  CHECK(json["messages"][0]["bytes"] == 2048);
+  CHECK(json["dropped"] == 3);
+  CHECK(f.run({"quarantine", f.db, "--empty"}).output == "forgotten: 4 messages\n");
+  CHECK(f.run({"quarantine", f.db}).output == "no message is quarantined\n");
+}
+
 TEST_CASE("conflicts: lists what lost in full, and forgets what it is told to; no agent is needed") {
   Fixture f;
   {

@@ -7,6 +7,7 @@ using namespace marmot;
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes = fuzz::text(data, size);
   auto decoded = decode_key(bytes);
+  FUZZ_CHECK(is_key(bytes) == static_cast<bool>(decoded));
   FUZZ_CHECK(!describe_key(bytes).empty());
   if (!decoded) {
     FUZZ_CHECK(decoded.error().code == Errc::corrupt);

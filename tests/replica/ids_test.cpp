@@ -112,6 +112,23 @@ TEST_CASE("ids: a node that is alone counts 1, 2, 3, and a second one begins abo
   check_families(b, 163);
 }
 
+TEST_CASE("ids: what three programs write to a young table while the agent is late for a moment lies in its node's block") {
+  TempDir dir;
+  Stream stream;
+  Node a(dir.path, 1, dealt()), b(dir.path, 2, dealt());
+  a.sql(kSchema);
+  for (int i = 0; i < 3; ++i) add_family(a, "a" + std::to_string(i));
+  a.found(stream);
+  b.join(stream);
+  settle(stream, {&a, &b});
+  for (int i = 0; i < 15; ++i) add_family(a, "young a" + std::to_string(i)), add_family(b, "young b" + std::to_string(i));
+  settle(stream, {&a, &b});
+  for (Node* node : {&a, &b}) {
+    check_families(*node, 33);
+    CHECK(require(node->engine().ids()).outside == 0);
+  }
+}
+
 TEST_CASE("ids: two nodes that fill an empty table at the same moment: nobody becomes another") {
   Three t("CREATE TABLE user(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, admin INT);"
           "CREATE TABLE team(user INT REFERENCES user(id), team TEXT)",

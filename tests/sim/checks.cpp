@@ -101,6 +101,12 @@ std::string check_nothing_lost(const Ledger& ledger, const Rows& rows, const std
                               const auto winner = winners.find(version.first);
                               return winner != winners.end() && winner->second.version == version.second;
                             });
+      // Deleted by name, and REPLACE has made it anew on another node, later, under another name: that is another row.
+      const auto anew = id.key.front() == 't' && !change.after ? ledger.stored_versions_of(sent, now) : std::vector<std::pair<Place, Version>>();
+      const bool made_anew = std::any_of(places.begin(), places.end(), [&, node = node](const Place& place) {
+        const auto own = ledger.drained_version(node, place);
+        return own && std::any_of(anew.begin(), anew.end(), [&](const auto& version) { return version.first != place && version.second > *own; });
+      });
       // REPLACE took it away unseen, and another node, whose change is later than what the deleting file knew, keeps it (decision 0034).
       const bool gave_way = change.unseen && std::any_of(places.begin(), places.end(), [&, node = node](const Place& place) {
         const auto winner = winners.find(place);
@@ -108,7 +114,7 @@ std::string check_nothing_lost(const Ledger& ledger, const Rows& rows, const std
         const auto own = ledger.drained_version(node, place);
         return winner->second.version > *change.unseen && (!own || *own < winner->second.version);
       });
-      if (superseded || shelved || unseen || nothing || listed || namesake || gave_way) continue;
+      if (superseded || shelved || unseen || nothing || listed || namesake || made_anew || gave_way) continue;
       return print_id(id) + ": commit " + std::to_string(entry.first) + " of n" + std::to_string(node) + " made it " +
              change.after.value_or("no row") + " of " + change.before.value_or("no row") + ", now it is " + now +
              (versions.empty() ? ", and the change was never published" : "");

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "common/codec/message.hpp"
+#include "common/core/key.hpp"
 
 namespace marmot::test {
 
@@ -67,6 +68,13 @@ OwnedValue random_key_value(Random& random) {
   return value;
 }
 
+std::string random_key(Random& random) {
+  std::string key;
+  if (random.chance(4)) append_rowid_part(key, NodeId{1 + random.below(kMaxNodeId)}, random_integer(random));
+  else for (uint64_t parts = 1 + random.below(3); parts > 0; --parts) append_key_part(key, random_key_value(random).view());
+  return key;
+}
+
 OwnedValue random_value(Random& random) {
   if (random.chance(5)) return {};
   OwnedValue value = random_key_value(random);
@@ -126,7 +134,7 @@ OwnedUnit random_unit(Random& random) {
     row.table = static_cast<uint32_t>(random.below(tables));
     row.version = static_cast<uint32_t>(unit.versions.size() - 1);
     row.op = static_cast<Op>(1 + random.below(3));
-    row.key = out.bytes.emplace_back(random_bytes(random, 12));
+    row.key = out.bytes.emplace_back(random_key(random));
     row.first_value = static_cast<uint32_t>(unit.values.size());
     const size_t values = row.op == Op::remove ? 0 : unit.tables[row.table].columns.size();
     for (size_t v = 0; v < values; ++v) {
@@ -184,6 +192,7 @@ bool well_formed(const Unit& unit) {
   }
   for (const UnitRow& row : unit.rows) {
     if (row.table >= unit.tables.size() || row.version >= unit.versions.size() || row.first_value != values) return false;
+    if (!is_key(row.key)) return false;
     if (row.op != Op::insert && row.op != Op::update && row.op != Op::remove) return false;
     if (row.op != Op::remove) values += unit.tables[row.table].columns.size();
   }

@@ -49,6 +49,7 @@ double random_real(Random& random);
 std::string random_bytes(Random& random, size_t max_length);
 // Any storage class but NULL.
 OwnedValue random_key_value(Random& random);
+std::string random_key(Random& random);  // canonical bytes
 OwnedValue random_value(Random& random);
 Version random_version(Random& random);
 codec::HandledConflict random_handled(Random& random);

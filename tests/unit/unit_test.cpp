@@ -169,7 +169,7 @@ TEST_CASE("unit: decoding allocates for the unit, not for its rows or values") {
     const uint32_t table = writer.add_table({{}, "t", {"a", "b"}});
     const uint32_t version = writer.add_version({});
     for (int i = 0; i < rows; ++i) {
-      writer.row(table, version, Op::insert, "a key that is longer than a short string");
+      writer.row(table, version, Op::insert, std::string_view("\x02" "a key that is longer than a short string", 42));
       writer.value(ValueView::of_text("a value that is longer than a short string"));
       writer.value(ValueView::of_integer(i));
     }
