@@ -31,6 +31,7 @@ void write_unseen(Node& node, Stream& stream, const std::string& text) {
   node.sql("DROP TRIGGER __marmot_1_insert; " + text + "; " + made);
   for (bool done = false; !done;) {
     auto found = require(node.engine().scrub(false));
+    if (found.not_now) node.publish(stream);  // the schema has changed
     stream.append(found.units);
     done = found.done;
   }
