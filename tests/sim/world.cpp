@@ -342,8 +342,8 @@ bool World::settled(std::string* why) {
     node.agent->announce_floor(stream.last());
     return false;
   }
-  // Tables that objects of other kinds are in the way of, or whose schema was gone: they are tried again by and by.
-  const bool tries_again = profile.kinds != 0 || profile.lose_ms != 0;
+  // Tables that objects of other kinds are in the way of, or whose schema was gone or damaged: they are tried again by and by.
+  const bool tries_again = profile.kinds != 0 || profile.lose_ms != 0 || profile.damaged_messages != 0;
   for (auto& [id, node] : nodes) {
     if (!tries_again || !node.agent->alive() || node.agent->trouble().empty()) continue;
     *why = "n" + std::to_string(id) + ": " + node.agent->trouble();
