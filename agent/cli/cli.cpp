@@ -130,9 +130,10 @@ void add_clients(CLI::App& root, AllOptions& all, Chosen& chosen) {
   wait.add_option("--timeout-ms", all.wait.timeout_ms, "default: 10000")->check(CLI::Range(0, 86'400'000))->type_name("N");
   wait.final_callback([&] { chosen = [&all] { return cmd_wait(all.wait); }; });
 
-  CLI::App& verify = *root.add_subcommand("verify", "compare every table with the other nodes; exit 3 when one differs, or a full-text index is out of step");
+  CLI::App& verify = *root.add_subcommand("verify", "compare every table with the other nodes; exit 3 when one differs or does not answer, or a full-text index is out of step");
   add_target(verify, all.verify.target);
   verify.add_option("--timeout-ms", all.verify.timeout_ms, "default: 60000")->check(CLI::Range(1, 86'400'000))->type_name("N");
+  verify.add_flag("--reachable", all.verify.reachable, "exit 0 where all that answer are identical, though members are away");
   verify.add_flag("--repair", all.verify.repair, "compare rows with their versions first, and nodes' versions; publish again what differs");
   verify.final_callback([&] { chosen = [&all] { return cmd_verify(all.verify); }; });
 

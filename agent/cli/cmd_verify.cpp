@@ -88,6 +88,16 @@ std::string full_text_text(const Json& answer) {
   return out;
 }
 
+// Members that were heard within `retention`.
+std::string unreachable_text(const Json& answer) {
+  std::string out;
+  for (const Json& one : list_in(answer, "unreachable")) {
+    out += "node " + std::to_string(number_in(one, "node").value_or(0)) + " did not answer, and what it holds is not known: last heard " +
+           spoken_ms(number_in(one, "seen_ms_ago").value_or(0)) + " ago\n";
+  }
+  return out;
+}
+
 bool out_of_step(const Json& answer) {
   const Json& list = list_in(answer, "full_text");
   return std::any_of(list.begin(), list.end(), [](const Json& one) { return flag_in(one, "out_of_step"); });
@@ -99,8 +109,9 @@ int cmd_verify(const VerifyOptions& options) {
   const auto answer = ask_verify(options);
   if (!answer) return fail(answer.error());
   if (options.target.json) print_json(*answer);
-  else print(repair_text(*answer) + verify_text(*answer) + full_text_text(*answer));
-  return flag_in(*answer, "identical") && !out_of_step(*answer) ? kExitOk : kExitDifferent;
+  else print(repair_text(*answer) + verify_text(*answer) + full_text_text(*answer) + unreachable_text(*answer));
+  const bool all_there = options.reachable || list_in(*answer, "unreachable").empty();
+  return flag_in(*answer, "identical") && !out_of_step(*answer) && all_there ? kExitOk : kExitDifferent;
 }
 
 }  // namespace marmot::agent

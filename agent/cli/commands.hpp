@@ -41,6 +41,7 @@ struct VerifyOptions {
   TargetOptions target;
   int64_t timeout_ms = 60'000;
   bool repair = false;
+  bool reachable = false;  // members that do not answer are no failure
 };
 int cmd_verify(const VerifyOptions& options);
 

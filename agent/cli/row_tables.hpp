@@ -40,7 +40,7 @@ class Tables {
   Status find_followers(const replica::ForeignKey& key, const replica::RowPlace& place, const std::function<void(const replica::RowPlace&)>& fn);
 
  private:
-  static inline const NodeId kNoLife{};
+  static inline const RowLife kNoLife{};
   sqlite::Database& db_;
   replica::Store store_;
   std::map<std::string, std::unique_ptr<replica::Table>> tables_;

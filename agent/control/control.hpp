@@ -36,6 +36,7 @@
 //     -> {"ok":true,"nodes":3,"identical":B,"tables":[{"name":S,"rows":N,"identical":B,
 //           "differs":[{"node":N,"keys":["17","'a'"],"more":N}]}],    keys as describe_key prints them; more: not listed
 //         "full_text":[{"node":N,"name":S,"out_of_step":B,"reason":S}]}         indexes that their own check finds wrong
+//         "unreachable":[{"node":N,"seen_ms_ago":N}]       members that did not answer
 //     with repair also "repair":true, and of each table "found":N (rows written without the triggers) and "repaired":N
 //   members  {"cmd":"members","db":P}
 //     -> {"ok":true,"members":[{"node":N,"incarnation":S,"seen_ms_ago":N,"applied":N,"behind":N,"self":B,"alive":B}]}

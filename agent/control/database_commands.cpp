@@ -177,7 +177,9 @@ Json json_of(const VerifyOutcome& outcome) {
   for (const auto& [node, fault] : report.full_text) {
     full_text.push_back(Json{{"node", node}, {"name", fault.index}, {"out_of_step", fault.out_of_step}, {"reason", fault.reason}});
   }
-  Json json{{"nodes", report.nodes}, {"identical", report.identical()}, {"tables", tables}, {"full_text", full_text}};
+  Json unreachable = Json::array();
+  for (const MemberStatus& member : outcome.unreachable) unreachable.push_back(Json{{"node", member.node.value}, {"seen_ms_ago", member.seen_ms_ago}});
+  Json json{{"nodes", report.nodes}, {"identical", report.identical()}, {"tables", tables}, {"full_text", full_text}, {"unreachable", unreachable}};
   if (outcome.repaired) json["repair"] = true;
   return json;
 }

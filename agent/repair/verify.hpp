@@ -36,6 +36,7 @@ struct TableVerdict {
 
 struct VerifyReport {
   size_t nodes = 1;  // this one too
+  std::set<uint64_t> answered;  // the others
   std::vector<TableVerdict> tables;
   struct FullText {
     uint64_t node = 0;

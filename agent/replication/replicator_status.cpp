@@ -184,4 +184,11 @@ std::vector<MemberStatus> Replicator::members() const {
   return list;
 }
 
+std::vector<MemberStatus> Replicator::members_but(const std::set<uint64_t>& answered) const {
+  std::vector<MemberStatus> list = members();
+  const auto is_in = [&](const MemberStatus& member) { return member.self || answered.count(member.node.value) != 0; };
+  list.erase(std::remove_if(list.begin(), list.end(), is_in), list.end());
+  return list;
+}
+
 }  // namespace marmot::agent

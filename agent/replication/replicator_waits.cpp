@@ -100,6 +100,7 @@ void Replicator::verify(int64_t timeout_ms, bool repair, Verify::Progress progre
   verify_running_ = true;
   const auto finish = [this, done = std::move(done)](Result<VerifyOutcome> outcome) {
     verify_running_ = false;
+    if (outcome) outcome->unreachable = members_but(outcome->report.answered);
     done(std::move(outcome));
   };
   const int64_t deadline = monotonic_ms() + timeout_ms;

@@ -96,12 +96,6 @@ struct WaitOutcome {
   uint64_t pending_rows = 0;   // in units that the stream has not acknowledged
 };
 
-// What `marmot verify` found, and with --repair what was repaired before it looked.
-struct VerifyOutcome {
-  VerifyReport report;
-  std::optional<RepairReport> repaired;  // nullopt: not asked for
-};
-
 struct MemberStatus {
   NodeId node;
   Incarnation incarnation;
@@ -110,6 +104,13 @@ struct MemberStatus {
   uint64_t behind_messages = 0;  // in the stream, and not applied there
   bool self = false;
   bool alive = false;            // heard a moment ago, or this node
+};
+
+// What `marmot verify` found, and with --repair what was repaired before it looked.
+struct VerifyOutcome {
+  VerifyReport report;
+  std::optional<RepairReport> repaired;   // nullopt: not asked for
+  std::vector<MemberStatus> unreachable;  // members that did not answer: what they hold nobody knows
 };
 
 }  // namespace marmot::agent

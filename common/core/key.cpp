@@ -275,6 +275,10 @@ NodeId life_of(const Origin& agent) {
   return NodeId{1 + mixed % kMaxNodeId};
 }
 
+NodeId RowLife::at(WallMs came) const {
+  return dated ? NodeId{1 + (number.value - 1 + static_cast<uint64_t>(came)) % kMaxNodeId} : number;
+}
+
 void append_rowid_part(std::string& out, NodeId life, int64_t rowid) {
   assert(life.value <= kMaxNodeId);
   out.push_back(static_cast<char>(kRowid));

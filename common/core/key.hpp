@@ -6,7 +6,7 @@
 //   blob    := 0x01 bytes, 00 written as 00 FF, then 00
 //   text    := 0x02 likewise
 //   real    := 0x21 8 bytes, sign-flipped big-endian   only what is not exactly an int64
-//   rowid   := 0x30 integer(life) integer(rowid there)             or kFormerKey and a hash
+//   rowid   := 0x30 integer(RowLife::at) integer(rowid there)      or kFormerKey and a hash
 //   integer := (0x3f - n) n bytes of ~(-value)         value < 0, n = 1 to 8 significant bytes
 //            | 01xxxxxx                                value >= 0: as UTF-8 does, the first byte says how many follow
 //            | 10xxxxxx 1 byte                         below 2^14
@@ -40,7 +40,16 @@ void append_key_part(std::string& out, const ValueView& value, Collation collati
 // (decision 0030). Files of before have node ids in its place.
 NodeId life_of(const Origin& agent);
 
-// Appends the identity of a row without a declared key: the life in which it was first seen and its rowid there.
+// Names rows without a declared key.
+struct RowLife {
+  NodeId number;      // life_of()
+  bool dated = true;  // false: begun by an agent of before decision 0044
+  // What stands in the key of a row that the log tells of as new at that time: the number, moved on by the milliseconds. So a row has not got the
+  // name of another one that had its rowid at another time, whether anybody remembers that one or not.
+  NodeId at(WallMs came) const;
+};
+
+// Appends the identity of a row without a declared key: the life in which it was first seen, as RowLife has it, and its rowid there.
 void append_rowid_part(std::string& out, NodeId life, int64_t rowid);
 
 // In place of the life where a row had a declared key until its table lost it: the number is then a hash of that key, the same

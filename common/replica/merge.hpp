@@ -17,9 +17,6 @@ struct MergePair {
   std::vector<SentColumn> map;  // our stored columns among theirs
 };
 
-// What the file of `store`, which may be a snapshot, remembers of the row's pruned tombstone. `table`: its id there.
-Result<std::optional<Version>> pruned_version(Store& store, int64_t table, std::string_view key);
-
 struct Merge {
   explicit Merge(sqlite::Database db) : snapshot(std::move(db)), store(snapshot) {}
 

@@ -13,6 +13,7 @@ inline constexpr std::string_view kHlc = "hlc";                // the clock
 inline constexpr std::string_view kStreamId = "stream_id";
 inline constexpr std::string_view kCursorSeq = "cursor_seq";
 inline constexpr std::string_view kCursorMsgId = "cursor_msg_id";
+inline constexpr std::string_view kCursorAt = "cursor_at";
 inline constexpr std::string_view kHashKey = "hash_key";       // the cluster's secret, under which rows are hashed: decision 0027
 inline constexpr std::string_view kMembership = "membership";  // Membership as a number
 inline constexpr std::string_view kJoinEnd = "join_end";       // stream sequence at which joining ends
@@ -32,6 +33,7 @@ inline constexpr std::string_view kApplicationIdSeen = "application_id_seen";
 inline constexpr std::string_view kLastTableId = "last_table_id";  // __marmot_table.id that was given last
 // Of this copy of the file:
 inline constexpr std::string_view kRowLife = "row_life";                      // names new rows without a declared key: decision 0030
+inline constexpr std::string_view kDatedLife = "dated_life";                  // the same number, where that life's names are dated: decision 0044
 inline constexpr std::string_view kFilePlace = "file_place";                  // "device:inode:machine" of the file, to know a copy
 inline constexpr std::string_view kBoot = "boot";                             // of the machine, when an agent last opened it: the kernel's boot id
 inline constexpr std::string_view kJournalModeBefore = "journal_mode_before"; // what `marmot cleanup` sets again

@@ -22,7 +22,7 @@ namespace {
 // it compares what is in that.
 constexpr const char* kLost = "__marmot_probe.lost_rows";
 constexpr const char* kLostChildren = "__marmot_probe.lost_children";
-const NodeId kNoLife{};
+const RowLife kNoLife{};
 
 const Column* column_of(const TableInfo& info, std::string_view name) {
   for (const Column& column : info.columns) {

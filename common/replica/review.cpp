@@ -54,7 +54,8 @@ Status find_winner(sqlite::Database& db, Store& store, Shelved& shelved) {
   shelved.lost.loser = now->version;
   auto info = read_table(db, shelved.lost.table);
   if (!info) return ok();  // the table is gone, or another one: what waits is told all the same
-  Table table(db, store, NodeId{}, shelved.table, *std::move(info));
+  const RowLife none{};
+  Table table(db, store, none, shelved.table, *std::move(info));
   TRY_ASSIGN(const auto blocker, find_blocker(store, table, shelved.lost.key, *now));
   if (!blocker) return ok();
   shelved.lost.winner = blocker->now.version;
@@ -169,7 +170,8 @@ Status forget_conflict(sqlite::Database& db, const LostRow& lost) {
 Result<std::vector<std::string>> rows_in_the_way(sqlite::Database& db, const std::string& name, const std::vector<RowColumn>& row) {
   TRY_ASSIGN(TableInfo info, read_table(db, name));
   Store store(db);
-  Table table(db, store, NodeId{}, 0, std::move(info));
+  const RowLife none{};
+  Table table(db, store, none, 0, std::move(info));
   std::vector<ValueView> values;
   for (const std::string& column : table.stored_names()) {
     ValueView value;

@@ -124,6 +124,9 @@ Result<std::unique_ptr<Table>> Replica::Impl::load_table(const LocalTable& local
   if (!rest.is_null(2)) table->stopped = std::string(rest.text(2));
   rest.reset();
   if (!exists) TRY(stop(*table, info.error().message + "; change it back, or drop it"));
+  if (const auto why = table->stopped ? std::nullopt : table->unusable()) {
+    TRY(stop(*table, *why + ", or leave the table out (exclude = [\"" + local.name + "\"])"));
+  }
   return table;
 }
 

@@ -92,4 +92,7 @@ class Store {
   std::map<int64_t, Origin> origins_by_id_;
 };
 
+// What the file of `store`, which may be a snapshot, remembers of the row's pruned tombstone. `table`: its id there. (pruned.cpp)
+Result<std::optional<Version>> pruned_version(Store& store, int64_t table, std::string_view key);
+
 }  // namespace marmot::replica

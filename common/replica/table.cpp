@@ -24,7 +24,7 @@ std::string parameters(int first, size_t count) {
 
 }  // namespace
 
-Table::Table(sqlite::Database& db, Store& store, const NodeId& life, int64_t table_id, TableInfo table_info)
+Table::Table(sqlite::Database& db, Store& store, const RowLife& life, int64_t table_id, TableInfo table_info)
     : id(table_id), info(std::move(table_info)), db_(db), store_(store), life_(life),
       quoted_(quote_identifier(info.name)), rowid_(info.rowid_name.empty() ? "" : quote_identifier(info.rowid_name)) {
   for (size_t i = 0; i < info.columns.size(); ++i) {
@@ -56,6 +56,21 @@ Table::Table(sqlite::Database& db, Store& store, const NodeId& life, int64_t tab
 }
 
 Table::~Table() = default;
+
+std::optional<std::string> Table::unusable() const {
+  constexpr size_t kFewColumns = 1900;  // SQLite's limit is 2,000 where nobody has changed it, for a table and for what is read of it
+  const auto complaint = [&](const std::string& select) { return db_.prepare(select) ? std::string() : std::string(sqlite3_errmsg(db_.get())); };
+  for (size_t i = 0; i < info.unique.size(); ++i) {
+    const UniqueIndex& index = info.unique[i];
+    const bool plain = index.where.empty() && std::all_of(index.terms.begin(), index.terms.end(), [](const std::string& term) { return term.front() == '"'; });
+    const std::string why = plain ? std::string() : complaint(unique_[i].head + " WHERE 1" + unique_[i].tail);
+    if (!why.empty()) return "its unique index " + index.name + " cannot be used by this agent: " + why + "; drop it";
+  }
+  if (stored_.size() < kFewColumns) return std::nullopt;
+  const std::string why = complaint("SELECT " + (rowid_.empty() ? std::string() : rowid_ + ", ") + column_list_ + " FROM " + quoted_);
+  if (why.empty()) return std::nullopt;
+  return "its " + std::to_string(stored_.size()) + " columns cannot be read by this agent: " + why + "; drop some";
+}
 
 Status Table::save() {
   TRY_ASSIGN(Statement* const update, store_.statement(sql::kUpdateTable));
@@ -224,47 +239,47 @@ Result<bool> Table::keyless_row_at(int64_t rowid) {
   return keyless_.step();
 }
 
-Result<std::optional<RowidIdentity>> Table::identity_of(int64_t here, bool make) {
-  {
-    TRY_ASSIGN(Statement* const select, store_.statement(sql::kRowidByHere));
-    select->bind(1, id).bind(2, here);
-    TRY_ASSIGN(const bool found, select->step());
-    if (found) {
-      const RowidIdentity identity{NodeId{static_cast<uint64_t>(select->integer(0))}, select->integer(1)};
-      sqlite3_reset(select->get());
-      return std::optional{identity};
-    }
-  }
-  if (!make) return std::optional<RowidIdentity>{};
-  RowidIdentity identity{life_, here};
-  // Our own row of that number may have been put elsewhere when it came back from the stream, or wait on the shelf, or it
-  // was deleted and others have yet to hear of it: what they do to it must not befall this one.
-  const auto in_use = [&]() -> Result<bool> {
-    TRY_ASSIGN(const auto elsewhere, rowid_here(identity));
-    if (elsewhere) return true;
-    std::string key;
-    append_rowid_part(key, identity.life, identity.rowid);
-    TRY_ASSIGN(const auto held, store_.find(id, key));
-    return held.has_value();
-  };
-  TRY_ASSIGN(bool taken, in_use());
-  if (taken) {
+Result<std::optional<RowidIdentity>> Table::identity_of(int64_t here) {
+  TRY_ASSIGN(Statement* const select, store_.statement(sql::kRowidByHere));
+  select->bind(1, id).bind(2, here);
+  const sqlite::ResetGuard guard(*select);
+  TRY_ASSIGN(const bool found, select->step());
+  if (!found) return std::optional<RowidIdentity>{};
+  return std::optional{RowidIdentity{NodeId{static_cast<uint64_t>(select->integer(0))}, select->integer(1)}};
+}
+
+// A row of that name may have been put elsewhere when it came back from the stream, or wait on the shelf, or it was deleted and others have
+// yet to hear of it: what they do to it must not befall another one.
+Result<bool> Table::is_given(const RowidIdentity& identity, bool dated) {
+  TRY_ASSIGN(const auto elsewhere, rowid_here(identity));
+  if (elsewhere) return true;
+  std::string key;
+  append_rowid_part(key, identity.life, identity.rowid);
+  TRY_ASSIGN(const auto held, store_.find(id, key));
+  if (held || dated) return held.has_value();
+  TRY_ASSIGN(const auto pruned, pruned_version(store_, id, key));
+  return pruned.has_value();
+}
+
+Result<RowidIdentity> Table::make_identity(int64_t here, std::optional<WallMs> came) {
+  const bool dated = came && life_.dated;
+  RowidIdentity identity{dated && !mutated(Mutation::names_undated) ? life_.at(*came) : life_.number, here};
+  TRY_ASSIGN(bool given, is_given(identity, dated));
+  if (given) {
     TRY_ASSIGN(Statement* const next, store_.statement(sql::kRowidNext));
-    next->bind(1, id).bind(2, static_cast<int64_t>(life_.value));
-    TRY_ASSIGN(const bool found, next->step());
-    assert(found);
-    (void)found;
+    next->bind(1, id).bind(2, static_cast<int64_t>(identity.life.value));
+    TRY(next->step());
     identity.rowid = std::max(next->integer(0), here < INT64_MAX ? here + 1 : 1);
     sqlite3_reset(next->get());
     for (;; ++identity.rowid) {
-      TRY_ASSIGN(taken, in_use());
-      if (!taken) break;
+      TRY_ASSIGN(given, is_given(identity, dated));
+      if (!given) break;
     }
   }
   TRY_ASSIGN(Statement* const put, store_.statement(sql::kRowidPut));
   put->bind(1, id).bind(2, static_cast<int64_t>(identity.life.value)).bind(3, identity.rowid).bind(4, here);
   TRY(put->run());
-  return std::optional{identity};
+  return identity;
 }
 
 Status Table::adopt_rowid(std::string_view key, int64_t here) {
@@ -275,7 +290,7 @@ Status Table::adopt_rowid(std::string_view key, int64_t here) {
 }
 
 Result<std::string> Table::key_at(int64_t here) {
-  TRY_ASSIGN(const auto identity, identity_of(here, false));
+  TRY_ASSIGN(const auto identity, identity_of(here));
   std::string key;
   if (identity) append_rowid_part(key, identity->life, identity->rowid);
   return key;
@@ -296,7 +311,7 @@ std::optional<int64_t> Table::keyless_of_log(const Statement& log, int first) co
   return keyless ? std::optional(log.integer(first + parts)) : std::nullopt;
 }
 
-Result<std::vector<std::string>> Table::keys_of_log(Statement& log, int first, LogOp op, bool reused, bool gone_too) {
+Result<std::vector<std::string>> Table::keys_of_log(Statement& log, int first, LogOp op, WallMs at, bool reused, bool gone_too) {
   std::vector<std::string> keys;
   std::string key;
   for (size_t i = 0; i < info.key.size(); ++i) {
@@ -315,13 +330,16 @@ Result<std::vector<std::string>> Table::keys_of_log(Statement& log, int first, L
   const bool there = taken && !reused;
   // A delete that is half of an UPDATE leaves the row where it is; one that an INSERT follows has that still to come.
   if (op == LogOp::insert || (op == LogOp::remove && !there)) {
-    TRY_ASSIGN(const auto former, identity_of(here, false));
+    TRY_ASSIGN(const auto former, identity_of(here));
     if (former) {
       add(*former);
       TRY(forget_rowid(keys.back()));
     }
   }
-  TRY_ASSIGN(const auto identity, identity_of(here, there || (gone_too && op == LogOp::insert)));
+  TRY_ASSIGN(auto identity, identity_of(here));
+  if (!identity && (there || (gone_too && op == LogOp::insert))) {
+    TRY_ASSIGN(identity, make_identity(here, at));
+  }
   if (identity) add(*identity);
   if (identity && reused) TRY(forget_rowid(keys.back()));  // it is not the row that is there
   return keys;
@@ -389,7 +407,7 @@ Result<std::optional<int64_t>> Table::choose_rowid(std::string_view key, const s
     // Under its number at home where that is free here, so that files look alike; else wherever SQLite puts it.
     TRY_ASSIGN(const bool taken, rowid_taken(decoded.rowid.rowid));
     if (!taken && held.count(decoded.rowid.rowid) == 0) {
-      TRY_ASSIGN(const auto known, identity_of(decoded.rowid.rowid, false));
+      TRY_ASSIGN(const auto known, identity_of(decoded.rowid.rowid));
       if (!known) return std::optional(decoded.rowid.rowid);
     }
   }
@@ -493,9 +511,12 @@ Result<bool> Table::scan(Position& position, int64_t limit, bool make_identities
     for (size_t i = 0; i < stored_.size(); ++i) values.push_back(select.value(first + static_cast<int>(i)));
     const int64_t rowid = by_rowid ? select.integer(0) : 0;
     if (!key_of_values(values, key)) {
-      TRY_ASSIGN(const auto identity, identity_of(rowid, make_identities));
+      TRY_ASSIGN(auto identity, identity_of(rowid));
+      if (!identity && make_identities) {
+        TRY_ASSIGN(identity, make_identity(rowid, std::nullopt));
+      }
       key.clear();
-      append_rowid_part(key, identity ? identity->life : life_, identity ? identity->rowid : rowid);
+      append_rowid_part(key, identity ? identity->life : life_.number, identity ? identity->rowid : rowid);
     }
     position.started = true;
     position.rowid = rowid;

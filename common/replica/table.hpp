@@ -13,6 +13,7 @@
 
 #include "common/base/mutation.hpp"
 #include "common/core/id_blocks.hpp"
+#include "common/core/key.hpp"
 #include "common/core/unit.hpp"
 #include "common/replica/catalog.hpp"
 #include "common/replica/coerce.hpp"
@@ -39,7 +40,7 @@ inline uint64_t kept_hash(uint64_t hash) { return mutated(Mutation::short_hash) 
 class Table {
  public:
   // `life` outlives it, and may change: names its new rows that have no declared key.
-  Table(sqlite::Database& db, Store& store, const NodeId& life, int64_t id, TableInfo info);
+  Table(sqlite::Database& db, Store& store, const RowLife& life, int64_t id, TableInfo info);
   ~Table();
   Table(const Table&) = delete;
   Table& operator=(const Table&) = delete;
@@ -60,22 +61,34 @@ class Table {
     bool touched = true;               // they are to be settled before the transaction ends
     bool listed = false;               // sqlite_sequence has a row of it
     int64_t given = 0;                 // that this transaction's drain found
-    int64_t largest = 0;               // of those, since the file was opened
-    WallMs second_at = 0;              // when the second began that is counted
-    int64_t this_second = 0, a_second = 0;  // ids given out since then, and in the last one
+    struct Pace {
+      int64_t largest = 0;             // that one drain found, since the file was opened
+      WallMs second_at = 0;            // when the second began that is counted
+      int64_t this_second = 0, a_second = 0;  // ids given out since then, and in the one before
+      int64_t in_quarter_second(WallMs now) const;  // ids.cpp
+    };
+    Pace pace, kept_pace;              // `kept_pace`: as the last transaction that was committed left it
     int64_t stray = 0;                 // the highest id that this transaction applied of a row that lies in no block of its writer
+    int64_t came = 0;                  // the highest id that this transaction applied
+    bool of_former_life = false;       // it applied one that a former life of this file gave out, and that the file had not
     WallMs sampled_at = 0;             // sample_pace()
-    int64_t began = 0;                 // the first id of the block that was begun last, since the file was opened
     WallMs busy_at = 0;                // IdDemand::busy_at
     std::optional<IdGeometry> wanted;  // to be told the others
     IdGeometry geometry;
     uint64_t geometry_of = 0;          // IdRegistry::changes(), of that
+
+    void forget_transaction() {
+      given = stray = came = 0;
+      of_former_life = false;
+    }
   };
   IdUse id_use;
 
   Effects* effects = nullptr;         // of its writes; null: it has none
 
   Status save();
+  // Why this SQLite cannot read its rows, with a cure: a unique index over a function that is not here, too many columns. None: it can.
+  std::optional<std::string> unusable() const;
 
   bool running() const { return exists && !stopped; }
   bool counts_ids() const { return exists && info.auto_increment; }
@@ -108,7 +121,8 @@ class Table {
   // is used again is another row: the one that was known under it has gone. So there are two keys where a row was put in
   // place of a keyless one; none where a keyless row is neither known nor there. `reused`: what has its rowid now came to it
   // by a part of the log that is yet to be read. `gone_too`: a keyless row that came and went has a key as well.
-  Result<std::vector<std::string>> keys_of_log(sqlite::Statement& log, int first, LogOp op, bool reused, bool gone_too);
+  // `at`: when it was written.
+  Result<std::vector<std::string>> keys_of_log(sqlite::Statement& log, int first, LogOp op, WallMs at, bool reused, bool gone_too);
   // The rowid of the row that a log row speaks of, where no declared key tells it.
   std::optional<int64_t> keyless_of_log(const sqlite::Statement& log, int first) const;
 
@@ -176,7 +190,10 @@ class Table {
   Result<sqlite::Statement*> bind_key(Slots& slots, const std::string& head, const std::string& tail, int first,
                                       std::string_view key);
   Result<std::optional<int64_t>> rowid_here(const RowidIdentity& identity);
-  Result<std::optional<RowidIdentity>> identity_of(int64_t here, bool make);
+  Result<std::optional<RowidIdentity>> identity_of(int64_t here);
+  // Of a row that has none. `came`: when, if the log tells.
+  Result<RowidIdentity> make_identity(int64_t here, std::optional<WallMs> came);
+  Result<bool> is_given(const RowidIdentity& identity, bool dated);
   Result<bool> rowid_taken(int64_t rowid);
   Result<bool> keyless_row_at(int64_t rowid);
   std::string key_where(int first) const;
@@ -184,7 +201,7 @@ class Table {
   Status write(F&& statement);
   sqlite::Database& db_;
   Store& store_;
-  const NodeId& life_;
+  const RowLife& life_;
   std::string quoted_;       // "table"
   std::string rowid_;        // "rowid" under a name that is not a column; empty: WITHOUT ROWID
   std::vector<int> stored_;

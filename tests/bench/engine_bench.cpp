@@ -72,10 +72,14 @@ std::string fresh(const std::filesystem::path& directory, const std::string& nam
   return path;
 }
 
-sqlite::Database open_application(const std::string& path) {
+// Without a key rows are named; `apart`: each by another millisecond.
+enum class Keys { integer, none, none_apart };
+
+sqlite::Database open_application(const std::string& path, Keys keys = Keys::integer) {
   auto db = require(sqlite::Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
+  const std::string id = keys == Keys::integer ? "id INTEGER PRIMARY KEY" : "id INT";
   require(db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-                  "CREATE TABLE IF NOT EXISTS item(id INTEGER PRIMARY KEY, name TEXT, price REAL, stock INT)"));
+                  "CREATE TABLE IF NOT EXISTS item(" + id + ", name TEXT, price REAL, stock INT)"));
   return db;
 }
 
@@ -130,11 +134,11 @@ struct EngineRates {
 };
 
 // Units of one engine handed to another; rows a second of each step, whole transactions included.
-EngineRates engine_rates(const std::filesystem::path& directory, int rows) {
+EngineRates engine_rates(const std::filesystem::path& directory, int rows, Keys keys) {
   const std::string from_path = fresh(directory, "from");
   const std::string to_path = fresh(directory, "to");
-  auto app = open_application(from_path);
-  { auto other = open_application(to_path); }
+  auto app = open_application(from_path, keys);
+  { auto other = open_application(to_path, keys); }
   auto from = open_engine(from_path, 1);
   auto to = open_engine(to_path, 2);
   require(from.found(7));
@@ -176,6 +180,7 @@ EngineRates engine_rates(const std::filesystem::path& directory, int rows) {
   char fill[256];
   std::snprintf(fill, sizeof fill, kFill, rows);
   require(app.exec(fill));
+  if (keys == Keys::none_apart) require(app.exec("UPDATE __marmot_log SET ts = ts + seq - (SELECT max(seq) FROM __marmot_log)"));
   std::vector<replica::OutUnit> units;
   rates.drain = rows / seconds_of([&] { units = drain(); });
   publish(units);
@@ -258,12 +263,15 @@ int main(int argc, char** argv) {
         samples[prefix + "delete"].push_back(rates.remove);
       }
     }
-    const EngineRates rates = engine_rates(directory, rows);
-    samples["engine.drain_rows_s"].push_back(rates.drain);
-    samples["engine.apply_insert_rows_s"].push_back(rates.apply_insert);
-    samples["engine.apply_update_rows_s"].push_back(rates.apply_update);
-    samples["engine.echo_rows_s"].push_back(rates.echo);
-    samples["wire.bytes_a_row"].push_back(rates.wire_bytes_a_row);
+    for (const auto& [keys, kind] : {std::pair{Keys::integer, ""}, std::pair{Keys::none, "keyless."}, std::pair{Keys::none_apart, "keyless_apart."}}) {
+      const EngineRates rates = engine_rates(directory, rows, keys);
+      const std::string prefix = std::string("engine.") + kind;
+      samples[prefix + "drain_rows_s"].push_back(rates.drain);
+      samples[prefix + "apply_insert_rows_s"].push_back(rates.apply_insert);
+      samples[prefix + "apply_update_rows_s"].push_back(rates.apply_update);
+      samples[prefix + "echo_rows_s"].push_back(rates.echo);
+      samples[std::string("wire.") + kind + "bytes_a_row"].push_back(rates.wire_bytes_a_row);
+    }
     for (const auto& [mode, name] : {std::pair{replica::IdMode::off, "off"}, std::pair{replica::IdMode::compact, "compact"}}) {
       const IdRates ids = id_rates(directory, rows / 5, mode);
       samples[std::string("ids.") + name + ".drain_s"].push_back(ids.drain);

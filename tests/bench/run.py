@@ -210,6 +210,8 @@ def table(r):
     row("drain with hashes, rows/s", f"{r['engine.drain_rows_s']:,.0f}", "300,000")
     row("apply with the version check, inserts / updates, rows/s",
         f"{r['engine.apply_insert_rows_s']:,.0f} / {r['engine.apply_update_rows_s']:,.0f}", "200,000")
+    keyless = "/".join(f" {r[f'engine.keyless_apart.{step}_rows_s']:,.0f} " for step in ("drain", "apply_insert", "apply_update")).strip()
+    row("the same of a table without a key, each row written in a millisecond of its own: drain / inserts / updates, rows/s", keyless)
     for step in ("drain", "apply"):
         off, dealt = (r[f"ids.{mode}.{step}_s"] for mode in ("off", "compact"))
         row(f"{step} of one inserted row, transactions/s: ids as SQLite counts / dealt to nodes", f"{off:,.0f} / {dealt:,.0f} ({dealt / off:.0%})", "100 %")

@@ -29,6 +29,10 @@ def verify_names_difference(t):
     check(same.returncode == 0 and "identical" in same.stdout, f"{same.returncode}: {same.stdout}{same.stderr}")
     check("note" in same.stdout and "100" in same.stdout, f"tables and rows are not named: {same.stdout}")
     two.stop()
+    until("the member that is away is named", lambda: "did not answer" in one.command("verify").stdout, 40 * t.slow)
+    away = one.command("verify")
+    check(away.returncode == 3 and f"node {two.printed_node_id()} did not answer" in away.stdout, f"{away.returncode}: {away.stdout}{away.stderr}")
+    check(one.command("verify", "--reachable").returncode == 0, "all that answer are identical")
     execute(two.db, "UPDATE note SET body = 'tampered' WHERE id = 42", "DELETE FROM __marmot_log")
     two.start()
     other = one.command("verify")
@@ -64,7 +68,7 @@ def verify_waits_for_start(t):
         check(run.returncode == 1 and "not connected to the cluster: waiting for NATS" in run.stderr, f"{run.returncode}: {run.stdout}{run.stderr}")
         check(least < took < most * t.slow, f"after {took:.1f} s")
     nats.start()
-    check(one.command("verify").returncode == 0, "it is there again")
+    until("both are there again", lambda: one.command("verify").returncode == 0, 20 * t.slow)
 
 
 @case("status shows each database with what is pending, published and applied, as text and as JSON", short=True)

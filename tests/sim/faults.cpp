@@ -148,7 +148,7 @@ void World::put_back(Node& node, bool other_file) {
   count("restored");
   node.older = true;
   file_lost_ = true;
-  cloned_ = cloned_ || other_file;
+  replaced_ = replaced_ || other_file;
   recover(node);
 }
 
@@ -182,7 +182,7 @@ void World::clone() {
   }
   Machine& from = disks.of(node.id);
   const uint64_t high_water = node.high_water, incarnation = node.former_incarnation;
-  const std::vector<NodeId> ids = node.ids;
+  const std::vector<NodeId> ids = node.ids, lives = node.lives;
   const std::string file = from.files.at(node.path)->data, wal = from.exists(node.path + "-wal") ? from.files.at(node.path + "-wal")->data : std::string();
   add_node(++last_node_, Begin::clone);
   Node& twin = nodes[last_node_];
@@ -194,6 +194,7 @@ void World::clone() {
   twin.high_water = twin.high_water_synced = high_water;
   twin.former_incarnation = incarnation;
   twin.ids = ids;
+  twin.lives = lives;
   say(twin.id, "a clone of n" + std::to_string(node.id));
   count("cloned");
   cloned_ = true;

@@ -140,6 +140,17 @@ void pruned(Profile& p) {
   p.floor_ms = 50;
   p.stream_tail_ms = 200;
 }
+// Rowids are used again while nobody remembers who had them: tombstones are pruned, files are put back.
+void reused(Profile& p) {
+  p = quiet(p);
+  p.transactions = 300;
+  p.tick_ms = 10;
+  p.delay_ms = 60;
+  p.floor_ms = 50;
+  p.away_ms = 400;
+  p.restore_ms = 400;
+  p.reuse = true;
+}
 // What came too late for a floor is lost with its sender's file before the sender repeats it.
 void late(Profile& p) {
   p = quiet(p);
@@ -171,6 +182,8 @@ void ids(Profile& p) {
   p.delay_ms = 60;
   p.ids = true;
 }
+// A file is put back in place again and again, while its node goes on inserting.
+void ids_restored(Profile& p) { ids(p); p.restore_ms = 500; p.restore_plain = true; }
 void ids_retired(Profile& p) { ids(p); p.nodes = 4; p.write_ms = 40; p.away_ms = 150; p.retire_ms = 10; p.join_ms = 400; p.transactions = 900; }
 void adoptions(Profile& p) { schemas(p); p.ids = true; p.adopt_ms = 150; }
 // Rows collide, and operators discard what lost.
@@ -222,6 +235,7 @@ const Case kCases[] = {
     {"text_by_sqlite", Mutation::text_by_sqlite, wide},
     {"short_hash", Mutation::short_hash, none},
     {"pruned_forgotten", Mutation::pruned_forgotten, pruned},
+    {"names_undated", Mutation::names_undated, reused},
     {"refused_forgotten", Mutation::refused_forgotten, late},
     {"twin_only_logged", Mutation::twin_only_logged, clones},
     {"tail_forgotten", Mutation::tail_forgotten, shapes},
@@ -230,6 +244,7 @@ const Case kCases[] = {
     {"ids_moved_apart", Mutation::ids_moved_apart, ids},
     {"slot_taken_twice", Mutation::slot_taken_twice, ids},
     {"geometry_unapplied", Mutation::geometry_unapplied, ids},
+    {"ids_not_ahead", Mutation::ids_not_ahead, ids_restored},
     {"retired_slot_at_once", Mutation::retired_slot_at_once, ids_retired},
     {"adopted_word_seen", Mutation::adopted_word_seen, adoptions},
     {"adoption_once", Mutation::adoption_once, adoptions},

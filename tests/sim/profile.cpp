@@ -101,6 +101,8 @@ Profile Profile::draw(Random& random) {
   if (random.per_mille(250) && out.ids) out.adopt_ms = random.between(200, 3000);
   if (random.per_mille(150)) out.discard_ms = random.between(200, 3000);
   if (random.per_mille(100)) out.untrigger_ms = random.between(300, 3000);
+  out.reuse = random.per_mille(300);
+  if (random.per_mille(300) && out.moving != 0) out.nulls = 200 + random.below(600);
   // Not drawn yet (docs/testing.md, "Open"): watch_drops, which its mutation sets.
   return out;
 }
@@ -133,6 +135,7 @@ std::string Profile::print() const {
   add_u("kinds", kinds);
   add_u("shapes", shapes);
   add_u("rekeys", rekeys);
+  add_u("nulls", nulls);
   add("migrate_at_start", migrate_at_start ? 1 : 0);
   add("partition_ms", partition_ms);
   add("leader_ms", leader_ms);
@@ -167,6 +170,7 @@ std::string Profile::print() const {
   add_u("damaged_messages", damaged_messages);
   if (publisher_bytes < 10'000) add_u("publisher_bytes", publisher_bytes);
   add("ids", ids ? 1 : 0);
+  add("reuse", reuse ? 1 : 0);
   add("retire_ms", retire_ms);
   add("adopt_ms", adopt_ms);
   add("discard_ms", discard_ms);

@@ -34,6 +34,7 @@ struct Profile {
   bool watch_drops = false;        // no table is told as dropped which no application dropped: tables that were swapped confuse it
   uint64_t kinds = 0;              // per mille of those that make a virtual table or a view of a name that tables have
   uint64_t shapes = 0;             // per mille of moving tables that are WITHOUT ROWID or have a generated column; if any, all may be STRICT
+  uint64_t nulls = 0;              // per mille of redefined columns of moving tables that had no default and become NOT NULL
   uint64_t rekeys = 0;             // per mille of rebuilds of moving tables that give them another primary key
   bool migrate_at_start = false;   // every machine's application makes the same tables as it starts
 
@@ -68,6 +69,7 @@ struct Profile {
   uint64_t lost_alive = 0;         // per mille of what agents say to find twins
   int64_t pruned_rows = 1'000'000; // replica::Settings::pruned_rows
   bool ids = false;                // nodes deal the ids of AUTOINCREMENT tables
+  bool reuse = false;              // a table without a key in which the highest row goes and the next one comes, under its rowid
   int64_t adopt_ms = 0;            // mean time between two tables that `marmot ids adopt` or `release` is said of
   int64_t untrigger_ms = 0;        // mean time between two tools that take a table's triggers away, and SQLite is not told
   int64_t discard_ms = 0;          // mean time between two conflicts that `marmot conflicts discard` is said of

@@ -148,6 +148,16 @@ void add_family(SchemaSpec& schema, Random& random) {
                        " ON UPDATE CASCADE, tx INT)");
 }
 
+void add_bare(SchemaSpec& schema) {
+  TableSpec table;
+  table.id = {"bare", {}};
+  table.kind = TableSpec::Kind::bare;
+  table.values = {"v"};
+  table.nullable_key = table.tagged = true;
+  schema.sql.push_back("CREATE TABLE bare(v, tag INT, tx INT)");
+  schema.tables.push_back(std::move(table));
+}
+
 // Parents with children, as applications insert them.
 void add_given(SchemaSpec& schema) {
   schema.tables.push_back(special("fam", TableSpec::Kind::given, "id", {}));
@@ -170,7 +180,7 @@ std::vector<TableKey> SchemaSpec::keys() const {
   return keys;
 }
 
-SchemaSpec random_schema(Random& random, bool unique_indexes, bool failing_effects, bool ids) {
+SchemaSpec random_schema(Random& random, bool unique_indexes, bool failing_effects, bool reuse, bool ids) {
   SchemaSpec schema;
   schema.sql = {"CREATE TABLE pair_a(p INTEGER PRIMARY KEY, tx INT)", "CREATE TABLE pair_b(p INTEGER PRIMARY KEY, tx INT)"};
   schema.tables.push_back(special("pair_a", TableSpec::Kind::pair_a, "p", {}));
@@ -184,6 +194,7 @@ SchemaSpec random_schema(Random& random, bool unique_indexes, bool failing_effec
   if (random.per_mille(350)) add_family(schema, random);
   if (failing_effects) add_local(schema, random);  // before the audit table, which a pair may write to
   if (random.per_mille(350)) add_audit(schema, random);
+  if (reuse) add_bare(schema);
   if (ids) add_given(schema);
   return schema;
 }

@@ -23,7 +23,7 @@ struct UniqueSpec {
 
 struct TableSpec {
   TableKey id;
-  enum class Kind : uint8_t { plain, pair_a, pair_b, docs, audit, parent, child, given } kind = Kind::plain;
+  enum class Kind : uint8_t { plain, pair_a, pair_b, docs, audit, parent, child, bare, given } kind = Kind::plain;
   std::string definition;              // what stands between the parentheses, and behind them
   std::vector<std::string> around;     // its indexes and triggers
   bool tagged = false;                 // has a `tag`: rows may have no key
@@ -49,7 +49,7 @@ struct SchemaSpec {
 // what it was, or the checkers do not know how to judge it.
 Status learn_tables(sqlite::Database& db, SchemaSpec& spec);
 
-// `ids`: with two tables of whose rows SQLite chooses the ids (given_ids.hpp).
-SchemaSpec random_schema(Random& random, bool unique_indexes, bool failing_effects, bool ids);
+// `reuse`: with a table without a key, whose rowids are used again. `ids`: with two tables of whose rows SQLite chooses the ids (given_ids.hpp).
+SchemaSpec random_schema(Random& random, bool unique_indexes, bool failing_effects, bool reuse, bool ids);
 
 }  // namespace marmot::sim

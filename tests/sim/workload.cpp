@@ -108,6 +108,15 @@ std::string Workload::statement(const TableSpec& table, const std::string& tx) {
   return "DELETE FROM " + table.name() + where(table);
 }
 
+// SQLite gives the rowid of the highest row, once that is gone, to the next one.
+void Workload::reuse(const TableSpec& bare, const std::string& tx, std::vector<std::string>& statements) {
+  const std::string highest = " WHERE rowid = (SELECT max(rowid) FROM " + bare.name() + ")";
+  const uint64_t what = random_.below(5);
+  if (what == 0) statements.push_back("UPDATE " + bare.name() + " SET v = " + value(bare, "v") + ", tx = " + tx + highest);
+  if (what == 1 || what == 2) statements.push_back("DELETE FROM " + bare.name() + highest);
+  if (what >= 2) statements.push_back(insert(bare, tx));
+}
+
 std::vector<std::string> Workload::rebuild() {
   const TableSpec& table = random_.pick(schema_.tables);
   if (table.definition.empty() || table.nullable_key) return {};
@@ -143,6 +152,8 @@ std::vector<std::string> Workload::transaction(uint64_t pairs, uint64_t at_least
     if (table.kind == Kind::pair_a || table.kind == Kind::pair_b || table.kind == Kind::audit || table.kind == Kind::given) continue;
     statements.push_back(statement(table, tx));
   }
+  const auto bare = std::find_if(schema_.tables.begin(), schema_.tables.end(), [](const TableSpec& table) { return table.kind == Kind::bare; });
+  if (bare != schema_.tables.end() && random_.per_mille(500)) reuse(*bare, tx, statements);
   if (schema_.tables.back().kind == Kind::given && random_.per_mille(500)) {
     statements.push_back("INSERT INTO fam(tx) VALUES(" + tx + ")");
     statements.push_back("INSERT INTO kid(fam, tx) VALUES(last_insert_rowid(), " + tx + ")");

@@ -31,6 +31,7 @@ class Workload {
   std::string statement(const TableSpec& table, const std::string& tx);
   std::string insert(const TableSpec& table, const std::string& tx);
   std::string update(const TableSpec& table, const std::string& tx);
+  void reuse(const TableSpec& bare, const std::string& tx, std::vector<std::string>& statements);
   std::string where(const TableSpec& table);
   std::string key_value(const TableSpec& table, const std::string& column);
   std::string value(const TableSpec& table, const std::string& column);

@@ -17,13 +17,14 @@ constexpr int64_t kLongest = 600'000;      // of a run's first part
 World::World(uint64_t seed, const Profile& chosen, bool print)
     : profile(chosen), random(mix64(seed)), schema([&] {
         Random of_schema(mix64(seed ^ 0x5c4e3a));
-        return random_schema(of_schema, chosen.unique, chosen.failing_effects, chosen.ids);
+        return random_schema(of_schema, chosen.unique, chosen.failing_effects, chosen.reuse, chosen.ids);
       }()),
       workload(schema, mix64(seed ^ 0x77)), migrations(mix64(seed ^ 0xdd1)), ledger(schema), encodings_(mix64(seed ^ 0x16)) {
   trace_.print = ledger.print = print;
   ledger.moving.watch_drops = chosen.watch_drops;
   migrations.shapes = chosen.shapes;
   migrations.rekeys = chosen.rekeys;
+  migrations.nulls = chosen.nulls;
 }
 
 World::~World() {
@@ -200,7 +201,7 @@ const KeptSnapshot* World::choose_snapshot(uint64_t stream_id) const {
   for (auto kept = snapshots.rbegin(); kept != snapshots.rend(); ++kept) {
     if (kept->info.seq > stream.last() || kept->info.seq + 1 < stream.first()) continue;
     const Stored* const at = stream.get(kept->info.seq);
-    if (at != nullptr ? at->msg_id != kept->info.msg_id : kept->created != stream.created()) continue;
+    if (at != nullptr ? !kept->info.position().is(at->msg_id, at->at) : kept->created != stream.created()) continue;
     if (stream_id == 0 || kept->info.stream_id == stream_id) return &*kept;
   }
   return nullptr;
@@ -341,8 +342,8 @@ bool World::settled(std::string* why) {
     node.agent->announce_floor(stream.last());
     return false;
   }
-  // Tables that objects of other kinds are in the way of, or whose schema was gone: they are tried again by and by.
-  const bool tries_again = profile.kinds != 0 || profile.lose_ms != 0;
+  // Tables that objects of other kinds are in the way of, or whose schema was gone or damaged: they are tried again by and by.
+  const bool tries_again = profile.kinds != 0 || profile.lose_ms != 0 || profile.damaged_messages != 0;
   for (auto& [id, node] : nodes) {
     if (!tries_again || !node.agent->alive() || node.agent->trouble().empty()) continue;
     *why = "n" + std::to_string(id) + ": " + node.agent->trouble();
@@ -465,7 +466,7 @@ void World::check_end() {
   for (const auto& [name, check] : std::map<std::string, std::function<std::string()>>{
            {"identical", [&] { return check_identical(rows); }},
            {"invented", [&] { return check_nothing_invented(ledger, judged, twice); }},
-           {"ids", [&] { return cloned_ || twins() || profile.lose_ms != 0 || stream_lost_ ? std::string() : given_ids.check(ledger); }},
+           {"ids", [&] { return cloned_ || replaced_ || twins() || profile.lose_ms != 0 || stream_lost_ ? std::string() : given_ids.check(ledger); }},
            {"lost", [&] { return check_nothing_lost(ledger, judged, conflicts, twice); }},
            {"winners", [&] { return stream_lost_ && file_lost_ ? std::string() : check_winners(ledger, schema, judged); }}}) {
     if (std::string wrong = check(); !wrong.empty()) return fail(0, name + ": " + wrong);

@@ -45,6 +45,7 @@ struct Node {
   int64_t clock_offset = 0;       // of the wall clock, milliseconds
   uint64_t high_water = 0, high_water_synced = 0;  // data_dir's clock value
   int64_t high_water_since = -1;  // unsynced since
+  std::vector<NodeId> lives;      // that agents had on its file, likewise
   std::vector<NodeId> ids;        // that its file had, as data_dir remembers them
   uint64_t former_incarnation = 0;
   bool rebooted = false;          // since its agent last opened its file
@@ -200,7 +201,7 @@ class World {
   std::map<std::pair<int64_t, uint64_t>, std::function<void()>> queue_;
   std::string failure_;
   bool calm_ = false;
-  bool stream_lost_ = false, file_lost_ = false, cloned_ = false;
+  bool stream_lost_ = false, file_lost_ = false, replaced_ = false, cloned_ = false;
   bool harmed_ = false;
   std::set<Place> discarded_;       // where an operator discarded a conflict
   std::set<std::string> untold_;    // tables of which a file did not know which former row is which (decision 0028)
@@ -218,9 +219,9 @@ class World {
 // checks.cpp: what must hold once the cluster has settled. Each returns what is wrong; empty: nothing.
 std::string check_identical(const std::map<int, Rows>& rows);
 std::string check_winners(const Ledger& ledger, const SchemaSpec& schema, const Rows& rows);
-// `twice`: tables in which a keyless row may be there twice, under two names. An old copy of a file became a file of its own, under a name of
-// its own: what its log held is drained again, and a keyless row in it is another row then (docs/consistency.md). Or a file was made anew
-// without its rowids, and which former row is which could not be told (decision 0028).
+// `twice`: tables in which a keyless row may be there twice, under two names. A copy of a file became a file of its own beside it: what its log
+// held is drained again, and a keyless row in it is another row then (docs/consistency.md). Or a file was made anew without its rowids, and
+// which former row is which could not be told (decision 0028).
 std::string check_nothing_lost(const Ledger& ledger, const Rows& rows, const std::set<Place>& conflicts, const std::set<std::string>& twice);
 // Every row was written by some application: nothing is doubled, mixed or made up.
 std::string check_nothing_invented(const Ledger& ledger, const Rows& rows, const std::set<std::string>& twice);

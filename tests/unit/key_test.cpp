@@ -133,6 +133,18 @@ TEST_CASE("key: a row without a declared key is known by origin and rowid") {
   CHECK(corrupt(bytes.substr(0, bytes.size() - 1)));
 }
 
+TEST_CASE("key: a life's number is moved on by the time, and stays one that a key can hold") {
+  const RowLife life{NodeId{7}};
+  CHECK(life.at(0) == NodeId{7});
+  CHECK(life.at(1'700'000'000'000) == NodeId{1'700'000'000'007});
+  CHECK(RowLife{NodeId{kMaxNodeId}}.at(1) == NodeId{1});  // never kFormerKey
+  for (const WallMs odd : {INT64_MIN, WallMs{-1}, INT64_MAX}) {
+    CHECK(life.at(odd).value >= 1);
+    CHECK(life.at(odd).value <= kMaxNodeId);
+  }
+  CHECK(RowLife{NodeId{7}, false}.at(1'700'000'000'000) == NodeId{7});
+}
+
 TEST_CASE("key: bytes that no writer makes are corrupt") {
   CHECK(corrupt(""));
   CHECK(corrupt("\x03"));                                   // no such tag
