@@ -138,6 +138,7 @@ void World::keep_copy(Node& node) {
 void World::put_back(Node& node, bool other_file) {
   Machine& machine = disks.of(node.id);
   const std::string wal = node.path + "-wal", &backup = node.backup;
+  given_ids.forget(node.id);
   node.app->kill();
   node.agent->kill();
   checkers_.erase(node.id);
@@ -403,6 +404,7 @@ void World::retire() {
   if (gone.agent->alive() || !by.agent->alive() || !by.agent->member() || gone.ids.empty()) return;
   say(by.id, "retires the ids of n" + std::to_string(gone.id));
   count("retire");
+  gone.retired = true;
   by.agent->retire(gone.ids.back());
 }
 

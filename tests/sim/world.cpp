@@ -98,6 +98,7 @@ void World::power_cut(Node& node) {
   say(node.id, "power cut");
   count("power cut");
   file_lost_ = true;
+  given_ids.forget(node.id);
   node.app->kill();
   node.agent->kill();
   checkers_.erase(node.id);
@@ -162,7 +163,8 @@ void World::check_next_id(Node& node) {
   sqlite::Database* const db = checker(node);
   if (db == nullptr) return;
   const Enter scope(disks, node.id, Process::checker);
-  const auto wrong = GivenIds::check_next(*db, node.ids);
+  const auto wrong = given_ids.check_next(*db, node.id, node.ids, ids_are_dealt() && !node.retired);
+  if (node.retired) given_ids.forget(node.id);
   if (wrong && !wrong->empty()) fail(node.id, *wrong);
 }
 
@@ -466,7 +468,7 @@ void World::check_end() {
   for (const auto& [name, check] : std::map<std::string, std::function<std::string()>>{
            {"identical", [&] { return check_identical(rows); }},
            {"invented", [&] { return check_nothing_invented(ledger, judged, twice); }},
-           {"ids", [&] { return cloned_ || replaced_ || twins() || profile.lose_ms != 0 || stream_lost_ ? std::string() : given_ids.check(ledger); }},
+           {"ids", [&] { return ids_are_dealt() ? given_ids.check(ledger) : std::string(); }},
            {"lost", [&] { return check_nothing_lost(ledger, judged, conflicts, twice); }},
            {"winners", [&] { return stream_lost_ && file_lost_ ? std::string() : check_winners(ledger, schema, judged); }}}) {
     if (std::string wrong = check(); !wrong.empty()) return fail(0, name + ": " + wrong);
