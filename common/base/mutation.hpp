@@ -56,6 +56,7 @@ enum class Mutation : uint8_t {
   adoption_once,          // ... and is not put back where a tool rebuilt the table without it
   schema_unasked,         // the scrub does not ask for triggers that a tool took away
   handled_untold,         // a conflict that is handled on one node is handled there only
+  names_undated,          // a row without a key is named by its rowid and the life alone
   tail_forgotten,         // a table is made without what follows its columns: STRICT, WITHOUT ROWID
 };
 

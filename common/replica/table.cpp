@@ -263,7 +263,7 @@ Result<bool> Table::is_given(const RowidIdentity& identity, bool dated) {
 
 Result<RowidIdentity> Table::make_identity(int64_t here, std::optional<WallMs> came) {
   const bool dated = came && life_.dated;
-  RowidIdentity identity{dated ? life_.at(*came) : life_.number, here};
+  RowidIdentity identity{dated && !mutated(Mutation::names_undated) ? life_.at(*came) : life_.number, here};
   TRY_ASSIGN(bool given, is_given(identity, dated));
   if (given) {
     TRY_ASSIGN(Statement* const next, store_.statement(sql::kRowidNext));

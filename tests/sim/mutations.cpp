@@ -140,6 +140,18 @@ void pruned(Profile& p) {
   p.floor_ms = 50;
   p.stream_tail_ms = 200;
 }
+// Rowids are used again while nobody remembers who had them: tombstones are pruned, files are put back.
+void reused(Profile& p) {
+  p = quiet(p);
+  p.nodes = 4;
+  p.transactions = 400;
+  p.tick_ms = 10;
+  p.delay_ms = 60;
+  p.floor_ms = 50;
+  p.away_ms = 400;
+  p.restore_ms = 400;
+  p.reuse = true;
+}
 // What came too late for a floor is lost with its sender's file before the sender repeats it.
 void late(Profile& p) {
   p = quiet(p);
@@ -224,6 +236,7 @@ const Case kCases[] = {
     {"text_by_sqlite", Mutation::text_by_sqlite, wide},
     {"short_hash", Mutation::short_hash, none},
     {"pruned_forgotten", Mutation::pruned_forgotten, pruned},
+    {"names_undated", Mutation::names_undated, reused},
     {"refused_forgotten", Mutation::refused_forgotten, late},
     {"twin_only_logged", Mutation::twin_only_logged, clones},
     {"tail_forgotten", Mutation::tail_forgotten, shapes},
