@@ -1,6 +1,8 @@
 #include "tests/sim/mutations.hpp"
 
 #include <cstdio>
+#include <cstdlib>
+#include <sstream>
 
 namespace marmot::sim {
 
@@ -150,6 +152,30 @@ void reused(Profile& p) {
   p.away_ms = 400;
   p.restore_ms = 400;
   p.reuse = true;
+  if (const char* t = getenv("KNOBS")) {  // THROWAWAY
+    std::string k; long v = 0; std::istringstream in(t);
+    while (in >> k >> v) {
+      if (k == "tick") p.tick_ms = v;
+      if (k == "write") p.write_ms = v;
+      if (k == "delay") p.delay_ms = v;
+      if (k == "floor") p.floor_ms = v;
+      if (k == "away") p.away_ms = v;
+      if (k == "restore") p.restore_ms = v;
+      if (k == "plain") p.restore_plain = v != 0;
+      if (k == "tail") p.stream_tail_ms = v;
+      if (k == "new") p.stream_new_ms = v;
+      if (k == "clock") p.clock_ms = v;
+      if (k == "drift") p.drift_ppm = v;
+      if (k == "part") p.partition_ms = v;
+      if (k == "acks") p.lost_acks = static_cast<uint64_t>(v);
+      if (k == "nodes") p.nodes = static_cast<int>(v);
+      if (k == "tx") p.transactions = static_cast<int>(v);
+      if (k == "crash") p.agent_crash = static_cast<uint64_t>(v);
+      if (k == "power") p.power = static_cast<uint64_t>(v);
+      if (k == "scrub") p.scrub = v != 0;
+      if (k == "leader") p.leader_ms = v;
+    }
+  }
 }
 // What came too late for a floor is lost with its sender's file before the sender repeats it.
 void late(Profile& p) {

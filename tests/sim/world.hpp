@@ -189,6 +189,7 @@ class World {
   bool settled(std::string* why);
   bool makes_room(std::string* why);
   void check_end();
+  bool may_share_names() const;
   std::string check_moving();
   std::string check_handled();
   void tell_moving();
