@@ -133,6 +133,15 @@ SELECT key, ts FROM __marmot_parked WHERE tbl = ?1 ORDER BY ts, key
 -- name: delete_parked
 DELETE FROM __marmot_parked WHERE tbl = ?1
 
+-- name: pass_over
+INSERT OR REPLACE INTO __marmot_passed(tbl, key, ts, hlc, node, incarnation) VALUES(?1, ?2, ?3, ?4, ?5, ?6)
+
+-- name: passed_over
+SELECT tbl, key, ts, hlc, node, incarnation FROM __marmot_passed
+
+-- name: forget_passed
+DELETE FROM __marmot_passed WHERE (tbl, key) IN (SELECT tbl, key FROM __marmot_passed LIMIT ?1)
+
 -- name: unique_of_key
 SELECT hash FROM __marmot_unique WHERE tbl = ?1 AND idx = ?2 AND key = ?3
 

@@ -116,6 +116,14 @@ CREATE TABLE IF NOT EXISTS __marmot_part(     -- staged parts of units that are 
   PRIMARY KEY(node, incarnation, unit, part)
 );
 CREATE INDEX IF NOT EXISTS __marmot_part_dead ON __marmot_part(node, incarnation, unit) WHERE kind = 0;
+CREATE TABLE IF NOT EXISTS __marmot_passed(   -- rows that a former life's log tells of and that are as they were, there or not: nobody was told of
+                                              -- them; until the file has caught up with the stream (decision 0021)
+  tbl INT NOT NULL,
+  key BLOB NOT NULL,
+  ts INT NOT NULL,                            -- of the last touch, as in __marmot_log
+  hlc INT NOT NULL, node INT NOT NULL, incarnation INT NOT NULL,  -- version of the register; 0: there was none
+  PRIMARY KEY(tbl, key)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS __marmot_waiting(  -- units with rows for a table that is stopped here; applied again when it resumes
   id INTEGER PRIMARY KEY,                     -- in the order in which they came to be applied
   seq INT NOT NULL,                           -- of the message that made it whole and next: several units can have the same

@@ -21,7 +21,8 @@ packages_runtime=(
 packages_test=(
   ccache doctest-dev clang-14 libclang-rt-14-dev llvm-14
   zsh python3-django python3-pip python3-alembic python3-sqlalchemy ruby-activerecord ruby-sqlite3 iproute2
-  mariadb-test-data php-cli php-sqlite3
+  mariadb-test-data php-cli php-sqlite3 php-intl php-mbstring php-xml ruby-rails puma
+  python3-apsw libdbd-sqlite3-perl tcl libsqlite3-tcl lua5.4 lua-sql-sqlite3
 )
 
 group() {

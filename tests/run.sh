@@ -167,7 +167,7 @@ export MARMOT_TEST_DATA=$data
 # A clone in another folder finds what was compiled before (ccache's manual, "Compiling in different directories").
 export CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros
 gxx="${MARMOT_GXX:-g++}" clangxx="${MARMOT_CLANGXX:-clang++-14}"
-fuzz_seconds=30 cluster_limit=1500 apps_limit=400 seeds=1000 sim_limit=900 long_flag=()
+fuzz_seconds=30 cluster_limit=1500 apps_limit=600 seeds=1000 sim_limit=900 long_flag=()
 if [ "$long" = yes ]; then
   fuzz_seconds=600 cluster_limit=7200 apps_limit=3600 seeds=100000 sim_limit=36000 long_flag=(--long)
 fi

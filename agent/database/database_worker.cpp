@@ -54,7 +54,8 @@ Result<DatabaseOpened> DatabaseThread::Worker::open() {
   const Hlc water = high_water->value();
   const std::vector<NodeId> ids = node::ids_of_path(high_water->nodes(), identity.before, identity.node, identity.given_up);
   const std::vector<NodeId> former(ids.begin(), ids.end() - 1);
-  TRY_IN(setup.path, high_water->keep_nodes(ids));  // before the file has the new one
+  const std::vector<NodeId> lives = node::lives_of_path(high_water->lives(), Origin{identity.node, incarnation}, identity.given_up);
+  TRY_IN(setup.path, high_water->keep(ids, lives));  // before the file has the new one
 
   const auto environment = [this] {
     const auto others_reading = [this](replica::Environment::Moment moment) {
@@ -66,7 +67,7 @@ Result<DatabaseOpened> DatabaseThread::Worker::open() {
   for (;;) {
     // open() takes the connection along, also when it fails: a retry opens the file again.
     auto replica = replica::Replica::open(std::move(opened.db), setup.settings, environment(),
-                                          replica::Identity{identity.node, incarnation, water, HashKey{random_secret(), random_secret()}, identity.moved, former, identity.rebooted});
+                                          replica::Identity{identity.node, incarnation, water, HashKey{random_secret(), random_secret()}, identity.moved, former, identity.rebooted, lives});
     if (replica) {
       engine.emplace(*std::move(replica));
       break;
@@ -485,8 +486,10 @@ void DatabaseThread::Worker::publish(std::vector<replica::OutUnit> units) {
   if (schedule.holds()) flush_units();
 }
 
-// No version leaves before data_dir remembers its HLC.
+// No version leaves before data_dir remembers its HLC, and the life that gave it: where history was lost another one has begun.
 void DatabaseThread::Worker::flush_units() {
+  const Status kept = high_water->keep(high_water->nodes(), node::lives_of_path(high_water->lives(), engine->origin(), false));
+  if (!kept) return failed("keep the life", kept.error());
   const auto stored = high_water->store(engine->last_hlc());
   if (!stored) return failed("keep the clock", stored.error());
   if (*stored && sync_at == 0) sync_at = monotonic_us() + kSyncAfter;

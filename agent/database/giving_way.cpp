@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <thread>
+#include <utility>
 
 #include "agent/loop/clock.hpp"
 
@@ -17,6 +18,9 @@ constexpr int64_t kHoldUs = 50'000;
 constexpr int64_t kGapUs = 1'000;
 constexpr int64_t kSlowGapUs = 10'000;
 constexpr int64_t kShareMs = 60'000;
+constexpr uint64_t kLargeWal = 64 << 20;  // bytes
+
+std::string name_of_reader(pid_t pid) { return pid == 0 ? "a process of another container" : "process " + std::to_string(pid); }
 
 }  // namespace
 
@@ -73,14 +77,27 @@ void GivingWay::sample(int64_t now_us, int64_t interval_ms) {
   const double weight = std::min(1.0, static_cast<double>(interval_ms) / static_cast<double>(kShareMs));
   share_ += ((readers_->reading(now_us) ? 1.0 : 0.0) - share_) * weight;
   facts_.read_percent = std::lround(share_ * 100);
+  tell_of_wal(now_us);
+}
+
+// Nothing that we could do: SQLite keeps what a reader may still ask for. Told again once the WAL has been emptied in between.
+void GivingWay::tell_of_wal(int64_t now_us) {
+  const uint64_t bytes = readers_->wal_bytes();
+  if (bytes < kLargeWal) {
+    told_of_wal_ = false;
+    return;
+  }
+  const auto reader = readers_->holds_wal();
+  if (!reader || std::exchange(told_of_wal_, true)) return;
+  log_(LogLevel::warn, name_ + ": the WAL has grown to " + std::to_string(bytes >> 20) + " MiB, and cannot be emptied: " + name_of_reader(reader->pid) +
+                           " has kept a read transaction open for " + std::to_string((now_us - reader->since_us) / 1'000'000) + " s; end it");
 }
 
 // Litestream, a long report, a cursor that somebody forgot.
 void GivingWay::tell() {
   const auto pid = readers_->recognised();
   if (!pid) return;
-  const std::string who = *pid == 0 ? "a process of another container" : "process " + std::to_string(*pid);
-  log_(LogLevel::info, name_ + ": " + who + " has kept a read transaction open for over a second: writes do not wait for it");
+  log_(LogLevel::info, name_ + ": " + name_of_reader(*pid) + " has kept a read transaction open for over a second: writes do not wait for it");
 }
 
 }  // namespace marmot::agent

@@ -52,6 +52,7 @@ class GivingWay {
 
  private:
   void tell();
+  void tell_of_wal(int64_t now_us);
 
   const std::string name_;
   const LogSink log_;
@@ -59,6 +60,7 @@ class GivingWay {
   std::optional<CommitWatch> commits_;
   Facts facts_;
   double share_ = 0;
+  bool told_of_wal_ = false;
 };
 
 }  // namespace marmot::agent

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -17,8 +18,8 @@ namespace {
 using Entry = std::array<uint64_t, 2>;  // a value and its complement
 Entry entry(uint64_t value) { return {value, ~value}; }
 bool whole(const Entry& stored) { return stored[0] == ~stored[1]; }
-constexpr size_t kPlace = 1, kFirstId = 2;
-using Stored = std::array<Entry, kFirstId + node::kMostIds>;
+constexpr size_t kPlace = 1, kFirstId = 2, kFirstLife = kFirstId + node::kMostIds, kEnd = kFirstLife + node::kMostLives;
+using Stored = std::array<Entry, kEnd>;
 
 Error os_error(const std::string& what) {
   const int code = errno;
@@ -42,7 +43,11 @@ Result<HighWater> HighWater::open(const std::string& path) {
   }
   file.value_ = Hlc{stored[0][0]};
   if (entries < kFirstId || stored[kPlace] != entry(file.place_)) return file;
-  for (size_t i = kFirstId; i < entries && whole(stored[i]) && stored[i][0] != 0; ++i) file.nodes_.push_back(NodeId{stored[i][0]});
+  const auto read = [&](size_t first, size_t end, std::vector<NodeId>& out) {
+    for (size_t i = first; i < std::min(entries, end) && whole(stored[i]) && stored[i][0] != 0; ++i) out.push_back(NodeId{stored[i][0]});
+  };
+  read(kFirstId, kFirstLife, file.nodes_);
+  read(kFirstLife, kEnd, file.lives_);
   return file;
 }
 
@@ -50,7 +55,7 @@ HighWater::~HighWater() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-HighWater::HighWater(HighWater&& other) noexcept : fd_(std::exchange(other.fd_, -1)), place_(other.place_), value_(other.value_), nodes_(std::move(other.nodes_)) {}
+HighWater::HighWater(HighWater&& other) noexcept : fd_(std::exchange(other.fd_, -1)), place_(other.place_), value_(other.value_), nodes_(std::move(other.nodes_)), lives_(std::move(other.lives_)) {}
 
 Result<bool> HighWater::store(Hlc value) {
   if (value <= value_) return false;
@@ -62,14 +67,16 @@ Result<bool> HighWater::store(Hlc value) {
   return true;
 }
 
-Status HighWater::keep_nodes(const std::vector<NodeId>& nodes) {
-  if (nodes == nodes_) return ok();
+Status HighWater::keep(const std::vector<NodeId>& nodes, const std::vector<NodeId>& lives) {
+  if (nodes == nodes_ && lives == lives_) return ok();
   Stored stored{};  // what is behind the last one ends them
   stored[0] = entry(value_.value);
   stored[kPlace] = entry(place_);
   for (size_t i = 0; i < nodes.size() && i < node::kMostIds; ++i) stored[kFirstId + i] = entry(nodes[i].value);
-  if (::pwrite(fd_, stored.data(), sizeof stored, 0) != static_cast<ssize_t>(sizeof stored)) return os_error("write the node ids that the file had");
+  for (size_t i = 0; i < lives.size() && i < node::kMostLives; ++i) stored[kFirstLife + i] = entry(lives[i].value);
+  if (::pwrite(fd_, stored.data(), sizeof stored, 0) != static_cast<ssize_t>(sizeof stored)) return os_error("write the node ids and lives that the file had");
   nodes_ = nodes;
+  lives_ = lives;
   return ok();
 }
 

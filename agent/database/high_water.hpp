@@ -3,7 +3,8 @@
 // is put back has another (common/node/former_ids.hpp).
 //
 // Little-endian: 16 bytes, the value and its complement (a torn or foreign file is noticed); then as many for where this file stood when it was told the
-// node ids, and for each of them, the oldest first. The first one that is torn ends them. Of a file that was copied together with data_dir
+// node ids, and for each of them, the oldest first; behind room for node::kMostIds of these the lives that agents had on the file, likewise. The first one that is
+// torn ends either. Of a file that was copied together with data_dir
 // they are the original's, which may be alive: they count for nothing where this file does not stand there.
 // store() belongs to the database thread; descriptor() may be synced from any thread.
 #pragma once
@@ -27,12 +28,14 @@ class HighWater {
 
   Hlc value() const { return value_; }
   const std::vector<NodeId>& nodes() const { return nodes_; }
+  const std::vector<NodeId>& lives() const { return lives_; }
 
   // Writes a larger value; a smaller or equal one is nothing to do. Survives the process, not yet a power cut.
   // Returns true when something was written.
   Result<bool> store(Hlc value);
 
-  Status keep_nodes(const std::vector<NodeId>& nodes);  // at most node::kMostIds; survives the process
+  // At most node::kMostIds and node::kMostLives; survives the process.
+  Status keep(const std::vector<NodeId>& nodes, const std::vector<NodeId>& lives);
 
   // Blocks until it survives a power cut.
   Status sync();
@@ -44,7 +47,7 @@ class HighWater {
   int fd_ = -1;
   uint64_t place_ = 0;  // a hash of it
   Hlc value_;
-  std::vector<NodeId> nodes_;
+  std::vector<NodeId> nodes_, lives_;
 };
 
 }  // namespace marmot::agent

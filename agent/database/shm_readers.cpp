@@ -167,6 +167,15 @@ void ShmReaders::release(bool in_transaction) {
   if (!in_transaction) claimed_ = 0;
 }
 
+// A snapshot at the last frame holds back what comes after it; one at mark 0, which needs no WAL, everything.
+std::optional<ShmReaders::LongReader> ShmReaders::holds_wal() const {
+  const Mark* oldest = nullptr;
+  for (const Mark& mark : marks_) {
+    if (mark.held && mark.ignored && (oldest == nullptr || mark.frame < oldest->frame)) oldest = &mark;
+  }
+  return oldest == nullptr ? std::nullopt : std::optional(LongReader{oldest->holder, oldest->since_us});
+}
+
 std::optional<pid_t> ShmReaders::recognised() {
   const auto pid = std::exchange(to_tell_, std::nullopt);
   return pid && told_.insert(*pid).second ? pid : std::nullopt;

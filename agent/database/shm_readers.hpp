@@ -73,6 +73,14 @@ class ShmReaders {
   // Who was found to hold a mark for long since the last call, and was not told before; 0: a process in another PID namespace.
   std::optional<pid_t> recognised();
 
+  // Who keeps the WAL from being emptied: of those who have read for kIgnoreAfterUs, as the last look found them, the one with the oldest
+  // snapshot, and since when.
+  struct LongReader {
+    pid_t pid = 0;  // 0: of another PID namespace
+    int64_t since_us = 0;
+  };
+  std::optional<LongReader> holds_wal() const;
+
  private:
   static constexpr size_t kMarks = 5;
   // About a microsecond each: longer than a SELECT by key, shorter than a transaction that does something in between.

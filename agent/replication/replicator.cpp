@@ -386,6 +386,7 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
   progress_ = progress;
   delivered_ = progress.position.seq;
   delivered_id_ = progress.position.msg_id;
+  delivered_at_ = progress.position.at;
   changes_.restart();
   known_end_ = std::max(outcome.end, progress.position.seq);
   created_.clear();
@@ -442,6 +443,7 @@ void Replicator::release_ids() {
 void Replicator::on_delivered(nats::Delivered message) {
   delivered_ = message.seq;
   delivered_id_ = message.msg_id;
+  delivered_at_ = message.time_ms;
   changes_.delivered(message.seq, message.data);
   if (const auto sent = publisher_.came(message.msg_id, message.data)) clock_.observe(*sent, message.time_ms, wall_now());
   const auto id = codec::parse_message_id(message.msg_id);
@@ -501,12 +503,13 @@ void Replicator::check_position() {
   if (delivered_ > position.seq) {
     position.seq = delivered_;
     position.msg_id = delivered_id_;
+    position.at = delivered_at_;
   }
   if (position.seq == 0 || position.seq == checked_seq_) return;
   connection_->get_message(plan_.stream.name, position.seq, [this, position, generation = generation_,
                                                              alive = std::weak_ptr<int>(alive_)](Result<nats::StoredMessage> message) {
     if (alive.expired() || generation != generation_ || !message) return;  // deleted meanwhile, or away
-    if (message->msg_id != position.msg_id) {
+    if (!position.is(message->msg_id, message->time_ms)) {
       return reenter("message " + std::to_string(position.seq) + " is another one there than was delivered here", 0);
     }
     checked_seq_ = position.seq;

@@ -342,6 +342,7 @@ void StreamEntry::on_position(Result<nats::StoredMessage> message) {
   if (message) {
     facts_.looked = node::EntryFacts::Look::found;
     facts_.msg_id = std::move(message->msg_id);
+    facts_.msg_at = message->time_ms;
   } else if (message.error().code == Errc::not_found) {
     facts_.looked = node::EntryFacts::Look::deleted;
   } else {

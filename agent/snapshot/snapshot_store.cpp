@@ -49,7 +49,7 @@ std::string object_name(const replica::SnapshotInfo& info) {
 }
 
 std::map<std::string, std::string> metadata_of(const replica::SnapshotInfo& info, int64_t bytes) {
-  return {{"stream_id", to_hex(info.stream_id)}, {"seq", std::to_string(info.seq)},   {"msg_id", info.msg_id},
+  return {{"stream_id", to_hex(info.stream_id)}, {"seq", std::to_string(info.seq)},   {"msg_id", info.msg_id}, {"msg_at_ms", std::to_string(info.msg_at)},
           {"node", std::to_string(info.node.value)}, {"at_ms", std::to_string(info.at)}, {"rows", std::to_string(info.rows)},
           {"bytes", std::to_string(bytes)},      {"marmot", MARMOT_VERSION},          {"compression", "zstd"}};
 }
@@ -79,7 +79,8 @@ std::optional<SnapshotRecord> read_record(const nats::ObjectInfo& object) {
   if (!stream_id || !seq || !node || !at || text_of(object, "compression") != "zstd") return std::nullopt;
   SnapshotRecord record;
   record.object = object;
-  record.info = {*stream_id, *seq, text_of(object, "msg_id"), NodeId{*node}, *at, number_of<int64_t>(object, "rows").value_or(0)};
+  record.info = {*stream_id, *seq, text_of(object, "msg_id"), number_of<WallMs>(object, "msg_at_ms").value_or(0), NodeId{*node}, *at,
+                 number_of<int64_t>(object, "rows").value_or(0)};
   record.bytes = number_of<int64_t>(object, "bytes").value_or(0);
   record.version = text_of(object, "marmot");
   return record;
@@ -216,7 +217,7 @@ void SnapshotStore::check_candidate(const std::shared_ptr<Choosing>& choosing) {
   connection_.get_message(choosing->stream, record.info.seq, [this, alive = std::weak_ptr(alive_), choosing, record](Result<nats::StoredMessage> message) {
     if (alive.expired()) return;
     if (!message && message.error().code != Errc::not_found) return choosing->done(std::move(message).error());
-    if (message && message->msg_id != record.info.msg_id) return check_candidate(choosing);
+    if (message && !record.info.position().is(message->msg_id, message->time_ms)) return check_candidate(choosing);
     choosing->done(std::optional(record));
   });
 }

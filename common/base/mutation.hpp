@@ -50,6 +50,7 @@ enum class Mutation : uint8_t {
   ids_moved_apart,        // the next id is moved in a transaction of its own
   slot_taken_twice,       // every node takes the first slot
   geometry_unapplied,     // ids are dealt anew before the others have heard of it
+  ids_not_ahead,          // a file that was put back counts on from the highest id that it knows
   retired_slot_at_once,   // a retired slot is granted again whatever its owner may have given out
   adopted_word_seen,      // the word AUTOINCREMENT that is ours is taken for the application's
   adoption_once,          // ... and is not put back where a tool rebuilt the table without it

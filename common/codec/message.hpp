@@ -35,6 +35,7 @@ class UnitWriter {
 
   size_t rows() const;
   size_t raw_bytes() const;  // uncompressed, so far
+  size_t cells() const;      // values, and what comes with each row
 
   // The compressed payload for seal(). The writer is spent. Errc::bad_input beyond kMaxRawBytes, or a sixteenth as many
   // values.

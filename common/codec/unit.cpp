@@ -271,6 +271,8 @@ void UnitWriter::value(const ValueView& value) {
 
 size_t UnitWriter::rows() const { return state_->rows; }
 
+size_t UnitWriter::cells() const { return state_->cell_count; }
+
 size_t UnitWriter::raw_bytes() const { return state_->versions.size() + state_->tables.size() + state_->cells.size(); }
 
 Result<std::string> UnitWriter::finish(bool more, StreamSeq base) {

@@ -8,7 +8,8 @@ namespace {
 
 constexpr int64_t kRoundsAhead = 4;                      // how far above the highest known id a geometry begins
 constexpr WallMs kHour = 3'600'000;                      // a table's blocks change size at most so often, but they grow at once
-constexpr WallMs kWeek = 7 * 24 * kHour;                 // of single rows, and blocks are halved
+constexpr WallMs kDay = 24 * kHour;
+constexpr WallMs kWeek = 7 * kDay;
 
 bool is_power_of_two(int64_t value) { return value > 0 && (value & (value - 1)) == 0; }
 
@@ -18,15 +19,18 @@ int64_t power_of_two_from(int64_t value) {
   return out;
 }
 
-// The size that blocks should have.
-int64_t wanted_block(const IdGeometry& now, const IdDemand& demand) {
+// Of single rows, and blocks of this size are halved. Those that a table began with are soon a quarter of that; what its use asked for stays for a week.
+WallMs quiet_until_halved(int64_t block) { return block <= kFirstBlock && block > kFirstBlock / 4 ? kDay : kWeek; }
+
+// The size that blocks should have, with so many slots in a round.
+int64_t wanted_block(const IdGeometry& now, const IdDemand& demand, int64_t slots) {
   if (demand.extended) return kExtendedBlock;
   if (demand.narrow) return kMinBlock;
-  const int64_t block = now.number == 0 ? kFirstBlock : now.block;
+  const int64_t block = now.number == 0 ? std::clamp(kFirstRound / slots, kQuietBlock, kFirstBlock) : now.block;
   if (now.narrow || block > kMaxBlock) return block;  // another node's settings
   if (demand.used > block / 4) return std::clamp(power_of_two_from(std::min(demand.used, kMaxBlock) * 8), block, kMaxBlock);
-  const bool idle = demand.now - std::max(now.at, demand.busy_at) > kWeek;
-  return now.number > 0 && idle && block > kFirstBlock ? block / 2 : block;
+  const bool idle = demand.now - std::max(now.at, demand.busy_at) > quiet_until_halved(block);
+  return now.number > 0 && idle && block > kQuietBlock ? block / 2 : block;
 }
 
 }  // namespace
@@ -79,8 +83,8 @@ int64_t slots_for(int highest) { return power_of_two_from(std::min(highest + 2, 
 std::optional<IdGeometry> better_geometry(const IdGeometry& now, const IdDemand& demand) {
   IdGeometry out;
   out.number = now.number + 1;
-  out.block = wanted_block(now, demand);
   out.slots = std::max(slots_for(std::max(demand.highest_slot, demand.slot)), now.number == 0 || demand.narrow ? 1 : now.slots);
+  out.block = wanted_block(now, demand, out.slots);
   out.narrow = demand.narrow || now.narrow;
   out.at = demand.now;
   // The geometry that nobody said has one block of every slot near the table's beginning; the next ones lie far apart.

@@ -51,7 +51,7 @@ EntryDecision with_position(const EntryFacts& facts) {
     case EntryFacts::Look::deleted: return {EntryStep::follow_unchecked, {}};
     case EntryFacts::Look::found: break;
   }
-  if (facts.msg_id != position.msg_id && !mutated(Mutation::stream_back_unnoticed) && !mutated(Mutation::cursor_without_stream)) {
+  if (!position.is(facts.msg_id, facts.msg_at) && !mutated(Mutation::stream_back_unnoticed) && !mutated(Mutation::cursor_without_stream)) {
     return {EntryStep::history_lost, "message " + std::to_string(position.seq) + " is another one than this file has seen"};
   }
   return {EntryStep::follow, {}};

@@ -41,6 +41,7 @@ struct EntryFacts {
   enum class Look : uint8_t { not_yet, found, deleted };
   Look looked = Look::not_yet;     // for the message at the file's position
   std::string msg_id;              // found: its Nats-Msg-Id
+  WallMs msg_at = 0;               // likewise: JetStream's timestamp
 
   // Where a snapshot was looked for, and none fits.
   struct Company {

@@ -160,7 +160,7 @@ Result<std::optional<Replica::Impl::StagedUnit>> Replica::Impl::staged_unit(cons
   if (!enough) return std::optional<StagedUnit>{};
   StagedUnit unit;
   bool whole = false;
-  for (int64_t expected = 0;; ++expected) {
+  for (int64_t expected = 0; !whole; ++expected) {
     TRY_ASSIGN(const bool more, parts->step());
     if (!more) break;
     if (parts->integer(2) == kDeadPart) unit.dead = true;
@@ -278,8 +278,22 @@ Status Replica::Impl::put_part(const Envelope& envelope, int64_t part, int64_t k
   return stage->run();
 }
 
+// What is said of ids counts by its place in the stream, on all nodes alike: it does not wait for its sender's earlier units. In its turn
+// nothing is left of it.
+Status Replica::Impl::apply_ids_where_they_stand(const Envelope& envelope, StreamSeq seq) {
+  TRY_ASSIGN(const auto unit, staged_unit(envelope.origin, envelope.number));
+  if (!unit || unit->dead) return ok();
+  const auto facts = codec::decode_ids(unit->payload);
+  if (!facts || facts->empty()) return ok();  // what does not decode is told in its turn
+  TRY(apply_ids(*facts, envelope.origin, envelope.number, unit->ends_at));
+  TRY(drop_unit(envelope.origin, envelope.number));
+  const std::string nothing = codec::encode_ids({});
+  return put_part(Envelope{Kind::ids, envelope.origin, envelope.number, 0, true, nothing}, 0, static_cast<int64_t>(Kind::ids), seq);
+}
+
 Status Replica::Impl::stage_part(const Envelope& envelope, int64_t kind, StreamSeq seq, ApplyResult& result) {
   TRY(put_part(envelope, envelope.part, kind, seq));
+  if (kind == static_cast<int64_t>(Kind::ids)) TRY(apply_ids_where_they_stand(envelope, seq));
   TRY(overtake(envelope.origin, seq, result));
   return apply_staged(envelope.origin, seq, result);
 }
@@ -352,11 +366,13 @@ Result<ApplyResult> Replica::apply(std::deque<Incoming>& queue, bool polite) {
         if (!done) return std::move(done).error().in("apply message " + std::to_string(message.seq));
         impl.state.position.seq = message.seq;
         impl.state.position.msg_id = message.msg_id;
+        impl.state.position.at = message.gone ? Position::kGone : message.at;
       }
       ++result.messages;
       if (impl.env.monotonic_us() - began >= impl.settings.slice_us) break;
     }
     if (impl.state.membership == Membership::joining && impl.state.position.seq >= impl.state.join_end) TRY(impl.become_member());
+    TRY(impl.forget_passed());
     return impl.end_reread();
   }));
   queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(result.messages));

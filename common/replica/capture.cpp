@@ -306,7 +306,7 @@ Status unwatch(sqlite::Database& db, std::string_view name) {
   if (!*registered) return make_error(Errc::not_found, verb + ": it is not watched");
   const std::string id = std::to_string((*registered)->id);
   TRY_IN(verb, drop_objects(db, "__marmot_" + id + "_*"));
-  for (const std::string_view table : {"log", "parked", "version", "unique", "shelf", "rowid", "pruned", "buried", "adopted", "pace"}) {
+  for (const std::string_view table : {"log", "parked", "passed", "version", "unique", "shelf", "rowid", "pruned", "buried", "adopted", "pace"}) {
     TRY_IN(verb, db.exec("DELETE FROM main.__marmot_" + std::string(table) + " WHERE tbl = " + id));
   }
   TRY_IN(verb, db.exec("DELETE FROM main.__marmot_table WHERE id = " + id));

@@ -3,6 +3,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "common/base/ids.hpp"
+
 namespace marmot::replica {
 
 namespace {
@@ -73,6 +75,8 @@ std::string spell_fill(const ValueView& value) {
   }
   return {};
 }
+
+std::string spell_given_up_null(uint64_t which) { return '!' + to_hex(which & 0xffffffff); }
 
 ValueView fill_value(std::string_view fill, std::string& storage) {
   if (fill.empty()) return {};

@@ -6,6 +6,7 @@
 //          | integer                 in decimal
 //          | 'r' 16 hex digits       real
 //          | 't' text | 'b' text     text and blob, '=' and '%' as above
+//          | '!' hex digits          NULL, given up: the column was made NOT NULL. There is a fill that is a value then
 //
 // Columns of one base are one column. Two nodes that made it at the same time may have given it two defaults: then it has both
 // fills, and where one has to be chosen it is the greatest as spelled. Fills are only ever added, and a column's definition may get
@@ -38,6 +39,7 @@ bool same_column_id(std::string_view a, std::string_view b);
 // A new column's base, the `generation`th of its name.
 std::string spell_base(std::string_view folded_name, int generation);
 std::string spell_fill(const ValueView& value);
+std::string spell_given_up_null(uint64_t which);  // of its lower 32 bits
 // Bytes live in `storage`. NULL for what spell_fill() does not write.
 ValueView fill_value(std::string_view fill, std::string& storage);
 

@@ -10,14 +10,10 @@ namespace marmot::replica {
 
 using sqlite::Statement;
 
-namespace {
-std::string touched_id(const Table& table, std::string_view key) {
-  return std::string(reinterpret_cast<const char*>(&table.id), sizeof table.id).append(key);
-}
-}  // namespace
+std::string touched_id(int64_t table, std::string_view key) { return std::string(reinterpret_cast<const char*>(&table), sizeof table).append(key); }
 
 void TouchedKeys::add(Table* table, std::string_view key, WallMs at) {
-  std::string id = touched_id(*table, key);
+  std::string id = touched_id(table->id, key);
   const auto known = index_.find(id);
   if (known != index_.end()) {
     list_[known->second].at = std::max(list_[known->second].at, at);
@@ -38,7 +34,7 @@ void TouchedKeys::sort() {
 Status UnitStream::make_room() {
   constexpr size_t kMaxRawBytes = size_t{1} << 30;  // one unit must fit into memory at both ends
   if (writer_ && ((settings_.atomic_rows > 0 && writer_->rows() >= static_cast<size_t>(settings_.atomic_rows)) ||
-                  writer_->raw_bytes() >= kMaxRawBytes)) {
+                  writer_->raw_bytes() >= kMaxRawBytes || writer_->cells() >= settings_.unit_cells)) {
     TRY(close(true));
   }
   if (!writer_) {
@@ -277,18 +273,6 @@ Status Replica::Impl::find_victims(Table& table, std::string_view key, WallMs at
   return ok();
 }
 
-void Replica::Impl::pass_over(const Touched& item, const std::optional<Register>& found) {
-  if (passed_over.size() < PassedOver::kMost) passed_over[item.id] = {item.at, found ? found->version : Version{}};
-}
-
-bool Replica::Impl::touched_since(const Table& table, std::string_view key, const std::optional<Register>& found, const Version& version) const {
-  if (passed_over.empty() || version.origin == self) return false;
-  if (!was_here(version.origin.node)) return false;
-  const auto passed = passed_over.find(touched_id(table, key));
-  if (passed == passed_over.end() || passed->second.at < version.hlc.wall()) return false;
-  return !found || (found->version == passed->second.version && found->version < version);
-}
-
 Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::vector<Change>* changes) {
   Stamps stamps(state.clock, env.now());
   std::vector<ValueView> values;
@@ -312,7 +296,7 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
       if (was_shelved) continue;  // it was not there before either: it waits on
       // Deleted before its version was made: the tombstone must exist all the same.
       if (!told_early && (before || table.baseline)) {
-        if (i < left_over) pass_over(item, before);
+        if (i < left_over) TRY(pass_over(item, before));
         TRY(table.forget_rowid(key));  // it came and went, or was given a key: the rowid is another row's
         continue;
       }
@@ -321,7 +305,7 @@ Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::
     // Touched, not changed. A baseline row is another matter: written between the watching of its table and its first
     // version, it belongs to the unit of its transaction.
     if (there && was_live && before->hash == hash && before->origin_id != 0 && !told_early) {
-      if (i < left_over) pass_over(item, before);
+      if (i < left_over) TRY(pass_over(item, before));
       continue;
     }
     // When a row went that no log names, nobody knows: right behind what was known of it, so that whoever has changed it since keeps it.

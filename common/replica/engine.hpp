@@ -36,6 +36,8 @@ struct Touched {
   std::string_view key() const { return std::string_view(id).substr(sizeof(int64_t)); }
 };
 
+std::string touched_id(int64_t table, std::string_view key);  // Touched::id
+
 // The touched keys of one drain, each once.
 class TouchedKeys {
  public:
@@ -101,6 +103,7 @@ struct Replica::Impl {
   Environment env;
   Origin self;
   const std::vector<NodeId> former_nodes;  // Identity::former
+  std::vector<NodeId> former_lives;        // Identity::lives, where the file names one of them
   const NodeId new_life;       // of `self` as the file was opened (core life_of)
   Store store;
   Registers registers;
@@ -133,6 +136,7 @@ struct Replica::Impl {
     bool prune_due = false;   // tombstones at or below the floor may be left
     bool log_in_pieces = false;  // the last drain took a part of the log
     bool log_left_over = true;  // until the first drain that takes all of the log
+    bool keeps_passed = false;  // __marmot_passed holds rows
     int64_t shelved = 0;      // rows on the shelf; a table's own are counted only where this is not 0
     bool retire_due = false;  // retire_losers has something to look at
     // Rows that lost since that was last told: by table, and whether they wait on the shelf.
@@ -185,6 +189,7 @@ struct Replica::Impl {
   std::shared_ptr<int> copies = std::make_shared<int>(0);  // every SnapshotCopy holds it too
   bool loaded = false;        // `state` is the file's
   bool opened = false;        // open() is done
+  WallMs opened_at = 0;
   Effects effects;
   std::set<std::string> told_effects, told_numbers;  // what was said of them
   std::set<std::string> told_failures;               // of effects; at most FailedEffects::kMost
@@ -224,6 +229,7 @@ struct Replica::Impl {
       if (env.others_reading(Environment::Moment::before_commit)) done = make_error(Errc::busy, "another process holds a snapshot");
     }
     if (done) done = transaction->commit();
+    if (done) keep_paces();
     if (!done) {
       transaction->rollback();
       roll_back_memory(saved);
@@ -406,6 +412,7 @@ struct Replica::Impl {
   IdDemand id_demand(Table& table, int slot, int64_t highest, int64_t given);
   void note_id(Table& table, std::string_view key);
   void count_second(Table::IdUse& use);
+  void keep_paces();
   void note_applied_id(Table& table, const UnitRow& row, const Version& version);
   void touch_ids();
   Status settle_ids();
@@ -435,15 +442,18 @@ struct Replica::Impl {
   Status drain_to_outbox();  // the whole log
   Status drain_touched(TouchedKeys& touched, UnitStream* out, std::vector<Change>* changes);
   Status find_victims(Table& table, std::string_view key, WallMs at, TouchedKeys& touched);
+  // passed_over.cpp
   // Of what was left over: rows that a drain found as they had been before, there or not, so that they got no version. By Touched::id,
-  // while the file is open; of more than kMost the others are as if it had never been put back.
+  // while the file is open; of more than kMost the others are as if it had never been put back. The file keeps them until it has caught up.
   struct PassedOver {
     static constexpr size_t kMost = 100000;
     WallMs at = 0;
     Version version;  // of the register, if there is one
   };
   std::unordered_map<std::string, PassedOver> passed_over;
-  void pass_over(const Touched& item, const std::optional<Register>& found);
+  Status load_passed_over();
+  Status pass_over(const Touched& item, const std::optional<Register>& found);
+  Status forget_passed();  // some of them, in the file
   // Was the row touched here after a former life of this agent gave it `version`, and has no drain told of that?
   bool touched_since(const Table& table, std::string_view key, const std::optional<Register>& found, const Version& version) const;
   Status keep_unique(Table& table, std::string_view key);
@@ -473,6 +483,7 @@ struct Replica::Impl {
   Status send_lost_again(ApplyResult& result);
   Status pass_units(const Origin& origin, uint64_t number);
   Status stage_part(const codec::Envelope& envelope, int64_t kind, StreamSeq seq, ApplyResult& result);
+  Status apply_ids_where_they_stand(const codec::Envelope& envelope, StreamSeq seq);
   Status put_part(const codec::Envelope& envelope, int64_t part, int64_t kind, StreamSeq seq);
   struct StagedUnit {
     codec::Kind kind = codec::Kind::rows;

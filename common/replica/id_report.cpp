@@ -14,7 +14,7 @@ Status report_table(Replica::Impl& impl, Table& table, const std::vector<IdForec
   TRY_ASSIGN(const int64_t last, impl.highest_id(table));
   TRY_ASSIGN(const int64_t highest, table.highest_rowid());
   const IdGeometry& geometry = impl.geometry_of(table);
-  IdReport::Table its{table.info.name, last + 1, 0, highest, geometry.from, geometry.block, geometry.slots, table.id_use.largest, {}, {}};
+  IdReport::Table its{table.info.name, last + 1, 0, highest, geometry.from, geometry.block, geometry.slots, table.id_use.pace.largest, {}, {}};
   if (out.own && !out.alone) its.left = left_in_block(geometry, *out.own, its.next);
   for (const IdForecast& forecast : forecasts) {
     if (forecast.table != its.name) continue;

@@ -17,10 +17,15 @@ using sqlite::Statement;
 
 namespace {
 
-// How far a file goes ahead that was rolled back, or put back, at least: what it gave out since, it does not know. Not always the same: one copy
-// can be put back twice.
-constexpr int64_t kRoundsLost = 64;
+// How far a file goes ahead that was rolled back, or put back: what it gave out since, it does not know. One copy can be put back twice: how far moves with
+// the time at which the file is opened, faster than rounds are used up.
+constexpr int64_t kFewestRoundsLost = 64, kMostRoundsLost = 1024;
+constexpr WallMs kRoundLasts = 16;
+constexpr int64_t kLoneBlock = 4;          // in place of a round where one node is alone
+constexpr int64_t kUnsaidParts = 64;       // of a round that nobody has said anything of: those are large
+constexpr WallMs kSecond = 1000;
 constexpr uint64_t kClaimsInTurn = 3;      // one behind the other
+constexpr uint64_t kMostUnheardClaims = 16;
 constexpr int64_t kRoundsOfReach = 2;  // that an owner may be ahead of what is known of its ids when its slot is retired
 
 std::optional<int64_t> id_of_key(std::string_view key) {
@@ -33,14 +38,24 @@ std::optional<int64_t> id_of_key(std::string_view key) {
 
 // An agent that is held up for a moment finds more given out than it did before.
 void Replica::Impl::count_second(Table::IdUse& use) {
-  constexpr WallMs kSecond = 1000;
-  const WallMs passed = env.now() - use.second_at;
-  use.largest = std::max(use.largest, use.given);
-  use.this_second += use.given;
+  Table::IdUse::Pace& pace = use.pace;
+  const WallMs passed = env.now() - pace.second_at;
+  pace.largest = std::max(pace.largest, use.given);
+  pace.this_second += use.given;
   if (passed >= 0 && passed < kSecond) return;
-  use.a_second = passed < 0 || use.second_at == 0 ? 0 : use.this_second * kSecond / passed;
-  use.second_at = env.now();
-  use.this_second = 0;
+  pace.a_second = passed < 0 || pace.second_at == 0 ? 0 : pace.this_second * kSecond / passed;
+  pace.second_at = env.now();
+  pace.this_second = passed < 0 || passed > 2 * kSecond ? use.given : 0;  // a burst begins
+}
+
+void Replica::Impl::keep_paces() {
+  for (const auto& table : tables) table->id_use.kept_pace = table->id_use.pace;
+}
+
+// At the pace of this second, as far as it has come, or of the one before.
+int64_t Table::IdUse::Pace::in_quarter_second(WallMs now) const {
+  constexpr WallMs kQuarter = kSecond / 4;
+  return std::max(a_second / 4, this_second * kQuarter / std::max(kQuarter, now - second_at));
 }
 
 bool Replica::Impl::deals_ids() const { return settings.ids.mode != IdMode::off; }
@@ -102,7 +117,8 @@ IdDemand Replica::Impl::id_demand(Table& table, int slot, int64_t highest, int64
   out.highest_slot = dealt.highest_granted();
   out.highest_id = highest;
   // The first deal that is said takes over from one of large blocks.
-  out.used = std::max(geometry_of(table).number == 0 ? std::max(given, table.id_use.largest) : given, table.id_use.a_second / 4);
+  const Table::IdUse::Pace& pace = table.id_use.pace;
+  out.used = std::max({given, pace.in_quarter_second(env.now()), geometry_of(table).number == 0 ? pace.largest : 0});
   out.now = env.now();
   out.busy_at = table.id_use.busy_at;
   out.extended = settings.ids.mode == IdMode::extended;
@@ -125,11 +141,14 @@ void Replica::Impl::note_id(Table& table, std::string_view key) {
 }
 
 // An id that is in no block of its writer was dealt by another geometry than the one that stands here: its writer jumped ahead, and has not
-// heard of this one. It goes on behind that id, whoever's block that is here.
+// heard of this one. It goes on behind that id, whoever's block that is here. An id that a former life of this file gave out was in its block.
 void Replica::Impl::note_applied_id(Table& table, const UnitRow& row, const Version& version) {
-  if (!deals_ids() || !table.counts_ids() || row.op == Op::remove || version.origin.node == self.node) return;
+  if (!deals_ids() || !table.counts_ids() || row.op == Op::remove || version.origin == self) return;
+  Table::IdUse& its = table.id_use;
   const int64_t id = id_of_key(row.key).value_or(0);
-  if (id > table.id_use.stray && slot_of(geometry_of(table), id) != dealt.slot_of(version.origin.node)) table.id_use.stray = id;
+  its.came = std::max(its.came, id);
+  if (was_here(version.origin.node)) its.of_former_life = true;
+  else if (id > its.stray && slot_of(geometry_of(table), id) != dealt.slot_of(version.origin.node)) its.stray = id;
 }
 
 // Before the end of each transaction: the next id of every table that this transaction touched lies in a block of ours.
@@ -139,12 +158,12 @@ Status Replica::Impl::settle_ids() {
     if (!table->id_use.touched) continue;
     count_second(table->id_use);
     if (table->counts_ids()) TRY(settle_ids_of(*table));
-    table->id_use.given = table->id_use.stray = 0;
+    table->id_use.forget_transaction();
     table->id_use.touched = false;
   }
   // What was given out since is known again where the stream ended when it was entered.
   const bool known = opened && state.membership == Membership::member && follows_to != 0 && state.position.seq >= follows_to;
-  if (known) state.ids_lost = false;
+  if (known && slots_here().slot) state.ids_lost = false;
   const bool waits = state.ids_unit != 0 || state.membership != Membership::member || state.no_slot_of == dealt.changes();
   if (!waits && (!dealt.slot_of(self.node) || !slots_to_retire().empty())) state.ids_due = true;
   return ok();
@@ -152,9 +171,10 @@ Status Replica::Impl::settle_ids() {
 
 // How far beyond what it holds this file goes on, because it gave out ids of which it does not know any more.
 int64_t Replica::Impl::ids_ahead(const IdGeometry& geometry, int64_t highest) {
-  if (!state.ids_lost) return 0;
-  const auto rounds = kRoundsLost + static_cast<int64_t>(self.incarnation.value % (3 * kRoundsLost));
-  const int64_t ahead = rounds * (slots_here().others == 0 || geometry.number == 0 ? kFirstBlock : geometry.round());
+  if (mutated(Mutation::ids_not_ahead)) return 0;
+  const int64_t rounds = kFewestRoundsLost + opened_at / kRoundLasts % (kMostRoundsLost - kFewestRoundsLost);
+  const int64_t dealt_round = geometry.number == 0 ? geometry.round() / kUnsaidParts : geometry.round();
+  const int64_t ahead = rounds * (slots_here().others == 0 ? kLoneBlock : dealt_round);
   return highest < INT64_MAX - ahead ? ahead : 0;
 }
 
@@ -167,10 +187,13 @@ Status Replica::Impl::settle_ids_of(Table& table) {
   const IdGeometry& geometry = geometry_of(table);
   TRY_ASSIGN(const int64_t highest, highest_id(table));
   TRY(sample_pace(db, table.id, highest, env.now(), its.sampled_at));
-  const int64_t ahead = ids_ahead(geometry, highest);
-  const bool leaves = ahead != 0 && !opened;  // the block that it is in
+  // What a former life sent last can come at any time, also after this file has read all that the stream held when it was entered: the ids
+  // right behind it may be on their way too.
+  const bool overtaken = its.of_former_life && its.came >= highest;
+  const int64_t ahead = state.ids_lost || overtaken ? ids_ahead(geometry, highest) : 0;
+  const bool leaves = ahead != 0 && (!opened || overtaken);  // the block that it is in
   if (alone) return leaves ? move_next_id(table, highest + ahead + 1) : ok();
-  if (std::max(given, its.a_second / 4) * 8 > geometry.block) its.busy_at = env.now();
+  if (std::max(given, its.pace.in_quarter_second(env.now())) * 8 > geometry.block) its.busy_at = env.now();
   its.wanted = dealt.slot_of(self.node) ? better_geometry(geometry, id_demand(table, *slot, highest, given)) : std::nullopt;
   if (its.wanted) state.ids_due = true;
   if (its.wanted && mutated(Mutation::geometry_unapplied)) {
@@ -179,16 +202,12 @@ Status Replica::Impl::settle_ids_of(Table& table) {
   }
   const bool beside_stray = its.stray == highest && highest > 0;
   const int64_t left = beside_stray ? 0 : left_in_block(geometry, *slot, highest + 1);
-  // Where the deal is about to change, the rest of a block does until then.
-  // A block that a former life began brings its ids only now.
-  const bool former = ahead != 0 && (highest + 1 < its.began || highest + 1 >= its.began + geometry.block);
-  if (!leaves && !former && left > 0 && (left * 2 > geometry.block || its.wanted)) return ok();
+  if (!leaves && left * 2 > geometry.block) return ok();
   const bool far = settings.ids.mode == IdMode::extended || highest > kMaxCompactId;
   const int64_t skipped = std::max(ahead, beside_stray ? std::min(geometry.block, INT64_MAX - highest) : 0);
   const int64_t above = std::max(highest, ahead == 0 ? 0 : geometry.from) + skipped;
   const auto start = next_block(geometry, *slot, above, far ? INT64_MAX : kMaxCompactId);
   if (!start || mutated(Mutation::ids_stay)) return ok();
-  its.began = *start;
   return move_next_id(table, *start);
 }
 
@@ -237,9 +256,11 @@ Status Replica::Impl::note_reach(int slot) {
   return ok();
 }
 
-// The lowest free slot. Whoever has lost several claims passes over some, so that many nodes which come at once do not all want one.
+// The lowest free slot. Whoever has lost several claims passes over some, so that many nodes which come at once do not all want one, and
+// so does whoever lacks messages of the stream: each can have been the claim of a slot that seems free.
 Result<std::optional<SlotFact>> Replica::Impl::free_slot() {
   uint64_t pass = state.claims_lost < kClaimsInTurn ? 0 : self.node.value % state.claims_lost;
+  if (gap_open()) pass += std::min(state.gap.last - state.gap.first + 1, kMostUnheardClaims);
   std::optional<SlotFact> last;
   for (int slot = 0; slot < kMaxSlots; ++slot) {
     const auto known = dealt.slots().find(slot);
@@ -305,11 +326,26 @@ Status Replica::Impl::want_geometries(const std::optional<int>& own, const std::
   return ok();
 }
 
+namespace {
+
+// A copy from before its node had a slot hears which one that is: a former life has given out ids of it.
+void leave_former_blocks(Replica::Impl& impl) {
+  if (!impl.state.ids_lost || !impl.slots_here().slot) return;
+  for (const auto& table : impl.tables) {
+    table->id_use.of_former_life = true;
+    table->id_use.came = INT64_MAX;
+  }
+}
+
+}  // namespace
+
 Status Replica::Impl::apply_ids(const codec::IdFacts& facts, const Origin& origin, uint64_t unit, StreamSeq seq) {
   tables_dirty = true;
   const StreamPlace here{state.position.stream_id, seq};
   const bool first = dealt.first_owner() == self.node;
   const uint64_t before = dealt.changes();
+  const bool had_slot = slots_here().slot.has_value();
+  if (facts.empty()) return ok();  // it was applied where it stood
   const bool own = origin == self && unit >= state.ids_unit;
   for (SlotFact fact : facts.slots) {
     if (fact.place == StreamPlace{}) fact.place = here;
@@ -328,6 +364,7 @@ Status Replica::Impl::apply_ids(const codec::IdFacts& facts, const Origin& origi
     state.claims_lost = dealt.slot_of(self.node) ? 0 : state.claims_lost + 1;
   }
   if (before != dealt.changes()) touch_ids();
+  if (!had_slot) leave_former_blocks(*this);
   return ok();
 }
 
@@ -336,9 +373,11 @@ Status Replica::Impl::merge_ids() {
   IdRegistry theirs(merging->snapshot);
   TRY(theirs.load());
   tables_dirty = true;
+  const bool had_slot = slots_here().slot.has_value();
   for (const auto& one : theirs.slots()) TRY(dealt.take(one.second.fact, merging->info.seq, false));
   for (const auto& one : theirs.geometries()) TRY(dealt.take(one.second.fact, merging->info.seq, false));
   touch_ids();
+  if (!had_slot) leave_former_blocks(*this);
   return ok();
 }
 

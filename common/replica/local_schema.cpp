@@ -83,7 +83,7 @@ Status forget_local_table(sqlite::Database& db, int64_t id) {
     TRY(db.exec("DROP TRIGGER IF EXISTS main.\"__marmot_" + number + "_" + event + '"'));
   }
   TRY(db.exec("DROP INDEX IF EXISTS main.\"__marmot_" + number + "_keep\""));
-  for (const char* kept : {"log", "parked", "version", "unique", "shelf", "rowid", "pruned", "buried", "column", "adopted", "pace"}) {
+  for (const char* kept : {"log", "parked", "passed", "version", "unique", "shelf", "rowid", "pruned", "buried", "column", "adopted", "pace"}) {
     TRY(db.exec("DELETE FROM main.__marmot_" + std::string(kept) + " WHERE tbl = " + number));
   }
   return db.exec("DELETE FROM main.__marmot_table WHERE id = " + number);

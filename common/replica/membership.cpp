@@ -30,7 +30,7 @@ Result<bool> Replica::baseline() {
   if (moved) return false;
   bool all = true;
   for (const auto& owned : impl.tables) {
-    if (owned->baseline || !owned->exists) continue;
+    if (owned->baseline || !owned->running()) continue;
     all = false;
     Table& table = *owned;
     const Table::Position before = impl.baseline_at;
@@ -91,7 +91,7 @@ Status Replica::found(uint64_t stream_id, StreamSeq before, const std::optional<
   Impl& impl = *impl_;
   return impl.write(false, nullptr, [&]() -> Status {
     TRY(impl.take_hash_key(key));
-    impl.state.position = Position{stream_id, before, {}};
+    impl.state.position = Position{stream_id, before};
     impl.state.gap = {};
     return impl.become_member();
   });
@@ -102,7 +102,7 @@ Status Replica::join(uint64_t stream_id, StreamSeq end, StreamSeq before, const 
   impl.forget_compared();
   return impl.write(false, nullptr, [&]() -> Status {
     TRY(impl.take_hash_key(key));
-    impl.state.position = Position{stream_id, before, {}};
+    impl.state.position = Position{stream_id, before};
     impl.state.gap = {};
     impl.state.membership = Membership::joining;
     impl.state.join_end = end;
@@ -137,7 +137,7 @@ Status Replica::history_lost(uint64_t stream_id, StreamSeq end, Incarnation inca
     refused->bind(1, INT64_MAX);
     TRY(impl.apply_refused(*refused, impl.state.position.seq, ignored));  // their sender may be lost with the stream
     TRY(impl.take_hash_key(key));
-    impl.state.position = Position{stream_id, before, {}};
+    impl.state.position = Position{stream_id, before};
     impl.state.join_end = end;
     impl.state.next_unit = 1;
     impl.state.trimmed = false;
@@ -285,7 +285,7 @@ Status Replica::discard_rows() {
       if (!table->exists) continue;
       TRY(impl.effects.write([&] { return impl.db.exec("DELETE FROM " + sqlite::quote_identifier(table->info.name)); }));
     }
-    for (const char* internal : {"version", "unique", "shelf", "rowid", "log", "parked", "pruned", "buried"}) {
+    for (const char* internal : {"version", "unique", "shelf", "rowid", "log", "parked", "passed", "pruned", "buried"}) {
       TRY(impl.db.exec("DELETE FROM __marmot_" + std::string(internal)));
     }
     impl.state.shelved = 0;

@@ -182,7 +182,7 @@ Status Replica::Impl::merge_finish() {
   TRY(merge_former());
   TRY(merge_ids());
   TRY(merge_handled());
-  state.position = Position{merge.info.stream_id, merge.info.seq, merge.info.msg_id};
+  state.position = merge.info.position();
   state.trimmed = false;
   state.reread = false;  // absent rows have been looked at
   TRY(store.set_meta(meta::kTrimmed, int64_t{0}));

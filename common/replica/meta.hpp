@@ -13,6 +13,7 @@ inline constexpr std::string_view kHlc = "hlc";                // the clock
 inline constexpr std::string_view kStreamId = "stream_id";
 inline constexpr std::string_view kCursorSeq = "cursor_seq";
 inline constexpr std::string_view kCursorMsgId = "cursor_msg_id";
+inline constexpr std::string_view kCursorAt = "cursor_at";
 inline constexpr std::string_view kHashKey = "hash_key";       // the cluster's secret, under which rows are hashed: decision 0027
 inline constexpr std::string_view kMembership = "membership";  // Membership as a number
 inline constexpr std::string_view kJoinEnd = "join_end";       // stream sequence at which joining ends

@@ -40,6 +40,7 @@ Status Replica::Impl::load_state(const Identity& identity) {
   TRY_ASSIGN(const auto life, store.meta_integer(meta::kRowLife));
   TRY_ASSIGN(const auto dated, store.meta_integer(meta::kDatedLife));
   state.life = RowLife{NodeId{static_cast<uint64_t>(life.value_or(0))}, life == dated};
+  if (std::find(identity.lives.begin(), identity.lives.end(), state.life.number) != identity.lives.end()) former_lives = identity.lives;
   TRY_ASSIGN(const int64_t logged, store.integer("SELECT EXISTS(SELECT 1 FROM __marmot_log)"));
   const bool put_back = !former_nodes.empty();  // a copy of what stood here before: nobody goes on with its log
   if (!life || (identity.copied && !put_back) || logged == 0) TRY(begin_life());
@@ -47,12 +48,15 @@ Status Replica::Impl::load_state(const Identity& identity) {
   const Hlc kept{static_cast<uint64_t>(hlc.value_or(0))};
   state.file_hlc = kept;
   state.clock = HlcClock(std::max(kept, identity.high_water));
+  opened_at = std::max<WallMs>(env.now(), 0);
   state.ids_lost = format && (kept < identity.high_water || identity.older || identity.copied);
   TRY_ASSIGN(const auto stream, store.meta_integer(meta::kStreamId));
   state.position.stream_id = static_cast<uint64_t>(stream.value_or(0));
   TRY_ASSIGN(const auto seq, store.meta_integer(meta::kCursorSeq));
   state.position.seq = static_cast<StreamSeq>(seq.value_or(0));
   TRY_ASSIGN(state.position.msg_id, store.meta_text(meta::kCursorMsgId));
+  TRY_ASSIGN(const auto cursor_at, store.meta_integer(meta::kCursorAt));
+  state.position.at = cursor_at.value_or(0);
   TRY_ASSIGN(const auto membership, store.meta_integer(meta::kMembership));
   state.membership = static_cast<Membership>(membership.value_or(0));
   TRY_ASSIGN(const auto join_end, store.meta_integer(meta::kJoinEnd));
@@ -75,6 +79,7 @@ Status Replica::Impl::load_state(const Identity& identity) {
   TRY_ASSIGN(const auto reread, store.meta_integer(meta::kReread));
   state.reread = reread.value_or(0) != 0;
   state.prune_due = state.floor.seq > 0;
+  TRY(load_passed_over());
   TRY_ASSIGN(state.shelved, store.integer(sql::kShelfCount));
   state.retire_due = state.shelved > 0;
   // Whatever a former life left unacknowledged is due; what this one drains is sent as it is drained.
@@ -119,6 +124,7 @@ Status Replica::Impl::save_state(const State& before) {
   if (state.position.seq != before.position.seq || state.position.msg_id != before.position.msg_id) {
     TRY(store.set_meta(meta::kCursorSeq, static_cast<int64_t>(state.position.seq)));
     TRY(store.set_meta(meta::kCursorMsgId, state.position.msg_id));
+    TRY(store.set_meta(meta::kCursorAt, state.position.at));
   }
   if (state.floor.seq != before.floor.seq) TRY(store.set_meta(meta::kFloorSeq, static_cast<int64_t>(state.floor.seq)));
   if (state.floor.hlc != before.floor.hlc) TRY(store.set_meta(meta::kFloorHlc, static_cast<int64_t>(state.floor.hlc.value)));
@@ -144,7 +150,10 @@ Status Replica::Impl::tell_again(std::string_view where) {
 
 void Replica::Impl::roll_back_memory(const State& saved) {
   state = saved;
-  for (const auto& table : tables) table->id_use.given = table->id_use.stray = 0;
+  for (const auto& table : tables) {
+    table->id_use.forget_transaction();
+    table->id_use.pace = table->id_use.kept_pace;
+  }
   store.forget();
   store.hash_key = state.hash_key;
   if (brought_along_made) forget_brought_along();

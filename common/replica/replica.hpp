@@ -45,6 +45,7 @@ struct Settings {
   std::vector<std::string> include = {"*"};  // globs of tables to watch
   std::vector<std::string> exclude;
   int64_t atomic_rows = 100000;              // a unit's largest number of log rows; 0: no limit
+  size_t unit_cells = size_t{1} << 25;       // a unit's largest number of values: its reader holds 32 bytes of each
   size_t max_message = 900 * 1024;           // bytes of one sealed message: the server's max_payload less headers
   int64_t slice_us = 5000;                   // apply holds the write lock this long, or for one unit
   bool retire_losers = true;                 // a node deletes rows of its own that lost a UNIQUE collision, keeping them in the
@@ -74,6 +75,7 @@ struct Identity {
   bool copied = false;  // the file is not the one that it was: another may hold the same, and go on
   std::vector<NodeId> former;  // that this file's former lives had, and nobody has now (node/former_ids.hpp)
   bool older = false;  // the file may be older than it was, whatever `high_water` says of that: its machine went down
+  std::vector<NodeId> lives;  // that agents had on the file at its path (node/former_ids.hpp)
 };
 
 class Replica {

@@ -116,6 +116,10 @@ Result<std::unique_ptr<Table>> Replica::Impl::load_table(const LocalTable& local
   table->sql = local.sql;
   table->adoptable = settings.ids.adopt && table->plain_ids() && with_autoincrement(local.sql);
   table->id_use.busy_at = env.now();
+  if (opened && state.ids_lost) {  // it was made after the copy: a former life may have given out ids of it
+    table->id_use.of_former_life = true;
+    table->id_use.came = INT64_MAX;
+  }
   TRY_ASSIGN(Statement rest, db.prepare("SELECT baseline, rehash, stopped FROM __marmot_table WHERE id = ?1"));
   rest.bind(1, local.id);
   TRY(rest.step());
@@ -124,6 +128,9 @@ Result<std::unique_ptr<Table>> Replica::Impl::load_table(const LocalTable& local
   if (!rest.is_null(2)) table->stopped = std::string(rest.text(2));
   rest.reset();
   if (!exists) TRY(stop(*table, info.error().message + "; change it back, or drop it"));
+  if (const auto why = table->stopped ? std::nullopt : table->unusable()) {
+    TRY(stop(*table, *why + ", or leave the table out (exclude = [\"" + local.name + "\"])"));
+  }
   return table;
 }
 

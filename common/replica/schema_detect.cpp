@@ -83,6 +83,16 @@ bool possible_in_place(const std::vector<int>& from) {
   return std::is_sorted(from.begin(), first_new) && std::all_of(first_new, from.end(), [](int one) { return one < 0; });
 }
 
+// ALTER TABLE ... RENAME COLUMN leaves the definition as it is. (Another one comes of a rename of what a definition names, or of a tool.)
+bool same_definitions(const std::vector<int>& from, const CreateTable& before, const CreateTable& after) {
+  for (size_t i = 0; i < from.size(); ++i) {
+    if (from[i] < 0) continue;
+    const ColumnSql& was = before.columns[static_cast<size_t>(from[i])];
+    if (canonical_sql(was.definition, was.name, after.columns[i].name) != simple(after.columns[i].definition)) return false;
+  }
+  return true;
+}
+
 // Each column of `before` whose name is that of one of `after` from `named` on is still there, under another name.
 bool all_renamed(const std::vector<int>& from, const CreateTable& before, const CreateTable& after, size_t named) {
   for (size_t k = 0; k < before.columns.size(); ++k) {
@@ -94,20 +104,29 @@ bool all_renamed(const std::vector<int>& from, const CreateTable& before, const 
   return true;
 }
 
-// Of a table that was not rebuilt. Where an order that no ALTER TABLE makes is explained by columns at the end that were made under the names
-// of others, which were renamed, they are not those. Where it is not, a tool has rebuilt the table and made our triggers again: the rows tell.
-std::vector<int> match_in_place(const CreateTable& before, const CreateTable& after, bool* guessed) {
+struct InPlace {
+  std::vector<int> from;  // as of match_columns
+  bool guessed = false;
+  bool ambiguous = false;  // columns that went and came can as well be some that were renamed, one to the other's name
+};
+
+// Of a table that was not rebuilt. Where an order or a definition that no ALTER TABLE makes is explained by columns at the end that were made
+// under the names of others, which were renamed, they are not those. Where an order is not, a tool has rebuilt the table and made our triggers
+// again: the rows tell.
+InPlace match_in_place(const CreateTable& before, const CreateTable& after) {
   const size_t all = after.columns.size();
-  const std::vector<int> by_name = match_columns(before, after, all, guessed);
-  if (possible_in_place(by_name)) return by_name;
+  InPlace by_name;
+  by_name.from = match_columns(before, after, all, &by_name.guessed);
+  const bool possible = possible_in_place(by_name.from), likely = possible && same_definitions(by_name.from, before, after);
   for (size_t named = all; named-- > 0;) {
-    bool guesses = false;
-    std::vector<int> from = match_columns(before, after, named, &guesses);
-    if (!possible_in_place(from) || !all_renamed(from, before, after, named)) continue;
-    *guessed = guesses;
-    return from;
+    InPlace other;
+    other.from = match_columns(before, after, named, &other.guessed);
+    if (other.from == by_name.from || !possible_in_place(other.from) || !all_renamed(other.from, before, after, named)) continue;
+    if (possible && !same_definitions(other.from, before, after)) continue;
+    if (!likely) return other;
+    by_name.ambiguous = true;
   }
-  *guessed = true;
+  by_name.guessed = by_name.guessed || by_name.ambiguous || !possible;
   return by_name;
 }
 
@@ -266,12 +285,14 @@ class Notice {
     TRY_ASSIGN(const CreateTable before, parse_create_table(table.sql));
     TRY_ASSIGN(const CreateTable after, parse_create_table(sql));
     const TableSpec spec = registers_.table(registers_.root_of(*table.permanent_id));
-    bool guessed = false;
-    const std::vector<int> from = in_place ? match_in_place(before, after, &guessed) : match_columns(before, after, after.columns.size(), &guessed);
-    if (guessed && in_place) {  // the rows tell
+    InPlace match;
+    if (in_place) match = match_in_place(before, after);
+    else match.from = match_columns(before, after, after.columns.size(), &match.guessed);
+    const std::vector<int>& from = match.from;
+    if (match.guessed && in_place) {  // the rows tell
       auto former = describe_table(table);
       if (!former) return std::move(former).error().in("table " + table.name + " as it was");
-      rebuilt_.push_back({table.id, std::move(*former), false});
+      rebuilt_.push_back({table.id, std::move(*former), match.ambiguous});
     }
     std::map<std::string, std::string> ids;
     std::vector<ColumnSpec> columns;
@@ -284,11 +305,11 @@ class Notice {
       column.definition = after.columns[i].definition;
       if (from[i] >= 0) keep_unchanged(column, before.columns[static_cast<size_t>(from[i])], spec);
       kept.insert(column.id);
-      ids[fold_name(after.columns[i].name)] = column.id;
       columns.push_back(std::move(column));
     }
-    TRY(put_columns(spec, columns));
-    bool lost = false;
+    bool lost = false;  // or a column has another fill
+    TRY(put_columns(spec, info, columns, &lost));
+    for (size_t i = 0; i < columns.size(); ++i) ids[fold_name(after.columns[i].name)] = columns[i].id;
     for (const auto& [old_name, id] : table.column_ids) {
       const Registers::Entry* const entry = registers_.column(spec, id);
       if (kept.count(id) != 0 || entry == nullptr || entry->value.dropped) continue;
@@ -348,8 +369,18 @@ class Notice {
     }
   }
 
-  // Writes the registers of columns that are new, renamed or defined otherwise, or all where they stand in another order.
-  Status put_columns(const TableSpec& spec, std::vector<ColumnSpec>& columns) {
+  // Of a column that is NOT NULL from now on: NULLs that are on their way, or that others write who have not heard of that, are its fill
+  // (column_id.hpp).
+  std::string forbid_null(const std::string& id, const Column& column) {
+    ColumnId out = parse_column_id(id);
+    if (out.fill().empty()) out.fills.insert(spell_fill(column.default_value));
+    out.fills.insert(spell_given_up_null(bytes_hash(spell_version(change()))));
+    return spell_column_id(out);
+  }
+
+  // Writes the registers of columns that are new, renamed or defined otherwise, or all where they stand in another order. `info`: the table as it
+  // is. `refilled`: one has got its first fill.
+  Status put_columns(const TableSpec& spec, const TableInfo& info, std::vector<ColumnSpec>& columns, bool* refilled) {
     int64_t last = 0;
     bool in_order = true;
     for (ColumnSpec& column : columns) {
@@ -366,7 +397,13 @@ class Notice {
           simple(entry->value.body) == simple(column.definition)) {
         continue;
       }
-      const std::string& id = entry == nullptr ? column.id : entry->value.id;
+      std::string id = entry == nullptr ? column.id : entry->value.id;
+      const Column& here = info.columns[i];
+      const bool redefined = entry != nullptr && !entry->value.dropped && simple(entry->value.body) != simple(column.definition);
+      if (redefined && here.not_null && !here.generated && impl_.state.membership != Membership::none) {
+        *refilled = *refilled || parse_column_id(column.id).fill().empty();
+        id = column.id = forbid_null(column.id, here);
+      }
       TRY(put({SchemaKind::column, spec.ids.front(), id, {}, false, column.name, column.definition, column.position}));
     }
     return ok();

@@ -207,7 +207,7 @@ Status Replica::Impl::rekey(const TableInfo& before, Table& table, const TableMi
   }
   TRY_ASSIGN(FormerRegisters registers_before, former_registers(*this, table.id, former_key, former.lost()));
   TRY(take_tombstones(table.id, shape));
-  for (const char* of_rows : {"version", "rowid", "log", "parked"}) {
+  for (const char* of_rows : {"version", "rowid", "log", "parked", "passed"}) {
     TRY(db.exec("DELETE FROM __marmot_" + std::string(of_rows) + " WHERE tbl = " + std::to_string(table.id)));
   }
   TRY(forget_pruned_of(table.id));

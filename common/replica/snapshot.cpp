@@ -15,6 +15,8 @@ Result<SnapshotInfo> info_of(sqlite::Database& db) {
   TRY_ASSIGN(const auto stream, store.meta_integer(meta::kStreamId));
   TRY_ASSIGN(const auto seq, store.meta_integer(meta::kCursorSeq));
   TRY_ASSIGN(info.msg_id, store.meta_text(meta::kCursorMsgId));
+  TRY_ASSIGN(const auto msg_at, store.meta_integer(meta::kCursorAt));
+  info.msg_at = msg_at.value_or(0);
   info.stream_id = static_cast<uint64_t>(stream.value_or(0));
   info.seq = static_cast<StreamSeq>(seq.value_or(0));
   TRY_ASSIGN(const auto node, store.meta_integer(meta::kSnapshotNode));
@@ -93,6 +95,7 @@ Result<bool> SnapshotCopy::step(int pages) {
     TRY(store.set_meta(meta::kSnapshotRows, state.info.rows));
     TRY(store.set_meta(meta::kSnapshotNode, static_cast<int64_t>(state.info.node.value)));
     TRY(store.set_meta(meta::kSnapshotAt, state.info.at));
+    TRY(state.copy->exec("DELETE FROM __marmot_passed"));
   }
   state.copy.reset();
   state.done = true;

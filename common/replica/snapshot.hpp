@@ -10,6 +10,7 @@
 
 #include "common/base/ids.hpp"
 #include "common/base/result.hpp"
+#include "common/replica/types.hpp"
 
 namespace marmot::replica {
 
@@ -20,9 +21,12 @@ struct SnapshotInfo {
   uint64_t stream_id = 0;
   StreamSeq seq = 0;        // everything up to this message is in it
   std::string msg_id;       // its Nats-Msg-Id
+  WallMs msg_at = 0;        // Position::at
   NodeId node;              // who took it
   WallMs at = 0;
   int64_t rows = 0;         // registers, live and dead; known once the copy is complete
+
+  Position position() const { return {stream_id, seq, msg_id, msg_at}; }
 };
 
 class SnapshotCopy {

@@ -57,6 +57,21 @@ Table::Table(sqlite::Database& db, Store& store, const RowLife& life, int64_t ta
 
 Table::~Table() = default;
 
+std::optional<std::string> Table::unusable() const {
+  constexpr size_t kFewColumns = 1900;  // SQLite's limit is 2,000 where nobody has changed it, for a table and for what is read of it
+  const auto complaint = [&](const std::string& select) { return db_.prepare(select) ? std::string() : std::string(sqlite3_errmsg(db_.get())); };
+  for (size_t i = 0; i < info.unique.size(); ++i) {
+    const UniqueIndex& index = info.unique[i];
+    const bool plain = index.where.empty() && std::all_of(index.terms.begin(), index.terms.end(), [](const std::string& term) { return term.front() == '"'; });
+    const std::string why = plain ? std::string() : complaint(unique_[i].head + " WHERE 1" + unique_[i].tail);
+    if (!why.empty()) return "its unique index " + index.name + " cannot be used by this agent: " + why + "; drop it";
+  }
+  if (stored_.size() < kFewColumns) return std::nullopt;
+  const std::string why = complaint("SELECT " + (rowid_.empty() ? std::string() : rowid_ + ", ") + column_list_ + " FROM " + quoted_);
+  if (why.empty()) return std::nullopt;
+  return "its " + std::to_string(stored_.size()) + " columns cannot be read by this agent: " + why + "; drop some";
+}
+
 Status Table::save() {
   TRY_ASSIGN(Statement* const update, store_.statement(sql::kUpdateTable));
   update->bind(1, id).bind(2, info.name);

@@ -61,22 +61,34 @@ class Table {
     bool touched = true;               // they are to be settled before the transaction ends
     bool listed = false;               // sqlite_sequence has a row of it
     int64_t given = 0;                 // that this transaction's drain found
-    int64_t largest = 0;               // of those, since the file was opened
-    WallMs second_at = 0;              // when the second began that is counted
-    int64_t this_second = 0, a_second = 0;  // ids given out since then, and in the last one
+    struct Pace {
+      int64_t largest = 0;             // that one drain found, since the file was opened
+      WallMs second_at = 0;            // when the second began that is counted
+      int64_t this_second = 0, a_second = 0;  // ids given out since then, and in the one before
+      int64_t in_quarter_second(WallMs now) const;  // ids.cpp
+    };
+    Pace pace, kept_pace;              // `kept_pace`: as the last transaction that was committed left it
     int64_t stray = 0;                 // the highest id that this transaction applied of a row that lies in no block of its writer
+    int64_t came = 0;                  // the highest id that this transaction applied
+    bool of_former_life = false;       // it applied one that a former life of this file gave out, and that the file had not
     WallMs sampled_at = 0;             // sample_pace()
-    int64_t began = 0;                 // the first id of the block that was begun last, since the file was opened
     WallMs busy_at = 0;                // IdDemand::busy_at
     std::optional<IdGeometry> wanted;  // to be told the others
     IdGeometry geometry;
     uint64_t geometry_of = 0;          // IdRegistry::changes(), of that
+
+    void forget_transaction() {
+      given = stray = came = 0;
+      of_former_life = false;
+    }
   };
   IdUse id_use;
 
   Effects* effects = nullptr;         // of its writes; null: it has none
 
   Status save();
+  // Why this SQLite cannot read its rows, with a cure: a unique index over a function that is not here, too many columns. None: it can.
+  std::optional<std::string> unusable() const;
 
   bool running() const { return exists && !stopped; }
   bool counts_ids() const { return exists && info.auto_increment; }

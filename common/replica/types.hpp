@@ -18,6 +18,12 @@ struct Position {
   uint64_t stream_id = 0;  // 0: never been in a stream
   StreamSeq seq = 0;       // the last message applied
   std::string msg_id;      // its Nats-Msg-Id
+  WallMs at = 0;           // JetStream's timestamp of it; 0: not known (an earlier Marmot kept none); kGone: it was gone
+  static constexpr WallMs kGone = -1;
+
+  // Is this message, which the stream holds under that number, the one that was applied? Messages of others have no id, and a
+  // unit can be sent again under its id into a stream that has lost it.
+  bool is(const std::string& id, WallMs time) const { return id == msg_id && (at == 0 || time == 0 || at == time); }
 };
 
 // Something to publish: all parts, in order. The same bytes again on every retry.

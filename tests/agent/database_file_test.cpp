@@ -10,6 +10,7 @@
 #include "agent/database/high_water.hpp"
 #include "agent/database/open_database.hpp"
 #include "agent/database/sharing.hpp"
+#include "common/node/former_ids.hpp"
 #include "common/replica/capture.hpp"
 #include "common/replica/meta.hpp"
 #include "tests/agent/support.hpp"
@@ -48,31 +49,34 @@ TEST_CASE("high water: a value survives, a smaller one changes nothing, bytes of
     CHECK_FALSE(*mark->store(Hlc{499}));
     CHECK(mark->sync());
   }
-  const std::vector<NodeId> ids{NodeId{7}, NodeId{UINT64_MAX}};
+  const std::vector<NodeId> ids{NodeId{7}, NodeId{UINT64_MAX}}, lives(node::kMostLives, NodeId{8});
   {
     auto again = HighWater::open(path);
     REQUIRE(again);
     CHECK(again->value() == Hlc{500});
     CHECK(again->nodes().empty());  // as a former version leaves it
-    CHECK(again->keep_nodes({NodeId{1}, NodeId{2}, NodeId{3}}));
-    CHECK(again->keep_nodes(ids));
+    CHECK(again->keep({NodeId{1}, NodeId{2}, NodeId{3}}, {NodeId{4}}));
+    CHECK(again->keep(ids, lives));
     CHECK(*again->store(Hlc{600}));
   }
   auto with_ids = HighWater::open(path);
   REQUIRE(with_ids);
   CHECK(with_ids->value() == Hlc{600});
   CHECK(with_ids->nodes() == ids);
+  CHECK(with_ids->lives() == lives);
   test::write(dir.file("copy.hlc"), test::read(path));
   const auto copy = HighWater::open(dir.file("copy.hlc"));
   REQUIRE(copy);
   CHECK(copy->value() == Hlc{600});
   CHECK(copy->nodes().empty());  // data_dir was copied: they are the original's
+  CHECK(copy->lives().empty());
   std::string torn = test::read(path);
   torn[56] = static_cast<char>(torn[56] ^ 1);
   test::write(path, torn);
   const auto of_torn = HighWater::open(path);
   REQUIRE(of_torn);
   CHECK(of_torn->nodes() == std::vector<NodeId>{NodeId{7}});
+  CHECK(of_torn->lives() == lives);
   test::write(path, "not sixteen b");
   const auto foreign = HighWater::open(path);
   REQUIRE_FALSE(foreign);

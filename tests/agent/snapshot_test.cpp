@@ -46,13 +46,14 @@ std::string bytes_of(size_t size, bool random) {
 TEST_CASE("snapshot records: metadata comes back; what is deleted, foreign or damaged is none") {
   nats::ObjectInfo object;
   object.name = "00000000000000000017.db.zst";
-  object.metadata = {{"stream_id", "ff"}, {"seq", "17"}, {"msg_id", "1.2.3"}, {"node", "4"}, {"at_ms", "5"}, {"rows", "6"},
+  object.metadata = {{"stream_id", "ff"}, {"seq", "17"}, {"msg_id", "1.2.3"}, {"msg_at_ms", "8"}, {"node", "4"}, {"at_ms", "5"}, {"rows", "6"},
                      {"bytes", "7"},      {"marmot", "0.1.0"}, {"compression", "zstd"}};
   const auto record = read_record(object);
   REQUIRE(record);
   CHECK(record->info.stream_id == 255);
   CHECK(record->info.seq == 17);
   CHECK(record->info.msg_id == "1.2.3");
+  CHECK(record->info.msg_at == 8);
   CHECK(record->info.node.value == 4);
   CHECK(record->info.at == 5);
   CHECK(record->bytes == 7);

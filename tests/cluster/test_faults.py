@@ -304,6 +304,9 @@ def long_reader(t):
     snapshot.execute("SELECT count(*) FROM note").fetchone()
     execute(one.db, "INSERT INTO note(id, body) VALUES(50, 'arrives all the same')")
     until("the row arrives", lambda: scalar(two.db, "SELECT count(*) FROM note") == 4, 5)
+    for i in range(40):  # 80 MB
+        execute(two.db, f"UPDATE note SET body = hex(randomblob(1000000)) WHERE id = {1 + i % 2}")
+    two.says(rf"the WAL has grown to \d+ MiB, and cannot be emptied: process {os.getpid()} has kept a read transaction open for \d+ s", 20 * t.slow)
     check(snapshot.execute("SELECT count(*) FROM note").fetchone() == (3,), "the reader keeps its snapshot")
     snapshot.execute("COMMIT")
     snapshot.close()

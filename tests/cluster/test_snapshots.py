@@ -288,7 +288,7 @@ def save_under_load(t):
         for application in applications:
             application.finish()
     longest = max(application.longest for application in applications)
-    check(longest < 1.0 * t.slow, f"a commit took {longest:.3f} s")
+    check(longest < 3.0 * t.slow, f"a commit took {longest:.3f} s")
     t.note(f"{sum(a.rows for a in applications)} commits during 3 snapshots, the longest took {longest * 1000:.0f} ms")
     until("all is published", lambda: unpublished(one.db) == 0)
     two = t.node("two", nats, database_name="app").start(seconds=30)
@@ -432,7 +432,7 @@ def killed_while_merging(t):
         two.wait_ready(60)
     finally:
         application.finish()
-    check(application.longest < 1.0 * t.slow, f"a commit took {application.longest:.3f} s")
+    check(application.longest < 3.0 * t.slow, f"a commit took {application.longest:.3f} s")
     t.note(f"{application.rows} commits during the merge, the longest took {application.longest * 1000:.0f} ms")
     found = settled([one, two], 60)
     bodies = {row[0]: row[1][1] for row in found["note"]}

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include "common/core/key.hpp"
 #include "common/node/former_ids.hpp"
 
 using namespace marmot;
@@ -14,6 +15,24 @@ std::vector<NodeId> ids(std::initializer_list<uint64_t> values) {
 }
 
 }  // namespace
+
+TEST_CASE("former lives: of a path; of those before an agent gave its id up to a twin only the last is surely not the twin's") {
+  const auto agent = [](uint64_t start) { return Origin{NodeId{7}, Incarnation{start}}; };
+  const auto lives = [&](std::initializer_list<uint64_t> starts) {
+    std::vector<NodeId> out;
+    for (const uint64_t start : starts) out.push_back(life_of(agent(start)));
+    return out;
+  };
+  CHECK(lives_of_path({}, agent(1), false) == lives({1}));
+  CHECK(lives_of_path(lives({1}), agent(2), false) == lives({1, 2}));
+  CHECK(lives_of_path(lives({1, 2}), agent(2), false) == lives({1, 2}));
+  CHECK(lives_of_path(lives({1, 2}), agent(3), true) == lives({2, 3}));
+  CHECK(lives_of_path({}, agent(3), true) == lives({3}));
+  std::vector<NodeId> many;
+  for (uint64_t life = 1; life <= 40; ++life) many = lives_of_path(many, agent(life), false);
+  CHECK(many.size() == kMostLives);
+  CHECK(many.back() == life_of(agent(40)));
+}
 
 TEST_CASE("former ids: of a file that is put back, and of no other's") {
   CHECK(ids_of_path({}, NodeId{0}, NodeId{1}, false) == ids({1}));                // new

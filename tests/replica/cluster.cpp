@@ -67,13 +67,20 @@ void Node::start(bool copied) {
   };
   environment.log = [this](LogLevel, std::string_view text) { log.emplace_back(text); };
   ++life_;
+  const Origin self{NodeId{id_}, Incarnation{id_ * 1000 + life_}};
+  lives_.push_back(life_of(self));
   engine_ = std::make_unique<Replica>(require(
-      Replica::open(std::move(db), settings_, environment, {NodeId{id_}, Incarnation{id_ * 1000 + life_}, high_water, hash_key, copied, former_})));
+      Replica::open(std::move(db), settings_, environment, {self.node, self.incarnation, high_water, hash_key, copied, former_, false, lives_})));
   while (!require(engine_->baseline())) {}
 }
 
 void Node::start_as(uint64_t id) {
   former_.push_back(NodeId{id_});
+  id_ = id;
+  start(true);
+}
+
+void Node::start_as_twin_of_the_former(uint64_t id) {
   id_ = id;
   start(true);
 }

@@ -48,6 +48,7 @@ class Node {
   void start(bool copied = false);
   void start_as_copy() { start(true); }  // of another node's file, and known for one
   void start_as(uint64_t id);  // put back: another node id, and data_dir remembers the former ones
+  void start_as_twin_of_the_former(uint64_t id);  // likewise, but another agent has the former id: data_dir remembers lives only
   void lived(uint64_t lives) { life_ = lives; }  // before: their incarnations are not given again
   void stop();  // as kill -9: what was not committed is gone
   void restart(replica::Settings settings) {
@@ -73,7 +74,7 @@ class Node {
  private:
   uint64_t id_;
   uint64_t life_ = 0;
-  std::vector<NodeId> former_;
+  std::vector<NodeId> former_, lives_;
   replica::Settings settings_;
   std::unique_ptr<sqlite::Database> app_;
   std::unique_ptr<replica::Replica> engine_;

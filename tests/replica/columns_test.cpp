@@ -196,3 +196,71 @@ TEST_CASE("columns: a name that was given away while a row was on its way") {
   at_rest(t);
   t.same("SELECT s, p, s_2 FROM t", "in flight|new|5\np2|new|5");
 }
+
+// Simulator seed 18756: the second was taken for the first one's successor, whose definition it has not got, and the rows of others kept their values.
+TEST_CASE("columns: one renamed to the name that another one gave up just before") {
+  for (const char* const columns : {"p INT, q", "p, q"}) {
+    Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, " + std::string(columns) + "); INSERT INTO t VALUES(1, 'p1', 'q1'), (2, 'p2', NULL), (3, NULL, 'q3')");
+    t.a.sql("ALTER TABLE t RENAME COLUMN q TO qn; ALTER TABLE t RENAME COLUMN p TO q");
+    at_rest(t);
+    t.same("SELECT id, q, qn FROM t", "1|p1|q1\n2|p2|\n3||q3");
+  }
+}
+
+TEST_CASE("columns: one dropped and another made of which each might be a renamed one") {
+  Three t(kTable);
+  t.a.sql("ALTER TABLE t DROP COLUMN p; ALTER TABLE t ADD COLUMN r");
+  at_rest(t);
+  t.same("SELECT id, q, r FROM t", "1|q1|\n2|q2|");
+}
+
+namespace {
+
+// As tools rebuild: column `s` is defined as `definition`, after `before`.
+void redefine(Node& node, const std::string& definition, const std::string& before = "") {
+  node.sql(before + "; CREATE TABLE n(id INTEGER PRIMARY KEY, s " + definition + "); INSERT INTO n SELECT * FROM t; DROP TABLE t; ALTER TABLE n RENAME TO t");
+}
+
+}  // namespace
+
+// Simulator seed 2056. Node a had made 5 of the NULL, under its version, by a definition that the others never had.
+TEST_CASE("columns: a NULL that met a column which was NOT NULL for a while is the fill in every file") {
+  for (const char* const made : {"INT DEFAULT 5", "INT"}) {
+    Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, s " + std::string(made) + "); INSERT INTO t VALUES(1, 1)");
+    t.b.sql("INSERT INTO t VALUES(2, NULL)");
+    const auto in_flight = t.b.drain();
+    redefine(t.a, "TEXT NOT NULL DEFAULT 5");
+    const auto of_a = t.a.drain();
+    t.c.now += 1000;
+    redefine(t.c, "NUMERIC DEFAULT 5");  // newer, and told first
+    t.stream.append(in_flight);
+    t.a.apply(t.stream);
+    CHECK(t.a.query("SELECT s FROM t WHERE id = 2") == "5");
+    t.c.publish(t.stream);
+    t.stream.append(of_a);
+    at_rest(t);
+    t.same("SELECT s FROM t WHERE id = 2", "5");
+    t.b.sql("INSERT INTO t VALUES(3, NULL)");  // it knows that NULL is a value again
+    at_rest(t);
+    t.same("SELECT id, s FROM t", "1|1\n2|5\n3|");
+  }
+}
+
+TEST_CASE("columns: a NULL from before a column was NOT NULL is what that definition made of it, whatever default it has later") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, s INT); INSERT INTO t VALUES(1, 1)");
+  t.b.sql("INSERT INTO t VALUES(2, NULL)");
+  const auto first = t.b.drain();
+  t.b.sql("INSERT INTO t VALUES(3, NULL)");
+  const auto second = t.b.drain();
+  redefine(t.a, "INT NOT NULL DEFAULT 5", "INSERT INTO t VALUES(7, NULL); UPDATE t SET s = 70 WHERE s IS NULL");
+  t.a.publish(t.stream);
+  t.stream.append(first);
+  t.c.apply(t.stream);
+  redefine(t.a, "INT NOT NULL DEFAULT 6");
+  t.a.publish(t.stream);
+  t.stream.append(second);
+  t.c.apply(t.stream);
+  redefine(t.a, "INT");
+  at_rest(t);
+  t.same("SELECT id, s FROM t", "1|1\n2|5\n3|5\n7|70");
+}

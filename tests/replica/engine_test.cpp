@@ -377,6 +377,22 @@ TEST_CASE("engine: a stream that is lost is rebuilt from the nodes") {
   CHECK(d.query("SELECT * FROM t") == "1|a\n3|only b has seen this");
 }
 
+// 99,000 rows of 1,400 columns made a unit that could not be written: each drain failed, and the next one too, under the write lock.
+TEST_CASE("engine: a transaction of more values than a unit may hold goes in several, and is counted") {
+  replica::Settings settings;
+  settings.unit_cells = 1000;
+  std::string columns;
+  for (int i = 0; i < 50; ++i) columns += ", c" + std::to_string(i);
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY" + columns + ")", settings);
+  t.a.sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) INSERT INTO t(id) SELECT i FROM n");
+  const auto units = t.a.drain();
+  CHECK(units.size() == 6);  // 55 cells a row, 19 rows a unit
+  t.stream.append(units);
+  t.settle();
+  t.same("SELECT count(*) FROM t", "100");
+  CHECK(require(t.b.engine().counters()).split_units == 5);
+}
+
 TEST_CASE("engine: a corrupt message is put aside, and what follows it from the same node goes on") {
   Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
   t.a.sql("INSERT INTO t VALUES(1,'lost on the wire')");

@@ -107,6 +107,49 @@ TEST_CASE("entry: a stream that lost its beginning is named by a snapshot too, o
   CHECK(step(facts) == EntryStep::read_position);
 }
 
+TEST_CASE("entry: the message at the cursor is known by its id and by when the stream took it") {
+  EntryFacts facts;
+  facts.node = NodeId{1};
+  facts.membership = replica::Membership::member;
+  facts.first = 1;
+  facts.last = 9;
+  facts.genesis = EntryFacts::Genesis{77, {}};
+  facts.beginning = EntryFacts::Beginning::there;
+  facts.looked = EntryFacts::Look::found;
+  const auto seen = [&](const std::string& id, WallMs at) { facts.position = replica::Position{77, 8, id, at}; };
+  const auto holds = [&](const std::string& id, WallMs at) {
+    facts.msg_id = id;
+    facts.msg_at = at;
+    return step(facts);
+  };
+  seen("1.1.8", 500);
+  CHECK(holds("1.1.8", 500) == EntryStep::follow);
+  CHECK(holds("1.1.9", 500) == EntryStep::history_lost);
+  CHECK(holds("1.1.8", 700) == EntryStep::history_lost);  // its sender sent it again, behind others
+  seen("", 500);
+  CHECK(holds("", 500) == EntryStep::follow);
+  CHECK(holds("", 700) == EntryStep::history_lost);
+  seen("1.1.8", 0);  // of a file that an earlier Marmot left
+  CHECK(holds("1.1.8", 700) == EntryStep::follow);
+  CHECK(holds("", 700) == EntryStep::history_lost);
+  seen("", replica::Position::kGone);
+  CHECK(holds("", 700) == EntryStep::history_lost);
+}
+
+TEST_CASE("engine: the cursor keeps when the stream took its message, or that it was gone") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
+  t.a.sql("INSERT INTO t VALUES(1, 'one')");
+  t.settle();
+  CHECK(t.b.engine().position().at == t.stream.messages.back().at);
+  t.b.restart({});
+  CHECK(t.b.engine().position().at == t.stream.messages.back().at);
+  const StreamSeq next = t.b.engine().position().seq + 1;
+  std::deque<replica::Incoming> queue{replica::Incoming{next, t.b.now, {}, {}, true}};
+  require(t.b.engine().apply(queue, false));
+  t.b.restart({});
+  CHECK(t.b.engine().position().at == replica::Position::kGone);
+}
+
 TEST_CASE("engine: a genesis of another stream is not passed over; behind it each node publishes what it holds") {
   Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
   t.a.sql("INSERT INTO t VALUES(1,'a'),(2,'gone'); DELETE FROM t WHERE id = 2");

@@ -23,6 +23,7 @@ TEST_CASE("snapshot: the copy is of one place of the stream, and is refused whil
   CHECK(info.stream_id == t.stream.id);
   CHECK(info.seq == copy->info().seq);
   CHECK(info.msg_id == t.stream.messages.back().msg_id);
+  CHECK(info.msg_at == t.stream.messages.back().at);
   auto db = require(sqlite::Database::open(path, SQLITE_OPEN_READONLY));
   CHECK(require(db.query_text("SELECT group_concat(id) FROM t")) == "1");
   CHECK(require(db.query_text("PRAGMA integrity_check")) == "ok");

@@ -123,6 +123,8 @@ Result<replica::Identity> Agent::identify(sqlite::Database& db) {
   const NodeId before{known ? static_cast<uint64_t>(*known) : 0};
   node_.ids = node::ids_of_path(node_.ids, before, out.node, stood && *stood == kGivenUp);
   out.former.assign(node_.ids.begin(), node_.ids.end() - 1);
+  node_.lives = node::lives_of_path(node_.lives, Origin{out.node, out.incarnation}, stood && *stood == kGivenUp);
+  out.lives = node_.lives;
   out.hash_key = HashKey{incarnation * 0x9e3779b97f4a7c15ULL, inode};
   return out;
 }
@@ -498,6 +500,7 @@ void Agent::publish(std::vector<replica::OutUnit> units) {
   schedule_->hold(std::move(units));
   if (!schedule_->holds() || !engine_) return;
   if (world_.profile.spell != 0 && !world_.calm() && world_.random.per_mille(30)) return;  // data_dir cannot be written
+  node_.lives = node::lives_of_path(node_.lives, engine_->origin(), false);
   const uint64_t clock = engine_->last_hlc().value;
   if (clock > node_.high_water) {
     node_.high_water = clock;

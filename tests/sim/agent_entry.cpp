@@ -175,17 +175,18 @@ void Agent::read_genesis() {
 }
 
 void Agent::read_position() {
-  const auto message = std::make_shared<std::optional<std::string>>();
+  const auto message = std::make_shared<std::optional<Stored>>();
   World& world = world_;
   world_.request(
       node_,
       [&world, message, seq = facts_.position.seq] {
-        if (const Stored* const stored = world.stream.get(seq)) *message = stored->msg_id;
+        if (const Stored* const stored = world.stream.get(seq)) *message = *stored;
       },
       guarded([this, message](bool came) {
         if (!came) return leave(State::waiting, 500);
         facts_.looked = *message ? EntryFacts::Look::found : EntryFacts::Look::deleted;
-        facts_.msg_id = message->value_or("");
+        facts_.msg_id = *message ? (*message)->msg_id : "";
+        facts_.msg_at = *message ? (*message)->at : 0;
         proceed();
       }));
 }

@@ -144,8 +144,8 @@ bool World::held_elsewhere(Node& node, const std::string& version) {
 
 void World::divergent(Node& node, const std::string& table) {
   count("divergent");
-  // NULLs that some have filled; tombstones of a table that got another key, which some know by that and others by the former one (decision 0035).
-  const bool may = (migrations.fills_nulls() || profile.rekeys != 0) && sqlite3_strglob(kMovingNames, table.c_str()) == 0;
+  // Tombstones of a table that got another key, which some know by that and others by the former one (decision 0035).
+  const bool may = profile.rekeys != 0 && sqlite3_strglob(kMovingNames, table.c_str()) == 0;
   if (!damaged_ && !may) fail(node.id, "false alarm: " + table + " is said to differ between nodes, and nothing was damaged");
 }
 

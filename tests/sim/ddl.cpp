@@ -9,8 +9,7 @@ namespace marmot::sim {
 namespace {
 
 const char* const kColumns[] = {"p", "q", "r", "s", "u"};
-// Nodes give one name two defaults, so that they contend. A column has one or it never does: what NULL becomes where it is
-// forbidden later is the default of that time.
+// Nodes give one name two defaults, so that they contend.
 std::string default_of(const std::string& column, bool other) {
   if (column == "r") return other ? "DEFAULT 'e'" : "DEFAULT 'd'";
   if (column == "s") return other ? "DEFAULT 7" : "DEFAULT 5";
@@ -267,12 +266,13 @@ Migration Migrations::rebuild(sqlite::Database& db, const std::string& table, st
     const bool another = random_.per_mille(300);
     if (another && !kept_default.empty()) kept_default = kept_default.find('\'') != std::string::npos ? default_of("r", kept_default == default_of("r", false))
                                                                                                      : default_of("s", kept_default == default_of("s", false));
-    const bool strict = !kept_default.empty() && random_.per_mille(400);
+    const bool first = kept_default.empty() && nulls_.per_mille(nulls);
+    const bool strict = first || (!kept_default.empty() && random_.per_mille(400));
+    if (first) kept_default = nulls_.per_mille(500) ? "DEFAULT 'n'" : "DEFAULT 3";
     const char* const new_types[] = {"", "TEXT ", "INT "};
     const std::string type = random_.pick(new_types);
     columns[at].definition = (its.strict && type != "TEXT " ? "ANY " : type) + std::string(strict ? "NOT NULL " : "") + kept_default;
     if (strict) {
-      fills_nulls_ = true;
       ++last_;
       out.statements.push_back("UPDATE " + table + " SET w = " + write_of("id") + ", " + other + " = 'x' || " + write_of("id") + " WHERE " + other + " IS NULL");
     }

@@ -32,10 +32,11 @@ struct Migration {
 
 class Migrations {
  public:
-  explicit Migrations(uint64_t seed) : random_(seed), numbers_(seed ^ 0x5eed0f5), kinds_(seed ^ 0x71d5), shapes_(seed ^ 0x54a9e), keys_(seed ^ 0x6e45), shape_seed_(seed), lowers_(numbers_.per_mille(200)) {}
+  explicit Migrations(uint64_t seed) : random_(seed), numbers_(seed ^ 0x5eed0f5), kinds_(seed ^ 0x71d5), shapes_(seed ^ 0x54a9e), keys_(seed ^ 0x6e45), nulls_(seed ^ 0x9011), shape_seed_(seed), lowers_(numbers_.per_mille(200)) {}
 
   uint64_t shapes = 0;  // per mille of tables that are WITHOUT ROWID or have a generated column; if any, all may be STRICT
 
+  uint64_t nulls = 0;   // per mille of columns without a default that a rebuild makes NOT NULL, of those that it gives another definition
   uint64_t rekeys = 0;  // per mille of rebuilds that give their table another primary key; if any, all moving tables have a column k for it
 
   // What every machine's application does as it starts, wherever that was not done yet.
@@ -49,8 +50,6 @@ class Migrations {
   // The id of the row that a write was made to; -1: there was no such write.
   // Applications set PRAGMA user_version back now and then.
   bool lowers() const { return lowers_; }
-  // A rebuild has made a column NOT NULL. What becomes of another node's NULL depends on when its row came (decision 0015).
-  bool fills_nulls() const { return fills_nulls_; }
   void take_any() { last_ = 1 << 20; }  // a scenario numbers its writes itself
   int64_t id_of(int64_t write) const { return write > 0 && write / 32 <= last_ && write % 32 < kMovingIds ? write % 32 : -1; }
 
@@ -90,9 +89,9 @@ class Migrations {
   Random kinds_;
   Random shapes_;
   Random keys_;
+  Random nulls_;
   uint64_t shape_seed_;
   bool lowers_;
-  bool fills_nulls_ = false;
   int64_t last_ = 0;  // writes are 32 * n + id
 };
 

@@ -138,6 +138,7 @@ void World::keep_copy(Node& node) {
 void World::put_back(Node& node, bool other_file) {
   Machine& machine = disks.of(node.id);
   const std::string wal = node.path + "-wal", &backup = node.backup;
+  given_ids.forget(node.id);
   node.app->kill();
   node.agent->kill();
   checkers_.erase(node.id);
@@ -182,7 +183,7 @@ void World::clone() {
   }
   Machine& from = disks.of(node.id);
   const uint64_t high_water = node.high_water, incarnation = node.former_incarnation;
-  const std::vector<NodeId> ids = node.ids;
+  const std::vector<NodeId> ids = node.ids, lives = node.lives;
   const std::string file = from.files.at(node.path)->data, wal = from.exists(node.path + "-wal") ? from.files.at(node.path + "-wal")->data : std::string();
   add_node(++last_node_, Begin::clone);
   Node& twin = nodes[last_node_];
@@ -194,6 +195,7 @@ void World::clone() {
   twin.high_water = twin.high_water_synced = high_water;
   twin.former_incarnation = incarnation;
   twin.ids = ids;
+  twin.lives = lives;
   say(twin.id, "a clone of n" + std::to_string(node.id));
   count("cloned");
   cloned_ = true;
@@ -402,6 +404,7 @@ void World::retire() {
   if (gone.agent->alive() || !by.agent->alive() || !by.agent->member() || gone.ids.empty()) return;
   say(by.id, "retires the ids of n" + std::to_string(gone.id));
   count("retire");
+  gone.retired = true;
   by.agent->retire(gone.ids.back());
 }
 

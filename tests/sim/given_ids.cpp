@@ -63,7 +63,12 @@ Status GivenIds::commit(sqlite::Database& db, const std::vector<Change>& changes
   return ok();
 }
 
-Result<std::string> GivenIds::check_next(sqlite::Database& db, const std::vector<NodeId>& former) {
+void GivenIds::forget(int node) {
+  for (auto& [table, ranges] : ranges_) ranges.erase(node);
+}
+
+Result<std::string> GivenIds::check_next(sqlite::Database& db, int node, const std::vector<NodeId>& former, bool apart) {
+  forget(node);
   auto read = read_deal(db, former);
   if (!read && no_such_table(read.error())) return std::string();
   TRY_ASSIGN(Deal deal, std::move(read));
@@ -72,7 +77,16 @@ Result<std::string> GivenIds::check_next(sqlite::Database& db, const std::vector
     const auto highest = db.query_integer("SELECT max(ifnull((SELECT seq FROM sqlite_sequence WHERE name = '" + table + "'), 0), ifnull(max(id), 0)) FROM " + table);
     if (!highest) continue;  // it is not there yet
     const IdGeometry& geometry = deal.geometry[table];
-    if (left_in_block(geometry, *deal.slot, *highest + 1) > 0 || !next_block(geometry, *deal.slot, *highest, kMaxCompactId)) continue;
+    const int64_t left = left_in_block(geometry, *deal.slot, *highest + 1);
+    if (left > 0) {
+      auto& ranges = ranges_[table];
+      for (const auto& [other, range] : ranges) {
+        if (!apart || *highest + 1 >= range.second || range.first >= *highest + 1 + left) continue;
+        return "n" + std::to_string(other) + " and this node both give out " + table + " " + std::to_string(std::max(range.first, *highest + 1));
+      }
+      ranges[node] = {*highest + 1, *highest + 1 + left};
+    }
+    if (left > 0 || !next_block(geometry, *deal.slot, *highest, kMaxCompactId)) continue;
     return "the next id of " + table + " is " + std::to_string(*highest + 1) + ", which is in no block of slot " + std::to_string(*deal.slot) + ": from " +
            std::to_string(geometry.from) + ", " + std::to_string(geometry.slots) + " blocks of " + std::to_string(geometry.block);
   }

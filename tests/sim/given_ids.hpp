@@ -19,7 +19,9 @@ class GivenIds {
   // file has it. `former`: node ids that the file had.
   Status commit(sqlite::Database& db, const std::vector<Change>& changes);
   // What is wrong with the file as it stands after a commit of its agent: the next id of some table is none of its own. Empty: nothing.
-  static Result<std::string> check_next(sqlite::Database& db, const std::vector<NodeId>& former);
+  // `apart`: nor may it lie where another machine gives out ids, as its file stood after its own agent's last commit.
+  Result<std::string> check_next(sqlite::Database& db, int node, const std::vector<NodeId>& former, bool apart);
+  void forget(int node);  // its file is another one
   // What is wrong in the end, of what some stream had. Empty: nothing.
   std::string check(const Ledger& ledger) const;
 
@@ -28,6 +30,7 @@ class GivenIds {
 
  private:
   std::map<RowId, std::set<std::string>> contents_;  // of ids in own blocks
+  std::map<std::string, std::map<int, std::pair<int64_t, int64_t>>> ranges_;  // table -> machine -> what is left of its block
   int64_t given_ = 0, inside_ = 0;
 };
 

@@ -1,8 +1,6 @@
 #include "tests/sim/mutations.hpp"
 
 #include <cstdio>
-#include <cstdlib>
-#include <sstream>
 
 namespace marmot::sim {
 
@@ -145,37 +143,14 @@ void pruned(Profile& p) {
 // Rowids are used again while nobody remembers who had them: tombstones are pruned, files are put back.
 void reused(Profile& p) {
   p = quiet(p);
-  p.transactions = 300;
+  p.nodes = 4;
+  p.transactions = 400;
   p.tick_ms = 10;
   p.delay_ms = 60;
   p.floor_ms = 50;
   p.away_ms = 400;
   p.restore_ms = 400;
   p.reuse = true;
-  if (const char* t = getenv("KNOBS")) {  // THROWAWAY
-    std::string k; long v = 0; std::istringstream in(t);
-    while (in >> k >> v) {
-      if (k == "tick") p.tick_ms = v;
-      if (k == "write") p.write_ms = v;
-      if (k == "delay") p.delay_ms = v;
-      if (k == "floor") p.floor_ms = v;
-      if (k == "away") p.away_ms = v;
-      if (k == "restore") p.restore_ms = v;
-      if (k == "plain") p.restore_plain = v != 0;
-      if (k == "tail") p.stream_tail_ms = v;
-      if (k == "new") p.stream_new_ms = v;
-      if (k == "clock") p.clock_ms = v;
-      if (k == "drift") p.drift_ppm = v;
-      if (k == "part") p.partition_ms = v;
-      if (k == "acks") p.lost_acks = static_cast<uint64_t>(v);
-      if (k == "nodes") p.nodes = static_cast<int>(v);
-      if (k == "tx") p.transactions = static_cast<int>(v);
-      if (k == "crash") p.agent_crash = static_cast<uint64_t>(v);
-      if (k == "power") p.power = static_cast<uint64_t>(v);
-      if (k == "scrub") p.scrub = v != 0;
-      if (k == "leader") p.leader_ms = v;
-    }
-  }
 }
 // What came too late for a floor is lost with its sender's file before the sender repeats it.
 void late(Profile& p) {
@@ -208,7 +183,9 @@ void ids(Profile& p) {
   p.delay_ms = 60;
   p.ids = true;
 }
-void ids_retired(Profile& p) { ids(p); p.nodes = 4; p.write_ms = 40; p.away_ms = 150; p.retire_ms = 10; p.join_ms = 400; p.transactions = 900; }
+// A file is put back in place again and again, while its node goes on inserting.
+void ids_restored(Profile& p) { ids(p); p.restore_ms = 500; p.restore_plain = true; }
+void ids_retired(Profile& p) { ids(p); p.nodes = 4; p.write_ms = 120; p.away_ms = 100; p.retire_ms = 10; p.join_ms = 60; p.transactions = 900; }
 void adoptions(Profile& p) { schemas(p); p.ids = true; p.adopt_ms = 150; }
 // Rows collide, and operators discard what lost.
 void discards(Profile& p) {
@@ -268,6 +245,7 @@ const Case kCases[] = {
     {"ids_moved_apart", Mutation::ids_moved_apart, ids},
     {"slot_taken_twice", Mutation::slot_taken_twice, ids},
     {"geometry_unapplied", Mutation::geometry_unapplied, ids},
+    {"ids_not_ahead", Mutation::ids_not_ahead, ids_restored},
     {"retired_slot_at_once", Mutation::retired_slot_at_once, ids_retired},
     {"adopted_word_seen", Mutation::adopted_word_seen, adoptions},
     {"adoption_once", Mutation::adoption_once, adoptions},

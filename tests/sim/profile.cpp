@@ -102,6 +102,7 @@ Profile Profile::draw(Random& random) {
   if (random.per_mille(150)) out.discard_ms = random.between(200, 3000);
   if (random.per_mille(100)) out.untrigger_ms = random.between(300, 3000);
   out.reuse = random.per_mille(300);
+  if (random.per_mille(300) && out.moving != 0) out.nulls = 200 + random.below(600);
   // Not drawn yet (docs/testing.md, "Open"): watch_drops, which its mutation sets.
   return out;
 }
@@ -134,6 +135,7 @@ std::string Profile::print() const {
   add_u("kinds", kinds);
   add_u("shapes", shapes);
   add_u("rekeys", rekeys);
+  add_u("nulls", nulls);
   add("migrate_at_start", migrate_at_start ? 1 : 0);
   add("partition_ms", partition_ms);
   add("leader_ms", leader_ms);

@@ -34,6 +34,7 @@ struct Profile {
   bool watch_drops = false;        // no table is told as dropped which no application dropped: tables that were swapped confuse it
   uint64_t kinds = 0;              // per mille of those that make a virtual table or a view of a name that tables have
   uint64_t shapes = 0;             // per mille of moving tables that are WITHOUT ROWID or have a generated column; if any, all may be STRICT
+  uint64_t nulls = 0;              // per mille of redefined columns of moving tables that had no default and become NOT NULL
   uint64_t rekeys = 0;             // per mille of rebuilds of moving tables that give them another primary key
   bool migrate_at_start = false;   // every machine's application makes the same tables as it starts
 

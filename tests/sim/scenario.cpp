@@ -457,8 +457,8 @@ class Scenario {
   }
   Status foreign(Words& words) {
     TRY_ASSIGN(Node* const its, node(words));
-    TRY_ASSIGN(const size_t what, words.one_of({"nothing", "copy"}, true));
-    world().foreign(*its, 1, what == 1);
+    TRY_ASSIGN(const size_t what, words.one_of({"nothing", "copy", "nameless"}, true));
+    world().foreign(*its, what == 2 ? 0 : 1, what == 1);
     return ok();
   }
   Status floor(Words& words) {
@@ -531,7 +531,7 @@ const std::vector<Scenario::Command>& Scenario::commands() {
       {"repair", "N TABLE", "it repairs as if a comparison of nodes had asked for it", &Scenario::repair},
       {"snapshot", "N", "its agent takes one now", &Scenario::snapshot},
       {"floor", "N", "it announces how far all agents that are up have come", &Scenario::floor},
-      {"foreign", "N [nothing|copy]", "somebody else writes under the message id that N uses next: no message, or the last one again", &Scenario::foreign},
+      {"foreign", "N [nothing|copy|nameless]", "somebody else writes under the message id that N uses next: no message, or the last one again; or under no id", &Scenario::foreign},
       {"tail", "K", "the stream loses its last K messages", &Scenario::tail},
       {"gone", "K", "it loses one message, the K-th from its end on: 1 is the last", &Scenario::gone},
       {"trim", "K", "its first K", &Scenario::trim},

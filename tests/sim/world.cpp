@@ -24,6 +24,7 @@ World::World(uint64_t seed, const Profile& chosen, bool print)
   ledger.moving.watch_drops = chosen.watch_drops;
   migrations.shapes = chosen.shapes;
   migrations.rekeys = chosen.rekeys;
+  migrations.nulls = chosen.nulls;
 }
 
 World::~World() {
@@ -97,6 +98,7 @@ void World::power_cut(Node& node) {
   say(node.id, "power cut");
   count("power cut");
   file_lost_ = true;
+  given_ids.forget(node.id);
   node.app->kill();
   node.agent->kill();
   checkers_.erase(node.id);
@@ -161,7 +163,8 @@ void World::check_next_id(Node& node) {
   sqlite::Database* const db = checker(node);
   if (db == nullptr) return;
   const Enter scope(disks, node.id, Process::checker);
-  const auto wrong = GivenIds::check_next(*db, node.ids);
+  const auto wrong = given_ids.check_next(*db, node.id, node.ids, ids_are_dealt() && !node.retired);
+  if (node.retired) given_ids.forget(node.id);
   if (wrong && !wrong->empty()) fail(node.id, *wrong);
 }
 
@@ -200,7 +203,7 @@ const KeptSnapshot* World::choose_snapshot(uint64_t stream_id) const {
   for (auto kept = snapshots.rbegin(); kept != snapshots.rend(); ++kept) {
     if (kept->info.seq > stream.last() || kept->info.seq + 1 < stream.first()) continue;
     const Stored* const at = stream.get(kept->info.seq);
-    if (at != nullptr ? at->msg_id != kept->info.msg_id : kept->created != stream.created()) continue;
+    if (at != nullptr ? !kept->info.position().is(at->msg_id, at->at) : kept->created != stream.created()) continue;
     if (stream_id == 0 || kept->info.stream_id == stream_id) return &*kept;
   }
   return nullptr;
@@ -341,8 +344,8 @@ bool World::settled(std::string* why) {
     node.agent->announce_floor(stream.last());
     return false;
   }
-  // Tables that objects of other kinds are in the way of, or whose schema was gone: they are tried again by and by.
-  const bool tries_again = profile.kinds != 0 || profile.lose_ms != 0;
+  // Tables that objects of other kinds are in the way of, or whose schema was gone or damaged: they are tried again by and by.
+  const bool tries_again = profile.kinds != 0 || profile.lose_ms != 0 || profile.damaged_messages != 0;
   for (auto& [id, node] : nodes) {
     if (!tries_again || !node.agent->alive() || node.agent->trouble().empty()) continue;
     *why = "n" + std::to_string(id) + ": " + node.agent->trouble();
@@ -472,7 +475,7 @@ void World::check_end() {
   for (const auto& [name, check] : std::map<std::string, std::function<std::string()>>{
            {"identical", [&] { return check_identical(rows); }},
            {"invented", [&] { return check_nothing_invented(ledger, judged, twice); }},
-           {"ids", [&] { return cloned_ || replaced_ || twins() || profile.lose_ms != 0 || stream_lost_ ? std::string() : given_ids.check(ledger); }},
+           {"ids", [&] { return ids_are_dealt() ? given_ids.check(ledger) : std::string(); }},
            {"names", [&] { return may_share_names() ? std::string() : ledger.name_of_two(); }},
            {"lost", [&] { return check_nothing_lost(ledger, judged, conflicts, twice); }},
            {"winners", [&] { return stream_lost_ && file_lost_ ? std::string() : check_winners(ledger, schema, judged); }}}) {

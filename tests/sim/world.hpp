@@ -45,6 +45,7 @@ struct Node {
   int64_t clock_offset = 0;       // of the wall clock, milliseconds
   uint64_t high_water = 0, high_water_synced = 0;  // data_dir's clock value
   int64_t high_water_since = -1;  // unsynced since
+  std::vector<NodeId> lives;      // that agents had on its file, likewise
   std::vector<NodeId> ids;        // that its file had, as data_dir remembers them
   uint64_t former_incarnation = 0;
   bool rebooted = false;          // since its agent last opened its file
@@ -53,6 +54,7 @@ struct Node {
   bool merging = false;           // a snapshot, slice by slice
   int64_t waits_since = -1;       // for a snapshot that there is not; -1: it does not
   bool merged = false;            // it joined with rows of its own, one by one: its former transactions may come in part
+  bool retired = false;           // an operator took it for gone: when it comes back, it does not know at once that its slot is another node's
   bool away = false;              // its agent is not to be started
   std::string backup;             // path of an old copy; empty: none
   bool held = false;              // what it sends stays on its way
@@ -192,6 +194,8 @@ class World {
   bool may_share_names() const;
   std::string check_moving();
   std::string check_handled();
+  // No id is given to two rows. Not so where two agents are one, or claims of slots are gone.
+  bool ids_are_dealt() const { return !(cloned_ || replaced_ || twins() || profile.lose_ms != 0 || stream_lost_); }
   void tell_moving();
   Node& any_node();
 

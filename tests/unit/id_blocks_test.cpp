@@ -75,7 +75,7 @@ TEST_CASE("id blocks: a round leaves one slot free") {
   CHECK(slots_for(kMaxSlots - 1) == 1024);
 }
 
-TEST_CASE("id blocks: what nobody has said deals each slot one block near the table's beginning, and is then replaced by a tighter deal") {
+TEST_CASE("id blocks: what nobody has said deals each slot one block near the table's beginning, and is then replaced by a tighter round") {
   const IdGeometry unsaid;
   IdDemand demand;
   demand.now = kNow;
@@ -88,9 +88,18 @@ TEST_CASE("id blocks: what nobody has said deals each slot one block near the ta
   const auto first = better_geometry(unsaid, demand);
   REQUIRE(first);
   CHECK(first->number == 1);
-  CHECK(first->block == 16);
+  CHECK(first->block == kFirstBlock);
   CHECK(first->slots == 4);
   CHECK(first->from == 384 + 4 * 32 * 256 + 1);
+  // Where many nodes share a round, it stays small.
+  const auto block_of_first = [&](int highest_slot) {
+    demand.highest_slot = highest_slot;
+    return better_geometry(unsaid, demand)->block;
+  };
+  CHECK(block_of_first(6) == 256);
+  CHECK(block_of_first(7) == 128);
+  CHECK(block_of_first(62) == 32);
+  CHECK(block_of_first(500) == 16);
 }
 
 TEST_CASE("id blocks: a second node does not rely on what the first one gives out without having heard of it") {
@@ -133,6 +142,29 @@ TEST_CASE("id blocks: blocks grow at once with what a drain finds, and shrink af
   ++demand.now;
   CHECK(better_geometry(now, demand)->block == 32);
   now.block = 16;
+  CHECK_FALSE(better_geometry(now, demand));
+}
+
+TEST_CASE("id blocks: of a table that gets single rows the first blocks are a quarter of what they were after two days, and 16 ids after two weeks more") {
+  IdDemand demand;
+  demand.slot = 1;
+  demand.highest_slot = 2;
+  demand.highest_id = 1000;
+  demand.used = 1;
+  IdGeometry now = geometry(1, kFirstBlock, 4);
+  std::vector<int64_t> days;
+  for (int64_t day = 0; day < 60; ++day) {
+    demand.now = kNow + day * 24 * kHour + 1;
+    const auto next = better_geometry(now, demand);
+    if (!next) continue;
+    CHECK(next->block == now.block / 2);
+    now = *next;
+    days.push_back(day);
+  }
+  CHECK(now.block == kQuietBlock);
+  CHECK(days == std::vector<int64_t>{1, 3, 11, 19});
+  now = geometry(1, 2 * kFirstBlock, 4);  // what use asked for
+  demand.now = kNow + 6 * 24 * kHour;
   CHECK_FALSE(better_geometry(now, demand));
 }
 

@@ -108,51 +108,73 @@ void bin_to_uuid(Call& call) {
 
 // --- network -------------------------------------------------------------------------------------------------------------
 
-// INET_ATON(str): a.b.c.d, and as MySQL has it a.b for a.0.0.b
+// INET_ATON(str): a.b.c.d, and as MySQL has it a.b for a.0.0.b. An octet that is empty is 0, but not the last; of more than four, as MySQL's own
+// tests have it, the last eight count.
 void inet_aton(Call& call) {
   const std::string_view text = call.text(0);
   uint64_t out = 0;
   unsigned byte = 0, dots = 0;
-  bool digit = false;
   for (const char c : text) {
-    if (c >= '0' && c <= '9') {
+    if (is_digit(c)) {
       byte = byte * 10 + static_cast<unsigned>(c - '0');
-      digit = true;
       if (byte > 255) return;
-    } else if (c == '.' && digit) {
-      if (++dots > 3) return;
+    } else if (c == '.') {
+      ++dots;
       out = out << 8 | byte;
       byte = 0;
-      digit = false;
     } else {
       return;
     }
   }
-  if (!digit) return;
+  if (text.empty() || text.back() == '.') return;
   if (dots == 1) out <<= 16;
   if (dots == 2) out <<= 8;
-  call.integer_is(static_cast<int64_t>(out << 8 | byte));
+  call.unsigned_is(out << 8 | byte);
 }
 
 // INET_NTOA(number)
 void inet_ntoa(Call& call) {
-  const Decimal value = call.decimal(0);
-  const uint64_t number = value.unsigned_integer();
-  if (value.negative() || number > UINT32_MAX) return;
+  const int64_t number = call.integer(0);
+  if (number < 0 || number > UINT32_MAX) return;
   char text[16];
   const auto part = [&](int shift) { return static_cast<unsigned>(number >> shift & 255); };
   std::snprintf(text, sizeof text, "%u.%u.%u.%u", part(24), part(16), part(8), part(0));
   call.text_is(text);
 }
 
+// a.b.c.d, each of one to three digits: leading zeros are decimal, as in MySQL, where inet_pton() takes none.
+std::optional<std::array<unsigned char, 4>> read_ipv4(std::string_view text) {
+  std::array<unsigned char, 4> out{};
+  for (size_t i = 0; i < out.size(); ++i) {
+    if (i > 0) {
+      if (text.empty() || text.front() != '.') return std::nullopt;
+      text.remove_prefix(1);
+    }
+    unsigned byte = 0;
+    size_t digits = 0;
+    for (; digits < 3 && digits < text.size() && is_digit(text[digits]); ++digits) byte = byte * 10 + static_cast<unsigned>(text[digits] - '0');
+    if (digits == 0 || byte > 255) return std::nullopt;
+    out[i] = static_cast<unsigned char>(byte);
+    text.remove_prefix(digits);
+  }
+  return text.empty() ? std::optional(out) : std::nullopt;
+}
+
 // The 4 or 16 bytes of an address; empty: it is none. inet_pton wants an end, and takes no blanks.
 std::string address_bytes(std::string_view text) {
-  const std::string ended(text);
+  if (const auto four = read_ipv4(text)) return {reinterpret_cast<const char*>(four->data()), four->size()};
+  std::string ended(text);
+  // The last four bytes of an IPv6 address may be written as IPv4.
+  if (const size_t colon = text.rfind(':'); colon != std::string_view::npos && text.find('.', colon) != std::string_view::npos) {
+    const auto last = read_ipv4(text.substr(colon + 1));
+    if (!last) return {};
+    char groups[24];
+    std::snprintf(groups, sizeof groups, "%x:%x", static_cast<unsigned>((*last)[0] << 8 | (*last)[1]), static_cast<unsigned>((*last)[2] << 8 | (*last)[3]));
+    ended = std::string(text.substr(0, colon + 1)) + groups;
+  }
   unsigned char bytes[16];
-  if (text.find('\0') != std::string_view::npos) return {};
-  if (inet_pton(AF_INET, ended.c_str(), bytes) == 1) return {reinterpret_cast<const char*>(bytes), 4};
-  if (inet_pton(AF_INET6, ended.c_str(), bytes) == 1) return {reinterpret_cast<const char*>(bytes), 16};
-  return {};
+  if (ended.find('\0') != std::string::npos || inet_pton(AF_INET6, ended.c_str(), bytes) != 1) return {};
+  return {reinterpret_cast<const char*>(bytes), 16};
 }
 
 // INET6_ATON(str) -> 4 or 16 bytes
@@ -161,12 +183,47 @@ void inet6_aton(Call& call) {
   if (!bytes.empty()) call.blob_is(bytes);
 }
 
+void append_ipv4(std::string& out, std::string_view bytes) {
+  for (size_t i = 0; i < 4; ++i) out += (i > 0 ? "." : "") + std::to_string(static_cast<unsigned char>(bytes[i]));
+}
+
+// The longest run of groups that are 0, the first of equals, is "::", of a single group as well (RFC 5952 keeps that one; MySQL does not). What is
+// behind 96 bits of zeros, or 80 and 16 of ones, is written as IPv4 where it is more than one group.
+void append_ipv6(std::string& out, std::string_view bytes) {
+  std::array<unsigned, 8> groups{};
+  for (size_t i = 0; i < 8; ++i) groups[i] = static_cast<unsigned>(static_cast<unsigned char>(bytes[2 * i]) << 8 | static_cast<unsigned char>(bytes[2 * i + 1]));
+  size_t gap = 8, length = 0;
+  for (size_t i = 0; i < 8; ++i) {
+    size_t run = 0;
+    while (i + run < 8 && groups[i + run] == 0) ++run;
+    if (run > length) {
+      gap = i;
+      length = run;
+    }
+    i += run;
+  }
+  const bool mixed = gap == 0 && (length == 6 || (length == 5 && groups[5] == 0xFFFF));
+  for (size_t i = 0; i < 8;) {
+    if (i == gap) {
+      out += "::";
+      i += length;
+      continue;
+    }
+    if (i > 0 && out.back() != ':') out += ':';
+    if (mixed && i == 6) return append_ipv4(out, bytes.substr(12));
+    char group[16];
+    std::snprintf(group, sizeof group, "%x", groups[i]);
+    out += group;
+    ++i;
+  }
+}
+
 // INET6_NTOA(bytes)
 void inet6_ntoa(Call& call) {
   const std::string_view bytes = call.text(0);
   if (!call.is_blob(0) || (bytes.size() != 4 && bytes.size() != 16)) return;
-  char text[INET6_ADDRSTRLEN];
-  if (inet_ntop(bytes.size() == 4 ? AF_INET : AF_INET6, bytes.data(), text, sizeof text) != nullptr) call.text_is(text);
+  bytes.size() == 4 ? append_ipv4(call.buffer(), bytes) : append_ipv6(call.buffer(), bytes);
+  call.text_done();
 }
 
 // IS_IPV4(str), IS_IPV6(str)

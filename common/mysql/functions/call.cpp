@@ -6,6 +6,7 @@
 #include "common/mysql/functions/collation.hpp"
 #include "common/mysql/functions/numbers.hpp"
 #include "common/mysql/functions/session.hpp"
+#include "common/mysql/functions/text.hpp"
 
 namespace marmot::mysql {
 
@@ -148,6 +149,11 @@ void Call::json_done() {
   answer_.json = answer_.type == ValueType::text;
 }
 
+void Call::readable_done() {
+  blob_done();
+  answer_.readable = answer_.type == ValueType::blob && answer_.bytes.find('\0') == std::string::npos && is_utf8(answer_.bytes);
+}
+
 void Call::temporal_is(Temporal type, std::string_view value) {
   text_is(value);
   answer_.temporal = type;
@@ -160,6 +166,7 @@ void Call::same_as(int i) {
   answer_.real = v.real;
   answer_.bytes.assign(v.bytes);
   answer_.json = is_json(i);
+  answer_.readable = is_readable(i);
   answer_.temporal = temporal(i);
 }
 

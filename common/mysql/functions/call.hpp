@@ -5,7 +5,7 @@
 //   integers          INTEGER; an unsigned one above 2^63-1: TEXT of its digits
 //   DECIMAL           INTEGER without a fraction, REAL with one, while that is exact (15 digits); else TEXT of its digits
 //   FLOAT, DOUBLE     REAL. As an argument it is the shortest decimal that reads back as it, so ROUND(1.005, 2) is exact
-//   CHAR, VARCHAR ... TEXT; BINARY, BLOB: BLOB
+//   CHAR, VARCHAR ... TEXT; BINARY, BLOB: BLOB; what AES_DECRYPT and UNCOMPRESS give back: TEXT where it is text (is_readable())
 //   DATE, TIME, DATETIME, TIMESTAMP, YEAR: TEXT as MySQL prints it, YEAR: INTEGER
 //   JSON              TEXT with subtype 'J', as SQLite's own JSON functions mark it
 // A DATE, TIME or DATETIME carries its type to the function around it, as a subtype: TIME(DATE(d)) is midnight, TIME('2020-01-01') 00:20:20.
@@ -90,6 +90,7 @@ struct Answer {
   double real = 0;
   std::string bytes;
   bool json = false;  // text that is a JSON document
+  bool readable = false;  // a binary string that leaves as TEXT where it is text: see Call::readable_done()
   Temporal temporal = Temporal::none;
   int error = 0;      // MySQL's number, and `bytes` its message; 0: none
 };
@@ -98,9 +99,10 @@ struct Answer {
 class Call {
  public:
   // `json`: bit i is set when argument i is a JSON document (SQLite's subtype 'J'). `temporals`: the first arguments', as far as known.
+  // `readable`: those blobs that SQLite has as TEXT.
   Call(std::string_view name, std::span<const ValueView> arguments, const ArgumentSet& json, Session& session, Keeper& keeper, Answer& answer,
-       std::span<const Temporal> temporals = {})
-      : name_(name), arguments_(arguments), json_(json), session_(session), keeper_(keeper), answer_(answer), temporals_(temporals) {}
+       std::span<const Temporal> temporals = {}, const ArgumentSet& readable = {})
+      : name_(name), arguments_(arguments), json_(json), readable_(readable), session_(session), keeper_(keeper), answer_(answer), temporals_(temporals) {}
 
   std::string_view name() const { return name_; }
   Session& session() { return session_; }
@@ -113,6 +115,8 @@ class Call {
   // Two texts, in the order of the collation of text without one; BLOBs by their bytes. Below 0, 0, above 0.
   int compare_texts(int a, int b);
   bool is_json(int i) const { return json_[static_cast<size_t>(i)]; }
+  // A blob that SQLite has as TEXT, so that it equals the text that it was made of: bytes to functions, as in MySQL.
+  bool is_readable(int i) const { return readable_[static_cast<size_t>(i)]; }
 
   Temporal temporal(int i) const { return static_cast<size_t>(i) < temporals_.size() ? temporals_[static_cast<size_t>(i)] : Temporal::none; }
 
@@ -144,6 +148,8 @@ class Call {
   std::string& buffer() { return answer_.bytes; }
   void text_done() { checked(ValueType::text); }
   void blob_done() { checked(ValueType::blob); }
+  // A binary string that was made of a text: TEXT to SQLite where it is UTF-8 without NUL, so that it equals that text; else a BLOB.
+  void readable_done();
   void json_done();
   // True: a result of `bytes` is within max_allowed_packet; false: it is NULL, and the session is warned.
   bool fits(uint64_t bytes);
@@ -168,7 +174,7 @@ class Call {
 
   std::string_view name_;
   std::span<const ValueView> arguments_;
-  ArgumentSet json_;
+  ArgumentSet json_, readable_;
   Session& session_;
   Keeper& keeper_;
   Answer& answer_;

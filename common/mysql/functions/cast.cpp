@@ -342,7 +342,14 @@ void cast(Call& call) {
   cast_to(call, *type);
 }
 
+// BINARY(expr): the operator BINARY expr (14.8.3), for comparing texts by their bytes
+void binary_string(Call& call) {
+  call.buffer().assign(call.text(0));
+  call.readable_done();
+}
+
 constexpr std::array kCastFunctions = {
+    Function{"BINARY", 1, 1, kStrict, binary_string},
     Function{"CAST", 2, 2, kStrict, cast},
     Function{"CONVERT", 2, 2, kStrict, cast},
 };

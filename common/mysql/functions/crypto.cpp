@@ -136,7 +136,7 @@ void aes(Call& call, bool encrypt) {
     return call.null();
   }
   out.resize(static_cast<size_t>(done + rest));
-  call.blob_done();
+  encrypt ? call.blob_done() : call.readable_done();
 }
 
 // AES_ENCRYPT(str, key [, iv [, kdf_name [, salt [, info | iterations]]]])
@@ -176,7 +176,7 @@ void corrupt(Call& call) {
 // UNCOMPRESS(bytes): NULL where they are none of COMPRESS's
 void uncompress(Call& call) {
   const std::string_view in = call.text(0);
-  if (in.empty()) return call.blob_is("");
+  if (in.empty()) return call.readable_done();
   if (in.size() <= kHeader) return corrupt(call);
   const uint32_t length = header_of(in);
   if (!call.fits(length)) return;
@@ -186,7 +186,7 @@ void uncompress(Call& call) {
   call.buffer().resize(length);
   if (::uncompress(reinterpret_cast<Bytef*>(call.buffer().data()), &size, bytes_of(in) + kHeader, in.size() - kHeader) != Z_OK) return corrupt(call);
   call.buffer().resize(size);
-  call.blob_done();
+  call.readable_done();
 }
 
 // UNCOMPRESSED_LENGTH(bytes)

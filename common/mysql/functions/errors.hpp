@@ -4,6 +4,7 @@
 namespace marmot::mysql {
 
 enum ErrorNumber : int {
+  kErUnknown = 1105,                     // ER_UNKNOWN_ERROR
   kErUnknownCharacterSet = 1115,         // ER_UNKNOWN_CHARACTER_SET
   kErWrongArguments = 1210,              // ER_WRONG_ARGUMENTS
   kErZlibData = 1259,                    // ER_ZLIB_Z_DATA_ERROR: a warning
@@ -38,6 +39,7 @@ enum ErrorNumber : int {
   kErJsonDocumentNullKey = 3158,         // ER_JSON_DOCUMENT_NULL_KEY
   kErInvalidJsonPathArrayCell = 3165,    // ER_INVALID_JSON_PATH_ARRAY_CELL
   kErMultipleJsonValues = 3966,          // ER_MULTIPLE_JSON_VALUES
+  kErWrongValue = 1525,                  // ER_WRONG_VALUE: a warning
   kErAesInvalidIv = 1882,                // ER_AES_INVALID_IV
   kErInvalidArgumentForLogarithm = 3020, // ER_INVALID_ARGUMENT_FOR_LOGARITHM: a warning
   kErUserLockWrongName = 3057,           // ER_USER_LOCK_WRONG_NAME

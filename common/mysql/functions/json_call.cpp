@@ -1,11 +1,11 @@
 #include "common/mysql/functions/json_call.hpp"
 
 #include <openssl/evp.h>
-#include <unicode/utf8.h>
 
 #include <cmath>
 
 #include "common/mysql/functions/session.hpp"
+#include "common/mysql/functions/text.hpp"
 
 namespace marmot::mysql {
 
@@ -19,18 +19,6 @@ std::string function_name(Call& call) {
 
 // As MySQL's messages have it.
 std::string in_argument(Call& call, int i) { return "argument " + std::to_string(i + 1) + " to function " + function_name(call); }
-
-// SQLite's text may be any bytes; a document is UTF-8.
-bool is_utf8(std::string_view text) {
-  const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
-  const auto size = static_cast<int32_t>(text.size());
-  for (int32_t i = 0; i < size;) {
-    UChar32 c = 0;
-    U8_NEXT(bytes, i, size, c);
-    if (c < 0) return false;
-  }
-  return true;
-}
 
 // MySQL's base64 has a line break after every 76 characters (manual 14.8, TO_BASE64), which the document shows escaped.
 std::string opaque(std::string_view bytes) {

@@ -135,12 +135,15 @@ void to_base64(Call& call) {
 
 bool is_base64_digit(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/'; }
 
-// FROM_BASE64(str) -> binary; blanks and line breaks are skipped; NULL where it is no base 64 or ends within a group of four
+// White space of base 64: what isspace() says in latin1, its no-break space among it.
+bool is_base64_space(char c) { return is_blank(c) || c == '\xA0'; }
+
+// FROM_BASE64(str) -> binary; white space is skipped; NULL where it is no base 64 or ends within a group of four
 void from_base64(Call& call) {
   std::string digits;
   size_t padding = 0;
   for (const char c : call.text(0)) {
-    if (c == ' ' || (c >= '\t' && c <= '\r')) continue;
+    if (is_base64_space(c)) continue;
     if (c == '=') {
       ++padding;
     } else if (padding > 0 || !is_base64_digit(c)) {

@@ -166,7 +166,7 @@ void insert(Call& call) {
   text_or_blob_done(call, binary);
 }
 
-// The place of the `n`-th delimiter (from 1, counted from the left, none overlapping); npos: there are fewer.
+// The place of the `n`-th delimiter (from 1, none overlapping); npos: there are fewer.
 size_t nth_delimiter(std::string_view text, std::string_view delimiter, int64_t n) {
   for (size_t from = 0;; --n) {
     const size_t at = find_string(text.substr(from), delimiter, true);
@@ -175,14 +175,8 @@ size_t nth_delimiter(std::string_view text, std::string_view delimiter, int64_t 
   }
 }
 
-int64_t count_delimiters(std::string_view text, std::string_view delimiter) {
-  int64_t count = 0;
-  for (size_t at = 0; (at = find_string(text, delimiter, true)) != std::string_view::npos; ++count) text.remove_prefix(at + delimiter.size());
-  return count;
-}
-
 // SUBSTRING_INDEX(str, delim, count): what is before the count-th delim; count < 0: what is behind the one that is count-th from the
-// end; all of str where there are fewer. The delimiter is matched exactly, case included.
+// right; all of str where there are fewer. The delimiter is matched exactly, case included.
 void substring_index(Call& call) {
   const std::string_view text = call.text(0);
   const std::string_view delimiter = call.text(1);
@@ -190,9 +184,9 @@ void substring_index(Call& call) {
   const int64_t count = call.integer(2);
   if (count == 0 || delimiter.empty()) return text_or_blob_is(call, "", binary);
   if (count > 0) return text_or_blob_is(call, text.substr(0, nth_delimiter(text, delimiter, count)), binary);
-  const int64_t there = count_delimiters(text, delimiter);
-  if (count < -there) return text_or_blob_is(call, text, binary);
-  text_or_blob_is(call, text.substr(nth_delimiter(text, delimiter, there + count + 1) + delimiter.size()), binary);
+  const std::string mirrored(text.rbegin(), text.rend()), mirrored_delimiter(delimiter.rbegin(), delimiter.rend());
+  const size_t kept = nth_delimiter(mirrored, mirrored_delimiter, count == INT64_MIN ? INT64_MAX : -count);
+  text_or_blob_is(call, kept == std::string_view::npos ? text : text.substr(text.size() - kept), binary);
 }
 
 enum Side { kLeading = 1, kTrailing = 2, kBoth = 3 };
@@ -255,7 +249,7 @@ bool is_georgian(uint32_t code) { return (code >= 0x10D0 && code < 0x1100) || (c
 // Character by character (Unicode's simple mappings), as MySQL's: 'ß' stays. Binary strings have no case.
 void cased(Call& call, int32_t (*map)(int32_t), char first, char last) {
   std::string_view text = call.text(0);
-  if (call.is_blob(0)) return call.blob_is(text);
+  if (call.is_blob(0)) return text_or_blob_is(call, text, true);
   std::string& out = call.buffer();
   out.reserve(text.size());
   while (!text.empty()) {

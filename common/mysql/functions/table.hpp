@@ -17,6 +17,7 @@ std::span<const Function> regexp_functions();     // 14.8.2
 std::span<const Function> numeric_functions();    // 14.6
 std::span<const Function> comparison_functions(); // 14.4, 14.5, 14.12: control flow, comparison, bits
 std::span<const Function> cast_functions();       // 14.10
+std::span<const Function> xml_functions();        // 14.11
 std::span<const Function> crypto_functions();     // 14.13
 std::span<const Function> json_functions();       // 14.17
 std::span<const Function> information_functions();// 14.14, 14.15: information, locking

@@ -39,6 +39,17 @@ bool is_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), is_ascii_byte);
 }
 
+bool is_utf8(std::string_view text) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
+  const auto size = static_cast<int32_t>(text.size());
+  for (int32_t i = 0; i < size;) {
+    UChar32 c = 0;
+    U8_NEXT(bytes, i, size, c);
+    if (c < 0) return false;
+  }
+  return true;
+}
+
 size_t count_characters(std::string_view text, bool binary) {
   if (binary) return text.size();
   size_t count = 0;
@@ -62,8 +73,16 @@ bool any_binary(const Call& call, int first, int last) {
   return false;
 }
 
-void text_or_blob_is(Call& call, std::string_view value, bool binary) { binary ? call.blob_is(value) : call.text_is(value); }
+void text_or_blob_is(Call& call, std::string_view value, bool binary) {
+  call.buffer().assign(value);
+  text_or_blob_done(call, binary);
+}
 
-void text_or_blob_done(Call& call, bool binary) { binary ? call.blob_done() : call.text_done(); }
+void text_or_blob_done(Call& call, bool binary) {
+  if (!binary) return call.text_done();
+  bool readable = true;
+  for (int i = 0; i < call.count(); ++i) readable &= !call.is_blob(i) || call.is_readable(i);
+  readable ? call.readable_done() : call.blob_done();
+}
 
 }  // namespace marmot::mysql

@@ -24,6 +24,7 @@ Character first_character(std::string_view text);
 void append_character(std::string& out, uint32_t code);
 
 bool is_ascii(std::string_view text);
+bool is_utf8(std::string_view text);
 
 size_t count_characters(std::string_view text, bool binary);
 
@@ -33,7 +34,7 @@ size_t offset_of(std::string_view text, int64_t n, bool binary);
 // True if one of the arguments from `first` to `last` is binary: the result is then binary as well (manual 14.8).
 bool any_binary(const Call& call, int first, int last);
 
-// Answers: text, or a blob where the arguments were binary.
+// Answers: text, or a blob where the arguments were binary; one that SQLite has as TEXT where all of those were such (Call::is_readable()).
 void text_or_blob_is(Call& call, std::string_view value, bool binary);
 void text_or_blob_done(Call& call, bool binary);
 

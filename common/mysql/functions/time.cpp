@@ -49,9 +49,11 @@ void yearweek(Call& call) {
   call.integer_is(week.year * 100 + week.week);
 }
 
+// A month is enough.
 void last_day(Call& call) {
-  auto date = datetime_of(call, 0, Dates::whole);
+  auto date = datetime_of(call, 0, Dates::any);
   if (!date) return;
+  if (date->month == 0) return warn_wrong(call, 0, "datetime");
   date->kind = TimeKind::date;
   date->day = days_in_month(date->year, date->month);
   answer(call, *date);

@@ -161,6 +161,9 @@ ReadMoment read_datetime(std::string_view text) {
 
 namespace {
 
+// Days and hours may be far beyond a TIME's end, which cuts them; from 2^32-1 on they make it none.
+constexpr int64_t kMostPart = UINT32_MAX - 1;
+
 // Hour, minute and second of a time that is no datetime.
 bool read_clock(TimeReader& in, int64_t& hours, int64_t& minutes, int64_t& seconds) {
   const int64_t first = in.number(TimeReader::kAll);
@@ -171,12 +174,14 @@ bool read_clock(TimeReader& in, int64_t& hours, int64_t& minutes, int64_t& secon
   if (days) {
     in = next;
     hours = in.number(TimeReader::kAll);
-    if (hours >= TimeReader::kTooLarge) return false;
+    if (first > kMostPart || hours > kMostPart) return false;
     hours = hours + first * 24;
   } else if (in.peek() == ':' && is_digit(in.peek(1))) {
+    if (first > kMostPart) return false;
     hours = first;
   } else {
     hours = first / 10'000;
+    if (hours > kMostPart) return false;
     minutes = first / 100 % 100;
     seconds = first % 100;
     return true;

@@ -8,11 +8,11 @@
 
 namespace marmot::mysql {
 
-namespace {
-
 void warn_wrong(Call& call, int i, const char* type) {
   call.warn(kErTruncatedWrongValue, std::string("Incorrect ") + type + " value: '" + std::string(call.text(i).substr(0, 128)) + "'");
 }
+
+namespace {
 
 ReadMoment read_as_datetime(Call& call, int i) {
   return call.is_number(i) ? read_datetime(call.decimal(i)) : read_datetime(call.text(i));

@@ -40,5 +40,6 @@ char* print(char* out, const Moment& moment);
 char* print_number(char* out, int value, int least_digits);
 
 void warn_overflow(Call& call, const char* what);
+void warn_wrong(Call& call, int i, const char* type);  // argument i is no "datetime", "time"
 
 }  // namespace marmot::mysql

@@ -20,7 +20,7 @@ namespace marmot::mysql {
 
 namespace {
 
-constexpr unsigned kJsonSubtype = 'J';
+constexpr unsigned kJsonSubtype = 'J', kReadableSubtype = 'B';
 constexpr std::array<unsigned, 4> kTemporalSubtypes = {0, 'D', 'T', 'S'};  // by Temporal
 
 Temporal temporal_of(unsigned subtype) {
@@ -113,17 +113,22 @@ class Arguments {
       if (i >= json_.size() || out[i].type != ValueType::text) continue;
       const unsigned subtype = sqlite3_value_subtype(values[i]);
       if (subtype == kJsonSubtype) json_.set(i);
+      if (subtype == kReadableSubtype) {
+        out[i] = ValueView::of_blob(out[i].bytes);
+        readable_.set(i);
+      }
       if (i < temporals_.size()) temporals_[i] = temporal_of(subtype);
     }
   }
   std::span<const ValueView> values() const { return {count_ > few_.size() ? many_.data() : few_.data(), count_}; }
   const ArgumentSet& json() const { return json_; }
+  const ArgumentSet& readable() const { return readable_; }
   std::span<const Temporal> temporals() const { return temporals_; }
   bool any_null() const { return any_null_; }
 
  private:
   size_t count_;
-  ArgumentSet json_;
+  ArgumentSet json_, readable_;
   bool any_null_ = false;
   std::array<Temporal, 8> temporals_{};
   std::array<ValueView, 8> few_;
@@ -144,7 +149,10 @@ void give(sqlite3_context* context, std::string_view name, const Answer& answer)
       if (answer.json) sqlite3_result_subtype(context, kJsonSubtype);
       if (answer.temporal != Temporal::none) sqlite3_result_subtype(context, kTemporalSubtypes[static_cast<size_t>(answer.temporal)]);
       return;
-    case ValueType::blob: return sqlite3_result_blob64(context, answer.bytes.data(), answer.bytes.size(), SQLITE_TRANSIENT);
+    case ValueType::blob:
+      if (!answer.readable) return sqlite3_result_blob64(context, answer.bytes.data(), answer.bytes.size(), SQLITE_TRANSIENT);
+      sqlite3_result_text64(context, answer.bytes.data(), answer.bytes.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+      return sqlite3_result_subtype(context, kReadableSubtype);
   }
 }
 
@@ -179,7 +187,7 @@ extern "C" void call_scalar(sqlite3_context* context, int count, sqlite3_value**
     const Arguments arguments(count, values);
     if ((function.flags & kStrict) != 0 && arguments.any_null()) return;
     SqliteKeeper keeper(context);
-    Call call(function.name, arguments.values(), arguments.json(), *bound.installed->session, keeper, answer, arguments.temporals());
+    Call call(function.name, arguments.values(), arguments.json(), *bound.installed->session, keeper, answer, arguments.temporals(), arguments.readable());
     function.fn(call);
   });
 }
@@ -203,7 +211,7 @@ void with_state(sqlite3_context* context, int count, sqlite3_value** values, voi
     if (*state == nullptr) *state = function.make().release();
     const Arguments arguments(count, values);
     SqliteKeeper keeper(context);
-    Call call(function.name, arguments.values(), arguments.json(), *bound.installed->session, keeper, answer, arguments.temporals());
+    Call call(function.name, arguments.values(), arguments.json(), *bound.installed->session, keeper, answer, arguments.temporals(), arguments.readable());
     ((**state).*method)(call);
   });
 }

@@ -3,7 +3,7 @@
 
 usage: run.py LIBMARMOTMYSQL [FILE...] [--show N] [--accept]
 
-Debian's mariadb-test-data has main/func_*.test, type_*.test, cast.test, json*.test, and what each statement printed beside them in
+Debian's mariadb-test-data has main/func_*.test, type_*.test, cast.test, json*.test, xml.test, and what each statement printed beside them in
 .result. A statement is one case: its rows must be the same; numbers as numbers, for SQLite keeps no trailing zeros of a DECIMAL.
 What SQLite's grammar cannot parse is counted apart; what cannot mean the same there is counted by class, with the reason (reasons.py):
 the share that agrees is told of all, and of those without a reason. Settings that the file makes by SET are made here. passing.txt
@@ -25,7 +25,7 @@ import reasons  # noqa: E402
 import suite  # noqa: E402
 
 PASSING = os.path.join(HERE, "passing.txt")
-CHOSEN = re.compile(r"^(func_.*|type_.*|cast|json.*)\.test$")
+CHOSEN = re.compile(r"^(func_.*|type_.*|cast|json.*|xml)\.test$")
 # What SQLite's parser says of what it cannot read; a function or a column that is missing is ours to answer for.
 GRAMMAR = re.compile(r"syntax error|unrecognized token|incomplete input|no such column|DISTINCT|row value misused|near |HAVING clause")
 

@@ -31,9 +31,9 @@ def events(path):
                 continue
             if not bare or bare.startswith("#") or bare.startswith("--"):
                 continue
-            changed = re.match(r"(?i)delimiter\s+(\S+?);*$", bare)
-            if changed:
-                delimiter = changed.group(1).rstrip(";") or ";"
+            changed = re.match(r"(?i)delimiter\s+(\S+)$", bare)
+            if changed:  # the command ends with the delimiter of before
+                delimiter = changed[1].removesuffix(delimiter) or ";"
                 continue
         current.append(line.rstrip() if not current else line.rstrip("\r"))
         if bare.endswith(delimiter) and delimiter == ";":
@@ -44,12 +44,24 @@ def events(path):
 
 
 class Settings:
-    """What SET has set. `strange`: settings that only the server has, by name."""
+    """What SET has set. `strange`: settings that only the server has, by name. `users`: variables of the user's that are a text."""
 
     def __init__(self):
-        self.values, self.strange, self.names = dict(VARIABLES), {}, "latin1"
+        self.values, self.strange, self.names, self.users = dict(VARIABLES), {}, "latin1", {}
+
+    def spelled_out(self, statement):
+        """`statement` with the texts that its @variables stand for."""
+        def literal(match):
+            return self.users.get((match[1] or "").lower(), match[0])
+        return re.sub(rf"{STRING}|(?<![@\w])@(\w+)", literal, statement, flags=re.S)
 
     def take(self, statement):
+        named = re.match(r"(?is)\s*set\s+@(\w+)\s*:?=\s*(.*?)\s*;?\s*$", statement)
+        if named:
+            self.users.pop(named[1].lower(), None)
+            if re.fullmatch(rf"(?s){STRING}", named[2]):
+                self.users[named[1].lower()] = named[2]
+            return
         body = re.match(r"(?is)\s*set\s+(?!statement\b|@[^@])(.*?);?\s*$", statement)
         if not body:
             return
@@ -124,5 +136,6 @@ def cases(name):
             continue
         if "disable_result_log" in commands or at >= len(printed) or printed[at].startswith("ERROR"):
             continue
+        text = settings.spelled_out(text)
         if is_select_without_from(plain(text)):
             yield Case(name, text.rstrip().rstrip(";"), row_below(printed, at, "vertical_results" in commands), settings)

@@ -33,7 +33,7 @@ def one_argument():
                      "LAST_DAY", "TO_DAYS", "TO_SECONDS", "DATE", "TIMESTAMP"]:
         rounds = function in ("DATE", "LAST_DAY")  # see time.txt
         for date in DATES:
-            if not (rounds and "9999999" in date):
+            if not (rounds and "9999999" in date) and not (function == "LAST_DAY" and date == "'2008-02-00'"):
                 say(f"{function}({date})")
     for function in ["HOUR", "MINUTE", "SECOND", "MICROSECOND", "TIME"]:
         for time in TIMES:
