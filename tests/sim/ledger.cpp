@@ -177,6 +177,21 @@ std::map<Place, Ledger::Winner> Ledger::winners() const {
   return out;
 }
 
+// Elsewhere a row's tag may change, or it is not told which of two rows it is.
+std::string Ledger::name_of_two() const {
+  for (const auto& [place, versions] : registers_) {
+    const TableSpec* const spec = table(place.table);
+    if (spec == nullptr || spec->kind != TableSpec::Kind::bare) continue;
+    const RowId* named = nullptr;
+    for (const auto& [version, value] : versions) {
+      if (!value.content || stored_.count({place, version}) == 0) continue;
+      if (named != nullptr && *named != value.id) return print_id(*named) + " and " + print_id(value.id) + " are both " + describe_key(place.key);
+      named = &value.id;
+    }
+  }
+  return {};
+}
+
 std::vector<std::pair<Place, Version>> Ledger::versions_of(const RowId& id, const Content& content) const {
   std::vector<std::pair<Place, Version>> out;
   if (content) {

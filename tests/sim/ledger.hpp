@@ -101,6 +101,8 @@ class Ledger {
 
   const std::map<int, std::vector<Commit>>& commits() const { return commits_; }
   size_t size() const;
+  // Rows of the table `bare` of which the stream has had two under one name. Empty: none.
+  std::string name_of_two() const;
 
  private:
   bool wrote_last(int node, int64_t number, const RowId& id, const Content& content) const;

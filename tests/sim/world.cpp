@@ -440,6 +440,13 @@ std::string World::check_handled() {
   return {};
 }
 
+// A clone names what it writes before its agent looks as its original does (decision 0030), and so does a file that is put back in the same
+// reading of the clock. What went and came unseen may be taken for one row.
+bool World::may_share_names() const {
+  const bool unseen = profile.damage_ms != 0 || profile.untrigger_ms != 0 || untold_.count("bare") != 0;
+  return cloned_ || unseen || (profile.clock_grain_ms > 1 && file_lost_);
+}
+
 void World::check_end() {
   std::map<int, Rows> rows;
   std::set<Place> conflicts = discarded_;
@@ -469,6 +476,7 @@ void World::check_end() {
            {"identical", [&] { return check_identical(rows); }},
            {"invented", [&] { return check_nothing_invented(ledger, judged, twice); }},
            {"ids", [&] { return ids_are_dealt() ? given_ids.check(ledger) : std::string(); }},
+           {"names", [&] { return may_share_names() ? std::string() : ledger.name_of_two(); }},
            {"lost", [&] { return check_nothing_lost(ledger, judged, conflicts, twice); }},
            {"winners", [&] { return stream_lost_ && file_lost_ ? std::string() : check_winners(ledger, schema, judged); }}}) {
     if (std::string wrong = check(); !wrong.empty()) return fail(0, name + ": " + wrong);

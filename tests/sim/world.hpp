@@ -191,6 +191,7 @@ class World {
   bool settled(std::string* why);
   bool makes_room(std::string* why);
   void check_end();
+  bool may_share_names() const;
   std::string check_moving();
   std::string check_handled();
   // No id is given to two rows. Not so where two agents are one, or claims of slots are gone.
