@@ -441,9 +441,10 @@ std::string World::check_handled() {
 }
 
 // A clone names what it writes before its agent looks as its original does (decision 0030), and so does a file that is put back in the same
-// reading of the clock. What went and came unseen may be taken for one row.
+// reading of the clock. What went and came unseen, and what a tool
+// has numbered anew, may be taken for one row.
 bool World::may_share_names() const {
-  const bool unseen = profile.damage_ms != 0 || profile.untrigger_ms != 0 || untold_.count("bare") != 0;
+  const bool unseen = profile.damage_ms != 0 || profile.untrigger_ms != 0 || profile.copied_ms != 0 || untold_.count("bare") != 0;
   return cloned_ || unseen || (profile.clock_grain_ms > 1 && file_lost_);
 }
 
