@@ -150,7 +150,7 @@ void reused(Profile& p) {
   p.floor_ms = 50;
   p.away_ms = 400;
   p.restore_ms = 400;
-  p.reuse = true;
+  p.reuse = p.watch_names = true;
 }
 // What came too late for a floor is lost with its sender's file before the sender repeats it.
 void late(Profile& p) {
@@ -185,7 +185,7 @@ void ids(Profile& p) {
 }
 // A file is put back in place again and again, while its node goes on inserting.
 void ids_restored(Profile& p) { ids(p); p.restore_ms = 500; p.restore_plain = true; }
-void ids_retired(Profile& p) { ids(p); p.nodes = 4; p.write_ms = 120; p.away_ms = 100; p.retire_ms = 10; p.join_ms = 60; p.transactions = 900; }
+void ids_retired(Profile& p) { ids(p); p.watch_ids = true; p.nodes = 4; p.write_ms = 120; p.away_ms = 100; p.retire_ms = 10; p.join_ms = 60; p.transactions = 900; }
 void adoptions(Profile& p) { schemas(p); p.ids = true; p.adopt_ms = 150; }
 // Rows collide, and operators discard what lost.
 void discards(Profile& p) {

@@ -103,7 +103,7 @@ Profile Profile::draw(Random& random) {
   if (random.per_mille(100)) out.untrigger_ms = random.between(300, 3000);
   out.reuse = random.per_mille(300);
   if (random.per_mille(300) && out.moving != 0) out.nulls = 200 + random.below(600);
-  // Not drawn yet (docs/testing.md, "Open"): watch_drops, which its mutation sets.
+  // Not drawn yet (docs/testing.md, "Open"): watch_drops, watch_ids and watch_names, which mutations set.
   return out;
 }
 

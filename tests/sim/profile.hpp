@@ -70,6 +70,8 @@ struct Profile {
   int64_t pruned_rows = 1'000'000; // replica::Settings::pruned_rows
   bool ids = false;                // nodes deal the ids of AUTOINCREMENT tables
   bool reuse = false;              // a table without a key in which the highest row goes and the next one comes, under its rowid
+  bool watch_ids = false;          // no two machines may be about to give out one id, at any commit (docs/testing.md, "Open")
+  bool watch_names = false;        // no two rows without a key may have one name, in the whole stream (the same)
   int64_t adopt_ms = 0;            // mean time between two tables that `marmot ids adopt` or `release` is said of
   int64_t untrigger_ms = 0;        // mean time between two tools that take a table's triggers away, and SQLite is not told
   int64_t discard_ms = 0;          // mean time between two conflicts that `marmot conflicts discard` is said of

@@ -163,7 +163,7 @@ void World::check_next_id(Node& node) {
   sqlite::Database* const db = checker(node);
   if (db == nullptr) return;
   const Enter scope(disks, node.id, Process::checker);
-  const auto wrong = given_ids.check_next(*db, node.id, node.ids, ids_are_dealt() && !node.retired);
+  const auto wrong = given_ids.check_next(*db, node.id, node.ids, profile.watch_ids && ids_are_dealt() && !node.retired);
   if (node.retired) given_ids.forget(node.id);
   if (wrong && !wrong->empty()) fail(node.id, *wrong);
 }
@@ -445,7 +445,7 @@ std::string World::check_handled() {
 // has numbered anew, may be taken for one row.
 bool World::may_share_names() const {
   const bool unseen = profile.damage_ms != 0 || profile.untrigger_ms != 0 || profile.copied_ms != 0 || untold_.count("bare") != 0;
-  return cloned_ || unseen || (profile.clock_grain_ms > 1 && file_lost_);
+  return !profile.watch_names || cloned_ || unseen || (profile.clock_grain_ms > 1 && file_lost_);
 }
 
 void World::check_end() {
