@@ -179,7 +179,7 @@ Json json_of(const VerifyOutcome& outcome) {
   }
   Json unreachable = Json::array();
   for (const MemberStatus& member : outcome.unreachable) unreachable.push_back(Json{{"node", member.node.value}, {"seen_ms_ago", member.seen_ms_ago}});
-  Json json{{"nodes", report.nodes}, {"identical", report.identical()}, {"tables", tables}, {"full_text", full_text}, {"unreachable", unreachable}};
+  Json json{{"nodes", report.nodes()}, {"identical", report.identical()}, {"tables", tables}, {"full_text", full_text}, {"unreachable", unreachable}};
   if (outcome.repaired) json["repair"] = true;
   return json;
 }

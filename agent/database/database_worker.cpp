@@ -488,8 +488,10 @@ void DatabaseThread::Worker::publish(std::vector<replica::OutUnit> units) {
 
 // No version leaves before data_dir remembers its HLC, and the life that gave it: where history was lost another one has begun.
 void DatabaseThread::Worker::flush_units() {
-  const Status kept = high_water->keep(high_water->nodes(), node::lives_of_path(high_water->lives(), engine->origin(), false));
-  if (!kept) return failed("keep the life", kept.error());
+  if (high_water->lives().empty() || high_water->lives().back() != life_of(engine->origin())) {
+    const Status kept = high_water->keep(high_water->nodes(), node::lives_of_path(high_water->lives(), engine->origin(), false));
+    if (!kept) return failed("keep the life", kept.error());
+  }
   const auto stored = high_water->store(engine->last_hlc());
   if (!stored) return failed("keep the clock", stored.error());
   if (*stored && sync_at == 0) sync_at = monotonic_us() + kSyncAfter;

@@ -146,7 +146,6 @@ void Verify::compare() {
   }
   report_ = {};
   details_.clear();
-  report_.nodes = 1 + theirs_.size();
   for (const auto& [node, digest] : theirs_) report_.answered.insert(node);
   bool moved = false;
   for (const auto& table : *ours_) verdict(table.table).rows = table.rows;

@@ -35,8 +35,8 @@ struct TableVerdict {
 };
 
 struct VerifyReport {
-  size_t nodes = 1;  // this one too
-  std::set<uint64_t> answered;  // the others
+  std::set<uint64_t> answered;  // nodes, but for this one
+  size_t nodes() const { return 1 + answered.size(); }
   std::vector<TableVerdict> tables;
   struct FullText {
     uint64_t node = 0;

@@ -384,9 +384,7 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
   last_error_.clear();
   reported_.clear();
   progress_ = progress;
-  delivered_ = progress.position.seq;
-  delivered_id_ = progress.position.msg_id;
-  delivered_at_ = progress.position.at;
+  delivered_ = progress.position;
   changes_.restart();
   known_end_ = std::max(outcome.end, progress.position.seq);
   created_.clear();
@@ -441,9 +439,9 @@ void Replicator::release_ids() {
 }
 
 void Replicator::on_delivered(nats::Delivered message) {
-  delivered_ = message.seq;
-  delivered_id_ = message.msg_id;
-  delivered_at_ = message.time_ms;
+  delivered_.seq = message.seq;
+  delivered_.msg_id = message.msg_id;
+  delivered_.at = message.time_ms;
   changes_.delivered(message.seq, message.data);
   if (const auto sent = publisher_.came(message.msg_id, message.data)) clock_.observe(*sent, message.time_ms, wall_now());
   const auto id = codec::parse_message_id(message.msg_id);
@@ -463,7 +461,7 @@ void Replicator::check_stream() {
   }
   if (state_ != State::running || !connected_) return;
   // Our own messages are marked later than they are delivered: what was delivered counts.
-  const StreamSeq seen = std::max(progress_.position.seq, delivered_);
+  const StreamSeq seen = std::max(progress_.position.seq, delivered_.seq);
   connection_->stream_state(plan_.stream.name, [this, seen, generation = generation_,
                                                 alive = std::weak_ptr<int>(alive_)](Result<nats::StreamState> state) {
     if (alive.expired() || generation != generation_) return;
@@ -500,11 +498,7 @@ void Replicator::check_delivery(StreamSeq end) {
 // and the entry, where it finds another message, reads the stream anew.
 void Replicator::check_position() {
   replica::Position position = progress_.position;
-  if (delivered_ > position.seq) {
-    position.seq = delivered_;
-    position.msg_id = delivered_id_;
-    position.at = delivered_at_;
-  }
+  if (delivered_.seq > position.seq) position = delivered_;
   if (position.seq == 0 || position.seq == checked_seq_) return;
   connection_->get_message(plan_.stream.name, position.seq, [this, position, generation = generation_,
                                                              alive = std::weak_ptr<int>(alive_)](Result<nats::StoredMessage> message) {
@@ -545,7 +539,7 @@ void Replicator::update_flow() {
 // The stream is in the file up to here; where its last messages were deleted that is further than the file's position.
 StreamSeq Replicator::applied() const {
   const StreamSeq position = progress_.position.seq;
-  if (state_ != State::running || !subscription_ || in_gap_ || position < delivered_) return position;
+  if (state_ != State::running || !subscription_ || in_gap_ || position < delivered_.seq) return position;
   return std::max(position, subscription_->last_seq());
 }
 
@@ -553,7 +547,7 @@ StreamSeq Replicator::applied() const {
 StreamSeq Replicator::followed() const {
   const StreamSeq here = applied();
   if (state_ != State::running || in_gap_) return here;
-  return std::max(here, arrivals_.empty() ? delivered_ : arrivals_.front().first - 1);
+  return std::max(here, arrivals_.empty() ? delivered_.seq : arrivals_.front().first - 1);
 }
 
 bool Replicator::outbox_complete() const {

@@ -212,9 +212,8 @@ class Replicator {
   StreamSeq missing_from_ = 0;  // while Repair::lacking(): the first message that this file lacks
   bool ready_ = false;
   std::string created_;         // the stream's creation time, as it was entered
-  StreamSeq delivered_ = 0, known_end_ = 0;
-  std::string delivered_id_;    // Nats-Msg-Id of message `delivered_`
-  WallMs delivered_at_ = 0;     // when JetStream stored it
+  replica::Position delivered_;  // the last message that came, applied or not
+  StreamSeq known_end_ = 0;
   node::ChangeCount changes_;         // how far members are behind
   StreamSeq checked_seq_ = 0;   // the stream's leader holds the message that was applied here
   std::optional<StreamSeq> stuck_at_;  // the last message delivered when the stream was looked at, and had more

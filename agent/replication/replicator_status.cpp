@@ -55,7 +55,7 @@ node::EntryFacts::Company Replicator::company() const {
 }
 
 StreamSeq Replicator::stream_end() const {
-  StreamSeq end = std::max({known_end_, delivered_, publisher_.last_stored()});
+  StreamSeq end = std::max({known_end_, delivered_.seq, publisher_.last_stored()});
   for (const Peer& peer : peers_->alive()) end = std::max(end, peer.applied);
   return end;
 }

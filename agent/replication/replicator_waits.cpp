@@ -47,7 +47,7 @@ void Replicator::until_applied(StreamSeq seq, int64_t deadline_ms, std::function
   const auto reached = [this, seq] {
     if (state_ == State::running && applied() >= seq) return true;
     // Our own messages would wait for a drain to ride along with.
-    if (state_ == State::running && delivered_ >= seq) thread_->hasten();
+    if (state_ == State::running && delivered_.seq >= seq) thread_->hasten();
     return false;
   };
   waiters_.add(deadline_ms, reached, std::move(done));

@@ -107,13 +107,12 @@ Result<std::string> stored_text(sqlite::Database& db, const std::string& table) 
 
 // The file's schema is another one then, for every connection.
 Status write_text(sqlite::Database& db, const std::string& table, const std::string& sql) {
-  TRY_ASSIGN(const int64_t version, db.query_integer("PRAGMA main.schema_version"));
   TRY(db.exec("PRAGMA writable_schema = ON"));
   const auto put = [&]() -> Status {
     TRY_ASSIGN(Statement write, db.prepare("UPDATE main.sqlite_schema SET sql = ?2 WHERE type = 'table' AND name = ?1 COLLATE NOCASE"));
     write.bind(1, table).bind(2, sql);
     TRY(write.run());
-    return db.exec("PRAGMA main.schema_version = " + std::to_string(version + 1));
+    return db.bump_schema_version();
   };
   const Status done = put();
   TRY(db.exec("PRAGMA writable_schema = RESET"));

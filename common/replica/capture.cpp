@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "common/replica/autoincrement.hpp"
-#include "common/replica/quarantine.hpp"
 #include "common/replica/scope.hpp"
 #include "sql.hpp"
 
@@ -252,7 +251,6 @@ Result<Watched> watch_inside(sqlite::Database& db, const TableInfo& table) {
 Status install(sqlite::Database& db) {
   TRY_ASSIGN(Scope scope, Scope::begin(db));
   TRY_IN("install", db.exec(std::string(sql::kCreateInternalTables)));
-  TRY_IN("install", shorten_quarantine(db));
   return scope.commit();
 }
 
@@ -295,6 +293,13 @@ Status fire_first(sqlite::Database& db) {
   return ok();
 }
 
+Status forget_rows_of(sqlite::Database& db, int64_t id) {
+  const auto forget = [&](std::string_view table) { return db.exec("DELETE FROM main.__marmot_" + std::string(table) + " WHERE tbl = " + std::to_string(id)); };
+  for (const std::string_view table : kTablesOfRows) TRY(forget(table));
+  TRY(forget("adopted"));
+  return forget("pace");
+}
+
 Status unwatch(sqlite::Database& db, std::string_view name) {
   const std::string verb = "unwatch " + std::string(name);
   TRY_ASSIGN(const bool installed, exists(db, "table", "__marmot_table"));
@@ -306,9 +311,7 @@ Status unwatch(sqlite::Database& db, std::string_view name) {
   if (!*registered) return make_error(Errc::not_found, verb + ": it is not watched");
   const std::string id = std::to_string((*registered)->id);
   TRY_IN(verb, drop_objects(db, "__marmot_" + id + "_*"));
-  for (const std::string_view table : {"log", "parked", "passed", "version", "unique", "shelf", "rowid", "pruned", "buried", "adopted", "pace"}) {
-    TRY_IN(verb, db.exec("DELETE FROM main.__marmot_" + std::string(table) + " WHERE tbl = " + id));
-  }
+  TRY_IN(verb, forget_rows_of(db, (*registered)->id));
   TRY_IN(verb, db.exec("DELETE FROM main.__marmot_table WHERE id = " + id));
   return scope.commit();
 }

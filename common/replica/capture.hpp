@@ -40,6 +40,12 @@ Status unwatch(sqlite::Database& db, std::string_view name);
 // business (it cannot change inside a transaction).
 Status cleanup(sqlite::Database& db);
 
+// Internal tables (__marmot_ and the name) that hold what is known of rows, each by its table's id.
+inline constexpr std::string_view kTablesOfRows[] = {"log", "parked", "passed", "version", "unique", "shelf", "rowid", "pruned", "buried"};
+
+// Deletes what they hold of one table, and what else is known of it by its id, but for its columns.
+Status forget_rows_of(sqlite::Database& db, int64_t id);
+
 // The triggers' names of table `id` that exist now. Triggers are how a renamed table is recognised.
 struct InstalledTrigger {
   int64_t table_id = 0;

@@ -229,7 +229,7 @@ struct Replica::Impl {
       if (env.others_reading(Environment::Moment::before_commit)) done = make_error(Errc::busy, "another process holds a snapshot");
     }
     if (done) done = transaction->commit();
-    if (done) keep_paces();
+    if (done) paces_before.clear();
     if (!done) {
       transaction->rollback();
       roll_back_memory(saved);
@@ -277,6 +277,7 @@ struct Replica::Impl {
   Status check_schema(TouchedKeys& touched);                // when PRAGMA schema_version moved: notice_changes and what follows
   Status schema_changed(TouchedKeys& touched);
   Result<bool> catch_up_with_schema();                      // membership.cpp
+  Status touch_all(Table& table, TouchedKeys& touched);     // its rows are changes, and none of them a baseline row
   Status refresh_schema();                                  // memory, effects and schema_version as the file is now
   Status stop(Table& table, std::string reason);
   // Of stopped tables, all or none (resume.cpp). Out of `ids` go those of which a cause stands; `failed`: whose rows cannot be written.
@@ -411,8 +412,8 @@ struct Replica::Impl {
   Status move_next_id(Table& table, int64_t first);
   IdDemand id_demand(Table& table, int slot, int64_t highest, int64_t given);
   void note_id(Table& table, std::string_view key);
-  void count_second(Table::IdUse& use);
-  void keep_paces();
+  void count_second(Table& table);
+  std::vector<std::pair<int64_t, Table::IdUse::Pace>> paces_before;  // this transaction, by Table::id: of those that it counted
   void note_applied_id(Table& table, const UnitRow& row, const Version& version);
   void touch_ids();
   Status settle_ids();

@@ -37,8 +37,10 @@ std::optional<int64_t> id_of_key(std::string_view key) {
 }  // namespace
 
 // An agent that is held up for a moment finds more given out than it did before.
-void Replica::Impl::count_second(Table::IdUse& use) {
-  Table::IdUse::Pace& pace = use.pace;
+void Replica::Impl::count_second(Table& table) {
+  const Table::IdUse& use = table.id_use;
+  Table::IdUse::Pace& pace = table.id_use.pace;
+  paces_before.emplace_back(table.id, pace);
   const WallMs passed = env.now() - pace.second_at;
   pace.largest = std::max(pace.largest, use.given);
   pace.this_second += use.given;
@@ -46,10 +48,6 @@ void Replica::Impl::count_second(Table::IdUse& use) {
   pace.a_second = passed < 0 || pace.second_at == 0 ? 0 : pace.this_second * kSecond / passed;
   pace.second_at = env.now();
   pace.this_second = passed < 0 || passed > 2 * kSecond ? use.given : 0;  // a burst begins
-}
-
-void Replica::Impl::keep_paces() {
-  for (const auto& table : tables) table->id_use.kept_pace = table->id_use.pace;
 }
 
 // At the pace of this second, as far as it has come, or of the one before.
@@ -156,7 +154,7 @@ Status Replica::Impl::settle_ids() {
   if (!deals_ids()) return ok();
   for (const auto& table : tables) {
     if (!table->id_use.touched) continue;
-    count_second(table->id_use);
+    count_second(*table);
     if (table->counts_ids()) TRY(settle_ids_of(*table));
     table->id_use.forget_transaction();
     table->id_use.touched = false;
@@ -331,10 +329,7 @@ namespace {
 // A copy from before its node had a slot hears which one that is: a former life has given out ids of it.
 void leave_former_blocks(Replica::Impl& impl) {
   if (!impl.state.ids_lost || !impl.slots_here().slot) return;
-  for (const auto& table : impl.tables) {
-    table->id_use.of_former_life = true;
-    table->id_use.came = INT64_MAX;
-  }
+  for (const auto& table : impl.tables) table->id_use.go_ahead();
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include "common/base/mutation.hpp"
 #include "common/core/row_hash.hpp"
 #include "common/replica/autoincrement.hpp"
+#include "common/replica/capture.hpp"
 #include "common/replica/coerce.hpp"
 #include "common/replica/column_id.hpp"
 #include "sql.hpp"
@@ -83,9 +84,8 @@ Status forget_local_table(sqlite::Database& db, int64_t id) {
     TRY(db.exec("DROP TRIGGER IF EXISTS main.\"__marmot_" + number + "_" + event + '"'));
   }
   TRY(db.exec("DROP INDEX IF EXISTS main.\"__marmot_" + number + "_keep\""));
-  for (const char* kept : {"log", "parked", "passed", "version", "unique", "shelf", "rowid", "pruned", "buried", "column", "adopted", "pace"}) {
-    TRY(db.exec("DELETE FROM main.__marmot_" + std::string(kept) + " WHERE tbl = " + number));
-  }
+  TRY(forget_rows_of(db, id));
+  TRY(db.exec("DELETE FROM main.__marmot_column WHERE tbl = " + number));
   return db.exec("DELETE FROM main.__marmot_table WHERE id = " + number);
 }
 

@@ -285,9 +285,7 @@ Status Replica::discard_rows() {
       if (!table->exists) continue;
       TRY(impl.effects.write([&] { return impl.db.exec("DELETE FROM " + sqlite::quote_identifier(table->info.name)); }));
     }
-    for (const char* internal : {"version", "unique", "shelf", "rowid", "log", "parked", "passed", "pruned", "buried"}) {
-      TRY(impl.db.exec("DELETE FROM __marmot_" + std::string(internal)));
-    }
+    for (const std::string_view internal : kTablesOfRows) TRY(impl.db.exec("DELETE FROM __marmot_" + std::string(internal)));
     impl.state.shelved = 0;
     return ok();
   });

@@ -9,6 +9,16 @@ namespace marmot::replica {
 
 using sqlite::Statement;
 
+namespace {
+
+// Not where nothing of ours is, nor where an agent of before was the last one.
+Result<bool> has_short_messages(sqlite::Database& db) {
+  TRY_ASSIGN(const int64_t there, db.query_integer("SELECT count(*) FROM pragma_table_info('__marmot_quarantine', 'main') WHERE name = 'hash'"));
+  return there != 0;
+}
+
+}  // namespace
+
 // Anybody who may write to the stream can put garbage into it: a file keeps what tells one message from another, and is not filled.
 Status Replica::Impl::quarantine(const Incoming& message, const std::string& reason) {
   log(LogLevel::error, "message " + std::to_string(message.seq) + " is quarantined (" + reason + "): see `marmot quarantine`");
@@ -28,8 +38,8 @@ Status Replica::Impl::quarantine(const Incoming& message, const std::string& rea
 
 Result<Quarantine> read_quarantine(sqlite::Database& db) {
   Quarantine out;
-  TRY_ASSIGN(const int64_t there, db.query_integer("SELECT count(*) FROM pragma_table_info('__marmot_quarantine', 'main') WHERE name = 'hash'"));
-  if (there == 0) return out;  // nothing of ours, or an agent of before was the last one here
+  TRY_ASSIGN(const bool readable, has_short_messages(db));
+  if (!readable) return out;
   TRY_ASSIGN(out.dropped, db.query_integer("SELECT coalesce((SELECT value FROM main.__marmot_meta WHERE key = 'quarantine_dropped'), 0)"));
   TRY_ASSIGN(Statement rows, db.prepare("SELECT seq, at, reason, size, hash, data FROM main.__marmot_quarantine ORDER BY at DESC, seq DESC"));
   for (;;) {
@@ -44,6 +54,14 @@ Status empty_quarantine(sqlite::Database& db) {
   TRY_ASSIGN(Scope scope, Scope::begin(db));
   TRY(db.exec("DELETE FROM main.__marmot_quarantine; DELETE FROM main.__marmot_meta WHERE key = 'quarantine_dropped'"));
   return scope.commit();
+}
+
+Status shorten_quarantine(sqlite::Database& db) {
+  TRY_ASSIGN(const bool done, has_short_messages(db));
+  if (done) return ok();
+  return db.exec("ALTER TABLE main.__marmot_quarantine ADD COLUMN size INT NOT NULL DEFAULT 0;"
+                 "ALTER TABLE main.__marmot_quarantine ADD COLUMN hash INT NOT NULL DEFAULT 0;"
+                 "UPDATE main.__marmot_quarantine SET size = length(data), data = substr(data, 1, " + std::to_string(kQuarantinedHead) + ")");
 }
 
 }  // namespace marmot::replica

@@ -5,6 +5,7 @@
 #include "common/replica/engine.hpp"
 #include "common/replica/merge.hpp"
 #include "common/replica/probe.hpp"
+#include "common/replica/quarantine.hpp"
 #include "sql.hpp"
 
 namespace marmot::replica {
@@ -150,9 +151,10 @@ Status Replica::Impl::tell_again(std::string_view where) {
 
 void Replica::Impl::roll_back_memory(const State& saved) {
   state = saved;
-  for (const auto& table : tables) {
-    table->id_use.forget_transaction();
-    table->id_use.pace = table->id_use.kept_pace;
+  for (const auto& table : tables) table->id_use.forget_transaction();
+  for (; !paces_before.empty(); paces_before.pop_back()) {
+    Table* const table = table_by_id(paces_before.back().first);
+    if (table != nullptr) table->id_use.pace = paces_before.back().second;
   }
   store.forget();
   store.hash_key = state.hash_key;
@@ -203,6 +205,7 @@ Result<Replica> Replica::open(sqlite::Database db, Settings settings, Environmen
   TRY_IN("attach", Probe::attach(impl->db));
   TRY(impl->write(false, nullptr, [&]() -> Status {
     TRY_IN("create internal tables", install(impl->db));
+    TRY_IN("shorten the quarantine", shorten_quarantine(impl->db));
     if (!mutated(Mutation::text_by_sqlite)) TRY(impl->db.learn_encoding());
     TRY(impl->load_state(identity));
     impl->loaded = true;

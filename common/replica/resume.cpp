@@ -78,16 +78,7 @@ Status Replica::Impl::drain_parked(const std::vector<Table*>& restarted) {
   TouchedKeys touched;
   touched.left_over = true;
   for (Table* const table : restarted) {
-    if (!table->baseline) {  // it could not be read when the file was opened
-      Table::Position position;
-      const WallMs now = env.now();
-      TRY(table->scan(position, INT64_MAX, true, [&](const std::string& key, const std::vector<ValueView>&) -> Status {
-        touched.add(table, key, now);
-        return ok();
-      }));
-      table->baseline = true;
-      TRY(table->save());
-    }
+    if (!table->baseline) TRY(touch_all(*table, touched));  // it could not be read when the file was opened
     TRY_ASSIGN(Statement* const parked, store.statement(sql::kSelectParked));
     parked->bind(1, table->id);
     for (;;) {

@@ -116,10 +116,7 @@ Result<std::unique_ptr<Table>> Replica::Impl::load_table(const LocalTable& local
   table->sql = local.sql;
   table->adoptable = settings.ids.adopt && table->plain_ids() && with_autoincrement(local.sql);
   table->id_use.busy_at = env.now();
-  if (opened && state.ids_lost) {  // it was made after the copy: a former life may have given out ids of it
-    table->id_use.of_former_life = true;
-    table->id_use.came = INT64_MAX;
-  }
+  if (opened && state.ids_lost) table->id_use.go_ahead();  // it was made after the copy
   TRY_ASSIGN(Statement rest, db.prepare("SELECT baseline, rehash, stopped FROM __marmot_table WHERE id = ?1"));
   rest.bind(1, local.id);
   TRY(rest.step());
@@ -218,16 +215,20 @@ Status Replica::Impl::schema_changed(TouchedKeys& touched) {
     Table& table = *table_by_id(id);
     if (!opened && state.membership == Membership::none) continue;  // baseline() gives its rows their versions
     // Made since this file met a stream, whether the agent ran or not: its rows are changes, sent with the table.
-    table.baseline = true;
-    Table::Position position;
-    const WallMs now = env.now();
-    TRY(table.scan(position, INT64_MAX, true, [&](const std::string& key, const std::vector<ValueView>&) -> Status {
-      touched.add(&table, key, now);
-      return ok();
-    }));
-    TRY(table.save());
+    TRY(touch_all(table, touched));
   }
   return ok();
+}
+
+Status Replica::Impl::touch_all(Table& table, TouchedKeys& touched) {
+  table.baseline = true;
+  Table::Position position;
+  const WallMs now = env.now();
+  TRY(table.scan(position, INT64_MAX, true, [&](const std::string& key, const std::vector<ValueView>&) -> Status {
+    touched.add(&table, key, now);
+    return ok();
+  }));
+  return table.save();
 }
 
 Status Replica::Impl::check_schema(TouchedKeys& touched) {

@@ -91,7 +91,7 @@ Status Replica::Impl::renew_schema(bool polite, int64_t* held_us) {
   return write(polite, held_us, [&]() -> Status {
     TRY_ASSIGN(const int64_t version, db.query_integer("PRAGMA main.schema_version"));
     if (version != schema_version) return ok();
-    TRY(db.exec("PRAGMA main.schema_version = " + std::to_string(version + 1)));
+    TRY(db.bump_schema_version());
     return db.exec("PRAGMA writable_schema = RESET");
   });
 }

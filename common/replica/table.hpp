@@ -67,7 +67,7 @@ class Table {
       int64_t this_second = 0, a_second = 0;  // ids given out since then, and in the one before
       int64_t in_quarter_second(WallMs now) const;  // ids.cpp
     };
-    Pace pace, kept_pace;              // `kept_pace`: as the last transaction that was committed left it
+    Pace pace;
     int64_t stray = 0;                 // the highest id that this transaction applied of a row that lies in no block of its writer
     int64_t came = 0;                  // the highest id that this transaction applied
     bool of_former_life = false;       // it applied one that a former life of this file gave out, and that the file had not
@@ -77,6 +77,11 @@ class Table {
     IdGeometry geometry;
     uint64_t geometry_of = 0;          // IdRegistry::changes(), of that
 
+    // The next id is to lie behind all that a former life of this file can have given out.
+    void go_ahead() {
+      of_former_life = true;
+      came = INT64_MAX;
+    }
     void forget_transaction() {
       given = stray = came = 0;
       of_former_life = false;

@@ -207,6 +207,11 @@ Result<Statement> Database::prepare(std::string_view sql, bool keep) {
   return Statement(stmt, wide_);
 }
 
+Status Database::bump_schema_version() {
+  TRY_ASSIGN(const int64_t version, query_integer("PRAGMA main.schema_version"));
+  return exec("PRAGMA main.schema_version = " + std::to_string(version + 1));
+}
+
 Status Database::learn_encoding() {
   TRY_ASSIGN(const std::string encoding, query_text("PRAGMA encoding"));
   wide_ = encoding.starts_with("UTF-16");

@@ -102,6 +102,9 @@ class Database {
 
   // From here on text of a UTF-16 file comes and goes whole. Once the file holds a table: until then it has no encoding.
   Status learn_encoding();
+  // In a write transaction of the caller's: the schema is another one. Other connections read it anew with their next statement, this one with
+  // PRAGMA writable_schema = RESET.
+  Status bump_schema_version();
   bool wide() const { return wide_; }  // learnt: it is a UTF-16 file
 
   bool in_transaction() const { return sqlite3_get_autocommit(db_) == 0; }

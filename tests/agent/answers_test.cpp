@@ -88,7 +88,7 @@ TEST_CASE("metrics: each one finds its value in what status answers") {
 
 TEST_CASE("verify: what was repaired is told of each table only where repairing was asked for") {
   VerifyOutcome outcome;
-  outcome.report.nodes = 2;
+  outcome.report.answered = {8};
   outcome.unreachable = {MemberStatus{NodeId{9}, Incarnation{1}, 70, 2, 3, false, false}};
   outcome.report.tables = {TableVerdict{"t", 5, {{8, {"17", "'a'"}, 1}}}, TableVerdict{"u", 0, {}}};
   Json expected = Json::parse(R"({"nodes":2,"identical":false,"full_text":[],"unreachable":[{"node":9,"seen_ms_ago":70}],"tables":[

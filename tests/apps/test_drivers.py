@@ -3,11 +3,11 @@ import os
 import subprocess
 from pathlib import Path
 
-from cache import PYTHON, cache, install, needs
+from cache import PYTHON, cache, needs
 from case import case
 from process import Skipped, check
 from tables import execute, query, scalar, wait_identical
-from test_frameworks import better_sqlite3, sequelize_modules
+from test_frameworks import better_sqlite3, jdbc_jars, sequelize_modules
 from test_ids import FAMILY, ids_of
 from test_in_step import in_step
 
@@ -76,11 +76,7 @@ def rusqlite():
 
 
 def jdbc(t):
-    needs("java", "javac", "mvn")
-    jars = cache("jdbc")
-    for jar in ("org.xerial:sqlite-jdbc:3.46.1.3", "org.slf4j:slf4j-api:1.7.36"):
-        install(["mvn", "-q", "-B", "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy", f"-Dartifact={jar}", "-DoutputDirectory=."], jars,
-                jars / (jar.split(":", 1)[1].replace(":", "-") + ".jar"))
+    jars = jdbc_jars()
     built(["javac", "-d", t.dir, PROGRAMS / "Jdbc.java"], t.dir)
     return Driver("sqlite-jdbc", "java", "-cp", f"{t.dir}:{jars}/*", "Jdbc")
 

@@ -286,13 +286,18 @@ def frameworks_go_modernc(t):
           [(without(snippet, ("?_txlock=immediate&_pragma=busy_timeout(5000)", "")), True)])
 
 
-@case("JDBC does with transaction_mode", seconds=200, long=True)
-def frameworks_jdbc(t):
+def jdbc_jars():
     needs("java", "javac", "mvn")
     jars = cache("jdbc")
     for jar in ("org.xerial:sqlite-jdbc:3.46.1.3", "org.slf4j:slf4j-api:1.7.36"):
         install(["mvn", "-q", "-B", "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy", f"-Dartifact={jar}", "-DoutputDirectory=."], jars,
                 jars / (jar.split(":", 1)[1].replace(":", "-") + ".jar"))
+    return jars
+
+
+@case("JDBC does with transaction_mode", seconds=200, long=True)
+def frameworks_jdbc(t):
+    jars = jdbc_jars()
     snippet = blocks()["jdbc"]
     judge(t, "sqlite-jdbc 3.46", interpreted(t, "Jdbc.java", ["java", "-cp", f"{jars}/*"]), snippet, [(without(snippet, ("?transaction_mode=IMMEDIATE", "")), True)])
 

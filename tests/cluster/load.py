@@ -5,6 +5,7 @@ the other writers write to, where only one outcome is right: the same one everyw
 """
 import json
 import random
+import sqlite3
 import subprocess
 import threading
 import time
@@ -294,3 +295,35 @@ def own_rows_missing(writer, db):
             words.append(f"{what} rows of {type(writer).__name__} in {db.name}: {len(missing)} of {len(expected)} missing, "
                          f"such as {missing[:3]}; {len(extra)} unexpected, such as {extra[:3]}")
     return words
+
+
+class Applications(threading.Thread):
+    """Writes one row after the other into the table note, and keeps the longest time a commit took."""
+
+    def __init__(self, db, pause=0.001, timeout=1.0):
+        super().__init__(daemon=True)
+        self.pause, self.timeout = pause, timeout
+        self.db, self.longest, self.rows, self.failed = db, 0.0, 0, None
+        self.ended = threading.Event()
+
+    def run(self):
+        connection = connect(self.db, timeout=self.timeout)
+        connection.isolation_level = None
+        while not self.ended.is_set():
+            started = time.monotonic()
+            try:
+                connection.execute("INSERT INTO note(body) VALUES('of the application')")
+            except sqlite3.Error as error:
+                self.failed = error
+                break
+            self.rows += 1
+            self.longest = max(self.longest, time.monotonic() - started)
+            if self.pause:
+                time.sleep(self.pause)
+        connection.close()
+
+    def finish(self):
+        self.ended.set()
+        self.join(10)
+        if self.failed:
+            raise Failure(f"the application failed: {self.failed}")

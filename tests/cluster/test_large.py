@@ -1,9 +1,8 @@
 """Large rows, large transactions, many rows."""
-import sqlite3
-import threading
 import time
 
 from case import case
+from load import Applications
 from process import check, until
 from tables import execute, scalar, wait_identical
 
@@ -28,42 +27,25 @@ def large_row(t):
     wait_identical([one.db, two.db], 40)
 
 
-class Small(threading.Thread):
-    """An application that commits one small row after the other, and keeps how long each took."""
-
-    def __init__(self, db):
-        super().__init__(daemon=True)
-        self.db, self.took, self.stopped = db, [], threading.Event()
-
-    def run(self):
-        connection = sqlite3.connect(self.db, timeout=60, isolation_level=None)
-        while not self.stopped.wait(0.01):
-            began = time.monotonic()
-            connection.execute("INSERT INTO small(v) VALUES(1)")
-            self.took.append(time.monotonic() - began)
-        connection.close()
-
-
 @case("60 blobs of 1 MB (250 in --long) in one transaction arrive in seconds, with a small max_payload too, and nobody waits long beside it", seconds=200)
 def many_blobs(t):
     count = 250 if t.long else 60
     for limit in ("1MB", "64KB"):
         nats = t.nats(name=f"nats{limit}", server=f"max_payload: {limit}\n")
         one, two = nodes = [t.node(f"n{i}of{limit}", nats, database_name="app") for i in (1, 2)]
-        execute(one.db, "CREATE TABLE file(id INTEGER PRIMARY KEY, data BLOB)", "CREATE TABLE small(id INTEGER PRIMARY KEY AUTOINCREMENT, v)")
+        execute(one.db, "CREATE TABLE file(id INTEGER PRIMARY KEY, data BLOB)", "CREATE TABLE note(id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT)")
         for node in nodes:
             node.start()
         wait_identical([one.db, two.db])
-        writer = Small(two.db)
+        writer = Applications(two.db, pause=0.01, timeout=60)
         writer.start()
         execute(one.db, ("INSERT INTO file(data) WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < ?) SELECT randomblob(1000000) FROM c",
                          (count,)))
         started = time.monotonic()
         until("all arrive", lambda: scalar(two.db, "SELECT count(*) FROM file") == count, 80 * t.slow)
         took = time.monotonic() - started
-        writer.stopped.set()
-        writer.join(60)
-        t.note(f"max_payload {limit}: {count} MB arrived after {took:.1f} s; of {len(writer.took)} commits beside it the worst took {max(writer.took) * 1000:.0f} ms")
+        writer.finish()
+        t.note(f"max_payload {limit}: {count} MB arrived after {took:.1f} s; of {writer.rows} commits beside it the worst took {writer.longest * 1000:.0f} ms")
         wait_identical([one.db, two.db], 60)
         for node in nodes:
             node.stop()

@@ -3,12 +3,12 @@ import json
 import os
 import shutil
 import sqlite3
-import threading
 import time
 
 from case import case
+from load import Applications
 from node import stream_of
-from process import Failure, check, until
+from process import check, until
 from tables import connect, execute, query, scalar, unpublished, wait_identical
 
 BUCKET = "OBJ_MARMOT_main_app_snapshots"
@@ -238,38 +238,6 @@ def adopt_by_snapshot(t):
     found = settled([one, same, merged, replaced])
     check(len(found["note"]) == 201, f"{len(found['note'])} rows")
     check(list(t.dir.glob("n5.db.marmot-backup-*")), "no backup was kept")
-
-
-class Applications(threading.Thread):
-    """Writes one row after the other, and keeps the longest time a commit took."""
-
-    def __init__(self, db, pause=0.001):
-        super().__init__(daemon=True)
-        self.pause = pause
-        self.db, self.longest, self.rows, self.failed = db, 0.0, 0, None
-        self.ended = threading.Event()
-
-    def run(self):
-        connection = connect(self.db, timeout=1.0)
-        connection.isolation_level = None
-        while not self.ended.is_set():
-            started = time.monotonic()
-            try:
-                connection.execute("INSERT INTO note(body) VALUES('of the application')")
-            except sqlite3.Error as error:
-                self.failed = error
-                break
-            self.rows += 1
-            self.longest = max(self.longest, time.monotonic() - started)
-            if self.pause:
-                time.sleep(self.pause)
-        connection.close()
-
-    def finish(self):
-        self.ended.set()
-        self.join(10)
-        if self.failed:
-            raise Failure(f"the application failed: {self.failed}")
 
 
 @case("snapshots are taken while an application writes all the time: no writer is held up, and each is whole", alone=True)
