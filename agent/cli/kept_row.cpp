@@ -11,7 +11,7 @@ namespace marmot::agent {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using KeptJson = nlohmann::ordered_json;
 
 std::optional<std::string> from_hex(const std::string& hex) {
   std::string out;
@@ -26,7 +26,7 @@ std::optional<std::string> from_hex(const std::string& hex) {
 }
 
 // The reverse of core row_json.
-std::optional<ValueView> value_of(const Json& json, OwnedRow& row) {
+std::optional<ValueView> value_of(const KeptJson& json, OwnedRow& row) {
   if (json.is_null()) return ValueView::of_null();
   if (json.is_number_integer()) return ValueView::of_integer(json.get<int64_t>());
   if (json.is_number_float()) return ValueView::of_real(json.get<double>());
@@ -67,7 +67,7 @@ ValueView OwnedRow::value(std::string_view name) const {
 }
 
 Result<OwnedRow> read_kept_row(const std::string& text) {
-  const Json json = Json::parse(text, nullptr, false);
+  const KeptJson json = KeptJson::parse(text, nullptr, false);
   OwnedRow row;
   bool good = json.is_object();
   for (auto member = json.begin(); good && member != json.end(); ++member) {

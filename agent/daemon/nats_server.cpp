@@ -30,15 +30,14 @@ namespace {
 
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
-using Milliseconds = uv::Milliseconds;
 
 constexpr uint16_t kFirstPort = kDefaultPort;
 constexpr uint16_t kLastPort = 4449;
-constexpr Milliseconds kFirstPause{100};
-constexpr Milliseconds kLongestPause{5000};
-constexpr Milliseconds kHealthy{10'000};  // ran this long: the next restart is quick again
-constexpr Milliseconds kTermPatience{3000};
-constexpr Milliseconds kPollEvery{5};
+constexpr uv::Milliseconds kFirstPause{100};
+constexpr uv::Milliseconds kLongestPause{5000};
+constexpr uv::Milliseconds kHealthy{10'000};  // ran this long: the next restart is quick again
+constexpr uv::Milliseconds kTermPatience{3000};
+constexpr uv::Milliseconds kPollEvery{5};
 constexpr uintmax_t kLogLimit = 4 << 20;
 
 // A resolved socket address.
@@ -149,7 +148,7 @@ Status end_former(const std::string& pid_file, const std::string& config, const 
   const auto pid = static_cast<pid_t>(std::strtol(read_file(pid_file).c_str(), nullptr, 10));
   if (pid <= 1 || !runs_with(pid, config)) return ok();
   log(LogLevel::warn, "ending the nats-server (pid " + std::to_string(pid) + ") that an agent which was killed left behind");
-  for (const auto& [signum, patience] : {std::pair{SIGTERM, kTermPatience}, std::pair{SIGKILL, Milliseconds{2000}}}) {
+  for (const auto& [signum, patience] : {std::pair{SIGTERM, kTermPatience}, std::pair{SIGKILL, uv::Milliseconds{2000}}}) {
     ::kill(pid, signum);
     for (const auto deadline = Clock::now() + patience; Clock::now() < deadline;) {
       if (!runs_with(pid, config)) return ok();

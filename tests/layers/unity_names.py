@@ -13,6 +13,7 @@ UNNAMED = re.compile(r"^namespace \{$(.*?)^\}  // namespace$", re.M | re.S)
 NAMED = re.compile(r"^(?:(?:static |inline )?(?:constexpr|const)\s+[\w:<>,* ]+[ *]|(?:struct|class|enum class|enum) )(\w+)(?:\[\w*\])?\s*[={:]", re.M)
 
 
+ALIAS = re.compile(r"^using (\w+) =", re.M)
 FUNCTION = re.compile(r"^(?!return\b|struct\b|class\b)[\w:][\w:<>,*& ]*[ &*](\w+)\(([^;{}]*?)\)(?: const| noexcept)* \{", re.M)
 
 
@@ -43,9 +44,13 @@ def main():
     root = pathlib.Path(sys.argv[1])
     faults, files = [], 0
     for part in ["common", "extension", "agent"]:
+        # An alias of a file's own that a header has too: a file that includes the header may be compiled together with it.
+        shared = {name for path in (root / part).rglob("*.hpp") for name in ALIAS.findall(path.read_text())}
         folders = collections.defaultdict(lambda: collections.defaultdict(list))
         for path in sorted((root / part).rglob("*.cpp")):
             files += 1
+            own = {name for block in UNNAMED.findall(path.read_text()) for name in ALIAS.findall(block)}
+            faults += [f"{path.relative_to(root)}: its alias {name} is one of a header's too" for name in sorted(own & shared)]
             for name in own_names(path.read_text()):
                 folders[path.parent][name].append(path.name)
         for folder, names in folders.items():
