@@ -471,7 +471,7 @@ void World::check_end() {
   const Rows& judged = rows.begin()->second;
   std::set<std::string> twice = untold_;
   for (const TableSpec& table : schema.tables) {
-    if (cloned_) twice.insert(table.name());
+    if (cloned_ || brought_again_) twice.insert(table.name());
   }
   for (const auto& [name, check] : std::map<std::string, std::function<std::string()>>{
            {"identical", [&] { return check_identical(rows); }},
