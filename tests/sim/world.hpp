@@ -110,6 +110,7 @@ class World {
   sqlite::Database* checker(Node& node);  // a connection that no fault touches; nullptr: there is no file
   // A commit that any reader could see: whole transactions only.
   void check_whole(Node& node);
+  void check_named_tables(Node& node, sqlite::Database& db);
   // After a commit of the node's agent, and of its application.
   void check_next_id(Node& node);
   void note_given_ids(Node& node, const std::vector<Change>& changes);
