@@ -100,6 +100,8 @@ const std::vector<std::pair<control::Message, std::string_view>>& golden() {
      "0115000000000000000792cd012c92a84e51325a4b433751a178"},
     {control::Alive{kFrom, {0x1122334455667788}, {5}, false, 300, "n1", 4000, 1700000000000},
      "0116000000000000000797cf112233445566778805c2cd012ca26e31cd0fa0cf0000018bcfe56800"},
+    {control::ClockState{kFrom, true, 3600000},
+     "0117000000000000000792c3ce0036ee80"},
   };
   return messages;
 }
