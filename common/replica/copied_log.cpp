@@ -1,0 +1,126 @@
+#include "common/replica/copied_log.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+
+namespace marmot::replica {
+
+namespace {
+
+constexpr size_t kMostSteps = 4'000'000;  // some tenths of a second, and that once
+
+using Identities = std::map<int64_t, int>;  // by rowid
+
+// The log in two pieces: what it tells up to the copy names rows by their former rowids, and what it tells behind it by the new ones.
+class CopyPoints {
+ public:
+  CopyPoints(const std::vector<FormerRow>& former, const std::vector<LoggedRow>& log, const std::vector<RowHere>& here)
+      : former_(former), log_(log), here_(here) {}
+
+  std::optional<Identities> agreed() {
+    count_behind();
+    Identities rows;
+    std::set<int> changed;
+    for (size_t i = 0; i < former_.size(); ++i) rows.emplace(former_[i].rowid, static_cast<int>(i));
+    std::optional<Identities> found;
+    size_t steps = 0;
+    for (size_t at = 0;; ++at) {
+      if (counted_[at].dense && counted_[at].keyless == rows.size()) {
+        steps += here_.size() + log_.size();
+        if (steps > kMostSteps) return std::nullopt;
+        auto one = copied_at(at, rows, changed);
+        if (one && found && *one != *found) return std::nullopt;
+        if (one) found = std::move(one);
+      }
+      if (at == log_.size() || !follow(log_[at], rows, changed)) return found;
+    }
+  }
+
+ private:
+  struct Counted {
+    bool dense = false;  // the table's rowids were 1, 2, 3, ...
+    size_t keyless = 0;
+  };
+
+  // One entry of the log, forward. False: it cannot have been so.
+  static bool follow(const LoggedRow& entry, Identities& rows, std::set<int>& changed) {
+    if (!entry.keyless) return true;
+    if (entry.op == LogOp::insert) return rows.emplace(entry.rowid, kNewRow).second;
+    const auto row = rows.find(entry.rowid);
+    if (row == rows.end()) return false;
+    changed.insert(row->second);
+    if (entry.op == LogOp::remove) rows.erase(row);
+    return true;
+  }
+
+  // And backward, from what is here: which rowids there were, and whether their rows had no key.
+  static bool take_back(const LoggedRow& entry, std::map<int64_t, bool>& rows) {
+    if (entry.op == LogOp::remove) return rows.emplace(entry.rowid, entry.keyless).second;
+    const auto row = rows.find(entry.rowid);
+    if (row == rows.end() || row->second != entry.keyless) return false;
+    if (entry.op == LogOp::insert) rows.erase(row);
+    return true;
+  }
+
+  std::map<int64_t, bool> rowids_here() const {
+    std::map<int64_t, bool> rows;
+    for (const RowHere& row : here_) rows.emplace_hint(rows.end(), row.rowid, row.keyless);
+    return rows;
+  }
+
+  void count_behind() {
+    counted_.assign(log_.size() + 1, {});
+    auto rows = rowids_here();
+    auto keyless = static_cast<size_t>(std::count_if(here_.begin(), here_.end(), [](const RowHere& row) { return row.keyless; }));
+    for (size_t at = log_.size();; --at) {
+      const bool dense = rows.empty() || (rows.begin()->first == 1 && rows.rbegin()->first == static_cast<int64_t>(rows.size()));
+      counted_[at] = {dense, keyless};
+      if (at == 0 || !take_back(log_[at - 1], rows)) return;
+      if (!log_[at - 1].keyless) continue;
+      if (log_[at - 1].op == LogOp::remove) ++keyless;
+      if (log_[at - 1].op == LogOp::insert) --keyless;
+    }
+  }
+
+  // Who is who if the copy was made before log_[at]. Nothing: then a row that the log does not name is not as it was.
+  std::optional<Identities> copied_at(size_t at, const Identities& before, std::set<int> changed) const {
+    auto rowids = rowids_here();
+    for (size_t i = log_.size(); i > at; --i) take_back(log_[i - 1], rowids);
+    Identities rows;
+    auto former = before.begin();
+    for (const auto& [rowid, keyless] : rowids) {
+      if (keyless) rows.emplace_hint(rows.end(), rowid, (former++)->second);
+    }
+    for (size_t i = at; i < log_.size(); ++i) {
+      if (!follow(log_[i], rows, changed)) return std::nullopt;
+    }
+    for (const RowHere& row : here_) {
+      if (!row.keyless) continue;
+      const int who = rows.at(row.rowid);
+      if (who == kNewRow || changed.count(who) != 0) continue;
+      const auto& hash = former_[static_cast<size_t>(who)].hash;
+      if (hash && *hash != row.hash) return std::nullopt;
+    }
+    return rows;
+  }
+
+  const std::vector<FormerRow>& former_;
+  const std::vector<LoggedRow>& log_;
+  const std::vector<RowHere>& here_;
+  std::vector<Counted> counted_;  // by how much of the log stands before
+};
+
+}  // namespace
+
+std::optional<std::map<int64_t, int>> rows_by_log(const std::vector<FormerRow>& former, const std::vector<LoggedRow>& log, const std::vector<RowHere>& here,
+                                                  bool nullable_key) {
+  // An UPDATE that changes a key's column, and one behind which the row was deleted: the log has the same of them.
+  const auto is_twofold = [&](size_t i) { return log[i].op == LogOp::remove && log[i - 1].op == LogOp::update && log[i - 1].rowid == log[i].rowid; };
+  for (size_t i = 1; nullable_key && i < log.size(); ++i) {
+    if (is_twofold(i)) return std::nullopt;
+  }
+  return CopyPoints(former, log, here).agreed();
+}
+
+}  // namespace marmot::replica
