@@ -1,7 +1,6 @@
 #include "common/replica/copied_log.hpp"
 
 #include <algorithm>
-#include <iterator>
 #include <set>
 
 namespace marmot::replica {
