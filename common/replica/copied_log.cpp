@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 namespace marmot::replica {
 
@@ -23,17 +24,23 @@ class CopyPoints {
     std::set<int> changed;
     for (size_t i = 0; i < former_.size(); ++i) rows.emplace(former_[i].rowid, static_cast<int>(i));
     std::optional<Identities> found;
+    const auto differs = [&](std::optional<Identities> one) {
+      if (one && found && *one != *found) return true;
+      if (one) found = std::move(one);
+      return false;
+    };
     size_t steps = 0;
     for (size_t at = 0;; ++at) {
       if (counted_[at].dense && counted_[at].keyless == rows.size()) {
         steps += here_.size() + log_.size();
-        if (steps > kMostSteps) return std::nullopt;
-        auto one = copied_at(at, rows, changed);
-        if (one && found && *one != *found) return std::nullopt;
-        if (one) found = std::move(one);
+        if (steps > kMostSteps || differs(copied_at(at, rows, changed))) return std::nullopt;
       }
-      if (at == log_.size() || !follow(log_[at], rows, changed)) return found;
+      if (at == log_.size()) break;
+      if (!follow(log_[at], rows, changed)) return found;
     }
+    // Or the rows have their rowids still: the index that keeps them was gone, and no VACUUM ran.
+    if (fits(rows, changed) && differs(rows)) return std::nullopt;
+    return found;
   }
 
  private:
@@ -82,7 +89,7 @@ class CopyPoints {
     }
   }
 
-  // Who is who if the copy was made before log_[at]. Nothing: then a row that the log does not name is not as it was.
+  // Who is who if the copy was made before log_[at]. Nothing: it was not.
   std::optional<Identities> copied_at(size_t at, const Identities& before, std::set<int> changed) const {
     auto rowids = rowids_here();
     for (size_t i = log_.size(); i > at; --i) take_back(log_[i - 1], rowids);
@@ -94,14 +101,22 @@ class CopyPoints {
     for (size_t i = at; i < log_.size(); ++i) {
       if (!follow(log_[i], rows, changed)) return std::nullopt;
     }
+    return fits(rows, changed) ? std::optional(std::move(rows)) : std::nullopt;
+  }
+
+  // Every row stands here, and those that the log does not name are as they were.
+  bool fits(const Identities& rows, const std::set<int>& changed) const {
+    size_t keyless = 0;
     for (const RowHere& row : here_) {
       if (!row.keyless) continue;
-      const int who = rows.at(row.rowid);
-      if (who == kNewRow || changed.count(who) != 0) continue;
-      const auto& hash = former_[static_cast<size_t>(who)].hash;
-      if (hash && *hash != row.hash) return std::nullopt;
+      ++keyless;
+      const auto at = rows.find(row.rowid);
+      if (at == rows.end()) return false;
+      if (at->second == kNewRow || changed.count(at->second) != 0) continue;
+      const auto& hash = former_[static_cast<size_t>(at->second)].hash;
+      if (hash && *hash != row.hash) return false;
     }
-    return rows;
+    return keyless == rows.size();
   }
 
   const std::vector<FormerRow>& former_;

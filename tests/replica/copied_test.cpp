@@ -175,6 +175,19 @@ TEST_CASE("copied: while the agent runs, its index gone and VACUUM run; and a VA
   same_rows(t, "b c e2 f2");
 }
 
+TEST_CASE("copied: its index gone, and no VACUUM ran: the log's rowids are what they were") {
+  Three t(kGaps);
+  t.settle();
+  t.b.sql("DELETE FROM t WHERE v = 'c'; UPDATE t SET v = v || ' of b'; DROP INDEX __marmot_1_keep");
+  const auto units = t.b.drain();
+  CHECK(rows_in(units) == 4);
+  t.c.now += 5000;
+  t.c.sql("UPDATE t SET v = 'f of c' WHERE v = 'f'");
+  t.stream.append(units);
+  for (const auto& line : t.b.log) CHECK(line.find("cannot be told") == std::string::npos);
+  same_rows(t, "b of b e of b f of c");
+}
+
 TEST_CASE("copied: the header's numbers are not in a dump, and are put back") {
   Three t(std::string(kGaps) + "; PRAGMA user_version = 7");
   t.settle();
