@@ -238,6 +238,7 @@ struct Replica::Impl {
     if (done) paces_before.clear();
     if (!done) {
       transaction->rollback();
+      db.reset_statements();  // one that an error left in its middle would hold its snapshot, behind which nothing can be written any more
       roll_back_memory(saved);
       if (is_virtual_table_complaint(done.error()) && !effects.leaves_out_all()) done = again_without_effects(done.error());
       // FTS5 remembers a piece of its index that an I/O error cut short, and what it writes next breaks the index, without a

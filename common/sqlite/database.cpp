@@ -207,6 +207,12 @@ Result<Statement> Database::prepare(std::string_view sql, bool keep) {
   return Statement(stmt, wide_);
 }
 
+void Database::reset_statements() {
+  for (sqlite3_stmt* one = sqlite3_next_stmt(db_, nullptr); one != nullptr; one = sqlite3_next_stmt(db_, one)) {
+    if (sqlite3_stmt_busy(one) != 0) sqlite3_reset(one);
+  }
+}
+
 Status Database::bump_schema_version() {
   TRY_ASSIGN(const int64_t version, query_integer("PRAGMA main.schema_version"));
   return exec("PRAGMA main.schema_version = " + std::to_string(version + 1));
@@ -233,7 +239,11 @@ Result<std::string> Database::query_text(std::string_view sql) {
 }
 
 Result<Transaction> Transaction::begin(Database& db, Kind kind) {
-  TRY(db.exec(kind == Kind::immediate ? "BEGIN IMMEDIATE" : "BEGIN"));
+  const bool within = db.in_transaction();
+  if (Status begun = db.exec(kind == Kind::immediate ? "BEGIN IMMEDIATE" : "BEGIN"); !begun) {
+    if (!within && db.in_transaction()) (void)db.exec("ROLLBACK");  // interrupted, and yet begun
+    return std::move(begun).error();
+  }
   return Transaction(db);
 }
 

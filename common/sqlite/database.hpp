@@ -102,6 +102,8 @@ class Database {
 
   // From here on text of a UTF-16 file comes and goes whole. Once the file holds a table: until then it has no encoding.
   Status learn_encoding();
+  // Ends every statement of this connection that is in its middle, whoever began it.
+  void reset_statements();
   // In a write transaction of the caller's: the schema is another one. Other connections read it anew with their next statement, this one with
   // PRAGMA writable_schema = RESET.
   Status bump_schema_version();

@@ -81,6 +81,55 @@ TEST_CASE("io error: without virtual tables the same call is made again") {
   t.same("SELECT * FROM t", "1|a");
 }
 
+// Seed 14954: a query of the engine's that an error left in its middle held its snapshot. BEGIN IMMEDIATE was refused from then on, as soon as the
+// application had written, until the agent was started anew.
+TEST_CASE("io error: what a failed call left in its middle keeps the next one from nothing") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
+  t.a.sql("INSERT INTO t VALUES(1,'a'), (2,'b')");
+  auto query = require(t.a.engine().database().prepare("SELECT id FROM t"));
+  REQUIRE(require(query.step()));
+  CHECK(failed_drain(t.a) == Errc::io);
+  t.a.sql("INSERT INTO t VALUES(3,'c')");
+  t.settle();
+  t.same("SELECT count(*) FROM t", "3");
+}
+
+// A COMMIT that is interrupted has committed: left out.
+TEST_CASE("io error: wherever a drain is interrupted, nobody has to wait for it, and nothing of it is lost") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT UNIQUE); CREATE TABLE keyless(v)");
+  int failures = 0;
+  for (int round = 0; round < 150; ++round) {
+    const std::string n = std::to_string(round);
+    t.c.sql("INSERT INTO t VALUES(" + n + ", 'v" + n + "'); INSERT INTO keyless VALUES(" + n + "); DELETE FROM t WHERE id = " + std::to_string(round - 1) +
+            "; DELETE FROM keyless WHERE v < " + n);
+    t.settle();
+    announce(t.a, t.stream);
+    t.a.sql("INSERT INTO keyless VALUES(1000)");
+    t.a.publish(t.stream);
+    t.b.stop(), t.b.start();  // so that it has to read what it would know
+    t.b.apply(t.stream);
+    t.b.sql("INSERT INTO keyless VALUES('of b')");
+    sqlite3* const engine = t.b.engine().database().get();
+    int left = 1 + round * 7;
+    sqlite3_progress_handler(engine, 1, [](void* steps) { return --*static_cast<int*>(steps) == 0 ? 1 : 0; }, &left);
+    sqlite3_commit_hook(engine, [](void* steps) { return *static_cast<int*>(steps) = 0; }, &left);
+    const auto first = t.b.engine().drain(false);
+    sqlite3_progress_handler(engine, 0, nullptr, nullptr);
+    sqlite3_commit_hook(engine, nullptr, nullptr);
+    failures += first ? 0 : 1;
+    if (first) t.stream.append(first->units);
+    t.b.sql("INSERT INTO keyless VALUES('of b too')");
+    const auto drained = t.b.engine().drain(false);
+    CAPTURE(left);
+    if (!drained) REQUIRE(drained.error().message == "");
+    t.stream.append(drained->units);
+    t.b.apply(t.stream);
+  }
+  CHECK(failures > 50);
+  t.settle();
+  t.same("SELECT count(*) FROM keyless WHERE v GLOB 'of b*'", t.b.query("SELECT count(*) FROM keyless WHERE v GLOB 'of b*'"));
+}
+
 TEST_CASE("join: keyless rows that stand under other rowids are the same rows, though the file changes while it joins") {
   // What the file brought along was looked through in every transaction anew. It is kept now, so it has to know what was given
   // out in one that was rolled back, and that rows may have gone meanwhile.
