@@ -18,29 +18,25 @@ class CopyPoints {
   CopyPoints(const std::vector<FormerRow>& former, const std::vector<LoggedRow>& log, const std::vector<RowHere>& here)
       : former_(former), log_(log), here_(here) {}
 
-  std::optional<Identities> agreed() {
+  std::optional<Identities> told() {
     count_behind();
     Identities rows;
     std::set<int> changed;
     for (size_t i = 0; i < former_.size(); ++i) rows.emplace(former_[i].rowid, static_cast<int>(i));
-    std::optional<Identities> found;
-    const auto differs = [&](std::optional<Identities> one) {
-      if (one && found && *one != *found) return true;
-      if (one) found = std::move(one);
-      return false;
-    };
     size_t steps = 0;
-    for (size_t at = 0;; ++at) {
+    bool followed = true;
+    for (size_t at = 0; followed; ++at) {
       if (counted_[at].dense && counted_[at].keyless == rows.size()) {
         steps += here_.size() + log_.size();
-        if (steps > kMostSteps || differs(copied_at(at, rows, changed))) return std::nullopt;
+        if (steps > kMostSteps) return std::nullopt;
+        copied_at(at, rows, changed);
       }
       if (at == log_.size()) break;
-      if (!follow(log_[at], rows, changed)) return found;
+      followed = follow(log_[at], rows, changed);
     }
     // Or the rows have their rowids still: the index that keeps them was gone, and no VACUUM ran.
-    if (fits(rows, changed) && differs(rows)) return std::nullopt;
-    return found;
+    if (followed) judge(rows, changed);
+    return several_ ? std::nullopt : best_;
   }
 
  private:
@@ -89,8 +85,8 @@ class CopyPoints {
     }
   }
 
-  // Who is who if the copy was made before log_[at]. Nothing: it was not.
-  std::optional<Identities> copied_at(size_t at, const Identities& before, std::set<int> changed) const {
+  // The copy was made before log_[at], it may be.
+  void copied_at(size_t at, const Identities& before, std::set<int> changed) {
     auto rowids = rowids_here();
     for (size_t i = log_.size(); i > at; --i) take_back(log_[i - 1], rowids);
     Identities rows;
@@ -99,30 +95,37 @@ class CopyPoints {
       if (keyless) rows.emplace_hint(rows.end(), rowid, (former++)->second);
     }
     for (size_t i = at; i < log_.size(); ++i) {
-      if (!follow(log_[i], rows, changed)) return std::nullopt;
+      if (!follow(log_[i], rows, changed)) return;
     }
-    return fits(rows, changed) ? std::optional(std::move(rows)) : std::nullopt;
+    judge(rows, changed);
   }
 
-  // Every row stands here, and those that the log does not name are as they were.
-  bool fits(const Identities& rows, const std::set<int>& changed) const {
-    size_t keyless = 0;
+  // Every row stands here, and those that the log does not name are as they were. Of several such the one counts that leaves most rows as they were.
+  void judge(const Identities& rows, const std::set<int>& changed) {
+    size_t keyless = 0, as_before = 0;
     for (const RowHere& row : here_) {
       if (!row.keyless) continue;
       ++keyless;
       const auto at = rows.find(row.rowid);
-      if (at == rows.end()) return false;
-      if (at->second == kNewRow || changed.count(at->second) != 0) continue;
+      if (at == rows.end()) return;
+      if (at->second == kNewRow) continue;
       const auto& hash = former_[static_cast<size_t>(at->second)].hash;
-      if (hash && *hash != row.hash) return false;
+      if (hash && *hash == row.hash) ++as_before;
+      else if (hash && changed.count(at->second) == 0) return;
     }
-    return keyless == rows.size();
+    if (keyless != rows.size() || (best_ && as_before < most_as_before_)) return;
+    several_ = best_ && as_before == most_as_before_ && (several_ || *best_ != rows);
+    best_ = rows;
+    most_as_before_ = as_before;
   }
 
   const std::vector<FormerRow>& former_;
   const std::vector<LoggedRow>& log_;
   const std::vector<RowHere>& here_;
   std::vector<Counted> counted_;  // by how much of the log stands before
+  std::optional<Identities> best_;
+  size_t most_as_before_ = 0;
+  bool several_ = false;  // as good as best_, and different
 };
 
 }  // namespace
@@ -134,7 +137,7 @@ std::optional<std::map<int64_t, int>> rows_by_log(const std::vector<FormerRow>& 
   for (size_t i = 1; nullable_key && i < log.size(); ++i) {
     if (is_twofold(i)) return std::nullopt;
   }
-  return CopyPoints(former, log, here).agreed();
+  return CopyPoints(former, log, here).told();
 }
 
 }  // namespace marmot::replica
