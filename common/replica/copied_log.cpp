@@ -12,6 +12,28 @@ constexpr size_t kMostSteps = 4'000'000;  // some tenths of a second, and that o
 
 using Identities = std::map<int64_t, int>;  // by rowid
 
+struct Course {
+  Identities rows;
+  std::set<int> changed;
+  int unusual = 0;  // inserts below the highest rowid: SQLite gives the one behind it
+
+  bool follow(const LoggedRow& entry);
+};
+
+// One entry of the log. False: it cannot have been so.
+bool Course::follow(const LoggedRow& entry) {
+  if (!entry.keyless) return true;
+  if (entry.op == LogOp::insert) {
+    if (!rows.empty() && entry.rowid < rows.rbegin()->first) ++unusual;
+    return rows.emplace(entry.rowid, kNewRow).second;
+  }
+  const auto row = rows.find(entry.rowid);
+  if (row == rows.end()) return false;
+  changed.insert(row->second);
+  if (entry.op == LogOp::remove) rows.erase(row);
+  return true;
+}
+
 // The log in two pieces: what it tells up to the copy names rows by their former rowids, and what it tells behind it by the new ones.
 class CopyPoints {
  public:
@@ -20,22 +42,21 @@ class CopyPoints {
 
   std::optional<Identities> told() {
     count_behind();
-    Identities rows;
-    std::set<int> changed;
-    for (size_t i = 0; i < former_.size(); ++i) rows.emplace(former_[i].rowid, static_cast<int>(i));
+    Course course;
+    for (size_t i = 0; i < former_.size(); ++i) course.rows.emplace(former_[i].rowid, static_cast<int>(i));
     size_t steps = 0;
     bool followed = true;
     for (size_t at = 0; followed; ++at) {
-      if (counted_[at].dense && counted_[at].keyless == rows.size()) {
+      if (counted_[at].dense && counted_[at].keyless == course.rows.size()) {
         steps += here_.size() + log_.size();
         if (steps > kMostSteps) return std::nullopt;
-        copied_at(at, rows, changed);
+        copied_at(at, course);
       }
       if (at == log_.size()) break;
-      followed = follow(log_[at], rows, changed);
+      followed = course.follow(log_[at]);
     }
     // Or the rows have their rowids still: the index that keeps them was gone, and no VACUUM ran.
-    if (followed) judge(rows, changed);
+    if (followed) judge(course);
     return several_ ? std::nullopt : best_;
   }
 
@@ -45,18 +66,7 @@ class CopyPoints {
     size_t keyless = 0;
   };
 
-  // One entry of the log, forward. False: it cannot have been so.
-  static bool follow(const LoggedRow& entry, Identities& rows, std::set<int>& changed) {
-    if (!entry.keyless) return true;
-    if (entry.op == LogOp::insert) return rows.emplace(entry.rowid, kNewRow).second;
-    const auto row = rows.find(entry.rowid);
-    if (row == rows.end()) return false;
-    changed.insert(row->second);
-    if (entry.op == LogOp::remove) rows.erase(row);
-    return true;
-  }
-
-  // And backward, from what is here: which rowids there were, and whether their rows had no key.
+  // One entry backward, from what is here: which rowids there were, and whether their rows had no key.
   static bool take_back(const LoggedRow& entry, std::map<int64_t, bool>& rows) {
     if (entry.op == LogOp::remove) return rows.emplace(entry.rowid, entry.keyless).second;
     const auto row = rows.find(entry.rowid);
@@ -86,37 +96,40 @@ class CopyPoints {
   }
 
   // The copy was made before log_[at], it may be.
-  void copied_at(size_t at, const Identities& before, std::set<int> changed) {
+  void copied_at(size_t at, Course course) {
     auto rowids = rowids_here();
     for (size_t i = log_.size(); i > at; --i) take_back(log_[i - 1], rowids);
-    Identities rows;
+    const Identities before = std::exchange(course.rows, {});
     auto former = before.begin();
     for (const auto& [rowid, keyless] : rowids) {
-      if (keyless) rows.emplace_hint(rows.end(), rowid, (former++)->second);
+      if (keyless) course.rows.emplace_hint(course.rows.end(), rowid, (former++)->second);
     }
     for (size_t i = at; i < log_.size(); ++i) {
-      if (!follow(log_[i], rows, changed)) return;
+      if (!course.follow(log_[i])) return;
     }
-    judge(rows, changed);
+    judge(course);
   }
 
-  // Every row stands here, and those that the log does not name are as they were. Of several such the one counts that leaves most rows as they were.
-  void judge(const Identities& rows, const std::set<int>& changed) {
-    size_t keyless = 0, as_before = 0;
+  // It counts where every row stands here, and those that the log does not name are as they were. Of several such the one is taken with the fewest
+  // unusual inserts, and of these the one that leaves most rows as they were.
+  void judge(const Course& course) {
+    size_t keyless = 0;
+    int as_before = 0;
     for (const RowHere& row : here_) {
       if (!row.keyless) continue;
       ++keyless;
-      const auto at = rows.find(row.rowid);
-      if (at == rows.end()) return;
+      const auto at = course.rows.find(row.rowid);
+      if (at == course.rows.end()) return;
       if (at->second == kNewRow) continue;
       const auto& hash = former_[static_cast<size_t>(at->second)].hash;
       if (hash && *hash == row.hash) ++as_before;
-      else if (hash && changed.count(at->second) == 0) return;
+      else if (hash && course.changed.count(at->second) == 0) return;
     }
-    if (keyless != rows.size() || (best_ && as_before < most_as_before_)) return;
-    several_ = best_ && as_before == most_as_before_ && (several_ || *best_ != rows);
-    best_ = rows;
-    most_as_before_ = as_before;
+    const std::pair likely{-course.unusual, as_before};
+    if (keyless != course.rows.size() || (best_ && likely < likely_)) return;
+    several_ = best_ && likely == likely_ && (several_ || *best_ != course.rows);
+    best_ = course.rows;
+    likely_ = likely;
   }
 
   const std::vector<FormerRow>& former_;
@@ -124,7 +137,7 @@ class CopyPoints {
   const std::vector<RowHere>& here_;
   std::vector<Counted> counted_;  // by how much of the log stands before
   std::optional<Identities> best_;
-  size_t most_as_before_ = 0;
+  std::pair<int, int> likely_;
   bool several_ = false;  // as good as best_, and different
 };
 
