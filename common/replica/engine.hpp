@@ -427,6 +427,24 @@ struct Replica::Impl {
   Status apply_ids(const codec::IdFacts& facts, const Origin& origin, uint64_t unit, StreamSeq seq);
   Result<bool> ids_moved_back();
 
+  // unfilled.cpp: full-text indexes over other content
+  Result<bool> fill_new_index(const std::string& index);   // that was just made here, with whatever else this transaction does. True: it is filled
+  Status fill_indexes();                                    // those that are still to be filled, each in a transaction of its own
+  Status look_at_indexes();
+  Result<std::optional<std::string>> fill_owed(const std::string& index, bool fts5, bool failed, bool* filled);
+  Status tell_unreadable(std::map<std::string, std::string> now);
+  Status note_unfilled(const std::string& index, bool failed);
+  Status forget_unfilled(const std::string& index);
+  Status rename_unfilled(const std::string& former, const std::string& now);
+  struct FillAgain {
+    WallMs at = 0, pause = 0;
+    std::string reason;
+  };
+  std::map<std::string, FillAgain> fill_again;              // what failed: when it is tried again
+  std::map<std::string, std::string> unreadable;            // why the content of an index cannot be read
+  int64_t unfilled = 0;                                     // rows of __marmot_unfilled
+  bool indexes_due = false;                                 // the schema has changed: they are to be looked at
+
   // Of an ordinary table: is_chosen() by the settings, and no backing table of one of the cluster's virtual tables, of a foreign module.
   bool chooses(const std::string& table) const;
   std::map<std::string, std::string> unmade;                // what the registers want and the file refuses: name -> reason

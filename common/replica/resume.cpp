@@ -167,6 +167,7 @@ Result<int64_t> Replica::untold_units() {
 
 Result<bool> Replica::resume_stopped() {
   Impl& impl = *impl_;
+  TRY(impl.fill_indexes());
   bool any = false;
   if (!impl.unmade.empty()) {
     const size_t before = impl.unmade.size();
