@@ -236,6 +236,10 @@ SELECT EXISTS(SELECT 1 FROM __marmot_part INDEXED BY __marmot_part_dead WHERE no
     OR EXISTS(SELECT 1 FROM (SELECT part, last FROM __marmot_part WHERE node = ?1 AND incarnation = ?2 AND unit = ?3 AND part >= 0 ORDER BY part DESC LIMIT 1)
               WHERE last = 1 AND part + 1 = (SELECT count(*) FROM __marmot_part WHERE node = ?1 AND incarnation = ?2 AND unit = ?3 AND part >= 0))
 
+-- Staged units of one part, behind another one, that are as small as a mark.
+-- name: small_units
+SELECT unit, kind, data FROM __marmot_part WHERE node = ?1 AND incarnation = ?2 AND unit > ?3 AND part = 0 AND last = 1 AND length(data) <= ?4 ORDER BY unit
+
 -- name: staged_parts
 SELECT part, last, kind, data, seq FROM __marmot_part WHERE node = ?1 AND incarnation = ?2 AND unit = ?3 AND part >= 0 ORDER BY part
 

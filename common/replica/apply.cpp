@@ -47,7 +47,7 @@ Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, Str
     by_table[row.table].push_back(&row);
   }
   result.rows += unit.rows.size();
-  split_units += unit.more ? 1 : 0;
+  split_units += unit.more && !unit.rows.empty() ? 1 : 0;  // without rows it is a mark (together.cpp)
   bool waits = false, untold = false;
   for (size_t i = 0; i < unit.tables.size(); ++i) {
     const UnitTable& wanted = unit.tables[i];
@@ -99,6 +99,7 @@ Status Replica::Impl::send_lost_again(ApplyResult& result) {
     return ok();
   }
   TRY(tell_again("WHERE seq = 0"));
+  state.half_told = !registers.unsent().empty();
   TRY(send_former_again());
   state.ids_unit = 0;
   touch_ids();
@@ -147,17 +148,22 @@ Status Replica::Impl::apply_payload(const Envelope& envelope, std::string_view p
   return apply_unit(decoded->unit, payload, seq, result, nullptr);
 }
 
-// The parts of one unit joined, where all are here.
-Result<std::optional<Replica::Impl::StagedUnit>> Replica::Impl::staged_unit(const Origin& origin, uint64_t number) {
+// Are all parts of a unit here, or is it known that one never comes?
+Result<bool> Replica::Impl::parts_suffice(const Origin& origin, uint64_t number) {
   TRY_ASSIGN(Statement* const suffice, store.statement(sql::kPartsSuffice));
-  TRY_ASSIGN(Statement* const parts, store.statement(sql::kStagedParts));
-  for (Statement* const of_unit : {suffice, parts}) {
-    of_unit->bind(1, static_cast<int64_t>(origin.node.value)).bind(2, static_cast<int64_t>(origin.incarnation.value)).bind(3, static_cast<int64_t>(number));
-  }
+  suffice->bind(1, static_cast<int64_t>(origin.node.value)).bind(2, static_cast<int64_t>(origin.incarnation.value)).bind(3, static_cast<int64_t>(number));
   TRY(suffice->step());
   const bool enough = suffice->integer(0) != 0;
   suffice->reset();
+  return enough;
+}
+
+// The parts of one unit joined, where all are here.
+Result<std::optional<Replica::Impl::StagedUnit>> Replica::Impl::staged_unit(const Origin& origin, uint64_t number) {
+  TRY_ASSIGN(const bool enough, parts_suffice(origin, number));
   if (!enough) return std::optional<StagedUnit>{};
+  TRY_ASSIGN(Statement* const parts, store.statement(sql::kStagedParts));
+  parts->bind(1, static_cast<int64_t>(origin.node.value)).bind(2, static_cast<int64_t>(origin.incarnation.value)).bind(3, static_cast<int64_t>(number));
   StagedUnit unit;
   bool whole = false;
   for (int64_t expected = 0; !whole; ++expected) {
@@ -182,6 +188,11 @@ Status Replica::Impl::apply_staged(const Origin& origin, StreamSeq seq, ApplyRes
     const uint64_t next = row.unit + 1;
     TRY_ASSIGN(const auto unit, staged_unit(origin, next));
     if (!unit) return ok();
+    if (is_mark(*unit, Mark::begin)) {
+      TRY_ASSIGN(const bool whole, together_is_whole(origin, next));
+      if (!whole) return ok();
+    }
+    if (next == 1) TRY(end_former_lives(origin, seq, result));
     if (!unit->dead) TRY(apply_payload(Envelope{unit->kind, origin, next, 0, true, {}}, unit->payload, seq, unit->ends_at, result));
     else if (origin == self) TRY(send_lost_again(result));
     TRY(pass_unit(*this, origin, next));
@@ -213,7 +224,8 @@ Status Replica::Impl::end_waiting(Statement& staged, StreamSeq seq, ApplyResult&
   return own_now == own ? ok() : send_lost_again(result);
 }
 
-// A node begins a new life: what its former ones had on the way is over.
+// A node begins a new life: with its first unit that is applied, what its former ones had on the way is over. Not before: what a transaction that
+// they sent in part did to the schema would be seen without its rows, which the new life sends again.
 Status Replica::Impl::end_former_lives(const Origin& now, StreamSeq seq, ApplyResult& result) {
   TRY_ASSIGN(Statement* const staged, store.statement(sql::kFormerUnits));
   staged->bind(1, static_cast<int64_t>(now.node.value)).bind(2, static_cast<int64_t>(now.incarnation.value));
@@ -251,17 +263,16 @@ Status Replica::Impl::drop_unit(const Origin& origin, uint64_t number) {
 Status Replica::Impl::apply_envelope(const Envelope& envelope, const Incoming& message, ApplyResult& result) {
   const Origin& origin = envelope.origin;
   TRY_ASSIGN(auto row, store.origin(origin));
-  if (row.unit == 0) {
+  if (row.unit == 0 && state.trimmed && envelope.number > 1 && origin != self) {  // its first units are no longer in the stream
     TRY(end_former_lives(origin, message.seq, result));
-    if (state.trimmed && envelope.number > 1 && origin != self) {  // its first units are no longer in the stream
-      TRY(store.set_unit(origin, envelope.number - 1));
-      TRY(drop_staged(origin, envelope.number - 1));
-      row.unit = envelope.number - 1;
-    }
+    TRY(store.set_unit(origin, envelope.number - 1));
+    TRY(drop_staged(origin, envelope.number - 1));
+    row.unit = envelope.number - 1;
   }
   if (envelope.number <= row.unit) return take_late(envelope, message.seq, result);
   const bool next = envelope.number == row.unit + 1 || mutated(Mutation::units_out_of_order);
-  if (next && envelope.part == 0 && envelope.last) {
+  if (next && envelope.part == 0 && envelope.last && !is_mark(envelope, Mark::begin)) {
+    if (row.unit == 0) TRY(end_former_lives(origin, message.seq, result));
     TRY(apply_payload(envelope, envelope.slice, message.seq, message.seq, result));
     TRY(pass_unit(*this, origin, envelope.number));
     return apply_staged(origin, message.seq, result);

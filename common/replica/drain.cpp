@@ -88,12 +88,25 @@ Status UnitStream::close(bool more) {
 
 Result<std::vector<OutUnit>> UnitStream::finish(bool more) {
   TRY(close(more));
+  TRY(end_together());
   return std::move(units_);
 }
 
-Status UnitStream::schema(const std::vector<SchemaRegister>& registers) {
+Status UnitStream::mark(bool more) {
+  TRY(close(true));
+  TRY_ASSIGN(const std::string payload, codec::UnitWriter().finish(more, base_));
+  return seal(codec::Kind::rows, payload, 0);
+}
+
+Status UnitStream::end_together() { return std::exchange(together_, false) ? mark(false) : ok(); }
+
+Status UnitStream::schema(const std::vector<SchemaRegister>& registers, bool rows_follow) {
   if (registers.empty()) return ok();
   TRY(close(true));
+  if (rows_follow && !mutated(Mutation::schema_apart)) {
+    TRY(mark(true));
+    together_ = true;
+  }
   TRY_ASSIGN(const std::string payload, codec::encode_schema(registers));
   return seal(codec::Kind::schema, payload, 0, codec::schema_format(registers));
 }
@@ -356,16 +369,23 @@ Status Replica::Impl::drain_to_outbox() {
 }
 
 Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>* changes, bool* more) {
+  UnitStream out(self, state.position.seq, &state.next_unit, settings);
+  TRY(drain_into(out, false, changes, more));
+  TRY_ASSIGN(auto finished, out.finish(*more));
+  for (OutUnit& unit : finished) units.push_back(std::move(unit));
+  return ok();
+}
+
+Status Replica::Impl::drain_into(UnitStream& out, bool rows_follow, std::vector<Change>* changes, bool* more) {
   TouchedKeys touched;
   TRY_IN("check schema", check_schema(touched));
   TRY_IN("read log", read_log_rows(touched, more));
   if (mutated(Mutation::log_deleted_first)) TRY(db.exec("COMMIT; BEGIN IMMEDIATE"));
   const bool publishes = state.membership == Membership::member;
-  UnitStream out(self, state.position.seq, &state.next_unit, settings);
   if (publishes) {
     TRY_IN("publish deletions", publish_former(out, false));
     TRY_IN("settle numbers", settle_former_numbers());
-    TRY_IN("publish schema", publish_schema(out));
+    TRY_IN("publish schema", publish_schema(out, rows_follow || state.half_told || touched.size() > 0));
     TRY_IN("publish deletions", publish_former(out, true));
   }
   if (changes != nullptr) changes->insert(changes->end(), state.sent_again.begin(), state.sent_again.end());
@@ -377,18 +397,18 @@ Status Replica::Impl::drain_log(std::vector<OutUnit>& units, std::vector<Change>
   if (state.prune_due) TRY_IN("prune", prune_former());
   TRY_IN("prune", prune_tombstones());
   if (publishes && !*more) TRY_IN("retire", retire_losers(out, changes));
+  if (publishes && !rows_follow) TRY_IN("send again what was sent in part", send_half_told(out));
+  if (!rows_follow) TRY(out.end_together());
   if (publishes && !*more) {
     TRY_IN("settle ids", settle_ids());
     TRY_IN("publish ids", publish_ids(out));
     TRY_IN("publish handled conflicts", publish_handled(out));
   }
-  TRY_ASSIGN(auto finished, out.finish(*more));
   if (*more) {
     ++split_units;
     log(LogLevel::info, "more than atomic_rows = " + std::to_string(settings.atomic_rows) +
                             " rows are waiting: other nodes get them in parts, each whole");
   }
-  for (OutUnit& unit : finished) units.push_back(std::move(unit));
   return ok();
 }
 

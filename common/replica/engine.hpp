@@ -68,8 +68,10 @@ class UnitStream {
   Status removal(int64_t place, const UnitTable& table, const Version& version, std::string_view key);
   // Everything written, in order. `more`: the transaction goes on in a later drain.
   Result<std::vector<OutUnit>> finish(bool more);
-  // A schema unit, before the rows that need it.
-  Status schema(const std::vector<SchemaRegister>& registers);
+  // A schema unit, before the rows that need it. With `rows_follow` what comes until end_together() or finish() is applied with it, in one transaction.
+  Status schema(const std::vector<SchemaRegister>& registers, bool rows_follow);
+  Status end_together();
+  Status end_unit() { return close(false); }
   Status floor(const Floor& floor);
   Status ids(const codec::IdFacts& facts);
   Status handled(const std::vector<codec::HandledConflict>& conflicts);
@@ -77,8 +79,10 @@ class UnitStream {
  private:
   Status make_room();  // for one more row
   Status close(bool more);
+  Status mark(bool more);  // a unit without rows
   Status seal(codec::Kind kind, const std::string& payload, size_t rows, uint8_t format = codec::kFirstFormat);
 
+  bool together_ = false;
   Origin origin_;
   StreamSeq base_;
   uint64_t* next_number_;
@@ -158,6 +162,7 @@ struct Replica::Impl {
     std::optional<int64_t> untold;  // Replica::untold_units; none: not counted since the file was opened
     int lost_units = 0;       // of ours, since the file was opened
     std::vector<Change> sent_again;  // when tracing: versions made outside of drains; the next one tells of them
+    bool half_told = false;   // a schema change that was on its way may have come without its rows: both are to be sent again, together
     bool outbox_due = false;  // publish_outbox has something to look at
     bool outbox_again = false;  // ... and had not when it was last called, or when the file was opened
     Hlc outbox_until;         // own versions above it were published by drains
@@ -378,7 +383,7 @@ struct Replica::Impl {
   Status migrate();
   Result<bool> schema_fits();                                // what is here of them is what the registers say
   // schema_message.cpp
-  Status publish_schema(UnitStream& out);                   // what is not in the stream
+  Status publish_schema(UnitStream& out, bool rows_follow);  // what is not in the stream
   Status apply_schema(const std::vector<SchemaRegister>& incoming, StreamSeq seq);
   Status settle_schema_versions();                          // what stood here before the stream was met and is still ours
   // numbers.cpp: PRAGMA user_version and application_id.
@@ -451,6 +456,9 @@ struct Replica::Impl {
 
   // drain.cpp
   Status drain_log(std::vector<OutUnit>& units, std::vector<Change>* changes, bool* more);
+  // Into a stream that may go on.
+  Status drain_into(UnitStream& out, bool rows_follow, std::vector<Change>* changes, bool* more);
+  Status send_half_told(UnitStream& out);  // outbox.cpp
   Status read_log_rows(TouchedKeys& touched, bool* more);
   static constexpr int kLogKeys = 3;                        // the column of read_log where k1 stands
   // Each log row behind `after`, up to `last`, of a table that is here; read_log is at it.
@@ -510,8 +518,15 @@ struct Replica::Impl {
     StreamSeq ends_at = 0;  // its last message
     bool dead = false;  // a part of it is lost
   };
+  Result<bool> parts_suffice(const Origin& origin, uint64_t number);
   Result<std::optional<StagedUnit>> staged_unit(const Origin& origin, uint64_t number);
   Status apply_staged(const Origin& origin, StreamSeq seq, ApplyResult& result);
+  // together.cpp
+  enum class Mark { begin, end };
+  static bool is_mark(const codec::Envelope& envelope, Mark which);
+  static bool is_mark(const StagedUnit& unit, Mark which);
+  Result<bool> together_is_whole(const Origin& origin, uint64_t begin);
+  // apply.cpp
   Status drop_staged(const Origin& origin, uint64_t last);  // all up to `last`
   Status drop_unit(const Origin& origin, uint64_t number);  // one
   Status end_waiting(sqlite::Statement& staged, StreamSeq seq, ApplyResult& result);  // rows of it: node, incarnation, unit

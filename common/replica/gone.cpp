@@ -69,6 +69,7 @@ Status Replica::Impl::overtake(const Origin& origin, StreamSeq seq, ApplyResult&
   const auto last = any ? static_cast<uint64_t>(select->integer(0)) : 0;
   select->reset();
   if (!any) return ok();
+  if (row.unit == 0) TRY(end_former_lives(origin, seq, result));
   const uint64_t first = std::max(row.unit + 1, last - std::min(last, kMostNoted));
   if (first > row.unit + 1) TRY(drop_staged(origin, first - 1));
   TRY_ASSIGN(const size_t gone, pass_over(origin, first, last, seq, result));

@@ -21,7 +21,107 @@ struct Pending {
   RowState state = RowState::dead;
 };
 
+// One walk over the outbox, as far as one transaction goes.
+class Walk {
+ public:
+  Walk(Replica::Impl& impl, UnitStream& out)
+      : impl_(impl), out_(out), limit_(impl.settings.atomic_rows > 0 ? static_cast<size_t>(impl.settings.atomic_rows) : SIZE_MAX) {}
+
+  // True: there is more.
+  Result<bool> run() {
+    Replica::Impl::State& state = impl_.state;
+    for (const auto& table : impl_.tables) {
+      if (!table->running() || table->id < state.outbox_table) continue;
+      if (table->id > state.outbox_table) {
+        state.outbox_table = table->id;
+        state.outbox_key.clear();
+      }
+      for (bool end = false; !end;) {
+        TRY_ASSIGN(std::vector<Pending> page, read_page(*table, &end));  // first: rows are written while they are sent
+        for (Pending& item : page) {
+          if (sent_ >= limit_ || baseline_ >= kBaselineRows) return true;
+          state.outbox_key = item.key;
+          TRY(send(*table, item));
+        }
+      }
+    }
+    return false;
+  }
+
+ private:
+  Result<std::vector<Pending>> read_page(const Table& table, bool* end) {
+    std::vector<Pending> page;
+    TRY_ASSIGN(Statement* const rows, impl_.store.statement(sql::kOutboxRows));
+    const std::string after = impl_.state.outbox_key;
+    rows->bind(1, table.id).bind_blob(2, after);
+    while (page.size() < 1000) {
+      TRY_ASSIGN(const bool found, rows->step());
+      *end = !found;
+      if (*end) break;
+      page.push_back(Pending{std::string(rows->blob(0)), Version{Hlc::from_stored(rows->integer(1)), {}},
+                             rows->integer(2), static_cast<uint64_t>(rows->integer(3)), static_cast<RowState>(rows->integer(4))});
+    }
+    rows->reset();
+    return page;
+  }
+
+  Status send(Table& table, Pending& item) {
+    Replica::Impl::State& state = impl_.state;
+    TRY_ASSIGN(item.version.origin, impl_.store.origin_of(item.origin_id));
+    if (item.version.origin == impl_.self && item.version.hlc > state.outbox_until) return ok();  // a drain sent it
+    Register now;
+    now.version = item.version;
+    now.state = item.state;
+    if (now.shelved() && item.origin_id == 0) {
+      // It stood here before this file met the cluster, whose row has its value: the cluster wins, and it never goes out.
+      TRY(impl_.keep_shelved_row(table, item.key, now, "", nullptr, "", ""));
+      TRY(impl_.erase_row(table, item.key, now));
+      return impl_.store.remove(table.id, item.key);
+    }
+    if (item.state != RowState::dead) {
+      TRY_ASSIGN(const bool there, impl_.read_row(table, item.key, now, values_, storage_));
+      // Another content than the version names: only the next drain may give it a version.
+      if (!there || table.hash(values_) != item.hash) {
+        state.outbox_passed = true;
+        return ok();
+      }
+    }
+    if (item.origin_id == 0) TRY(give_version(table, item));
+    const Op op = item.state == RowState::dead ? Op::remove : is_inserted(item.state) ? Op::insert : Op::update;
+    ++sent_;
+    return out_.row(table, item.version, op, item.key, values_);
+  }
+
+  // A row that stood here before it was watched.
+  Status give_version(const Table& table, Pending& item) {
+    Replica::Impl::State& state = impl_.state;
+    if (!baseline_version_) baseline_version_ = Version{state.clock.tick(impl_.env.now(), impl_.env.now()), impl_.self};
+    item.version = *baseline_version_;
+    item.state = RowState::inserted;
+    if (state.outbox_until < item.version.hlc) state.outbox_until = item.version.hlc;
+    ++baseline_;
+    return impl_.store.put(table.id, item.key, true, item.version, std::nullopt, item.hash, item.state);
+  }
+
+  Replica::Impl& impl_;
+  UnitStream& out_;
+  const size_t limit_;
+  size_t sent_ = 0, baseline_ = 0;
+  std::vector<ValueView> values_;
+  std::string storage_;
+  std::optional<Version> baseline_version_;
+};
+
 }  // namespace
+
+// What a former life had on its way together with a schema change goes with that once more, at once, and so does what a migration wrote while no
+// agent ran. Elsewhere the outbox waits until what came round meanwhile is applied.
+Status Replica::Impl::send_half_told(UnitStream& out) {
+  if (!std::exchange(state.half_told, false)) return ok();
+  TRY(out.end_unit());
+  TRY(Walk(*this, out).run());
+  return ok();
+}
 
 bool Replica::outbox_again() const { return impl_->state.outbox_again && impl_->state.membership == Membership::member; }
 
@@ -36,85 +136,20 @@ Result<DrainResult> Replica::publish_outbox(bool polite) {
   Impl& impl = *impl_;
   DrainResult result;
   if (!impl.state.outbox_due || impl.state.membership != Membership::member) return result;
-  const size_t limit = impl.settings.atomic_rows > 0 ? static_cast<size_t>(impl.settings.atomic_rows) : SIZE_MAX;
   TRY(impl.write(polite, &result.held_us, [&]() -> Status {
-    bool more = false;
-    TRY(impl.drain_log(result.units, impl.tracing ? &result.changes : nullptr, &more));
-    impl.state.outbox_again = false;
-    UnitStream out(impl.self, impl.state.position.seq, &impl.state.next_unit, impl.settings);
     Impl::State& state = impl.state;
+    bool more = false;
+    UnitStream out(impl.self, state.position.seq, &state.next_unit, impl.settings);
+    TRY(impl.drain_into(out, true, impl.tracing ? &result.changes : nullptr, &more));
+    TRY(out.end_unit());  // what was just drained may be in the outbox too
+    state.outbox_again = false;
     // Units of a former life that wait for one that never came: any unit of this life ends them, everywhere.
     TRY_ASSIGN(Statement* const former, impl.store.statement(sql::kFormerUnits));
     former->bind(1, static_cast<int64_t>(impl.self.node.value)).bind(2, static_cast<int64_t>(impl.self.incarnation.value));
     TRY_ASSIGN(const bool waiting, former->step());
     former->reset();
     if (waiting && state.next_unit == 1) TRY(out.floor(Floor{}));
-    size_t sent = 0, baseline = 0;
-    std::vector<ValueView> values;
-    std::string storage;
-    std::optional<Version> baseline_version;
-    for (const auto& table : impl.tables) {
-      if (!table->running() || table->id < state.outbox_table) continue;
-      if (table->id > state.outbox_table) {
-        state.outbox_table = table->id;
-        state.outbox_key.clear();
-      }
-      for (bool end = false; !end;) {
-        // Read a page first: rows are written while they are sent.
-        std::vector<Pending> page;
-        TRY_ASSIGN(Statement* const rows, impl.store.statement(sql::kOutboxRows));
-        const std::string after = state.outbox_key;
-        rows->bind(1, table->id).bind_blob(2, after);
-        while (page.size() < 1000) {
-          TRY_ASSIGN(const bool found, rows->step());
-          end = !found;
-          if (end) break;
-          page.push_back(Pending{std::string(rows->blob(0)), Version{Hlc::from_stored(rows->integer(1)), {}},
-                                 rows->integer(2), static_cast<uint64_t>(rows->integer(3)), static_cast<RowState>(rows->integer(4))});
-        }
-        rows->reset();
-        for (Pending& item : page) {
-          if (sent >= limit || baseline >= kBaselineRows) {
-            result.more = true;
-            break;
-          }
-          state.outbox_key = item.key;
-          TRY_ASSIGN(item.version.origin, impl.store.origin_of(item.origin_id));
-          if (item.version.origin == impl.self && item.version.hlc > state.outbox_until) continue;  // a drain sent it
-          Register now;
-          now.version = item.version;
-          now.state = item.state;
-          if (now.shelved() && item.origin_id == 0) {
-            // It stood here before this file met the cluster, whose row has its value: the cluster wins, and it never goes out.
-            TRY(impl.keep_shelved_row(*table, item.key, now, "", nullptr, "", ""));
-            TRY(impl.erase_row(*table, item.key, now));
-            TRY(impl.store.remove(table->id, item.key));
-            continue;
-          }
-          if (item.state != RowState::dead) {
-            TRY_ASSIGN(const bool there, impl.read_row(*table, item.key, now, values, storage));
-            // Another content than the version names: only the next drain may give it a version.
-            if (!there || table->hash(values) != item.hash) {
-              state.outbox_passed = true;
-              continue;
-            }
-          }
-          if (item.origin_id == 0) {
-            if (!baseline_version) baseline_version = Version{state.clock.tick(impl.env.now(), impl.env.now()), impl.self};
-            item.version = *baseline_version;
-            TRY(impl.store.put(table->id, item.key, true, item.version, std::nullopt, item.hash, RowState::inserted));
-            item.state = RowState::inserted;
-            if (state.outbox_until < item.version.hlc) state.outbox_until = item.version.hlc;
-            ++baseline;
-          }
-          const Op op = item.state == RowState::dead ? Op::remove : is_inserted(item.state) ? Op::insert : Op::update;
-          TRY(out.row(*table, item.version, op, item.key, values));
-          ++sent;
-        }
-        if (result.more) break;
-      }
-      if (result.more) break;
-    }
+    TRY_ASSIGN(result.more, Walk(impl, out).run());
     if (!result.more) state.outbox_due = false;
     // Last: whoever hears of it takes for deleted what it has not been told of by then.
     const bool all = std::all_of(impl.tables.begin(), impl.tables.end(), [](const auto& table) { return table->running(); });

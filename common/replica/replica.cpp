@@ -217,6 +217,7 @@ Result<Replica> Replica::open(sqlite::Database db, Settings settings, Environmen
     TouchedKeys touched;
     TRY(impl->schema_changed(touched));
     TRY(impl->drain_touched(touched, nullptr, nullptr));
+    impl->state.half_told = impl->state.membership == Membership::member && !impl->registers.unsent().empty();
     TRY_ASSIGN(const bool wait, impl->numbers_wait());
     TRY_ASSIGN(const bool lacks, lacks_what_is_chosen(*impl));
     if (wait || lacks) {  // for what could not be made in a former life: perhaps it can now

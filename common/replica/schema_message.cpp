@@ -126,13 +126,13 @@ Status Replica::Impl::settle_schema_versions() {
   return settle_numbers();
 }
 
-Status Replica::Impl::publish_schema(UnitStream& out) {
+Status Replica::Impl::publish_schema(UnitStream& out, bool rows_follow) {
   const std::vector<SchemaRegister> unsent = registers.unsent();
   if (unsent.empty()) return ok();
   tables_dirty = true;
   // In flight until its message comes round, so that the next drain does not send it again.
   for (const SchemaRegister& one : unsent) TRY(registers.set_seq(one, Registers::kInFlight));
-  return out.schema(unsent);
+  return out.schema(unsent, rows_follow);
 }
 
 Status Replica::Impl::apply_schema(const std::vector<SchemaRegister>& incoming, StreamSeq seq) {

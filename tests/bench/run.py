@@ -192,8 +192,8 @@ def repair(product, smoke):
 
 def disk_sizes(product, rows):
     with workspace_of("bench-disk") as workspace:
-        measured = disk.measure(product, workspace, Nats(workspace).start(), disk.shapes(), rows)
-    return {f"disk.{name}": [plain / rows, watched / rows] for name, (plain, watched, _) in measured.items()}
+        empty, measured = disk.measure(product, workspace, Nats(workspace).start(), disk.shapes(), rows)
+    return {"empty_file_bytes": empty} | {f"disk.{name}": [plain / rows, watched / rows] for name, (plain, watched, _) in measured.items()}
 
 
 def row(name, value, aim=""):
@@ -217,6 +217,7 @@ def table(r):
         row(f"{step} of one inserted row, transactions/s: ids as SQLite counts / dealt to nodes", f"{off:,.0f} / {dealt:,.0f} ({dealt / off:.0%})", "100 %")
     row("own messages come round (marking), rows/s", f"{r['engine.echo_rows_s']:,.0f}")
     row("bytes a row in the stream, compressed", f"{r['wire.bytes_a_row']:.1f}")
+    row("an empty file takes more, apart from the rows below", f"{r['empty_file_bytes'] // 1024} KiB", "300 KiB")
     for name in (key for key in r if key.startswith("disk.")):
         plain, watched = r[name]
         row(f"bytes a row on disk, {name.removeprefix('disk.')}: plain / with Marmot",

@@ -8,7 +8,10 @@ from process import check
       seconds=180)
 def disk_ratio(t):
     rows = 20_000 if not t.long else 200_000
-    for name, (plain, watched, _) in disk.measure(t.product, t.workspace, t.nats(), disk.shapes(), rows).items():
+    empty, measured = disk.measure(t.product, t.workspace, t.nats(), disk.shapes(), rows)
+    t.note(f"an empty file: {empty // 1024} KiB more, told apart")
+    check(empty <= 300 * 1024, f"an empty file takes {empty // 1024} KiB more")
+    for name, (plain, watched, _) in measured.items():
         ratio = watched / plain
         t.note(f"{name}: {plain / rows:.0f} bytes a row, with Marmot {watched / rows:.0f}: {ratio:.2f} times")
         if plain >= 95 * rows and not name.startswith("no key"):

@@ -92,6 +92,26 @@ def ids_in_step(t):
     check(verify.returncode == 0, verify.stdout + verify.stderr)
 
 
+@case("an hour of three nodes that insert in turn: how far their ids go", seconds=4000, long=True)
+def ids_in_turn(t):
+    nodes = joined(t)
+    connections = [connect(node.db) for node in nodes]
+    each, every, start = (36_000, 3_600), 0.1, time.monotonic()
+    for number in range(each[0]):
+        connection = connections[number % 3]
+        connection.execute("INSERT INTO parent(name) VALUES(?)", (f"parent {number}",))
+        if number % (each[0] // each[1]) == 0:
+            connection.execute("INSERT INTO child(parent, name) VALUES(last_insert_rowid(), ?)", (f"child {number}",))
+        time.sleep(max(0.0, start + (number + 1) * every - time.monotonic()))
+    wait_identical([node.db for node in nodes], 60 * t.slow)
+    outside = sum(ids_of(node)["outside"] for node in nodes)
+    for table, count in zip(("parent", "child"), each):
+        check(scalar(nodes[0].db, f"SELECT count(*) FROM {table}") == count, f"rows of {table} are missing")
+        highest = scalar(nodes[0].db, f"SELECT max(id) FROM {table}")
+        t.note(f"{table}: {count} rows in {time.monotonic() - start:.0f} s, the highest id is {highest}, {highest / count:.0f} a row")
+    check(outside == 0, f"{outside} ids lie outside of an own block")
+
+
 @case("a node is away while all go on inserting, and its agent is killed in the middle: every row is there, under its own parent", seconds=600)
 def ids_with_a_node_away(t):
     nodes = joined(t)

@@ -174,6 +174,16 @@ bool App::make_room() {
   return !room.statements.empty();
 }
 
+// A new table of this node's, whose name nobody used before; its former one goes. World::check_named_tables
+std::vector<std::string> App::name_a_table() {
+  const std::string own = "named_" + std::to_string(node_.id) + "_", name = std::to_string(world_.random.next());
+  std::vector<std::string> out = {"CREATE TABLE IF NOT EXISTS named(node INTEGER PRIMARY KEY, name TEXT)", "CREATE TABLE " + own + name + "(x INTEGER PRIMARY KEY)"};
+  const auto former = db_->query_text("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB '" + own + "*' LIMIT 1");
+  if (former && !former->empty()) out.push_back("DROP TABLE " + *former);
+  out.push_back("INSERT OR REPLACE INTO named VALUES(" + std::to_string(node_.id) + ", '" + name + "')");
+  return out;
+}
+
 void App::tick() {
   const int64_t next = world_.random.between(1, 2 * world_.profile.write_ms);
   if (!stopping_ || !idle()) world_.after(next, [this] { tick(); });
@@ -212,6 +222,8 @@ void App::tick() {
       migrate(world_.migrations.at_start(*db_));
     } else if (!stopping_ && profile.moving != 0 && world_.random.per_mille(profile.moving)) {
       migrate(world_.migrations.next(*db_, profile.ddl, profile.kinds));
+    } else if (!stopping_ && node_.prepared && profile.halves != 0 && world_.random.per_mille(profile.halves)) {
+      transaction(name_a_table(), false);
     } else if (!stopping_) {
       const auto statements = world_.workload.transaction(world_.pairs_whole() && node_.prepared ? profile.pairs : 0, profile.between, texts_);
       const bool hold = world_.random.per_mille(profile.hold);

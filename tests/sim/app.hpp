@@ -31,6 +31,7 @@ class App {
 
   // One transaction with these statements. False: it could not begin or was taken back.
   // `strict`: a statement that is refused ends it.
+  std::vector<std::string> name_a_table();
   bool transaction(const std::vector<std::string>& statements, bool hold, bool strict = false);
   bool open();
   bool is_open() const { return db_ != nullptr; }

@@ -132,6 +132,10 @@ void World::keep_copy(Node& node) {
   machine.remove(backup + "-wal");
   if (machine.exists(wal)) machine.copy(wal, backup + "-wal", true);
   node.backup = backup;
+  sqlite::Database* const db = checker(node);
+  const Enter scope(disks, node.id, Process::checker);
+  const auto membership = db != nullptr ? db->query_integer("SELECT value FROM __marmot_meta WHERE key = 'membership'") : Result<int64_t>(0);
+  node.backup_joins = !membership || *membership != static_cast<int64_t>(replica::Membership::member);
   say(node.id, "a copy of its file is kept");
 }
 
@@ -150,6 +154,7 @@ void World::put_back(Node& node, bool other_file) {
   node.older = true;
   file_lost_ = true;
   replaced_ = replaced_ || other_file;
+  brought_again_ = brought_again_ || node.backup_joins;
   recover(node);
 }
 

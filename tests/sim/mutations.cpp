@@ -198,6 +198,8 @@ void discards(Profile& p) {
   p.discard_ms = 50;
 }
 void untriggered(Profile& p) { p = quiet(p); p.untrigger_ms = 200; }
+// Transactions change the schema and rows, and a sender may die between the messages of one.
+void halves(Profile& p) { p = quiet(p); p.nodes = 3; p.halves = 300; p.delay_ms = 60; p.agent_crash = 20; }
 void none(Profile&) {}
 
 const Case kCases[] = {
@@ -251,6 +253,7 @@ const Case kCases[] = {
     {"adoption_once", Mutation::adoption_once, adoptions},
     {"schema_unasked", Mutation::schema_unasked, untriggered},
     {"handled_untold", Mutation::handled_untold, discards},
+    {"schema_apart", Mutation::schema_apart, halves},
 };
 
 const Case* find(const std::string& name) {

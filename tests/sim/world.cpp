@@ -156,6 +156,14 @@ void World::check_whole(Node& node) {
       "SELECT (SELECT count(*) FROM (SELECT p, tx FROM pair_a EXCEPT SELECT p, tx FROM pair_b)) +"
       " (SELECT count(*) FROM (SELECT p, tx FROM pair_b EXCEPT SELECT p, tx FROM pair_a))");
   if (broken && *broken != 0) fail(node.id, "a transaction is there in part: pair_a and pair_b differ at a commit that every reader sees");
+  check_named_tables(node, *db);
+}
+
+// App::name_a_table
+void World::check_named_tables(Node& node, sqlite::Database& db) {
+  if (profile.halves == 0) return;
+  const auto absent = db.query_text("SELECT min('named_' || node || '_' || name) FROM named WHERE 'named_' || node || '_' || name NOT IN (SELECT name FROM sqlite_schema)");
+  if (absent && !absent->empty()) fail(node.id, "a transaction is there in part: the row names table " + *absent + ", which is not there");
 }
 
 void World::check_next_id(Node& node) {
@@ -471,7 +479,7 @@ void World::check_end() {
   const Rows& judged = rows.begin()->second;
   std::set<std::string> twice = untold_;
   for (const TableSpec& table : schema.tables) {
-    if (cloned_) twice.insert(table.name());
+    if (cloned_ || brought_again_) twice.insert(table.name());
   }
   for (const auto& [name, check] : std::map<std::string, std::function<std::string()>>{
            {"identical", [&] { return check_identical(rows); }},

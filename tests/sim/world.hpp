@@ -57,6 +57,7 @@ struct Node {
   bool retired = false;           // an operator took it for gone: when it comes back, it does not know at once that its slot is another node's
   bool away = false;              // its agent is not to be started
   std::string backup;             // path of an old copy; empty: none
+  bool backup_joins = false;      // it was no member's: put back it joins, and brings along rows that others have by now
   bool held = false;              // what it sends stays on its way
   std::vector<std::function<void(bool)>> on_its_way;
   std::unique_ptr<Agent> agent;
@@ -109,6 +110,7 @@ class World {
   sqlite::Database* checker(Node& node);  // a connection that no fault touches; nullptr: there is no file
   // A commit that any reader could see: whole transactions only.
   void check_whole(Node& node);
+  void check_named_tables(Node& node, sqlite::Database& db);
   // After a commit of the node's agent, and of its application.
   void check_next_id(Node& node);
   void note_given_ids(Node& node, const std::vector<Change>& changes);
@@ -205,7 +207,7 @@ class World {
   std::map<std::pair<int64_t, uint64_t>, std::function<void()>> queue_;
   std::string failure_;
   bool calm_ = false;
-  bool stream_lost_ = false, file_lost_ = false, replaced_ = false, cloned_ = false;
+  bool stream_lost_ = false, file_lost_ = false, replaced_ = false, brought_again_ = false, cloned_ = false;
   bool harmed_ = false;
   std::set<Place> discarded_;       // where an operator discarded a conflict
   std::set<std::string> untold_;    // tables of which a file did not know which former row is which (decision 0028)
@@ -224,8 +226,8 @@ class World {
 std::string check_identical(const std::map<int, Rows>& rows);
 std::string check_winners(const Ledger& ledger, const SchemaSpec& schema, const Rows& rows);
 // `twice`: tables in which a keyless row may be there twice, under two names. A copy of a file became a file of its own beside it: what its log
-// held is drained again, and a keyless row in it is another row then (docs/consistency.md). Or a file was made anew without its rowids, and
-// which former row is which could not be told (decision 0028).
+// held is drained again, and a keyless row in it is another row then (docs/consistency.md). Or a file joined once more with a row that was changed
+// since; or was made anew without its rowids, and which former row is which could not be told (decision 0028).
 std::string check_nothing_lost(const Ledger& ledger, const Rows& rows, const std::set<Place>& conflicts, const std::set<std::string>& twice);
 // Every row was written by some application: nothing is doubled, mixed or made up.
 std::string check_nothing_invented(const Ledger& ledger, const Rows& rows, const std::set<std::string>& twice);
