@@ -384,6 +384,7 @@ Result<ApplyResult> Replica::apply(std::deque<Incoming>& queue, bool polite) {
     }
     if (impl.state.membership == Membership::joining && impl.state.position.seq >= impl.state.join_end) TRY(impl.become_member());
     TRY(impl.forget_passed());
+    TRY(impl.fill_made_empty());
     return impl.end_reread();
   }));
   queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(result.messages));

@@ -220,6 +220,7 @@ struct Replica::Impl {
     yields = polite;
     effects.leave_out_all(std::exchange(effects_in_doubt, false));
     freed.clear();
+    made_empty.clear();
     given_out.clear();
     brought_along_made = false;
     Status done = give_way();
@@ -434,6 +435,8 @@ struct Replica::Impl {
 
   // unfilled.cpp: full-text indexes over other content
   Result<bool> fill_new_index(const std::string& index);   // that was just made here, with whatever else this transaction does. True: it is filled
+  Status fill_made_empty();                                 // ... before its content came, which may be here now: at the end of an apply
+  std::set<std::string> made_empty;
   Status fill_indexes();                                    // those that are still to be filled, each in a transaction of its own
   Status look_at_indexes();
   Result<std::optional<std::string>> fill_owed(const std::string& index, bool fts5, bool failed, bool* filled);

@@ -101,6 +101,7 @@ Result<bool> Replica::Impl::fill_new_index(const std::string& index) {
   bool has_rows = false;
   TRY_ASSIGN(const auto complaint, complaint_of(db, rows_of(index, "1", "LIMIT 1"), &has_rows));
   TRY(note_unfilled(index, complaint.has_value()));
+  if (!complaint && !has_rows) made_empty.insert(index);
   if (complaint || !has_rows) return false;
   if (const Status done = db.exec(rebuild_of(index)); !done) {
     if (is_of_the_file(done.error())) return done.error();
@@ -110,6 +111,15 @@ Result<bool> Replica::Impl::fill_new_index(const std::string& index) {
   // Rows that are still to come may go by no trigger.
   if (state.membership == Membership::member && !merging) TRY(forget_unfilled(index));
   return true;
+}
+
+// So that a table, its rows and its index that come in one transaction are seen together.
+Status Replica::Impl::fill_made_empty() {
+  if (state.membership != Membership::member || merging) return ok();
+  for (const std::string& index : std::exchange(made_empty, {})) {
+    if (!effects.feeds(index)) TRY(fill_new_index(index));
+  }
+  return ok();
 }
 
 // Why it could not be filled; nullopt: it is filled, or there is nothing to fill it from. Its content can be read, as far as that shows without reading it all.

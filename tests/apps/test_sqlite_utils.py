@@ -49,7 +49,7 @@ def objects(node):
 @case("sqlite-utils and Datasette: indexes made by enable-fts are searched on the other node, with and without triggers; one whose table is dropped holds nothing up", seconds=120)
 def enable_fts(t):
     nats = t.nats()
-    one, two = t.nodes(2, nats)
+    one, two, three = t.nodes(3, nats)
     animals = [{"id": 1, "title": "marmot", "body": "burrows"}, {"id": 2, "title": "badger", "body": "digs"}]
     for table in ("plain", "fed", "old"):
         sqlite_utils("insert", one.db, table, "-", "--pk", "id", rows=animals)
@@ -82,7 +82,6 @@ def enable_fts(t):
         found = t.product.run("check", node.db)
         check(found.returncode == 3 and "unreadable-content" in found.stdout, f"{found}")
     # A node that joins now gets the rest.
-    three = t.node("n3", nats)
     three.start()
     wait_identical([one.db, two.db, three.db], 20 * t.slow)
     for index in ("plain_fts", "fed_fts"):
