@@ -236,6 +236,7 @@ struct Replica::Impl {
     }
     if (done) done = transaction->commit();
     if (done) paces_before.clear();
+    if (done && !blamed.empty()) forget_blamed();
     if (!done) {
       transaction->rollback();
       roll_back_memory(saved);
@@ -255,6 +256,19 @@ struct Replica::Impl {
   // An application that began to read while we hold the write lock fails when it comes to write: the sooner we let go, the
   // better. Asked between pieces of work.
   bool yields = false;
+  // blame.cpp: tables for whose sake a transaction failed, by folded name, and why. They stop when it is done once more, which goes without them.
+  std::map<std::string, std::string> blamed;
+  Error blame(const Table& table, const Error& error);
+  Status stop_blamed();
+  void forget_blamed();                                     // that are stopped, in the file as well
+  Status stop_apart(int64_t table, const std::string& reason);  // in a transaction of its own
+  Status try_to_read(Table& table);                         // what a drain reads of what it parked, outside of the write lock
+  bool may_be_tried(int64_t table) const;
+  void put_off(int64_t table);
+  struct Pause {
+    WallMs at = 0, pause = 0;
+  };
+  std::map<int64_t, Pause> retries;                          // of stopped tables, until they are tried again
   bool virtual_tables = false;          // the file has some
   bool effects_in_doubt = false;        // the next transaction goes without them
   Error again_without_effects(const Error& complaint);
@@ -283,6 +297,7 @@ struct Replica::Impl {
   Status check_schema(TouchedKeys& touched);                // when PRAGMA schema_version moved: notice_changes and what follows
   Status schema_changed(TouchedKeys& touched);
   Result<bool> catch_up_with_schema();                      // membership.cpp
+  Status baseline_slice(Table& table);
   Status touch_all(Table& table, TouchedKeys& touched);     // its rows are changes, and none of them a baseline row
   Status refresh_schema();                                  // memory, effects and schema_version as the file is now
   Status stop(Table& table, std::string reason);
@@ -684,5 +699,8 @@ struct Replica::Impl {
 
 // "insert", "update", "delete".
 std::string_view op_name(Op op);
+
+// The table's fault, not the disk's: the table stops, the rest goes on (blame.cpp).
+bool stops_table(const Error& error);
 
 }  // namespace marmot::replica
