@@ -344,7 +344,12 @@ struct Replica::Impl {
   Result<std::set<std::string>> logged_keys(Table& table);  // that wait to be drained, parked ones too
   Status send_again(Table& table, std::string_view key, bool there, const Register& known, uint64_t hash);
   // Column `ours`, which only this file knew, is the stream's `known`: what came from others meanwhile was made without it.
-  Status refill(int64_t table_id, const std::string& ours, const std::string& known);
+  struct Refill {
+    int64_t table = 0;
+    std::string ours, known;
+  };
+  // `called`: the column's id in the table now. Does nothing where that does not allow NULL, and NULL is due.
+  Status refill(const Refill& due, const std::string& called, bool* allows_null);
   // Rows that were sent under another key than their table has now: under their present one. Deletes whose row cannot be
   // told go, with a line in the log.
   struct Rekeyed {

@@ -53,13 +53,23 @@ class Adoption {
           return std::find_if(table.column_ids.begin(), table.column_ids.end(), [&](const auto& one) { return one.second == id; });
         };
         if (here(ours.id) == table.column_ids.end() || here(known->id) != table.column_ids.end()) continue;
-        TRY(impl_.refill(table.id, ours.id, known->id));
+        const Replica::Impl::Refill due{table.id, ours.id, known->id};
+        bool allows_null = true;
+        TRY(impl_.refill(due, ours.id, &allows_null));
+        if (!allows_null) later_.push_back(due);
         here(ours.id)->second = known->id;
         TRY(save_local_table(db_, table));
         TRY(db_.exec("UPDATE __marmot_table SET rehash = 1 WHERE id = " + std::to_string(table.id)));
       }
       TRY(registers_.remove(ours));
     }
+    return ok();
+  }
+
+  // Where NULL was refused before the column was made as the stream has it.
+  Status refill_rest() {
+    bool allows_null = true;
+    for (const auto& due : later_) TRY(impl_.refill(due, due.known, &allows_null));
     return ok();
   }
 
@@ -95,6 +105,7 @@ class Adoption {
   Replica::Impl& impl_;
   Registers& registers_;
   sqlite::Database& db_;
+  std::vector<Replica::Impl::Refill> later_;
 };
 
 // The later version wins. But what was dropped stays so, for its rows and values are gone where it was done; nobody uses its
@@ -170,9 +181,11 @@ Status Replica::Impl::apply_schema(const std::vector<SchemaRegister>& incoming, 
     changed = !fit;
   }
   if (!changed) return ok();
-  TRY(Adoption(*this).adopt_columns());
+  Adoption adoption(*this);
+  TRY(adoption.adopt_columns());
   TRY(migrate());
   TRY(refresh_schema());
+  TRY(adoption.refill_rest());
   return forget_waiting();  // what waited for a table that is dropped now
 }
 

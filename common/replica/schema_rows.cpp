@@ -106,19 +106,23 @@ Status Replica::Impl::send_again(Table& table, std::string_view key, bool there,
   return ok();
 }
 
-Status Replica::Impl::refill(int64_t table_id, const std::string& ours, const std::string& known) {
+Status Replica::Impl::refill(const Refill& due, const std::string& called, bool* allows_null) {
+  const auto& [table_id, ours, known] = due;
   Table* const table = table_by_id(table_id);
   if (table == nullptr || !table->running()) return ok();
   const std::vector<std::string> ids = table->stored_ids();
-  const auto at = static_cast<size_t>(std::find(ids.begin(), ids.end(), ours) - ids.begin());
+  const auto at = static_cast<size_t>(std::find(ids.begin(), ids.end(), called) - ids.begin());
   if (at == ids.size()) return ok();
-  const Affinity affinity = table->info.columns[static_cast<size_t>(table->stored()[at])].affinity;
+  const Column& column = table->info.columns[static_cast<size_t>(table->stored()[at])];
+  const Affinity affinity = column.affinity;
   std::deque<std::string> bytes;
   const auto fill_of = [&](const std::string& id) {
     return coercer.stored_if_changed(affinity, fill_value(parse_column_id(id).fill(), bytes.emplace_back()), bytes);
   };
   const ValueView from = fill_of(ours), to = fill_of(known);
   if (same_value(from, to)) return ok();
+  *allows_null = !column.not_null || to.type != ValueType::null;
+  if (!*allows_null) return ok();
   std::vector<std::string> keys;
   {
     TRY_ASSIGN(Statement sent, db.prepare(sql::kSentKeys));

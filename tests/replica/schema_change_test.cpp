@@ -59,6 +59,27 @@ TEST_CASE("schema: a table that gives up its name makes room for the one that is
   t.same("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name GLOB 'm_*'", "1");
 }
 
+// Seed 8219: rows that had come before the column were given the file's default; NULL, which they have in the cluster, was refused.
+TEST_CASE("schema: a file joins whose column is NOT NULL where the cluster's, which comes later, allows NULL") {
+  TempDir dir;
+  Stream stream;
+  Node a(dir.path, 1), b(dir.path, 2);
+  a.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, w); INSERT INTO t VALUES(1, 'one'), (2, 'two')");
+  a.found(stream);
+  settle(stream, {&a});
+  a.sql("ALTER TABLE t ADD COLUMN q TEXT; INSERT INTO t VALUES(3, 'three', 'q')");
+  settle(stream, {&a});
+  b.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, w, q TEXT NOT NULL DEFAULT 'none')");
+  b.join(stream);
+  b.apply(stream);
+  settle(stream, {&a, &b});
+  for (Node* node : {&a, &b}) {
+    CHECK(node->query("SELECT id, w, quote(q) FROM t") == "1|one|NULL\n2|two|NULL\n3|three|'q'");
+    CHECK(node->query("SELECT \"notnull\" FROM pragma_table_info('t') WHERE name = 'q'") == "0");
+    check_at_rest(*node);
+  }
+}
+
 TEST_CASE("schema: a table made while running, and one dropped, are so everywhere") {
   Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
   t.b.sql("CREATE TABLE late(k TEXT PRIMARY KEY, v /* note */ REAL); INSERT INTO late VALUES('k',1.5)");
