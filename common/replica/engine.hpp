@@ -6,6 +6,7 @@
 #include <optional>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -627,7 +628,14 @@ struct Replica::Impl {
   Status merge_tables();
   Result<bool> merge_piece(int64_t& looked_at);
   Result<bool> merge_rows(MergePair& pair, std::string& after, int64_t& looked_at);
+  Status merge_keys(MergePair& pair, std::span<const std::string> keys);
   Result<bool> merge_absent(MergePair& pair, std::string& after, int64_t& looked_at);
+  Status merge_absent_keys(MergePair& pair, std::span<const std::string> keys);
+  // merge_whole.cpp
+  Status begin_compare();
+  Status compare_piece(int64_t& looked_at);
+  Status merge_whole();
+  void merge_in_slices(const std::string& why);
   Status merge_finish();
   Status merge_ids();
   // shelf.cpp: what keeps the visible rows a function of the registers (shelf.hpp)

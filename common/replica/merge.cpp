@@ -1,4 +1,5 @@
-// A snapshot is merged by version into a live file, a slice at a time (docs/design.md, "Joining"):
+// A snapshot is merged by version into a live file (docs/design.md, "Joining"): what differs is found without the write lock and lands in one
+// transaction (merge_whole.cpp), or, where that is too much, a slice at a time:
 //
 //   rows     every register of the snapshot, as if a message had brought it
 //   absent   every live register here that the snapshot has not: kept, or gone
@@ -36,6 +37,7 @@ struct Batch {
 // What the snapshot's schema has is here too: without it its rows have no place.
 Status Replica::Impl::merge_schema() {
   Merge& merge = *merging;
+  TRY_IN("take the snapshot's key", take_hash_key(merge.store.hash_key));
   TRY(merge_deleted_formerly());
   Registers theirs(merge.snapshot);
   TRY(theirs.load());
@@ -67,8 +69,34 @@ Status Replica::Impl::merge_tables() {
   return ok();
 }
 
+namespace {
+
+// The next keys of a table's registers behind `after`, which moves on.
+Result<std::vector<std::string>> next_keys(Store& store, int64_t table, std::string& after) {
+  std::vector<std::string> keys;
+  TRY_ASSIGN(Statement* const select, store.statement(sql::kVersionsAfter));
+  const std::string from = after;
+  select->bind(1, table).bind_blob(2, from).bind(3, kBatchRows);
+  for (;;) {
+    TRY_ASSIGN(const bool more, select->step());
+    if (!more) break;
+    keys.emplace_back(select->blob(0));
+  }
+  if (!keys.empty()) after = keys.back();
+  return keys;
+}
+
+}  // namespace
+
 // A batch of one table's registers. True: the table has no more.
 Result<bool> Replica::Impl::merge_rows(MergePair& pair, std::string& after, int64_t& looked_at) {
+  TRY_ASSIGN(const std::vector<std::string> keys, next_keys(merging->store, pair.there->id, after));
+  looked_at += static_cast<int64_t>(keys.size());
+  TRY(merge_keys(pair, keys));
+  return keys.size() < static_cast<size_t>(kBatchRows);
+}
+
+Status Replica::Impl::merge_keys(MergePair& pair, std::span<const std::string> keys) {
   Merge& merge = *merging;
   Table& here = *table_by_id(pair.here);
   Batch batch;
@@ -76,60 +104,49 @@ Result<bool> Replica::Impl::merge_rows(MergePair& pair, std::string& after, int6
   unit.tables.push_back(pair.there->unit_table());
   std::vector<ValueView> values;
   std::string storage;
-  TRY_ASSIGN(Statement* const select, merge.store.statement(sql::kVersionsAfter));
-  const std::string from = after;
-  select->bind(1, pair.there->id).bind_blob(2, from).bind(3, kBatchRows);
-  int64_t read = 0;
-  for (;; ++read) {
-    TRY_ASSIGN(const bool more, select->step());
-    if (!more) break;
-    after = std::string(select->blob(0));
-    TRY_ASSIGN(const Version version, merge.store.version(select->integer(1), select->integer(2)));
-    if (unit.versions.empty() || unit.versions.back() != version) unit.versions.push_back(version);
-    const bool live = static_cast<RowState>(select->integer(5)) != RowState::dead;
-    UnitRow row{0, static_cast<uint32_t>(unit.versions.size() - 1), live ? Op::update : Op::remove, batch.keep(after)};
-    row.seq = select->is_null(3) ? kNotInStream : static_cast<StreamSeq>(select->integer(3));
-    if (live) {
-      Register now;
-      now.state = static_cast<RowState>(select->integer(5));
-      TRY_ASSIGN(const bool there, read_live_row(merge.store, *pair.there, after, now, values, storage));
+  for (const std::string& key : keys) {
+    TRY_ASSIGN(const auto known, merge.store.find(pair.there->id, key));
+    if (unit.versions.empty() || unit.versions.back() != known->version) unit.versions.push_back(known->version);
+    UnitRow row{0, static_cast<uint32_t>(unit.versions.size() - 1), known->live() ? Op::update : Op::remove, key};
+    row.seq = known->seq.value_or(kNotInStream);
+    if (known->live()) {
+      TRY_ASSIGN(const bool there, read_live_row(merge.store, *pair.there, key, *known, values, storage));
       // Changed behind its version: the taker's repair publishes it.
-      if (!there || pair.there->hash(values) != static_cast<uint64_t>(select->integer(4))) continue;
+      if (!there || pair.there->hash(values) != known->hash) continue;
       row.first_value = static_cast<uint32_t>(unit.values.size());
       for (const ValueView& value : values) unit.values.push_back(batch.keep(value));
     }
     unit.rows.push_back(row);
   }
   pair.there->release();
-  looked_at += read;
   std::vector<const UnitRow*> rows;
   for (const UnitRow& row : unit.rows) rows.push_back(&row);
   ApplyResult ignored;
   Rekeyed made;
   TRY(present_keys(unit, unit.tables[0], pair.map, here, merge.info.seq, rows, made));
   if (!rows.empty()) TRY_IN("merge " + here.info.name, apply_rows(unit, rows, here, pair.map, merge.info.seq, ignored));
-  return read < kBatchRows;
+  return ok();
 }
 
 // What is here and not in the snapshot was deleted where the snapshot remembers that. What is older than what it has forgotten
 // was deleted too, unless nobody ever had it. Anything else is sent again.
 Result<bool> Replica::Impl::merge_absent(MergePair& pair, std::string& after, int64_t& looked_at) {
+  TRY_ASSIGN(const std::vector<std::string> keys, next_keys(store, pair.here, after));
+  looked_at += static_cast<int64_t>(keys.size());
+  TRY(merge_absent_keys(pair, keys));
+  return keys.size() < static_cast<size_t>(kBatchRows);
+}
+
+Status Replica::Impl::merge_absent_keys(MergePair& pair, std::span<const std::string> keys) {
   Merge& merge = *merging;
   Table& here = *table_by_id(pair.here);
-  std::vector<std::string> keys;
-  TRY_ASSIGN(Statement* const select, store.statement(sql::kVersionsAfter));
-  select->bind(1, here.id).bind_blob(2, after).bind(3, kBatchRows);
-  for (;;) {
-    TRY_ASSIGN(const bool more, select->step());
-    if (!more) break;
-    keys.emplace_back(select->blob(0));
-  }
   // Under another key nothing can be looked up there. Nothing is taken for deleted then.
   const bool comparable = here.same_key(pair.there->unit_table());
   for (const std::string& key : keys) {
     TRY_ASSIGN(const auto there, merge.store.find(pair.there->id, key));
     if (there) continue;
     TRY_ASSIGN(const auto found, store.find(here.id, key));
+    if (!found) continue;  // it went since
     const bool has_version = found->origin_id != 0;
     TRY_ASSIGN(const auto tombstone, comparable && has_version ? pruned_version(merge.store, pair.there->id, key) : std::optional<Version>{});
     if (tombstone && (*tombstone > found->version || (*tombstone == found->version && !found->live()))) {
@@ -144,9 +161,7 @@ Result<bool> Replica::Impl::merge_absent(MergePair& pair, std::string& after, in
       TRY(forget_row(here, key, *found));
     }
   }
-  if (!keys.empty()) after = keys.back();
-  looked_at += static_cast<int64_t>(keys.size());
-  return keys.size() < static_cast<size_t>(kBatchRows);
+  return ok();
 }
 
 Status Replica::Impl::merge_finish() {
@@ -201,9 +216,12 @@ Status Replica::Impl::merge_finish() {
 Result<bool> Replica::Impl::merge_piece(int64_t& looked_at) {
   Merge& merge = *merging;
   Merge::Progress& at = merge.at;
+  if (at.phase == Merge::Phase::begin || at.phase == Merge::Phase::whole) {
+    TRY(at.phase == Merge::Phase::begin ? begin_compare() : merge_whole());
+    return false;
+  }
   // Begun, or begun again because the application changed the schema.
   if (at.phase == Merge::Phase::schema || at.schema_version != schema_version) {
-    TRY_IN("take the snapshot's key", take_hash_key(merge.store.hash_key));
     TRY_IN("merge the schema", merge_schema());
     return false;
   }
@@ -266,7 +284,7 @@ Status Replica::merge_begin(const std::string& path) {
                                    " would wait for them everywhere");
   }
   TRY_ASSIGN(const int64_t here, impl.db.query_integer("SELECT count(*) FROM __marmot_version"));
-  merge->total = info.rows * 2 + here;  // ours are looked at when theirs are in
+  merge->total = info.rows + here;
   impl.merging = std::move(merge);
   return ok();
 }
@@ -277,8 +295,9 @@ Result<MergeResult> Replica::merge_slice(bool polite) {
   MergeResult result;
   int64_t looked_at = 0;
   const Merge::Progress before = impl.merging->at;
-  const Status done = impl.write(polite, &result.held_us, [&]() -> Status {
-    const int64_t began = impl.env.monotonic_us();
+  const int64_t began = impl.env.monotonic_us();
+  const auto in_time = [&] { return impl.env.monotonic_us() - began < impl.settings.slice_us; };
+  const auto merge = [&]() -> Status {
     for (bool more = true; more;) {  // what is not drained has no version to win by
       more = false;
       TRY(impl.drain_log(result.units, impl.tracing ? &result.changes : nullptr, &more));
@@ -286,17 +305,23 @@ Result<MergeResult> Replica::merge_slice(bool polite) {
     do {
       TRY(impl.give_way());
       TRY_ASSIGN(result.done, impl.merge_piece(looked_at));
-    } while (!result.done && impl.env.monotonic_us() - began < impl.settings.slice_us);
+    } while (!result.done && !impl.merging->at.compares() && in_time());
     return ok();
-  });
+  };
+  const auto compare = [&]() -> Status {
+    do {
+      TRY(impl.compare_piece(looked_at));
+    } while (impl.merging->at.compares() && in_time());
+    return ok();
+  };
+  const Status done = before.compares() ? compare() : impl.write(polite, &result.held_us, merge);
   if (!done) {
     impl.merging->at = before;
     return done.error();
   }
-  Merge& merge = *impl.merging;
-  merge.looked_at += looked_at;
-  result.rows = merge.looked_at;
-  result.total = merge.total;
+  impl.merging->looked_at += looked_at;
+  result.rows = impl.merging->looked_at;
+  result.total = impl.merging->total;
   if (result.done) impl.merging.reset();
   return result;
 }

@@ -1,6 +1,7 @@
 // Inside of Replica: a snapshot that is being merged (merge.cpp).
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,14 +32,21 @@ struct Merge {
 
   std::vector<MergePair> tables;
 
-  // Goes back when a slice rolls back.
-  enum class Phase : uint8_t { schema, rows, absent, pruned, finish };
+  // What differs, by the snapshot's table ids: keys that it has otherwise, and keys that it has not.
+  struct Differences {
+    std::map<int64_t, std::vector<std::string>> changed, absent;
+    int64_t keys = 0;
+  } differs;
+
+  // Goes back when a slice rolls back. The comparison holds no write lock.
+  enum class Phase : uint8_t { begin, compare_theirs, compare_ours, whole, schema, rows, absent, pruned, finish };
   struct Progress {
-    Phase phase = Phase::schema;
+    Phase phase = Phase::begin;
     size_t table = 0;            // index into `tables`
     std::string after;           // the last key looked at
     int64_t pruned = 0;          // ... and the last of what the snapshot remembers
     int64_t schema_version = -1; // ours, when `tables` was made
+    bool compares() const { return phase == Phase::compare_theirs || phase == Phase::compare_ours; }
   } at;
 };
 

@@ -64,6 +64,9 @@ Result<std::unique_ptr<SnapshotCopy>> SnapshotCopy::begin(Replica& replica, cons
   TRY(source.exec("PRAGMA query_only = ON; BEGIN"));
   TRY_ASSIGN(const int64_t undrained, source.query_integer("SELECT EXISTS(SELECT 1 FROM __marmot_log)"));
   if (undrained != 0) return make_error(Errc::busy, "something was written since the last drain");
+  // A table that was renamed since would be in the copy under a name that what is told of it does not have: its rows would be left out where it is merged.
+  TRY_ASSIGN(const int64_t schema, source.query_integer("PRAGMA schema_version"));
+  if (schema != replica.impl_->schema_version) return make_error(Errc::busy, "the schema was changed since the last drain");
   TRY_ASSIGN(SnapshotInfo info, info_of(source));
   TRY_ASSIGN(sqlite::Database copy,
              sqlite::Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX));

@@ -145,7 +145,6 @@ void Agent::merge_begin() {
   }
   state_ = State::merging;
   schedule_->merge(true);
-  node_.merging = true;
   node_.waits_since = -1;
 }
 
@@ -167,7 +166,6 @@ void Agent::merge() {
   note((*result)->changes);
   publish(std::move((*result)->units));
   if (!(*result)->done) return;
-  node_.merging = false;
   world_.say(node_.id, "merged, at " + std::to_string(engine_->position().seq));
   world_.disks.of(node_.id).remove(scratch("merge"));
   catch_up_.merged(false);

@@ -51,6 +51,8 @@ void gaps(Profile& p) {
   p.stream_new_ms = p.stream_tail_ms = 0;
   p.failing_effects = false;
 }
+// Snapshots bring much at once, of transactions that write to two tables.
+void merges(Profile& p) { gaps(p); p.atomic_rows = 0; p.slice_us = 0; p.pairs = 900; p.nodes = 3; p.write_ms = 20; p.lose_ms = 0; }
 void floors(Profile& p) { p.floor_ms = 150; p.away_ms = 600; p.scrub = p.unique = false; p.write_ms = 10; }
 // Nodes that hear and are not heard: what they have sent lands behind a floor that it knew nothing of.
 void fences(Profile& p) {
@@ -254,6 +256,7 @@ const Case kCases[] = {
     {"schema_unasked", Mutation::schema_unasked, untriggered},
     {"handled_untold", Mutation::handled_untold, discards},
     {"schema_apart", Mutation::schema_apart, halves},
+    {"merge_in_pieces", Mutation::merge_in_pieces, merges},
 };
 
 const Case* find(const std::string& name) {

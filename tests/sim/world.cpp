@@ -148,7 +148,7 @@ std::vector<TableKey> World::tables_of(sqlite::Database& db) {
 }
 
 void World::check_whole(Node& node) {
-  if (!pairs_whole() || node.merged || node.merging || failed()) return;
+  if (!pairs_whole() || node.merged || failed()) return;
   sqlite::Database* const db = checker(node);
   if (db == nullptr) return;
   const Enter scope(disks, node.id, Process::checker);

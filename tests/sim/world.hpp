@@ -51,7 +51,6 @@ struct Node {
   bool rebooted = false;          // since its agent last opened its file
   bool older = false;             // its file is, since then: nobody can help what its application writes before the agent looks
   bool prepared = false;          // every row has a version: what stood there before is not the ledger's business
-  bool merging = false;           // a snapshot, slice by slice
   int64_t waits_since = -1;       // for a snapshot that there is not; -1: it does not
   bool merged = false;            // it joined with rows of its own, one by one: its former transactions may come in part
   bool retired = false;           // an operator took it for gone: when it comes back, it does not know at once that its slot is another node's
