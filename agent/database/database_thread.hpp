@@ -73,7 +73,7 @@ struct DatabaseProgress {
   uint64_t scrub_passes = 0;    // rows compared with their versions, all of them
   uint64_t scrub_found = 0;     // rows found so that capture had not seen
   GivingWay::Facts giving_way;
-  std::vector<replica::StoppedTable> stopped;
+  std::vector<replica::StoppedTable> stopped, unfilled;
   replica::FailedEffects failed_effects;
   bool ids_ready = false;       // Replica::ids_ready
   std::string trouble;          // what keeps failing and is tried again; empty: nothing

@@ -278,8 +278,13 @@ void DatabaseThread::Worker::watch_sharing(int64_t now) {
                                                 : alone));
 }
 
+void DatabaseThread::Worker::note_stopped() {
+  progress.stopped = engine->stopped();
+  progress.unfilled = engine->unfilled();
+}
+
 node::Schedule::Standing DatabaseThread::Worker::standing() {
-  return {engine->membership(), !progress.stopped.empty(), engine->wants_echoes()};
+  return {engine->membership(), engine->resumes(), engine->wants_echoes()};
 }
 
 // Did somebody commit?
@@ -306,7 +311,7 @@ void DatabaseThread::Worker::baseline() {
   progress.baseline_done = true;
   progress.membership = engine->membership();
   tell_position(*engine);
-  progress.stopped = engine->stopped();
+  note_stopped();
   progress_changed = true;
 }
 
@@ -466,7 +471,7 @@ void DatabaseThread::Worker::resume() {
   const auto resumed = engine->resume_stopped();
   schedule.resumed(monotonic_us(), resumed);
   if (!resumed) return failed("resume stopped tables", resumed.error());
-  progress.stopped = engine->stopped();
+  note_stopped();
   tell_position(*engine);
   progress_changed = true;
 }
@@ -535,7 +540,7 @@ void DatabaseThread::Worker::succeeded() {
   const replica::Position at = engine->position();
   const bool moved = at.seq != progress.position.seq || at.stream_id != progress.position.stream_id || engine->origin() != progress.origin;
   if (moved) tell_position(*engine);
-  progress.stopped = engine->stopped();
+  note_stopped();
   if (was_joining) progress_changed = true;
 }
 

@@ -74,6 +74,7 @@ struct DatabaseThread::Worker {
   int64_t turn();
   void chores(int64_t now);
   node::Schedule::Standing standing();
+  void note_stopped();
   void look();
   void watch_sharing(int64_t now);
   void baseline();

@@ -18,12 +18,6 @@ constexpr int64_t kDeadPart = 0;  // in place of a codec::Kind: the part is not 
 constexpr uint64_t kMaxUnit = INT64_MAX / 2;  // that somebody else's id may name: room is left for ours behind it
 constexpr int kMostLost = 100;
 
-// The table's fault, not the disk's: the table stops, the rest goes on.
-bool stops_table(const Error& error) {
-  const bool bad_key = error.code == Errc::corrupt && error.detail == 0;  // not SQLite's own word on the file
-  return error.code == Errc::constraint || error.code == Errc::schema || error.code == Errc::bad_input || bad_key;
-}
-
 // One unit has been applied. It may have been a floor that ended the waiting of later ones: then they have passed as well.
 Status pass_unit(Replica::Impl& impl, const Origin& origin, uint64_t number) {
   TRY_ASSIGN(const uint64_t passed, impl.store.units_of(origin));
@@ -384,6 +378,7 @@ Result<ApplyResult> Replica::apply(std::deque<Incoming>& queue, bool polite) {
     }
     if (impl.state.membership == Membership::joining && impl.state.position.seq >= impl.state.join_end) TRY(impl.become_member());
     TRY(impl.forget_passed());
+    TRY(impl.fill_made_empty());
     return impl.end_reread();
   }));
   queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(result.messages));

@@ -225,7 +225,7 @@ node::Schedule::Limits Agent::limits() {
 }
 
 node::Schedule::Standing Agent::standing() const {
-  return {engine_->membership(), !engine_->stopped().empty(), engine_->wants_echoes()};
+  return {engine_->membership(), engine_->resumes(), engine_->wants_echoes()};
 }
 
 // An application that reads is waited for, but not for ever.
