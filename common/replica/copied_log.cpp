@@ -37,7 +37,7 @@ bool Course::follow(const LoggedRow& entry) {
 // The log in two pieces: what it tells up to the copy names rows by their former rowids, and what it tells behind it by the new ones.
 class CopyPoints {
  public:
-  CopyPoints(const std::vector<FormerRow>& former, const std::vector<LoggedRow>& log, const std::vector<RowHere>& here)
+  CopyPoints(const std::vector<DrainedRow>& former, const std::vector<LoggedRow>& log, const std::vector<RowHere>& here)
       : former_(former), log_(log), here_(here) {}
 
   std::optional<Identities> told() {
@@ -132,7 +132,7 @@ class CopyPoints {
     likely_ = likely;
   }
 
-  const std::vector<FormerRow>& former_;
+  const std::vector<DrainedRow>& former_;
   const std::vector<LoggedRow>& log_;
   const std::vector<RowHere>& here_;
   std::vector<Counted> counted_;  // by how much of the log stands before
@@ -143,7 +143,7 @@ class CopyPoints {
 
 }  // namespace
 
-std::optional<std::map<int64_t, int>> rows_by_log(const std::vector<FormerRow>& former, const std::vector<LoggedRow>& log, const std::vector<RowHere>& here,
+std::optional<std::map<int64_t, int>> rows_by_log(const std::vector<DrainedRow>& former, const std::vector<LoggedRow>& log, const std::vector<RowHere>& here,
                                                   bool nullable_key) {
   // An UPDATE that changes a key's column, and one behind which the row was deleted: the log has the same of them.
   const auto is_twofold = [&](size_t i) { return log[i].op == LogOp::remove && log[i - 1].op == LogOp::update && log[i - 1].rowid == log[i].rowid; };

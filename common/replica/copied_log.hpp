@@ -23,7 +23,7 @@ struct RowHere {
 };
 
 // A keyless row as the last drain left it.
-struct FormerRow {
+struct DrainedRow {
   int64_t rowid = 0;
   std::optional<uint64_t> hash;  // none: it has no version yet
 };
@@ -32,7 +32,7 @@ constexpr int kNewRow = -1;
 
 // For each keyless row that is here, by rowid, which of `former` it is, or kNewRow. Nothing, where the log explains the file by no point
 // at which it was copied, or by several between which the rows differ. All three are sorted: `log` by its seq, the others by rowid.
-std::optional<std::map<int64_t, int>> rows_by_log(const std::vector<FormerRow>& former, const std::vector<LoggedRow>& log, const std::vector<RowHere>& here,
+std::optional<std::map<int64_t, int>> rows_by_log(const std::vector<DrainedRow>& former, const std::vector<LoggedRow>& log, const std::vector<RowHere>& here,
                                                   bool nullable_key);
 
 }  // namespace marmot::replica

@@ -19,7 +19,7 @@ bool is_keyless(std::string_view key) {
 
 // The rows of a table as they were, as they are, and what the log tells of what lies between.
 struct CopiedTable {
-  std::vector<FormerRow> former;
+  std::vector<DrainedRow> former;
   std::vector<std::string> keys;   // of former
   std::vector<std::string> gone;   // live versions without a place: their rows went unseen
   std::vector<LoggedRow> log;
@@ -69,7 +69,7 @@ Result<bool> match_by_log(Replica::Impl& impl, Table& table, Replica::Impl::Unma
       moved = moved || row.keyless;
       continue;
     }
-    const FormerRow& former = copied.former[static_cast<size_t>(who)];
+    const DrainedRow& former = copied.former[static_cast<size_t>(who)];
     found[static_cast<size_t>(who)] = true;
     if (former.hash != row.hash) left.rows.push_back(row.rowid);
     moved = moved || former.rowid != row.rowid;

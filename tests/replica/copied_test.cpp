@@ -124,7 +124,7 @@ TEST_CASE("copied: what the log tells twofold is not taken for one of the two, a
 
 TEST_CASE("copied: the point at which the log was copied") {
   using namespace marmot::replica;
-  const std::vector<FormerRow> former{{2, 20}, {5, 50}, {6, 60}};
+  const std::vector<DrainedRow> former{{2, 20}, {5, 50}, {6, 60}};
   const auto here = [](const std::vector<std::pair<int64_t, uint64_t>>& rows) {
     std::vector<RowHere> out;
     for (const auto& [rowid, hash] : rows) out.push_back({rowid, true, hash});
