@@ -173,8 +173,10 @@ class DatabaseThread {
     });
   }
 
-  // A short write: tried again while the database is busy. `then` runs on the loop.
-  Status change(std::function<Status(replica::Replica&)> write, std::function<void(Status)> then);
+  // A write: tried again while the database is busy, politely for a while. `then` runs on the loop. Whoever begins to read is kept waiting
+  // while it lasts, but for one that takes its time.
+  enum class Lasts { milliseconds, longer };
+  Status change(std::function<Status(replica::Replica&)> write, std::function<void(Status)> then, Lasts lasts = Lasts::milliseconds);
   // A write that drains: its units are published. Tried politely for a while, as `change` while the database is busy.
   // `then`, on the loop, behind the units event, is told how many rows they hold.
   using DrainingWrite = std::function<Result<replica::DrainResult>(replica::Replica&, bool polite)>;

@@ -388,7 +388,7 @@ auto DatabaseThread::Worker::politely(F attempt, bool may_wait) -> decltype(atte
       polite_since = 0;
       return make_error(Errc::busy, "others read");
     }
-    if (!polite && reading()) way->count_forced();
+    if (!polite && !free_to_write(false)) way->count_forced();
     if (!polite || now_or_never || way->free(now, little)) {
       auto result = attempt(polite);
       transaction_over();  // where the attempt ended before it began one
@@ -407,7 +407,7 @@ auto DatabaseThread::Worker::politely(F attempt, bool may_wait) -> decltype(atte
   }
 }
 
-bool DatabaseThread::Worker::reading() { return !way->free(monotonic_us(), false); }
+bool DatabaseThread::Worker::free_to_write(bool hold) { return way->free(monotonic_us(), hold && !engine->being_copied()); }
 
 void DatabaseThread::Worker::transaction_over() {
   if (way && engine) way->release(sqlite3_txn_state(engine->database().get(), "main") != SQLITE_TXN_NONE);

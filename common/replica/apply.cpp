@@ -182,7 +182,7 @@ Status Replica::Impl::apply_staged(const Origin& origin, StreamSeq seq, ApplyRes
     const uint64_t next = row.unit + 1;
     TRY_ASSIGN(const auto unit, staged_unit(origin, next));
     if (!unit) return ok();
-    if (is_mark(*unit, Mark::begin)) {
+    if (origin != self && is_mark(*unit, Mark::begin)) {
       TRY_ASSIGN(const bool whole, together_is_whole(origin, next));
       if (!whole) return ok();
     }
@@ -265,7 +265,8 @@ Status Replica::Impl::apply_envelope(const Envelope& envelope, const Incoming& m
   }
   if (envelope.number <= row.unit) return take_late(envelope, message.seq, result);
   const bool next = envelope.number == row.unit + 1 || mutated(Mutation::units_out_of_order);
-  if (next && envelope.part == 0 && envelope.last && !is_mark(envelope, Mark::begin)) {
+  const bool begins = origin != self && is_mark(envelope, Mark::begin);  // our own rows are here: nothing waits
+  if (next && envelope.part == 0 && envelope.last && !begins) {
     if (row.unit == 0) TRY(end_former_lives(origin, message.seq, result));
     TRY(apply_payload(envelope, envelope.slice, message.seq, message.seq, result));
     TRY(pass_unit(*this, origin, envelope.number));
