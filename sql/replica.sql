@@ -272,6 +272,21 @@ SELECT DISTINCT p.node, p.incarnation, p.unit FROM __marmot_part p JOIN
   (SELECT node, incarnation, max(unit) AS last FROM __marmot_part WHERE seq <= ?1 GROUP BY node, incarnation) o
   ON o.node = p.node AND o.incarnation = p.incarnation WHERE p.unit <= o.last ORDER BY p.node, p.incarnation, p.unit
 
+-- name: note_unfilled
+INSERT OR REPLACE INTO __marmot_unfilled(name, failed) VALUES(?1, ?2)
+
+-- name: select_unfilled
+SELECT name, failed FROM __marmot_unfilled
+
+-- name: count_unfilled
+SELECT count(*) FROM __marmot_unfilled
+
+-- name: delete_unfilled
+DELETE FROM __marmot_unfilled WHERE name = ?1
+
+-- name: rename_unfilled
+UPDATE OR REPLACE __marmot_unfilled SET name = ?2 WHERE name = ?1
+
 -- name: quarantine
 INSERT OR REPLACE INTO __marmot_quarantine(seq, at, reason, data, size, hash) VALUES(?1, ?2, ?3, ?4, ?5, ?6)
 

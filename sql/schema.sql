@@ -187,6 +187,10 @@ CREATE TABLE IF NOT EXISTS __marmot_adopted(  -- tables whose text has the word 
   tbl INTEGER PRIMARY KEY,
   wish INT                                    -- what nobody was told of yet: 1: adopted here, 0: released here
 );
+CREATE TABLE IF NOT EXISTS __marmot_unfilled( -- full-text indexes that replication made here, and that are still to be filled (decision 0039)
+  name TEXT PRIMARY KEY,                      -- as the schema spells it
+  failed INT NOT NULL                         -- 1: its content could not be read; 0: it may have been all there
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS __marmot_pace(     -- how high ids were, a sample a day of the last week
   tbl INT NOT NULL,
   at INT NOT NULL,                            -- wall clock, milliseconds

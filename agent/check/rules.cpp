@@ -213,6 +213,12 @@ std::optional<Said> virtual_table(const SchemaFacts&, const TableFacts& table) {
               "fill it by triggers on a replicated table"};
 }
 
+std::optional<Said> unreadable_content(const SchemaFacts&, const TableFacts& table) {
+  if (table.unreadable_content.empty()) return std::nullopt;
+  return Said{table.module, "a full-text index whose content cannot be read: " + table.unreadable_content,
+              "make the table or view that its definition names (content=), with its columns, or drop the index"};
+}
+
 std::optional<Said> sidecar(const SchemaFacts&, const TableFacts& table) {
   if (table.not_watched != NotWatched::sidecar) return std::nullopt;
   return Said{"", "the bookkeeping of " + std::string(replica::sidecar_of(table.name).value_or("another sidecar")) + ": not replicated, for it is this file's own",
@@ -226,6 +232,7 @@ const std::vector<Rule>& table_of_rules() {
       {{"missing-function", Severity::stops, "a missing function", "tables that need missing functions"}, true, missing_function},
       {{"missing-collation", Severity::stops, "a missing collation", "tables that need missing collations"}, true, missing_collation},
       {{"missing-module", Severity::stops, "a missing module", "tables that need missing modules"}, false, missing_module},
+      {{"unreadable-content", Severity::stops, "a full-text index without its content", "full-text indexes without their content"}, false, unreadable_content},
       {{"queue", Severity::collides, "a queue or lock", "queues or locks"}, true, queue},
       {{"counter", Severity::collides, "a counter", "counters"}, true, counter},
       {{"singleton", Severity::collides, "a single row without a key", "single rows without a key"}, true, singleton},

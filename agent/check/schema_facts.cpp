@@ -6,6 +6,7 @@
 
 #include "common/replica/autoincrement.hpp"
 #include "common/replica/create_table.hpp"
+#include "common/replica/full_text.hpp"
 #include "common/replica/sql_text.hpp"
 
 namespace marmot::agent {
@@ -116,12 +117,15 @@ std::vector<std::string> unique_of(const TableInfo& info) {
   return out;
 }
 
-Result<std::string> module_of(sqlite::Database& db, const std::string& table) {
+Result<std::string> virtual_table_sql(sqlite::Database& db, const std::string& table) {
   TRY_ASSIGN(Statement row, db.prepare("SELECT sql FROM main.sqlite_schema WHERE type = 'table' AND name = ?1"));
   row.bind(1, table);
   TRY_ASSIGN(const bool found, row.step());
-  if (!found) return std::string();
-  const auto tokens = replica::tokenize(row.text(0));
+  return found ? std::string(row.text(0)) : std::string();
+}
+
+std::string declared_module(const std::string& sql) {
+  const auto tokens = replica::tokenize(sql);
   if (!tokens) return std::string();
   for (size_t i = 0; i + 1 < tokens->size(); ++i) {
     if (same((*tokens)[i].text, "using")) return replica::unquote((*tokens)[i + 1].text);
@@ -133,6 +137,16 @@ Result<bool> knows_module(sqlite::Database& db, const std::string& module) {
   TRY_ASSIGN(Statement row, db.prepare("SELECT 1 FROM pragma_module_list WHERE name = ?1 COLLATE NOCASE"));
   row.bind(1, module);
   return row.step();
+}
+
+Status read_virtual(sqlite::Database& db, TableFacts& table) {
+  TRY_ASSIGN(const std::string sql, virtual_table_sql(db, table.name));
+  table.module = declared_module(sql);
+  TRY_ASSIGN(table.module_known, knows_module(db, table.module));
+  if (!table.module_known || !replica::is_over_content(sql)) return ok();
+  TRY_ASSIGN(const auto why, replica::why_unreadable(db, table.name));
+  table.unreadable_content = why.value_or("");
+  return ok();
 }
 
 Status read_ordinary(sqlite::Database& db, TableFacts& table) {
@@ -176,8 +190,7 @@ Result<SchemaFacts> read_schema_facts(sqlite::Database& db, const std::vector<st
     table.not_watched = candidate.not_watched;
     if (candidate.not_watched == NotWatched::virtual_table) {
       if (!replica::is_chosen(include, exclude, table.name)) continue;
-      TRY_ASSIGN(table.module, module_of(db, table.name));
-      TRY_ASSIGN(table.module_known, knows_module(db, table.module));
+      TRY_IN("virtual table " + table.name, read_virtual(db, table));
     } else if (!candidate.not_watched) {
       TRY_IN("table " + table.name, read_ordinary(db, table));
     }

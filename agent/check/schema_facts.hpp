@@ -31,6 +31,7 @@ struct TableFacts {
   std::optional<replica::IdForecast> pace;   // of its ids, where an agent knows the file
   std::string module;                        // of a virtual table, as declared
   bool module_known = true;
+  std::string unreadable_content;            // of a full-text index over a table or view: why that cannot be read; empty: it can
 
   static constexpr int64_t kFewRows = 10;
 };

@@ -79,6 +79,9 @@ std::string database_text(const Json& database) {
     const std::string why = text_in(table, "stopped");
     if (!why.empty()) rows.push_back({"  STOPPED", printable(text_in(table, "name")) + ": " + printable(why)});
   }
+  for (const Json& object : list_in(database, "objects")) {
+    rows.push_back({"  NOT HERE", printable(text_in(object, "name")) + ": " + printable(text_in(object, "stopped"))});
+  }
   if (number_in(database, "waiting").value_or(0) != 0) {
     rows.push_back({"  waiting", shown(database, "waiting") + " units for stopped tables"});
   }

@@ -23,6 +23,7 @@
 //           "position":N,       the last message of the stream that is applied here
 //           "peers":[{"node":N,"lag_messages":N,"seen_ms_ago":N,"clock_off_ms":N}],
 //           "tables":[{"name":S,"stopped":S}],     "stopped" is why; "" or absent: it runs
+//           "objects":[{"name":S,"stopped":S}],    other tables, views, indexes and triggers that could not be made or filled here, and why
 //           "snapshots":{"count":N,"taking":B,"last_error":S,"newest":{"id":S,"seq":N,"age_ms":N}},
 //           "repair":{"rounds":N,"ranges":N,"repaired":N,"scrub_passes":N,"scrub_found":N},"divergent_ranges":N,
 //           "gave_way":N,"forced":N,"read_percent":N,"wal_bytes":N,"alarm":S,"members":N,"to_know":S,"clock_off_ms":N,

@@ -151,6 +151,8 @@ Json json_of(const DatabaseStatus& status) {
   json["snapshots"] = snapshots_json(status.snapshots);
   Json& tables = json["tables"] = Json::array();
   for (const TableStatus& table : status.tables) tables.push_back(Json{{"name", table.name}, {"stopped", table.stopped}});
+  Json& objects = json["objects"] = Json::array();
+  for (const TableStatus& object : status.objects) objects.push_back(Json{{"name", object.name}, {"stopped", object.stopped}});
   return json;
 }
 

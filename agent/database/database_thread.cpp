@@ -142,11 +142,12 @@ void DatabaseThread::add_drained_job(Job job) {
   signal([&](Shared& shared) { shared.drained_jobs.push_back(std::move(job)); });
 }
 
-Status DatabaseThread::change(std::function<Status(replica::Replica&)> write, std::function<void(Status)> then) {
-  return add_job([this, write = std::move(write), then = std::move(then), since = int64_t{0}](replica::Replica& engine) mutable {
+Status DatabaseThread::change(std::function<Status(replica::Replica&)> write, std::function<void(Status)> then, Lasts lasts) {
+  return add_job([this, write = std::move(write), then = std::move(then), lasts, since = int64_t{0}](replica::Replica& engine) mutable {
     if (since == 0) since = monotonic_us();
-    if (monotonic_us() - since < node::kPatienceUs && shared_->worker->reading()) return false;
+    if (!shared_->worker->free_to_write(lasts == Lasts::milliseconds) && monotonic_us() - since < node::kPatienceUs) return false;
     auto outcome = std::make_shared<Status>(write(engine));
+    shared_->worker->transaction_over();  // where none was begun
     if (!*outcome && outcome->error().code == Errc::busy) return false;
     to_loop([outcome, then] { then(std::move(*outcome)); });
     return true;

@@ -73,7 +73,7 @@ struct DatabaseProgress {
   uint64_t scrub_passes = 0;    // rows compared with their versions, all of them
   uint64_t scrub_found = 0;     // rows found so that capture had not seen
   GivingWay::Facts giving_way;
-  std::vector<replica::StoppedTable> stopped;
+  std::vector<replica::StoppedTable> stopped, unfilled;
   replica::FailedEffects failed_effects;
   bool ids_ready = false;       // Replica::ids_ready
   std::string trouble;          // what keeps failing and is tried again; empty: nothing
@@ -174,8 +174,10 @@ class DatabaseThread {
     });
   }
 
-  // A short write: tried again while the database is busy. `then` runs on the loop.
-  Status change(std::function<Status(replica::Replica&)> write, std::function<void(Status)> then);
+  // A write: tried again while the database is busy, politely for a while. `then` runs on the loop. Whoever begins to read is kept waiting
+  // while it lasts, but for one that takes its time.
+  enum class Lasts { milliseconds, longer };
+  Status change(std::function<Status(replica::Replica&)> write, std::function<void(Status)> then, Lasts lasts = Lasts::milliseconds);
   // A write that drains: its units are published. Tried politely for a while, as `change` while the database is busy.
   // `then`, on the loop, behind the units event, is told how many rows they hold.
   using DrainingWrite = std::function<Result<replica::DrainResult>(replica::Replica&, bool polite)>;

@@ -278,8 +278,13 @@ void DatabaseThread::Worker::watch_sharing(int64_t now) {
                                                 : alone));
 }
 
+void DatabaseThread::Worker::note_stopped() {
+  progress.stopped = engine->stopped();
+  progress.unfilled = engine->unfilled();
+}
+
 node::Schedule::Standing DatabaseThread::Worker::standing() {
-  return {engine->membership(), !progress.stopped.empty(), engine->wants_echoes()};
+  return {engine->membership(), engine->resumes(), engine->wants_echoes()};
 }
 
 // Did somebody commit?
@@ -306,7 +311,7 @@ void DatabaseThread::Worker::baseline() {
   progress.baseline_done = true;
   progress.membership = engine->membership();
   tell_position(*engine);
-  progress.stopped = engine->stopped();
+  note_stopped();
   progress_changed = true;
 }
 
@@ -383,7 +388,7 @@ auto DatabaseThread::Worker::politely(F attempt, bool may_wait) -> decltype(atte
       polite_since = 0;
       return make_error(Errc::busy, "others read");
     }
-    if (!polite && reading()) way->count_forced();
+    if (!polite && !free_to_write(false)) way->count_forced();
     if (!polite || now_or_never || way->free(now, little)) {
       auto result = attempt(polite);
       transaction_over();  // where the attempt ended before it began one
@@ -402,7 +407,7 @@ auto DatabaseThread::Worker::politely(F attempt, bool may_wait) -> decltype(atte
   }
 }
 
-bool DatabaseThread::Worker::reading() { return !way->free(monotonic_us(), false); }
+bool DatabaseThread::Worker::free_to_write(bool hold) { return way->free(monotonic_us(), hold && !engine->being_copied()); }
 
 void DatabaseThread::Worker::transaction_over() {
   if (way && engine) way->release(sqlite3_txn_state(engine->database().get(), "main") != SQLITE_TXN_NONE);
@@ -469,7 +474,7 @@ void DatabaseThread::Worker::resume() {
   const auto resumed = engine->resume_stopped();
   schedule.resumed(monotonic_us(), resumed);
   if (!resumed) return failed("resume stopped tables", resumed.error());
-  progress.stopped = engine->stopped();
+  note_stopped();
   tell_position(*engine);
   progress_changed = true;
 }
@@ -540,7 +545,7 @@ void DatabaseThread::Worker::succeeded() {
   const replica::Position at = engine->position();
   const bool moved = at.seq != progress.position.seq || at.stream_id != progress.position.stream_id || engine->origin() != progress.origin;
   if (moved) tell_position(*engine);
-  progress.stopped = engine->stopped();
+  note_stopped();
   if (was_joining) progress_changed = true;
 }
 

@@ -58,8 +58,9 @@ struct DatabaseThread::Worker {
 
   void run();
   void publish(std::vector<replica::OutUnit> units);
-  // Somebody is inside a transaction that a commit of ours could make fail.
-  bool reading();
+  // Nobody is inside a transaction that a commit of ours could make fail; with `hold` nobody begins one before transaction_over().
+  bool free_to_write(bool hold);
+  void transaction_over();
 
  private:
   Result<DatabaseOpened> open();
@@ -74,6 +75,7 @@ struct DatabaseThread::Worker {
   int64_t turn();
   void chores(int64_t now);
   node::Schedule::Standing standing();
+  void note_stopped();
   void look();
   void watch_sharing(int64_t now);
   void baseline();
@@ -93,7 +95,6 @@ struct DatabaseThread::Worker {
   template <class F>
   auto politely(F attempt, bool may_wait = false) -> decltype(attempt(true));
   node::Backlog backlog();
-  void transaction_over();
   static int committed(void* self, sqlite3* db, const char* schema, int pages);
   void tell_position(replica::Replica& replica);
   void consumed(size_t messages, size_t bytes);

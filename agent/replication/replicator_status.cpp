@@ -167,6 +167,10 @@ DatabaseStatus Replicator::status_now(const std::optional<FileFacts>& facts) con
                                       [&](const replica::StoppedTable& candidate) { return candidate.name == table; });
     status.tables.push_back(TableStatus{table, stopped == progress_.stopped.end() ? std::string() : stopped->reason});
   }
+  for (const replica::StoppedTable& one : progress_.stopped) {
+    if (std::find(watched_.begin(), watched_.end(), one.name) == watched_.end()) status.objects.push_back(TableStatus{one.name, one.reason});
+  }
+  for (const replica::StoppedTable& index : progress_.unfilled) status.objects.push_back(TableStatus{"full-text index " + index.name, index.reason});
   return status;
 }
 

@@ -90,6 +90,7 @@ struct DatabaseStatus {
   std::vector<PeerStatus> peers;
   SnapshotsStatus snapshots;
   std::vector<TableStatus> tables;
+  std::vector<TableStatus> objects;  // what else of the schema could not be made here, or filled
 };
 
 // What waiting came to.

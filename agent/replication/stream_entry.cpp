@@ -277,7 +277,7 @@ void StreamEntry::refuse(const replica::Comparison& comparison) {
     EntryOutcome told = outcome;
     if (!done) told.text += "\n(What this run put into the file could not be removed: " + done.error().message + "; `marmot cleanup` does.)";
     finish(std::move(told));
-  }));
+  }), DatabaseThread::Lasts::longer);
   if (!asked) finish(std::move(outcome));
 }
 
@@ -292,7 +292,8 @@ void StreamEntry::back_up() {
         if (!done) return wait("adopt: " + done.error().message, 1000, true);
         log_(LogLevel::info, plan_.name + ": the file's own rows were discarded; they are kept in " + backup);
         join();
-      }));
+      }),
+      DatabaseThread::Lasts::longer);
   if (!asked) wait(asked.error().message, 1000, true);
 }
 
@@ -369,7 +370,8 @@ void StreamEntry::lose_history(const std::string& why) {
         outcome.end = state_.last_seq;
         outcome.history_lost = true;
         finish(std::move(outcome));
-      }));
+      }),
+      DatabaseThread::Lasts::longer);
   if (!asked) wait(asked.error().message, 1000, true);
 }
 

@@ -103,7 +103,8 @@ void StreamEntry::use_snapshot() {
         if (!done) return wait("recover from lost history: " + done.error().message, 1000, true);
         lost_ = true;
         merge_snapshot();
-      }));
+      }),
+      DatabaseThread::Lasts::longer);
   if (!asked) wait(asked.error().message, 1000, true);
 }
 

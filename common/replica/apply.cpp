@@ -18,12 +18,6 @@ constexpr int64_t kDeadPart = 0;  // in place of a codec::Kind: the part is not 
 constexpr uint64_t kMaxUnit = INT64_MAX / 2;  // that somebody else's id may name: room is left for ours behind it
 constexpr int kMostLost = 100;
 
-// The table's fault, not the disk's: the table stops, the rest goes on.
-bool stops_table(const Error& error) {
-  const bool bad_key = error.code == Errc::corrupt && error.detail == 0;  // not SQLite's own word on the file
-  return error.code == Errc::constraint || error.code == Errc::schema || error.code == Errc::bad_input || bad_key;
-}
-
 // One unit has been applied. It may have been a floor that ended the waiting of later ones: then they have passed as well.
 Status pass_unit(Replica::Impl& impl, const Origin& origin, uint64_t number) {
   TRY_ASSIGN(const uint64_t passed, impl.store.units_of(origin));
@@ -199,7 +193,7 @@ Status Replica::Impl::apply_staged(const Origin& origin, StreamSeq seq, ApplyRes
     const uint64_t next = row.unit + 1;
     TRY_ASSIGN(const auto unit, staged_unit(origin, next));
     if (!unit) return ok();
-    if (is_mark(*unit, Mark::begin)) {
+    if (origin != self && is_mark(*unit, Mark::begin)) {
       TRY_ASSIGN(const bool whole, together_is_whole(origin, next));
       if (!whole) return ok();
     }
@@ -282,7 +276,8 @@ Status Replica::Impl::apply_envelope(const Envelope& envelope, const Incoming& m
   }
   if (envelope.number <= row.unit) return take_late(envelope, message.seq, result);
   const bool next = envelope.number == row.unit + 1 || mutated(Mutation::units_out_of_order);
-  if (next && envelope.part == 0 && envelope.last && !is_mark(envelope, Mark::begin)) {
+  const bool begins = origin != self && is_mark(envelope, Mark::begin);  // our own rows are here: nothing waits
+  if (next && envelope.part == 0 && envelope.last && !begins) {
     if (row.unit == 0) TRY(end_former_lives(origin, message.seq, result));
     TRY(apply_payload(envelope, envelope.slice, message.seq, message.seq, result));
     TRY(pass_unit(*this, origin, envelope.number));
@@ -400,6 +395,7 @@ Result<ApplyResult> Replica::apply(std::deque<Incoming>& queue, bool polite) {
     }
     if (impl.state.membership == Membership::joining && impl.state.position.seq >= impl.state.join_end) TRY(impl.become_member());
     TRY(impl.forget_passed());
+    TRY(impl.fill_made_empty());
     return impl.end_reread();
   }));
   queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(result.messages));

@@ -394,6 +394,31 @@ bool is_full_text(std::string_view sql) {
   return module == "fts5" || module == "fts4" || module == "fts3";
 }
 
+namespace {
+
+// Has `name`, in front of an option's value, the meaning of "content"? FTS5 takes an option by its first letters.
+bool names_content(std::string_view name, bool fts5) {
+  constexpr std::string_view kContent = "content";
+  return !name.empty() && (fts5 ? kContent.substr(0, name.size()) == fold_name(name) : same_name(name, kContent));
+}
+
+}  // namespace
+
+IndexContent index_content(std::string_view sql) {
+  const auto tokens = tokenize(sql);
+  const std::string module = fold_name(module_of(sql));
+  if (!tokens || module == "fts3") return IndexContent::own;
+  for (size_t i = 1; i + 1 < tokens->size(); ++i) {  // ... , content = value
+    const std::string_view before = (*tokens)[i - 1].text;
+    if ((*tokens)[i + 1].text != "=" || (before != "(" && before != ",") || !names_content((*tokens)[i].text, module == "fts5")) continue;
+    const std::string_view value = i + 2 < tokens->size() ? (*tokens)[i + 2].text : std::string_view();
+    return value == "," || value == ")" || unquote(value).empty() ? IndexContent::none : IndexContent::other;
+  }
+  return IndexContent::own;
+}
+
+bool is_over_content(std::string_view sql) { return is_full_text(sql) && index_content(sql) == IndexContent::other; }
+
 std::string TableInfo::shape() const {
   std::vector<std::string> stored;
   for (const Column& column : columns) {

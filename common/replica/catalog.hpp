@@ -88,6 +88,10 @@ struct Candidate {
 std::string module_of(std::string_view sql);
 // Is that FTS3, FTS4 or FTS5?
 bool is_full_text(std::string_view sql);
+// What a full-text index is about, by its CREATE VIRTUAL TABLE statement. Which table or view `other` is, the statement spells in more ways than one.
+enum class IndexContent : uint8_t { own, none, other };
+IndexContent index_content(std::string_view sql);
+bool is_over_content(std::string_view sql);  // a full-text index over a table or view: IndexContent::other
 
 // Is it a module that comes with SQLite? Which backing tables those have is known. Of any other module every table counts as one whose name
 // is `<virtual table>_...`, whether or not the module is loaded: agents and applications load different ones, and must see one file alike.

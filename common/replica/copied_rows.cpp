@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "common/base/mutation.hpp"
+#include "common/replica/copied_log.hpp"
 #include "common/replica/engine.hpp"
 #include "sql.hpp"
 
@@ -14,6 +15,75 @@ namespace {
 bool is_keyless(std::string_view key) {
   const auto decoded = decode_key(key);
   return decoded && decoded->is_rowid;
+}
+
+// The rows of a table as they were, as they are, and what the log tells of what lies between.
+struct CopiedTable {
+  std::vector<DrainedRow> former;
+  std::vector<std::string> keys;   // of former
+  std::vector<std::string> gone;   // live versions without a place: their rows went unseen
+  std::vector<LoggedRow> log;
+  std::vector<RowHere> here;
+};
+
+Result<CopiedTable> read_copied_table(Replica::Impl& impl, Table& table) {
+  CopiedTable out;
+  TRY_ASSIGN(const auto known, impl.known_rowids(table));
+  TRY_ASSIGN(const auto live, impl.live_keys(table));
+  std::map<int64_t, const std::string*> by_rowid;
+  for (const auto& [key, rowid] : known) by_rowid.emplace(rowid, &key);
+  for (const auto& [rowid, key] : by_rowid) {
+    const auto version = live.find(*key);
+    out.former.push_back({rowid, version == live.end() ? std::nullopt : std::optional(version->second)});
+    out.keys.push_back(*key);
+  }
+  for (const auto& [key, hash] : live) {
+    if (is_keyless(key) && known.count(key) == 0) out.gone.push_back(key);
+  }
+  Table::Position position;
+  TRY(table.scan(position, INT64_MAX, false, [&](const std::string& key, const std::vector<ValueView>& values) -> Status {
+    out.here.push_back({position.rowid, is_keyless(key), table.hash(values)});
+    return ok();
+  }));
+  const int behind_keys = Replica::Impl::kLogKeys + static_cast<int>(table.info.key.size());
+  TRY(impl.scan_log(INT64_MIN, INT64_MAX, [&](const Table& of, LogOp op) -> Status {
+    if (&of != &table) return ok();
+    const bool keyless = of.keyless_of_log(impl.read_log, Replica::Impl::kLogKeys).has_value();
+    out.log.push_back({op, impl.read_log.integer(behind_keys), keyless});
+    return ok();
+  }));
+  return out;
+}
+
+// By what the log tells. False: it cannot be told so, and nothing was done.
+Result<bool> match_by_log(Replica::Impl& impl, Table& table, Replica::Impl::Unmatched& left) {
+  TRY_ASSIGN(const CopiedTable copied, read_copied_table(impl, table));
+  const auto rows = rows_by_log(copied.former, copied.log, copied.here, table.info.nullable_key);
+  if (!rows) return false;
+  std::vector<bool> found(copied.former.size());
+  bool moved = false;
+  for (const RowHere& row : copied.here) {
+    const int who = row.keyless ? rows->at(row.rowid) : kNewRow;
+    if (who == kNewRow) {
+      if (row.keyless) left.rows.push_back(row.rowid);
+      moved = moved || row.keyless;
+      continue;
+    }
+    const DrainedRow& former = copied.former[static_cast<size_t>(who)];
+    found[static_cast<size_t>(who)] = true;
+    if (former.hash != row.hash) left.rows.push_back(row.rowid);
+    moved = moved || former.rowid != row.rowid;
+  }
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (!found[i]) left.versions.emplace_back(copied.former[i].rowid, copied.keys[i]);
+  }
+  for (const std::string& key : copied.gone) left.versions.emplace_back(INT64_MAX, key);
+  if (!moved && left.versions.empty()) return true;
+  TRY(impl.db.exec("DELETE FROM __marmot_rowid WHERE tbl = " + std::to_string(table.id)));
+  for (const auto& [rowid, who] : *rows) {
+    if (who != kNewRow) TRY(table.adopt_rowid(copied.keys[static_cast<size_t>(who)], rowid));
+  }
+  return true;
 }
 
 }  // namespace
@@ -85,21 +155,17 @@ Result<std::map<std::string, int64_t>> Replica::Impl::known_rowids(const Table& 
 }
 
 // What is left was changed since its last version. Such tools keep the rows' order, and rows that were inserted since come last: where the
-// numbers agree, each changed row is known.
+// numbers agree, each changed row is known. Not where the log tells of the end of rows: under which rowids, those of before or these, it does not say.
 Status Replica::Impl::match_by_order(Table& table, Unmatched left) {
-  std::set<int64_t> came, no_longer;  // rowids, by the log
+  std::set<int64_t> came;
+  bool ended = false;
   TRY(scan_log(INT64_MIN, INT64_MAX, [&](const Table& of, LogOp op) -> Status {
-    const auto here = &of == &table && op != LogOp::update ? of.keyless_of_log(read_log, kLogKeys) : std::nullopt;
-    if (!here) return ok();
-    // A row that stands there may have been inserted into the copy: then it is not who had that rowid before.
-    const bool stands = std::binary_search(left.rows.begin(), left.rows.end(), *here);
-    if (op == LogOp::remove || !stands) no_longer.insert(*here);
-    if (op == LogOp::insert) came.insert(*here);
-    else came.erase(*here);
+    const auto here = &of == &table ? of.keyless_of_log(read_log, kLogKeys) : std::nullopt;
+    if (here && op == LogOp::insert) came.insert(*here);
+    ended = ended || (here && op == LogOp::remove);
     return ok();
   }));
-  std::erase_if(left.versions, [&](const auto& version) { return no_longer.count(version.first) != 0; });
-  if (left.rows.size() == left.versions.size() + came.size()) {
+  if (!ended && left.rows.size() == left.versions.size() + came.size()) {
     for (size_t i = 0; i < left.versions.size(); ++i) TRY(table.adopt_rowid(left.versions[i].second, left.rows[i]));
   } else if (!left.rows.empty() && !left.versions.empty()) {
     log(LogLevel::warn, "table " + table.info.name + ": which former rows " + std::to_string(left.rows.size()) +
@@ -120,8 +186,12 @@ Result<WallMs> Replica::Impl::forget_logged_rowids(const Table& table) {
 }
 
 Status Replica::Impl::compare_copied_rows(Table& table, TouchedKeys& touched) {
-  TRY_ASSIGN(Unmatched left, match_keyless_rows(table, [&](const std::vector<ValueView>& values) { return table.hash(values); }));
-  if (!left.rows.empty()) TRY(match_by_order(table, left));
+  Unmatched left;
+  TRY_ASSIGN(const bool told, match_by_log(*this, table, left));
+  if (!told) {
+    TRY_ASSIGN(left, match_keyless_rows(table, [&](const std::vector<ValueView>& values) { return table.hash(values); }));
+    if (!left.rows.empty()) TRY(match_by_order(table, left));
+  }
   TRY_ASSIGN(const WallMs when, forget_logged_rowids(table));
   const auto touch = [&](const std::string& key) -> Status {
     if (table.running()) {

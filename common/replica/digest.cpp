@@ -22,13 +22,18 @@ Result<std::vector<TableDigest>> Replica::digests(const HashKey& seed) {
     digest.table = table->info.name;
     digest.buckets.resize(kBuckets);
     Table::Position position;
-    TRY(table->scan(position, INT64_MAX, false, [&](const std::string& key, const std::vector<ValueView>& values) -> Status {
+    const auto scanned = table->scan(position, INT64_MAX, false, [&](const std::string& key, const std::vector<ValueView>& values) -> Status {
       TableDigest::Bucket& bucket = digest.buckets[static_cast<size_t>(bucket_of(key))];
       ++bucket.rows;
       ++digest.rows;
       add(bucket.sum, row_digest(seed, key, table->digest(seed, values)));
       return ok();
-    }));
+    });
+    if (!scanned) {
+      if (!stops_table(scanned.error())) return scanned.error();
+      TRY(impl_->stop_apart(table->id, scanned.error().message));
+      continue;
+    }
     out.push_back(std::move(digest));
   }
   return out;

@@ -286,60 +286,91 @@ Status Replica::Impl::find_victims(Table& table, std::string_view key, WallMs at
   return ok();
 }
 
-Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::vector<Change>* changes) {
-  Stamps stamps(state.clock, env.now());
-  std::vector<ValueView> values;
-  touched.sort();
-  const size_t left_over = touched.left_over ? touched.size() : 0;
-  for (size_t i = 0; i < touched.size(); ++i) {  // grows while victims are found
-    if (i % 32 == 0) TRY(give_way());
-    const Touched& item = touched[i];
+namespace {
+
+// The touched rows of one drain, one after another.
+class RowDrain {
+ public:
+  RowDrain(Replica::Impl& impl, TouchedKeys& touched, UnitStream* out, std::vector<Change>* changes)
+      : impl_(impl), touched_(touched), out_(out), changes_(changes), left_over_(touched.left_over ? touched.size() : 0),
+        stamps_(impl.state.clock, impl.env.now()) {}
+
+  Status row(size_t i) {
+    const Touched& item = touched_[i];
     const std::string_view key = item.key();
     Table& table = *item.table;
     table.id_use.touched = true;  // a row that came and went has used up an id as well
-    TRY_ASSIGN(const auto before, store.find(table.id, key));
+    TRY_ASSIGN(const auto before, impl_.store.find(table.id, key));
     const bool was_live = before && before->visible();
     const bool was_shelved = before && before->shelved();
     // An earlier piece of this log has read the row as it is at the log's end, and told it with the time of an earlier touch.
-    const bool told_early = touched.continues && before && before->version.origin == self && before->version.hlc.wall() < item.at;
+    const bool told_early = touched_.continues && before && before->version.origin == impl_.self && before->version.hlc.wall() < item.at;
     // Victims first: the row's values are read below, and must not be disturbed.
-    TRY(find_victims(table, key, item.at, touched));
-    TRY_ASSIGN(const bool there, table.read(key, values));
+    TRY(impl_.find_victims(table, key, item.at, touched_));
+    TRY_ASSIGN(const bool there, table.read(key, values_));
     if (!there && !was_live) {
-      if (was_shelved) continue;  // it was not there before either: it waits on
+      if (was_shelved) return ok();  // it was not there before either: it waits on
       // Deleted before its version was made: the tombstone must exist all the same.
       if (!told_early && (before || table.baseline)) {
-        if (i < left_over) TRY(pass_over(item, before));
+        if (i < left_over_) TRY(impl_.pass_over(item, before));
         TRY(table.forget_rowid(key));  // it came and went, or was given a key: the rowid is another row's
-        continue;
+        return ok();
       }
     }
-    const uint64_t hash = there ? table.hash(values) : 0;
+    const uint64_t hash = there ? table.hash(values_) : 0;
     // Touched, not changed. A baseline row is another matter: written between the watching of its table and its first
     // version, it belongs to the unit of its transaction.
     if (there && was_live && before->hash == hash && before->origin_id != 0 && !told_early) {
-      if (i < left_over) TRY(pass_over(item, before));
-      continue;
+      if (i < left_over_) TRY(impl_.pass_over(item, before));
+      return ok();
     }
     // When a row went that no log names, nobody knows: right behind what was known of it, so that whoever has changed it since keeps it.
-    const bool gone_unseen = touched.unseen && !there && was_live && before->origin_id != 0;
-    const Version version{gone_unseen ? Hlc{before->version.hlc.value + 1} : stamps.of(item.at), self};
-    if (gone_unseen) state.clock.observe(version.hlc);
+    const bool gone_unseen = touched_.unseen && !there && was_live && before->origin_id != 0;
+    const Version version{gone_unseen ? Hlc{before->version.hlc.value + 1} : stamps_.of(item.at), impl_.self};
+    if (gone_unseen) impl_.state.clock.observe(version.hlc);
     const Op op = !there ? Op::remove : was_live ? Op::update : Op::insert;
-    if (table.info.key_kind == KeyKind::rowid_alias && op == Op::insert) note_id(table, key);
-    if (was_shelved) TRY(replace_shelved(table, key, *before, version, values));
-    if (out != nullptr) TRY(out->row(table, version, op, key, values));
-    if (before && before->seq) TRY(note_spoken_of(table, key));
+    if (table.info.key_kind == KeyKind::rowid_alias && op == Op::insert) impl_.note_id(table, key);
+    if (was_shelved) TRY(impl_.replace_shelved(table, key, *before, version, values_));
+    if (out_ != nullptr) TRY(out_->row(table, version, op, key, values_));
+    if (before && before->seq) TRY(impl_.note_spoken_of(table, key));
     const bool inserted = op == Op::insert || (was_live && before->state == RowState::inserted);
     const RowState now = !there ? RowState::dead : inserted ? RowState::inserted : RowState::live;
-    TRY(store.put(table.id, key, before.has_value(), version, std::nullopt, hash, now));
+    TRY(impl_.store.put(table.id, key, before.has_value(), version, std::nullopt, hash, now));
     if (there) {
-      TRY(keep_unique(table, key));
+      TRY(impl_.keep_unique(table, key));
     } else {
-      TRY(drop_unique(table, key));
+      TRY(impl_.drop_unique(table, key));
       TRY(table.forget_rowid(key));
     }
-    if (changes != nullptr) changes->push_back(Change{false, table.info.name, op, describe_key(key), version, 0});
+    if (changes_ != nullptr) changes_->push_back(Change{false, table.info.name, op, describe_key(key), version, 0});
+    return ok();
+  }
+
+ private:
+  Replica::Impl& impl_;
+  TouchedKeys& touched_;
+  UnitStream* out_;
+  std::vector<Change>* changes_;
+  size_t left_over_;
+  Stamps stamps_;
+  std::vector<ValueView> values_;
+};
+
+}  // namespace
+
+Status Replica::Impl::drain_touched(TouchedKeys& touched, UnitStream* out, std::vector<Change>* changes) {
+  TRY(stop_blamed());
+  touched.sort();
+  RowDrain rows(*this, touched, out, changes);
+  for (size_t i = 0; i < touched.size(); ++i) {  // grows while victims are found
+    if (i % 32 == 0) TRY(give_way());
+    const Touched& item = touched[i];
+    const bool left_out = !blamed.empty() && !item.table->running() && blamed.count(fold_name(item.table->info.name)) != 0;
+    Status done = left_out ? ok() : rows.row(i);
+    if (done && !left_out) continue;
+    if (!done && (!stops_table(done.error()) || !db.in_transaction())) return done;
+    if (!done && item.table->running()) return blame(*item.table, done.error());
+    TRY(park(item.table->id, item.key(), item.at));
   }
   TRY(settle_freed());
   return ok();

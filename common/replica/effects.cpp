@@ -284,6 +284,10 @@ void Effects::tell(int64_t number, const std::string& reason) const {
   left_out({one.trigger, one.table, reason, cure_of(one.full_text)});
 }
 
+bool Effects::feeds(const std::string& index) const {
+  return std::any_of(installed_.begin(), installed_.end(), [&](const auto& one) { return one.second.full_text.count(index) != 0; });
+}
+
 std::string Effects::cure() const {
   std::set<std::string> full_text;
   for (const auto& [number, one] : installed_) full_text.insert(one.full_text.begin(), one.full_text.end());

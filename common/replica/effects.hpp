@@ -67,6 +67,7 @@ class Effects {
   bool leaves_out_all() const { return state_->all_off; }
   // What to do about full-text indexes that effects write to and that are out of step; empty: there is none.
   std::string cure() const;
+  bool feeds(const std::string& index) const;  // an effect writes to this full-text index
 
  private:
   friend class EffectInstaller;

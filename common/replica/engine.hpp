@@ -234,6 +234,7 @@ struct Replica::Impl {
     yields = polite;
     effects.leave_out_all(std::exchange(effects_in_doubt, false));
     freed.clear();
+    made_empty.clear();
     given_out.clear();
     brought_along_made = false;
     Status done = give_way();
@@ -249,6 +250,7 @@ struct Replica::Impl {
     }
     if (done) done = transaction->commit();
     if (done) paces_before.clear();
+    if (done && !blamed.empty()) forget_blamed();
     if (!done) {
       transaction->rollback();
       db.reset_statements();  // one that an error left in its middle would hold its snapshot, behind which nothing can be written any more
@@ -269,6 +271,19 @@ struct Replica::Impl {
   // An application that began to read while we hold the write lock fails when it comes to write: the sooner we let go, the
   // better. Asked between pieces of work.
   bool yields = false;
+  // blame.cpp: tables for whose sake a transaction failed, by folded name, and why. They stop when it is done once more, which goes without them.
+  std::map<std::string, std::string> blamed;
+  Error blame(const Table& table, const Error& error);
+  Status stop_blamed();
+  void forget_blamed();                                     // that are stopped, in the file as well
+  Status stop_apart(int64_t table, const std::string& reason);  // in a transaction of its own
+  Status try_to_read(Table& table);                         // what a drain reads of what it parked, outside of the write lock
+  bool may_be_tried(int64_t table) const;
+  void put_off(int64_t table);
+  struct Pause {
+    WallMs at = 0, pause = 0;
+  };
+  std::map<int64_t, Pause> retries;                          // of stopped tables, until they are tried again
   bool virtual_tables = false;          // the file has some
   bool effects_in_doubt = false;        // the next transaction goes without them
   Error again_without_effects(const Error& complaint);
@@ -297,6 +312,7 @@ struct Replica::Impl {
   Status check_schema(TouchedKeys& touched);                // when PRAGMA schema_version moved: notice_changes and what follows
   Status schema_changed(TouchedKeys& touched);
   Result<bool> catch_up_with_schema();                      // membership.cpp
+  Status baseline_slice(Table& table);
   Status touch_all(Table& table, TouchedKeys& touched);     // its rows are changes, and none of them a baseline row
   Status refresh_schema();                                  // memory, effects and schema_version as the file is now
   Status stop(Table& table, std::string reason);
@@ -451,6 +467,26 @@ struct Replica::Impl {
   Status want_geometries(const std::optional<int>& own, const std::optional<SlotFact>& claim, codec::IdFacts& facts);
   Status apply_ids(const codec::IdFacts& facts, const Origin& origin, uint64_t unit, StreamSeq seq);
   Result<bool> ids_moved_back();
+
+  // unfilled.cpp: full-text indexes over other content
+  Result<bool> fill_new_index(const std::string& index);   // that was just made here, with whatever else this transaction does. True: it is filled
+  Status fill_made_empty();                                 // ... before its content came, which may be here now: at the end of an apply
+  std::set<std::string> made_empty;
+  Status fill_indexes();                                    // those that are still to be filled, each in a transaction of its own
+  Status look_at_indexes();
+  Result<std::optional<std::string>> fill_owed(const std::string& index, bool fts5, bool failed, bool* filled);
+  Status tell_unreadable(std::map<std::string, std::string> now);
+  Status note_unfilled(const std::string& index, bool failed);
+  Status forget_unfilled(const std::string& index);
+  Status rename_unfilled(const std::string& former, const std::string& now);
+  struct FillAgain {
+    WallMs at = 0, pause = 0;
+    std::string reason;
+  };
+  std::map<std::string, FillAgain> fill_again;              // what failed: when it is tried again
+  std::map<std::string, std::string> unreadable;            // why the content of an index cannot be read
+  int64_t unfilled = 0;                                     // rows of __marmot_unfilled
+  bool indexes_due = false;                                 // the schema has changed: they are to be looked at
 
   // Of an ordinary table: is_chosen() by the settings, and no backing table of one of the cluster's virtual tables, of a foreign module.
   bool chooses(const std::string& table) const;
@@ -702,5 +738,8 @@ struct Replica::Impl {
 
 // "insert", "update", "delete".
 std::string_view op_name(Op op);
+
+// The table's fault, not the disk's: the table stops, the rest goes on (blame.cpp).
+bool stops_table(const Error& error);
 
 }  // namespace marmot::replica

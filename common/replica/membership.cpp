@@ -37,32 +37,37 @@ Result<bool> Replica::baseline() {
     const Status done = impl.write(false, nullptr, [&]() -> Status {
       TRY_ASSIGN(const int64_t schema_now, impl.store.integer("PRAGMA schema_version"));
       if (schema_now != impl.schema_version) return make_error(Errc::busy, "the schema was changed just now");
-      const int64_t began = impl.env.monotonic_us();
-      bool end = false;
-      do {
-        TRY_ASSIGN(end, table.scan(impl.baseline_at, 500, true, [&](const std::string& key, const std::vector<ValueView>& values) -> Status {
-          TRY_ASSIGN(Statement* const insert, impl.store.statement(sql::kBaselineVersion));
-          insert->bind(1, table.id).bind_blob(2, key).bind(3, static_cast<int64_t>(table.hash(values)));
-          TRY(insert->run());
-          return impl.keep_unique(table, key);
-        }));
-        table.baseline = end;
-      } while (!end && impl.env.monotonic_us() - began < impl.settings.slice_us);
-      if (table.baseline) {
-        impl.tables_dirty = true;
-        impl.baseline_at = {};
-        TRY(table.save());
-      }
-      return ok();
+      return impl.baseline_slice(table);
     });
     if (!done) {
-      impl.baseline_at = before;
       table.baseline = false;
-      return done.error();
+      impl.baseline_at = before;
+      if (!stops_table(done.error())) return done.error();
+      impl.baseline_at = {};
+      TRY(impl.stop_apart(table.id, done.error().message));
     }
     break;
   }
   return all;
+}
+
+// The first versions of some rows of one table.
+Status Replica::Impl::baseline_slice(Table& table) {
+  const int64_t began = env.monotonic_us();
+  bool end = false;
+  do {
+    TRY_ASSIGN(end, table.scan(baseline_at, 500, true, [&](const std::string& key, const std::vector<ValueView>& values) -> Status {
+      TRY_ASSIGN(Statement* const insert, store.statement(sql::kBaselineVersion));
+      insert->bind(1, table.id).bind_blob(2, key).bind(3, static_cast<int64_t>(table.hash(values)));
+      TRY(insert->run());
+      return keep_unique(table, key);
+    }));
+    table.baseline = end;
+  } while (!end && env.monotonic_us() - began < settings.slice_us);
+  if (!table.baseline) return ok();
+  tables_dirty = true;
+  baseline_at = {};
+  return table.save();
 }
 
 bool Replica::empty_file() const {

@@ -5,6 +5,8 @@
 //   absent   every live register here that the snapshot has not: kept, or gone
 //   pruned   what the snapshot remembers of pruned tombstones (pruned.cpp)
 //   finish   the snapshot's place in the stream becomes ours
+#include <algorithm>
+
 #include "common/base/mutation.hpp"
 #include "common/replica/local_schema.hpp"
 #include "common/replica/merge.hpp"
@@ -41,7 +43,14 @@ Status Replica::Impl::merge_schema() {
   TRY(merge_deleted_formerly());
   Registers theirs(merge.snapshot);
   TRY(theirs.load());
+  const std::vector<int64_t> before = restartable();
   TRY(apply_schema(theirs.all(), merge.info.seq));
+  // Tables that are made now, and for which rows waited: nothing else would bring these in, for all of this is undone where one does not run.
+  std::vector<int64_t> woken = restartable();
+  std::erase_if(woken, [&](int64_t id) { return std::find(before.begin(), before.end(), id) != before.end(); });
+  std::optional<int64_t> failed;
+  if (!woken.empty()) TRY(restart(woken, failed));
+  if (!woken.empty()) TRY(forget_waiting());
   return merge_tables();
 }
 

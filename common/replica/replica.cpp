@@ -219,7 +219,7 @@ Result<Replica> Replica::open(sqlite::Database db, Settings settings, Environmen
   sqlite3_db_config(handle, SQLITE_DBCONFIG_ENABLE_FKEY, 0, nullptr);
   TRY(impl->db.exec("PRAGMA ignore_check_constraints = ON; PRAGMA recursive_triggers = OFF"));
   TRY_IN("attach", Probe::attach(impl->db));
-  TRY(impl->write(false, nullptr, [&]() -> Status {
+  const auto prepare = [&]() -> Status {
     TRY_IN("create internal tables", install(impl->db));
     TRY_IN("shorten the quarantine", shorten_quarantine(impl->db));
     if (!mutated(Mutation::text_by_sqlite)) TRY(impl->db.learn_encoding());
@@ -243,7 +243,13 @@ Result<Replica> Replica::open(sqlite::Database db, Settings settings, Environmen
     impl->state.start_outbox();
     impl->state.outbox_again = false;  // whoever opened it asks in time
     return ok();
-  }));
+  };
+  for (size_t failed = 0;; failed = impl->fill_again.size()) {
+    const Status prepared = impl->write(false, nullptr, prepare);
+    if (prepared) break;
+    if (impl->fill_again.size() == failed) return prepared.error();
+    impl->loaded = false;
+  }
   impl->opened = true;
   return Replica(std::move(impl));
 }
@@ -332,6 +338,14 @@ std::vector<StoppedTable> Replica::stopped() const {
   }
   return out;
 }
+
+std::vector<StoppedTable> Replica::unfilled() const {
+  std::vector<StoppedTable> out;
+  for (const auto& [index, reason] : impl_->unreadable) out.push_back(StoppedTable{index, reason});
+  return out;
+}
+
+bool Replica::resumes() const { return impl_->indexes_due || impl_->unfilled > 0 || !impl_->unreadable.empty() || !stopped().empty(); }
 
 const FailedEffects& Replica::failed_effects() const { return impl_->failed_effects; }
 

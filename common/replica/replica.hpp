@@ -200,8 +200,9 @@ class Replica {
   // a member, or to send again what a stream lost. Else they only mark what they acknowledge, which may wait.
   bool wants_echoes() const;
 
-  // Tries stopped tables again. True: at least one runs again.
+  // Tries stopped tables again, and fills full-text indexes whose content has come. True: at least one table runs again.
   Result<bool> resume_stopped();
+  bool resumes() const;  // there may be something to try again, now or in time
 
   // Names of the application's tables, indexes, views and triggers whose SQL this engine changed in the file, because of other
   // nodes, since the last call; of a renamed one both names. Only what was committed is among them.
@@ -209,6 +210,7 @@ class Replica {
 
   Result<Counters> counters();
   std::vector<StoppedTable> stopped() const;
+  std::vector<StoppedTable> unfilled() const;  // full-text indexes whose content cannot be read here; they hold nothing up
   const FailedEffects& failed_effects() const;
   std::vector<std::string> watched() const;  // names of the tables that are replicated, stopped ones too
 

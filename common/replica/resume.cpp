@@ -68,7 +68,7 @@ std::vector<int64_t> Replica::Impl::restartable() const {
   std::vector<int64_t> ids;
   for (const auto& table : tables) {
     const auto is_reason = [&](const auto& one) { return table->stopped == one.second; };
-    if (table->stopped && table->exists && std::none_of(unmade.begin(), unmade.end(), is_reason)) ids.push_back(table->id);
+    if (table->stopped && table->exists && may_be_tried(table->id) && std::none_of(unmade.begin(), unmade.end(), is_reason)) ids.push_back(table->id);
   }
   return ids;
 }
@@ -113,7 +113,14 @@ Status Replica::Impl::restart(std::vector<int64_t>& ids, std::optional<int64_t>&
     table->stopped.reset();
     TRY(table->save());
   }
-  TRY(drain_parked(restarted));
+  if (Status drained = drain_parked(restarted); !drained) {
+    for (Table* const table : restarted) {
+      if (blamed.erase(fold_name(table->info.name)) == 0) continue;
+      failed = table->id;
+      put_off(table->id);
+    }
+    return failed ? Status(make_error(Errc::schema, drained.error().message)) : drained;
+  }
   for (Table* const table : restarted) {
     failed = table->id;
     TRY(apply_waiting(*table));
@@ -167,6 +174,7 @@ Result<int64_t> Replica::untold_units() {
 
 Result<bool> Replica::resume_stopped() {
   Impl& impl = *impl_;
+  TRY(impl.fill_indexes());
   bool any = false;
   if (!impl.unmade.empty()) {
     const size_t before = impl.unmade.size();
@@ -179,6 +187,11 @@ Result<bool> Replica::resume_stopped() {
   }
   // All at once, so that a transaction over several of them is whole when it shows; without those whose rows still cannot be written.
   std::vector<int64_t> ids = impl.restartable();
+  std::erase_if(ids, [&](int64_t id) {
+    if (impl.retries.count(id) == 0 || impl.try_to_read(*impl.table_by_id(id))) return false;
+    impl.put_off(id);
+    return true;
+  });
   while (!ids.empty()) {
     std::optional<int64_t> failed;
     const Status resumed = impl.write(false, nullptr, [&] { return impl.restart(ids, failed); });
@@ -188,6 +201,7 @@ Result<bool> Replica::resume_stopped() {
     if (failed) std::erase(ids, *failed);
     else ids.clear();
   }
+  for (const int64_t id : ids) impl.retries.erase(id);
   for (const int64_t id : ids) impl.log(LogLevel::info, "table " + impl.table_by_id(id)->info.name + " is replicated again");
   any = any || !ids.empty();
   if (any) TRY(impl.write(false, nullptr, [&] { return impl.forget_waiting(); }));

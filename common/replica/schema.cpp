@@ -160,6 +160,10 @@ Status Replica::Impl::refresh_schema() {
     if (known.count(folded) != 0 || internal || !candidate.not_watched) continue;
     log(LogLevel::info, "table " + candidate.name + " is not watched: " + candidate.reason());
   }
+  indexes_due = virtual_tables;
+  for (auto& [index, again] : fill_again) again.at = 0;
+  for (auto& [table, pause] : retries) pause.at = 0;
+  TRY_ASSIGN(unfilled, store.integer(sql::kCountUnfilled));
   TRY(check_unique_indexes());
   TRY(prepare_log());
   TRY_ASSIGN(const auto skipped, effects.install(db, [this](const std::string& name) { return replicated(name); }));

@@ -58,7 +58,7 @@ class Migrate {
     }
     TRY(impl_.load_tables());  // rows may have to make room for a unique index
     TRY(make_objects());
-    for (const MadeVirtual& made : made_virtual_) TRY(finish(made));
+    for (const MadeVirtual& made : made_virtual_) TRY(finish(made));  // last: what an index is about may be a view
     TRY(look_again());
     TRY(impl_.carry_out_adoption());
     for (const auto& [what, reason] : unmade_) {
@@ -338,7 +338,8 @@ class Migrate {
       TRY_ASSIGN(const bool done, attempt(what, "", [&]() -> Status {
         TRY(check_name(now.name));
         TRY(rename(former.name, now.name));
-        return check_backing({});
+        TRY(check_backing({}));
+        return impl_.rename_unfilled(former.name, now.name);
       }));
       unmade_.erase(what);
       if (!done) return false;
@@ -368,15 +369,25 @@ class Migrate {
     return found ? std::string(row.text(0)) : std::string();
   }
 
+  // What reads others behind them: a virtual table may take its columns from a view, or from another virtual table, whose name may come later.
   Status make_objects() {
-    for (const char* type : {"virtual", "index", "view", "trigger"}) {
-      for (const Registers::Entry* const entry : registers_.objects()) {
-        if (type_of(entry->value.id) != type || entry->value.dropped) continue;
-        const SchemaRegister object = entry->value;
-        TRY_ASSIGN(const std::string now, object_sql(object));
-        if (!now.empty() && canonical_sql(now) == canonical_sql(object.body)) continue;
-        TRY(make_object(object, type, now));
-      }
+    TRY(make_objects_of("view"));
+    size_t made = SIZE_MAX;
+    for (size_t left = registers_.objects().size(); left > 0 && made != made_virtual_.size(); --left) {
+      made = made_virtual_.size();
+      TRY(make_objects_of("virtual"));
+    }
+    TRY(make_objects_of("index"));
+    return make_objects_of("trigger");
+  }
+
+  Status make_objects_of(const std::string& type) {
+    for (const Registers::Entry* const entry : registers_.objects()) {
+      if (type_of(entry->value.id) != type || entry->value.dropped) continue;
+      const SchemaRegister object = entry->value;
+      TRY_ASSIGN(const std::string now, object_sql(object));
+      if (!now.empty() && canonical_sql(now) == canonical_sql(object.body)) continue;
+      TRY(make_object(object, type, now));
     }
     return ok();
   }
@@ -442,7 +453,8 @@ class Migrate {
       return type == "virtual" ? check_backing({}) : ok();
     }));
     if (made) {
-      if (type == "virtual") made_virtual_.push_back({object.name, is_full_text(object.body), !now.empty()});
+      unmade_.erase(what);
+      if (type == "virtual") made_virtual_.push_back({object.name, is_over_content(object.body), !now.empty()});
       TRY(registers_.set_here(object, object.body));
       return ok();
     }
@@ -469,40 +481,20 @@ class Migrate {
 
   struct MadeVirtual {
     std::string name;
-    bool full_text = false;
+    bool over_content = false;
     bool replaced = false;  // another definition of it was here
   };
 
   Status finish(const MadeVirtual& made) {
     bool filled = false;
-    if (made.full_text) {
-      TRY_ASSIGN(filled, fill(made.name));
+    if (made.over_content) {
+      TRY_ASSIGN(filled, impl_.fill_new_index(made.name));
     }
     if (!made.replaced) return ok();
     const std::string what = "virtual table " + made.name + " is replaced by the definition that another node gave it: ";
     if (filled) impl_.log(LogLevel::info, what + "its content here is made again from the table that it is about");
     else impl_.log(LogLevel::warn, what + "what it held here is gone, and it is empty until it is filled here");
     return ok();
-  }
-
-  // A full-text index that was just made is empty, and yet one over a table of its own shows that table's rows. That tells it
-  // from one that holds its content, or none at all (content=''), however the option was written. Filled last: its content
-  // may be a view. Where its content is not here there is nothing to fill it from, as where it was made. True: it was filled.
-  Result<bool> fill(const std::string& name) {
-    const std::string table = quote_identifier(name);
-    bool has_rows = false;
-    const auto look = [&]() -> Status {
-      TRY_ASSIGN(Statement first, impl_.db.prepare("SELECT 1 FROM main." + table + " LIMIT 1"));
-      TRY_ASSIGN(has_rows, first.step());
-      return ok();
-    };
-    if (const Status looked = look(); !looked) {
-      if (is_disk(looked.error())) return looked.error();
-      impl_.log(LogLevel::info, "full-text index " + name + " is not filled: " + looked.error().message);
-    }
-    if (!has_rows) return false;
-    const std::string rebuild = "INSERT INTO " + table + "(" + table + ") VALUES('rebuild')";
-    return attempt("the content of full-text index " + name, "fill it by hand: " + rebuild, [&] { return impl_.db.exec(rebuild); });
   }
 
   // ALTERs rewrite what names a renamed thing: the file's word is kept, so that it is no change of the application's.

@@ -120,6 +120,11 @@ Result<ScrubResult> Replica::scrub(bool polite) {
     Status looked = result.not_now ? ok() : impl.scrub_slice(at, false, seen, &result.rows);
     for (const auto& table : impl.tables) table->release();
     transaction.rollback();
+    if (!looked && stops_table(looked.error())) {
+      TRY_IN("scrub", impl.stop_apart(at.table, looked.error().message));
+      result.not_now = true;
+      return result;
+    }
     TRY_IN("scrub", looked);
   }
   if (renew) TRY_IN("scrub", impl.renew_schema(polite, &result.held_us));
@@ -136,7 +141,7 @@ Result<ScrubResult> Replica::scrub(bool polite) {
       TouchedKeys touched;
       touched.unseen = true;
       int64_t rows = 0;
-      TRY_IN("scrub", impl.scrub_slice(at, true, touched, &rows));
+      TRY_IN("scrub", impl.scrub_slice(at, true, touched, &rows));  // it went well a moment ago
       UnitStream out(impl.self, impl.state.position.seq, &impl.state.next_unit, impl.settings);
       TRY_IN("scrub", impl.drain_touched(touched, &out, &result.found));
       TRY_ASSIGN(auto units, out.finish(false));

@@ -45,6 +45,7 @@ DatabaseStatus whole_status() {
   status.peers = {PeerStatus{NodeId{8}, 26, 27, -46}};
   status.snapshots = SnapshotsStatus{true, "no room", 28, SnapshotsStatus::Newest{"29", 29, 30}};
   status.tables = {TableStatus{"t", ""}, TableStatus{"u", "no column x"}};
+  status.objects = {TableStatus{"view v", "a table has the name v here"}};
   return status;
 }
 
@@ -63,7 +64,8 @@ TEST_CASE("status: each fact of a database stands under its name, with its numbe
     "repair":{"rounds":20,"ranges":21,"repaired":22,"scrub_passes":23,"scrub_found":24},"members":25,"clock_off_ms":47,
     "peers":[{"node":8,"lag_messages":26,"seen_ms_ago":27,"clock_off_ms":-46}],
     "snapshots":{"taking":true,"last_error":"no room","count":28,"newest":{"id":"29","seq":29,"age_ms":30}},
-    "tables":[{"name":"t","stopped":""},{"name":"u","stopped":"no column x"}]})");
+    "tables":[{"name":"t","stopped":""},{"name":"u","stopped":"no column x"}],
+    "objects":[{"name":"view v","stopped":"a table has the name v here"}]})");
   CHECK(json_of(whole_status()) == expected);
 }
 

@@ -108,9 +108,20 @@ TEST_CASE("check: tables without a key, and the one row that becomes two") {
 
 TEST_CASE("check: virtual tables, and modules that this SQLite does not have") {
   CHECK(said("CREATE VIRTUAL TABLE f USING fts5(body)") == "virtual-table f(fts5)");
+  CHECK(said("CREATE TABLE t(k TEXT NOT NULL PRIMARY KEY, body); CREATE VIRTUAL TABLE f USING fts5(body, content=t)") == "virtual-table f(fts5)");
   CHECK(said("CREATE TABLE t(k TEXT NOT NULL PRIMARY KEY); PRAGMA writable_schema = ON; INSERT INTO sqlite_schema VALUES('table', 'v', 'v', 0, "
              "'CREATE VIRTUAL TABLE v USING \"vec0\"(a)'); PRAGMA writable_schema = RESET;"
              "CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO v VALUES(NEW.k); END") == "missing-module t(vec0) | missing-module v(vec0)");
+}
+
+TEST_CASE("check: full-text indexes whose content cannot be read") {
+  for (const std::string module : {"fts5", "fts4"}) {
+    CHECK(said("CREATE VIRTUAL TABLE f USING " + module + "(body, content=\"t\")") == "unreadable-content f(" + module + ") | virtual-table f(" + module + ")");
+    const auto found = findings_of("CREATE TABLE t(k TEXT NOT NULL PRIMARY KEY, text); CREATE VIEW v AS SELECT k, body FROM t; CREATE VIRTUAL TABLE f USING " + module + "(body, content=v)");
+    REQUIRE(found.size() == 2);
+    CHECK(found[0].rule == "unreadable-content");
+    if (module == "fts5") CHECK(found[0].what == "a full-text index whose content cannot be read: no such column: body");
+  }
 }
 
 TEST_CASE("check: every function and collation that a write needs and SQLite lacks") {

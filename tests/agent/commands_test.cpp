@@ -189,7 +189,8 @@ TEST_CASE("status: tells what the agent tells, tables that are stopped loudly; -
                      {"last_error", "disk full"}, {"pending", 12345}, {"published", 1}, {"applied", 2}, {"waiting", 0},
                      {"lag_messages", 3}, {"lag_ms", 1500}, {"quarantined", 0}, {"conflicts", 2},
                      {"peers", Json::array({{{"node", 8}, {"lag_messages", 5}, {"seen_ms_ago", 20}}})},
-                     {"tables", Json::array({{{"name", "t"}, {"stopped", ""}}, {{"name", "u"}, {"stopped", "no column x"}}})}}})}};
+                     {"tables", Json::array({{{"name", "t"}, {"stopped", ""}}, {{"name", "u"}, {"stopped", "no column x"}}})},
+                     {"objects", Json::array({{{"name", "full-text index f"}, {"stopped", "no such table"}}})}}})}};
   f.answer("status", status);
   const auto text = f.run({"status", f.db});
   CHECK(text.exit_code == 0);
@@ -206,6 +207,7 @@ TEST_CASE("status: tells what the agent tells, tables that are stopped loudly; -
         "  peer        node 8: 5 messages behind, seen 20 ms ago\n"
         "  tables      1: t\n"
         "  STOPPED     u: no column x\n"
+        "  NOT HERE    full-text index f: no such table\n"
         "  conflicts   2 (list them: marmot conflicts " + f.db + ")\n"
         "  last error  disk full\n");
   Json whole = status;

@@ -22,6 +22,7 @@ import test_isso  # noqa: E402,F401
 import test_mediawiki  # noqa: E402,F401
 import test_rails  # noqa: E402,F401
 import test_recorded  # noqa: E402,F401
+import test_sqlite_utils  # noqa: E402,F401
 import test_notice  # noqa: E402,F401
 
 if __name__ == "__main__":

@@ -81,3 +81,45 @@ def foreign_module_overruled(t):
     until("node 2 has it", lambda: query(two.db, "SELECT * FROM doc_vec_tags") == [(1, "one")])
     watched = query(two.db, "SELECT name FROM __marmot_table ORDER BY name")
     check(watched == [("doc",), ("doc_vec_tags",)], f"node 2 watches {watched}")
+
+
+def not_here(node):
+    return {one["name"]: one["stopped"] for one in node.status()["databases"][0]["objects"]}
+
+
+def finds(node, index, word="marmot"):
+    return [row[0] for row in query(node.db, f"SELECT rowid FROM {index} WHERE {index} MATCH ? ORDER BY rowid", word)]
+
+
+@case("full-text indexes over an excluded table, a view that fails on a row, and one without triggers: a node joins all the same, tells of two, and fills each once it can")
+def content_not_there(t):
+    nats = t.nats()
+    one, two = t.nodes(2, nats, options=["--exclude", "own"])
+    for statement in ("CREATE TABLE note(id INTEGER PRIMARY KEY, body TEXT)", "INSERT INTO note VALUES(1, 'a marmot'), (2, 'a badger')",
+                      "CREATE TABLE own(id INTEGER PRIMARY KEY, body TEXT)", "INSERT INTO own VALUES(1, 'a marmot')",
+                      "CREATE TABLE doc(id INTEGER PRIMARY KEY, v TEXT)", """INSERT INTO doc VALUES(1, '{"a": "marmot"}'), (2, '{')""",
+                      "CREATE VIEW shown AS SELECT id AS rowid, json_extract(v, '$.a') AS body FROM doc",
+                      "CREATE VIRTUAL TABLE over_note USING fts5(body, content=note)", "INSERT INTO over_note(over_note) VALUES('rebuild')",
+                      "CREATE VIRTUAL TABLE over_own USING fts5(body, content=own)", "INSERT INTO over_own(over_own) VALUES('rebuild')",
+                      "CREATE VIRTUAL TABLE over_view USING fts4(body, content=shown)",
+                      "CREATE TRIGGER note_i AFTER INSERT ON note BEGIN INSERT INTO over_own(rowid, body) VALUES(new.id, new.body); END"):
+        execute(one.db, statement)
+    one.start()
+    two.start()
+    until("node 2 searches the notes", lambda: finds(two, "over_note") == [1])
+    told = {"full-text index over_own", "full-text index over_view"}
+    until("node 2 tells of both", lambda: set(not_here(two)) == told)
+    check("no such table: main.own" in not_here(two)["full-text index over_own"], f"{not_here(two)}")
+    execute(one.db, "INSERT INTO note VALUES(3, 'goes on')")
+    until("rows go on", lambda: scalar(two.db, "SELECT count(*) FROM note") == 3)
+    two.stop()
+    two.start()
+    until("it tells of both after a start", lambda: set(not_here(two)) == told)
+    check(two.program.err().count("full-text index over_own: its content cannot be read here") == 1, two.program.err_tail())
+    # Cured: in the cluster, and on node 2 alone. By a change of the schema, for which the pause ends.
+    execute(one.db, """UPDATE doc SET v = '{"a": "badger"}' WHERE id = 2""")
+    until("the cure is there", lambda: scalar(two.db, """SELECT count(*) FROM doc WHERE v LIKE '%badger%'""") == 1)
+    execute(two.db, "CREATE TABLE own(id INTEGER PRIMARY KEY, body TEXT)")
+    execute(two.db, "INSERT INTO own VALUES(7, 'a marmot of node 2')")
+    until("node 2 has filled them", lambda: not_here(two) == {} and finds(two, "over_own") == [7] and finds(two, "over_view") == [1], 20 * t.slow)
+    check(finds(one, "over_own") == [1], "node 1's index is its own")

@@ -1,4 +1,5 @@
-"""No two files of a folder give one name to different things of their own: README's build compiles several of them as one.
+"""No two files of a folder give one name to different things of their own: README's build compiles several of them as one. No two headers give one
+name to different types of a namespace: a program may hold but one of them.
 
     unity_names.py SOURCE_ROOT
 
@@ -15,6 +16,16 @@ NAMED = re.compile(r"^(?:(?:static |inline )?(?:constexpr|const)\s+[\w:<>,* ]+[ 
 
 ALIAS = re.compile(r"^using (\w+) =", re.M)
 FUNCTION = re.compile(r"^(?!return\b|struct\b|class\b)[\w:][\w:<>,*& ]*[ &*](\w+)\(([^;{}]*?)\)(?: const| noexcept)* \{", re.M)
+
+
+NAMESPACE = re.compile(r"^namespace ([\w:]+) \{$", re.M)
+TYPE = re.compile(r"^(?:struct|class|enum class|enum) (\w+)(?: final)?(?: : [\w:<>, ]+)? \{", re.M)
+
+
+def header_types(text):
+    """With their namespace, the one that began last before them."""
+    inside = [(found.start(), found.group(1)) for found in NAMESPACE.finditer(text)]
+    return {"::".join([next((name for at, name in reversed(inside) if at < found.start()), ""), found.group(1)]) for found in TYPE.finditer(text)}
 
 
 def types(text):
@@ -41,8 +52,19 @@ def main():
     sample = "namespace {\nconstexpr int64_t kA = 1;\nconst char* const kB[] = {};\nstruct C {\n  int kD = 0;\n  int method() {\n  }\n};\nenum class E : int { x };\nResult<std::map<int, int>> f(const char* a, const std::map<int, int>& b) {\n  return {};\n}\n}  // namespace\nconstexpr int kF = 1;\n"
     assert own_names(sample) == {"kA", "kB", "C", "E", "f(text, std::map<int,int>)"}, own_names(sample)
 
+    sample = "namespace a::b {\nstruct X {\n};\nstruct Forward;\n}\nnamespace c {\nclass Y final : public Z {\n};\n}\n"
+    assert header_types(sample) == {"a::b::X", "c::Y"}, header_types(sample)
+
     root = pathlib.Path(sys.argv[1])
     faults, files = [], 0
+    headers = collections.defaultdict(list)
+    for part in ["common", "extension", "agent"]:
+        for path in sorted((root / part).rglob("*.hpp")):
+            for name in header_types(path.read_text()):
+                headers[name].append(str(path.relative_to(root)))
+    faults += [f"type {name} in {' and '.join(where)}" for name, where in headers.items() if len(where) > 1]
+    if not headers:
+        faults.append("no type in any header")
     for part in ["common", "extension", "agent"]:
         # An alias of a file's own that a header has too: a file that includes the header may be compiled together with it.
         shared = {name for path in (root / part).rglob("*.hpp") for name in ALIAS.findall(path.read_text())}

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "common/replica/copied_log.hpp"
 #include "tests/replica/cluster.hpp"
 
 using namespace marmot;
@@ -69,6 +70,84 @@ TEST_CASE("copied: what the log held stays what it was: an update, an insert, a 
   for (const auto& line : t.b.log) CHECK(line.find("cannot be told") == std::string::npos);
 }
 
+TEST_CASE("copied: rows that are changed and deleted in the copy are told apart by the log") {
+  Three t(kGaps);
+  t.settle();
+  t.b.stop();
+  make_anew(t.b, kTables);  // b c e f are 1 to 4 now, and were 2, 3, 5, 6
+  t.b.sql("DELETE FROM t WHERE v = 'e'; UPDATE t SET v = v || ' of b'");
+  t.c.now += 5000;
+  t.c.sql("UPDATE t SET v = 'c of c' WHERE v = 'c'; DELETE FROM t WHERE v = 'f'");
+  t.b.start();
+  same_rows(t, "b of b c of c");
+}
+
+TEST_CASE("copied: a log from before and after the copy") {
+  Three t(kGaps);
+  t.settle();
+  t.b.stop();
+  t.b.sql("DELETE FROM t WHERE v = 'b'; UPDATE t SET v = 'c2' WHERE v = 'c'; INSERT INTO t(v) VALUES('new'), ('brief')");
+  make_anew(t.b, kTables);  // c2 e f new brief
+  t.b.sql("DELETE FROM t WHERE v = 'brief'; INSERT INTO t(v) VALUES('newer'); UPDATE t SET v = v || ' of b' WHERE v IN ('c2', 'e', 'new')");
+  t.c.now += 5000;
+  t.c.sql("UPDATE t SET v = v || ' of c'");
+  t.b.start();
+  for (const auto& line : t.b.log) CHECK(line.find("cannot be told") == std::string::npos);
+  same_rows(t, "b of c c of c e of c f of c new of b newer");
+}
+
+TEST_CASE("copied: in a table some of whose rows have a key") {
+  Three t(kGaps);
+  t.settle();
+  t.b.stop();
+  t.b.sql("INSERT INTO half VALUES('k2', 'x'), (NULL, 'new')");
+  make_anew(t.b, kTables);  // key c d k2 new: 1 to 5, and the first three were 2, 3, 4
+  t.b.sql("DELETE FROM half WHERE v = 'new'; UPDATE half SET v = v || ' of b' WHERE v = 'd'; DELETE FROM half WHERE v = 'c'");
+  t.c.now += 5000;
+  t.c.sql("UPDATE half SET v = v || ' of c'");
+  t.b.start();
+  t.settle();
+  t.same("SELECT group_concat(v, ' ') FROM (SELECT v FROM half ORDER BY v)", "b of c c of c d of c x");
+}
+
+TEST_CASE("copied: what the log tells twofold is not taken for one of the two, and that is told") {
+  Three t(kGaps);
+  t.settle();
+  t.b.stop();
+  make_anew(t.b, kTables);
+  t.b.sql("UPDATE half SET v = v || ' of b' WHERE k IS NULL; DELETE FROM half WHERE v = 'd of b'");
+  t.b.start();
+  t.settle();
+  t.same("SELECT group_concat(v, ' ') FROM (SELECT v FROM half ORDER BY v)", "b c of b");
+  CHECK(std::any_of(t.b.log.begin(), t.b.log.end(), [](const auto& line) { return line.find("cannot be told") != std::string::npos; }));
+}
+
+TEST_CASE("copied: the point at which the log was copied") {
+  using namespace marmot::replica;
+  const std::vector<DrainedRow> former{{2, 20}, {5, 50}, {6, 60}};
+  const auto here = [](const std::vector<std::pair<int64_t, uint64_t>>& rows) {
+    std::vector<RowHere> out;
+    for (const auto& [rowid, hash] : rows) out.push_back({rowid, true, hash});
+    return out;
+  };
+  using Found = std::map<int64_t, int>;
+  const auto told = [&](const std::vector<LoggedRow>& log, const std::vector<std::pair<int64_t, uint64_t>>& rows) {
+    return rows_by_log(former, log, here(rows), false).value_or(Found{{0, 0}});
+  };
+  const Found none{{0, 0}};
+  CHECK(told({}, {{1, 20}, {2, 50}, {3, 60}}) == Found{{1, 0}, {2, 1}, {3, 2}});
+  CHECK(told({}, {{1, 20}, {2, 51}, {3, 60}}) == none);            // changed, and the log tells nothing
+  CHECK(told({{LogOp::update, 2}}, {{1, 21}, {2, 50}, {3, 60}}) == Found{{1, 0}, {2, 1}, {3, 2}});  // before the copy
+  CHECK(told({{LogOp::update, 2}}, {{1, 20}, {2, 51}, {3, 60}}) == Found{{1, 0}, {2, 1}, {3, 2}});  // behind it
+  CHECK(told({{LogOp::remove, 2}}, {{1, 50}, {2, 60}}) == Found{{1, 1}, {2, 2}});
+  CHECK(told({{LogOp::remove, 2}}, {{1, 20}, {3, 60}}) == Found{{1, 0}, {3, 2}});
+  CHECK(told({{LogOp::remove, 6}, {LogOp::insert, 6}}, {{1, 20}, {2, 50}, {3, 61}}) == Found{{1, 0}, {2, 1}, {3, kNewRow}});
+  CHECK(told({{LogOp::remove, 3}, {LogOp::insert, 3}}, {{1, 20}, {2, 50}, {3, 61}}) == Found{{1, 0}, {2, 1}, {3, kNewRow}});
+  CHECK(told({{LogOp::remove, 9}}, {{1, 20}, {2, 50}}) == none);   // of a row that was never there
+  // 3 was deleted before the copy, or what was 4 behind it: all that is left of either was changed.
+  CHECK_FALSE(rows_by_log({{2, 20}, {3, 30}, {4, 40}}, {{LogOp::update, 3}, {LogOp::update, 4}, {LogOp::remove, 3}}, here({{1, 20}, {2, 99}}), false));
+}
+
 TEST_CASE("copied: where the numbers do not agree what holds nothing known is new, and that is told") {
   Three t(kGaps);
   t.b.stop();
@@ -94,6 +173,19 @@ TEST_CASE("copied: while the agent runs, its index gone and VACUUM run; and a VA
   t.a.sql("UPDATE t SET v = 'e2' WHERE v = 'e'");
   t.b.sql("UPDATE t SET v = 'f2' WHERE v = 'f'");
   same_rows(t, "b c e2 f2");
+}
+
+TEST_CASE("copied: its index gone, and no VACUUM ran: the log's rowids are what they were") {
+  Three t(kGaps);
+  t.settle();
+  t.b.sql("DELETE FROM t WHERE v = 'c'; UPDATE t SET v = v || ' of b'; DROP INDEX __marmot_1_keep");
+  const auto units = t.b.drain();
+  CHECK(rows_in(units) == 4);
+  t.c.now += 5000;
+  t.c.sql("UPDATE t SET v = 'f of c' WHERE v = 'f'");
+  t.stream.append(units);
+  for (const auto& line : t.b.log) CHECK(line.find("cannot be told") == std::string::npos);
+  same_rows(t, "b of b e of b f of c");
 }
 
 TEST_CASE("copied: the header's numbers are not in a dump, and are put back") {

@@ -206,6 +206,29 @@ TEST_CASE("snapshot: rows on the shelf come along, and wait where it is merged")
   for (Node* node : {&t.a, &t.b, &t.c, &d}) CHECK(node->query("SELECT id, v FROM u") == "1|same");
 }
 
+// Seed 1002 in the profile of merge_in_pieces: the merge was refused again and again, for the table that it had just made.
+TEST_CASE("snapshot: rows waited for a table that comes with it") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
+  t.a.sql("CREATE TABLE x(id INTEGER PRIMARY KEY, v)");
+  const auto schema = t.a.drain();
+  t.a.sql("INSERT INTO x VALUES(1, 'waits')");
+  const auto rows = t.a.drain();
+  t.stream.append(schema.at(0).msg_ids.at(0), "not a message");
+  t.stream.append(rows);
+  t.c.apply(t.stream);
+  REQUIRE(t.c.query("SELECT count(*) FROM __marmot_waiting") == "1");
+  t.a.stop();
+  t.a.start();
+  t.a.sql("INSERT INTO x VALUES(2, 'in the snapshot')");
+  settle(t.stream, {&t.a, &t.b});
+  const std::string path = t.dir.path / "snapshot";
+  take_snapshot(t.a, path);
+  merge_snapshot(t.c, path);
+  CHECK(t.c.query("SELECT * FROM x") == "1|waits\n2|in the snapshot");
+  CHECK(t.c.query("SELECT count(*) FROM __marmot_waiting") == "0");
+  CHECK(t.c.engine().stopped().empty());
+}
+
 // Simulator seed 385.
 TEST_CASE("snapshot: what was in the way of a table of it is gone: the table is tried again, though the file is still entering the stream") {
   Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v)");

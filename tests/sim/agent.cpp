@@ -226,7 +226,7 @@ node::Schedule::Limits Agent::limits() {
 }
 
 node::Schedule::Standing Agent::standing() const {
-  return {engine_->membership(), !engine_->stopped().empty(), engine_->wants_echoes()};
+  return {engine_->membership(), engine_->resumes(), engine_->wants_echoes()};
 }
 
 // An application that reads is waited for, but not for ever.
@@ -259,7 +259,10 @@ node::Publisher::Host Agent::publisher_host() {
   host.pause = [this](int64_t ms, std::function<void()> then) { world_.after(ms, std::move(then)); };
   host.now = [this] { return world_.wall(node_); };
   host.changed = [] {};
-  host.lost = [this] { unit_lost_ = true; };
+  host.lost = [this] {
+    if (!world_.may_lose_units()) world_.fail(node_.id, "a unit is taken for lost, and the stream holds what was sent");
+    unit_lost_ = true;
+  };
   host.suspicious = [this] { reenter("the stream was cut back"); };
   host.log = [this](LogLevel level, std::string_view text) {
     if (level == LogLevel::error && !world_.harmed()) world_.fail(node_.id, std::string(text));

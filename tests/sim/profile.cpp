@@ -103,8 +103,8 @@ Profile Profile::draw(Random& random) {
   if (random.per_mille(100)) out.untrigger_ms = random.between(300, 3000);
   out.reuse = random.per_mille(300);
   if (random.per_mille(300) && out.moving != 0) out.nulls = 200 + random.below(600);
-  const bool keeps = out.stream_tail_ms == 0 && out.stream_new_ms == 0 && out.lose_ms == 0 && out.foreign_ms == 0 && out.damaged_messages == 0;
-  if (random.per_mille(300) && keeps) out.halves = 50 + random.below(200);  // what a stream loses comes again in parts
+  const bool keeps = out.stream_tail_ms == 0 && out.stream_new_ms == 0 && out.lose_ms == 0 && out.foreign_ms == 0 && out.damaged_messages == 0 && out.away_ms == 0;
+  if (random.per_mille(300) && keeps) out.halves = 50 + random.below(200);  // what a stream loses, or a floor refuses, comes again in parts
   out.clocks = random.per_mille(500) && out.moving == 0 && out.halves == 0;  // docs/testing.md, "Open"
   // Not drawn yet (docs/testing.md, "Open"): watch_drops, watch_ids and watch_names, which mutations set.
   return out;

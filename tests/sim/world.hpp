@@ -134,6 +134,7 @@ class World {
   // is 0, under none. `copy`: the bytes of the last message that is there; else they are nothing.
   void foreign(Node& node, uint64_t ahead, bool copy);
   bool harmed() const { return harmed_; }  // messages are not what agents sent
+  bool may_lose_units() const { return harmed_ || stream_lost_ || cloned_; }
   // Some files may be in UTF-16: texts are read and written as such a file holds them.
   bool wide() const { return profile.wide != 0 || scripted_wide_; }
   // What a message held that is gone comes again row by row.
