@@ -15,14 +15,15 @@ struct Backlog {
 };
 
 inline constexpr int64_t kPatienceUs = 1'000'000;    // at rest
-inline constexpr int64_t kOldestUs = 2'000'000;      // none, where a row of another node has waited for so long,
-inline constexpr int64_t kMostRows = 10'000;         // or so many rows wait,
+inline constexpr int64_t kLatePatienceUs = 100'000;  // of each transaction,
+inline constexpr int64_t kOldestUs = 2'000'000;      // where a row of another node has waited for so long
+inline constexpr int64_t kMostRows = 10'000;         // none, where so many rows wait,
 inline constexpr uint64_t kMostBytes = 8 << 20;      // or so many bytes of messages,
 inline constexpr uint64_t kMostWalBytes = 64 << 20;  // or the WAL has so many
 
 inline int64_t patience_us(const Backlog& backlog) {
-  const bool pressed = backlog.oldest_us >= kOldestUs || backlog.rows >= kMostRows || backlog.bytes >= kMostBytes || backlog.wal_bytes >= kMostWalBytes;
-  return pressed ? 0 : kPatienceUs;
+  if (backlog.rows >= kMostRows || backlog.bytes >= kMostBytes || backlog.wal_bytes >= kMostWalBytes) return 0;
+  return backlog.oldest_us >= kOldestUs ? kLatePatienceUs : kPatienceUs;
 }
 
 // Little enough to be written while applications that begin to read are kept waiting.

@@ -51,7 +51,7 @@ class Project:
 
     def run(self, *arguments, **environment):
         run = subprocess.run([PYTHON, *arguments], cwd=self.dir, env={**self.env, **environment}, capture_output=True, text=True, timeout=60, check=False)
-        check(run.returncode == 0, f"{' '.join(arguments)} ended with {run.returncode}: {run.stderr[-1500:]}")
+        check(run.returncode == 0, f"{' '.join(arguments)} ended with {run.returncode}: {run.stderr[-8000:]}")
         return run.stdout
 
 

@@ -198,7 +198,8 @@ TEST_CASE("patience: a write waits for a second at rest, and not at all where mu
   CHECK(kPatienceUs == 1'000'000);
   CHECK(patience_us({}) == kPatienceUs);
   CHECK(patience_us({1'999'999, 9'999, (8U << 20) - 1, (64U << 20) - 1}) == kPatienceUs);
-  CHECK(patience_us({2'000'000, 0, 0, 0}) == 0);
+  CHECK(patience_us({2'000'000, 0, 0, 0}) == kLatePatienceUs);
+  CHECK(patience_us({2'000'000, 10'000, 0, 0}) == 0);
   CHECK(patience_us({0, 10'000, 0, 0}) == 0);
   CHECK(patience_us({0, 0, 8U << 20, 0}) == 0);
   CHECK(patience_us({0, 0, 0, 64U << 20}) == 0);
