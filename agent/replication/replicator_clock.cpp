@@ -59,7 +59,8 @@ void Replicator::redate() {
     if (connected_) retry_.start(uv::Milliseconds(redated ? 0 : kStampsAgainMs));
   };
   const Incarnation incarnation{random_incarnation()};
-  if (const Status asked = thread_->change([now = wall_now(), incarnation](replica::Replica& replica) { return replica.redate(now, incarnation); }, done); !asked) done(asked);
+  const auto make = [now = wall_now(), incarnation](replica::Replica& replica) { return replica.redate(now, incarnation); };
+  if (const Status asked = thread_->change(make, done, DatabaseThread::Lasts::longer); !asked) done(asked);
 }
 
 }  // namespace marmot::agent

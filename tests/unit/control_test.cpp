@@ -163,7 +163,7 @@ TEST_CASE("control: a newer version or an unknown kind says which node speaks wh
 
   const Error kind = refused(head(2, 23, 7) + '\x90');
   CHECK(kind.code == Errc::newer_format);
-  CHECK(kind.message == "node 7 sends control message 23 of format 2, this Marmot knows 1 to 22: upgrade it");
+  CHECK(kind.message == "node 7 sends control message 24 of format 2, this Marmot knows 1 to 23: upgrade it");
 
   // During an upgrade: what has not changed is read, what has is told.
   const Error earlier = refused(head(1, 4, 7) + "\x91\x05");
