@@ -161,7 +161,7 @@ TEST_CASE("control: a newer version or an unknown kind says which node speaks wh
   CHECK(version.message == "node 7 speaks control format 3, this Marmot 2: upgrade it");
   CHECK(refused(head(255, 200, 7)).code == Errc::newer_format);
 
-  const Error kind = refused(head(2, 23, 7) + '\x90');
+  const Error kind = refused(head(2, 24, 7) + '\x90');
   CHECK(kind.code == Errc::newer_format);
   CHECK(kind.message == "node 7 sends control message 24 of format 2, this Marmot knows 1 to 23: upgrade it");
 
