@@ -311,6 +311,47 @@ SELECT id, node, incarnation, unit, payload FROM __marmot_refused WHERE seq <= ?
 -- name: delete_refused
 DELETE FROM __marmot_refused WHERE id = ?1
 
+-- The highest stamp that the stream is known to hold, but for those beyond the year 2200.
+-- name: newest_seen
+SELECT coalesce(max((hlc & 0xffffffffffff) << 16 | (hlc >> 48 & 0xffff)), 0) FROM __marmot_version
+WHERE seq IS NOT NULL AND (hlc & 0xffffffffffff) < 7258118400000
+
+-- name: misdate
+INSERT OR IGNORE INTO __marmot_misdated(incarnation, hlc, at) VALUES(?1, ?2, ?3)
+
+-- name: select_misdated
+SELECT incarnation, hlc, at FROM __marmot_misdated
+
+-- name: any_misdated
+SELECT EXISTS(SELECT 1 FROM __marmot_misdated)
+
+-- name: forget_misdated
+DELETE FROM __marmot_misdated
+
+-- name: unsent_versions
+SELECT tbl, key, hlc, origin, state FROM __marmot_version INDEXED BY __marmot_outbox WHERE seq IS NULL AND origin <> 0
+
+-- name: redate_version
+UPDATE __marmot_version SET hlc = ?3, origin = ?4 WHERE tbl = ?1 AND key = ?2
+
+-- name: unsent_buried
+SELECT tbl, shape, key, hlc, origin FROM __marmot_buried WHERE (seq IS NULL OR seq <= 0) AND origin <> 0
+
+-- name: redate_buried
+UPDATE __marmot_buried SET hlc = ?4, origin = ?5 WHERE tbl = ?1 AND shape = ?2 AND key = ?3
+
+-- name: overrule
+INSERT INTO __marmot_overruled(seq, node, incarnation, unit, kind, payload) VALUES(?1, ?2, ?3, ?4, ?5, ?6)
+
+-- name: overruled_drop_oldest
+DELETE FROM __marmot_overruled WHERE id <= (SELECT max(id) FROM __marmot_overruled) - ?1
+
+-- name: overruled_after
+SELECT id, seq, node, incarnation, unit, kind, payload FROM __marmot_overruled WHERE id > ?1 ORDER BY id LIMIT 1
+
+-- name: forget_overruled
+DELETE FROM __marmot_overruled
+
 -- name: all_refused
 SELECT seq, node, incarnation, unit, payload FROM __marmot_refused ORDER BY id
 

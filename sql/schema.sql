@@ -137,6 +137,19 @@ CREATE TABLE IF NOT EXISTS __marmot_refused(  -- units that came too late for a 
   node INT NOT NULL, incarnation INT NOT NULL, unit INT NOT NULL,
   payload BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS __marmot_misdated( -- stamps of ours that the stream refused, for they were too far ahead (decision 0032)
+  incarnation INT NOT NULL,
+  hlc INT NOT NULL,                           -- as Hlc::value
+  at INT NOT NULL,                            -- in their place, likewise: JetStream's time of the message that was refused, behind all stamps before it
+  PRIMARY KEY(incarnation, hlc)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS __marmot_overruled(-- units that lost against changes of ours with such stamps; applied once more when these have others
+  id INTEGER PRIMARY KEY,                     -- in the order in which they were applied
+  seq INT NOT NULL,                           -- of the message that made it whole and next
+  node INT NOT NULL, incarnation INT NOT NULL, unit INT NOT NULL,
+  kind INT NOT NULL,                          -- codec::Kind
+  payload BLOB NOT NULL
+);
 CREATE TABLE IF NOT EXISTS __marmot_pruned(   -- what recognises tombstones that are pruned, should a row come that they beat; the newest of them
   id INTEGER PRIMARY KEY,                     -- in the order in which they were pruned: the lowest go first
   tbl INT NOT NULL,

@@ -20,10 +20,17 @@ std::string shown_ms(const Json& object, const char* key) {
   return number ? spoken_ms(*number) : "-";
 }
 
+// Empty: its clock is right.
+std::string clock_text(const Json& of) {
+  const int64_t off = number_in(of, "clock_off_ms").value_or(0);
+  if (off == 0) return "";
+  return "; ITS CLOCK IS " + spoken_ms(off > 0 ? off : -off) + (off > 0 ? " AHEAD OF" : " BEHIND") + " the NATS server's, and it publishes nothing";
+}
+
 std::string peer_text(const Json& peer) {
   const auto id = number_in(peer, "node");
   return "node " + (id ? std::to_string(*id) : "-") + ": " + shown(peer, "lag_messages") + " messages behind, seen " +
-         shown_ms(peer, "seen_ms_ago") + " ago";
+         shown_ms(peer, "seen_ms_ago") + " ago" + clock_text(peer);
 }
 
 std::string snapshots_text(const Json& snapshots) {

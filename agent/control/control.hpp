@@ -21,12 +21,12 @@
 //           "lag_messages":N,   messages of the stream that are not applied here yet; the agents' own are not counted
 //           "lag_ms":N,         age of the oldest of them that was delivered
 //           "position":N,       the last message of the stream that is applied here
-//           "peers":[{"node":N,"lag_messages":N,"seen_ms_ago":N}],
+//           "peers":[{"node":N,"lag_messages":N,"seen_ms_ago":N,"clock_off_ms":N}],
 //           "tables":[{"name":S,"stopped":S}],     "stopped" is why; "" or absent: it runs
 //           "objects":[{"name":S,"stopped":S}],    other tables, views, indexes and triggers that could not be made or filled here, and why
 //           "snapshots":{"count":N,"taking":B,"last_error":S,"newest":{"id":S,"seq":N,"age_ms":N}},
 //           "repair":{"rounds":N,"ranges":N,"repaired":N,"scrub_passes":N,"scrub_found":N},"divergent_ranges":N,
-//           "gave_way":N,"forced":N,"read_percent":N,"wal_bytes":N,"alarm":S,"members":N,"to_know":S,
+//           "gave_way":N,"forced":N,"read_percent":N,"wal_bytes":N,"alarm":S,"members":N,"to_know":S,"clock_off_ms":N,
 //           "failed_effects":N,"last_failed_effect":S,"staged_parts":N,"gone_units":N,"split_units":N,
 //           "quarantined":N,"conflicts":N,"conflicts_dropped":N,"shelved":N}]}
 //     Numbers may be absent while they are not known; clients show "-". Empty last_error: none. What each means:

@@ -145,8 +145,9 @@ Json json_of(const DatabaseStatus& status) {
   json["members"] = status.members;
   Json& peers = json["peers"] = Json::array();
   for (const PeerStatus& peer : status.peers) {
-    peers.push_back(Json{{"node", peer.node.value}, {"lag_messages", peer.lag_messages}, {"seen_ms_ago", peer.seen_ms_ago}});
+    peers.push_back(Json{{"node", peer.node.value}, {"lag_messages", peer.lag_messages}, {"seen_ms_ago", peer.seen_ms_ago}, {"clock_off_ms", peer.clock_off_ms}});
   }
+  json["clock_off_ms"] = status.clock_off_ms;
   json["snapshots"] = snapshots_json(status.snapshots);
   Json& tables = json["tables"] = Json::array();
   for (const TableStatus& table : status.tables) tables.push_back(Json{{"name", table.name}, {"stopped", table.stopped}});

@@ -44,6 +44,7 @@ constexpr Metric kDatabase[] = {
     {"marmot_writes_gave_way_total", "counter", "Writes that waited for an application to end its transaction.", "/gave_way"},
     {"marmot_writes_forced_total", "counter", "Writes done beside a reader all the same, at the end of all patience.", "/forced"},
     {"marmot_failed_effects_total", "counter", "Different failures of what triggers write here to tables that are not replicated, 100 at most.", "/failed_effects"},
+    {"marmot_clock_off_ms", "gauge", "By how much this machine's clock is ahead of the NATS server's (below 0: behind), where that is more than max_clock_drift_ms; else 0.", "/clock_off_ms"},
     {"marmot_read_percent", "gauge", "Share of the last minute in which an application was inside a transaction.", "/read_percent"},
     {"marmot_wal_bytes", "gauge", "Size of the -wal file.", "/wal_bytes"},
 };

@@ -94,6 +94,7 @@ struct DatabaseEvents {
   std::function<void(const DatabaseProgress&)> progress;
   std::function<void(std::vector<replica::Change>)> changes;         // while tracing
   std::function<void()> room;                                        // feed() has room again
+  std::function<void()> misdated;                                    // ApplyResult::misdated
   std::function<void(std::set<std::string>)> schema_changed;         // Replica::take_schema_changes(), not empty; may be left out
 };
 

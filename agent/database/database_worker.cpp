@@ -438,6 +438,9 @@ void DatabaseThread::Worker::apply() {
   stay_away(applied->held_us);
   consumed(applied->messages, schedule.applied(monotonic_us(), *applied, echoes_only));
   progress.begins_anew = applied->begins_anew;
+  if (applied->misdated) shared->post([](DatabaseEvents& events) {
+    if (events.misdated) events.misdated();
+  });
   progress.rows_in += applied->rows;
   progress.rows_changed += applied->rows_changed;
   progress_changed = true;
@@ -496,6 +499,8 @@ void DatabaseThread::Worker::flush_units() {
   if (high_water->lives().empty() || high_water->lives().back() != life_of(engine->origin())) {
     const Status kept = high_water->keep(high_water->nodes(), node::lives_of_path(high_water->lives(), engine->origin(), false));
     if (!kept) return failed("keep the life", kept.error());
+    const Status lowered = high_water->lower(engine->last_hlc());  // Replica::redate has set the clock back
+    if (!lowered) return failed("keep the clock", lowered.error());
   }
   const auto stored = high_water->store(engine->last_hlc());
   if (!stored) return failed("keep the clock", stored.error());

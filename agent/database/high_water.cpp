@@ -67,6 +67,15 @@ Result<bool> HighWater::store(Hlc value) {
   return true;
 }
 
+Status HighWater::lower(Hlc value) {
+  if (value >= value_) return ok();
+  const Hlc former = std::exchange(value_, Hlc{});
+  const auto stored = store(value);
+  if (stored) return ok();
+  value_ = former;
+  return stored.error();
+}
+
 Status HighWater::keep(const std::vector<NodeId>& nodes, const std::vector<NodeId>& lives) {
   if (nodes == nodes_ && lives == lives_) return ok();
   Stored stored{};  // what is behind the last one ends them

@@ -34,6 +34,9 @@ class HighWater {
   // Returns true when something was written.
   Result<bool> store(Hlc value);
 
+  // Under a new incarnation: no version names two contents, whatever its HLC.
+  Status lower(Hlc value);
+
   // At most node::kMostIds and node::kMostLives; survives the process.
   Status keep(const std::vector<NodeId>& nodes, const std::vector<NodeId>& lives);
 

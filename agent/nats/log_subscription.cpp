@@ -15,6 +15,10 @@ constexpr int64_t kFirstRetryMs = 100;
 constexpr int64_t kLongestRetryMs = 2'000;
 constexpr std::chrono::milliseconds kTurn{2};  // the loop has others to serve
 
+WallMs wall_clock() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
 class Log : public std::enable_shared_from_this<Log> {
  public:
   Log(const std::shared_ptr<Core>& core, std::string_view stream, uint64_t start_seq, LogHandlers handlers)
@@ -78,6 +82,7 @@ class Log : public std::enable_shared_from_this<Log> {
     const auto core = core_.lock();
     if (!core) return;
     state_ = State::creating;
+    asked_ms_ = wall_clock();
     const uint64_t generation = ++generation_;
     next_consumer_seq_ = 1;
     const std::string inbox = core->new_inbox();
@@ -110,6 +115,10 @@ class Log : public std::enable_shared_from_this<Log> {
     if (!reply) return failed(std::move(reply).error().in("read stream " + stream_));
     const auto core = core_.lock();
     if (!core) return;
+    const WallMs made = api::parse_time(api::text(*reply, "created"));
+    const auto alive = shared_from_this();  // the handler may destroy the owner
+    if (made != 0 && handlers_.on_made) handlers_.on_made(asked_ms_, made, wall_clock());
+    if (closed_ || core_.expired()) return;
     state_ = State::verifying;
     api::read(*core, "STREAM.INFO." + stream_, Json(), [weak = weak_from_this(), generation = generation_](Result<Json> info) {
       const auto self = weak.lock();
@@ -279,6 +288,7 @@ class Log : public std::enable_shared_from_this<Log> {
   std::string stream_created_;
 
   State state_ = State::none;
+  WallMs asked_ms_ = 0;  // when its consumer was asked for
   bool paused_ = false;
   bool over_ = false;    // nothing more is delivered
   bool closed_ = false;  // by the owner: nothing at all is told

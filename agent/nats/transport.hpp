@@ -126,6 +126,8 @@ struct LogProblem {
 struct LogHandlers {
   std::function<void(Delivered message)> on_message;
   std::function<void(const LogProblem& problem)> on_problem;
+  // The server has made the consumer, at `made` by its clock; by this machine's it was asked for at `asked`, and that was known at `known`.
+  std::function<void(WallMs asked, WallMs made, WallMs known)> on_made;
 };
 
 // JetStream is off on this server or for this account. The message says the cure.

@@ -18,19 +18,18 @@ ClockCheck::ClockCheck(uv::Loop& loop, std::string stream, std::string subject, 
 ClockCheck::~ClockCheck() = default;
 
 void ClockCheck::observe(WallMs sent, WallMs stored, WallMs known) {
+  const bool could = drift_.may_publish(), was_beyond = drift_.beyond();
   drift_.observe(sent, stored, known);
-  const bool beyond = drift_.beyond();
-  if (beyond && !timer_.active()) timer_.start(uv::Milliseconds(kProbeMs), uv::Milliseconds(kProbeMs));
-  if (!beyond) timer_.stop();
-  if (beyond == beyond_) return;
-  beyond_ = beyond;
-  changed_();
+  if (drift_.may_publish()) timer_.stop();
+  else if (!was_beyond || !timer_.active()) timer_.start(uv::Milliseconds(0), uv::Milliseconds(kProbeMs));
+  if (drift_.may_publish() != could || drift_.beyond() != was_beyond) changed_();
 }
 
 void ClockCheck::start(nats::Connection& connection, NodeId node) {
   connection_ = &connection;
   node_ = node;
-  if (beyond_) timer_.start(uv::Milliseconds(0), uv::Milliseconds(kProbeMs));
+  drift_.connected();
+  timer_.start(uv::Milliseconds(drift_.beyond() ? 0 : kSoonMs), uv::Milliseconds(kProbeMs));
 }
 
 void ClockCheck::stop() {

@@ -64,6 +64,8 @@ EntryPlan plan_of(const Config& config, const DatabaseConfig& database) {
   plan.stream.update_existing = config.log.update_existing;
   plan.stream.may_create = !config.nats.join;
   plan.may_found = !config.nats.join;
+  // Wider than the default only where agents here publish with clocks that are further off.
+  if (2 * config.max_clock_drift_ms > codec::kClockBoundMs) plan.clock_bound_ms = 2 * config.max_clock_drift_ms;
   plan.adopt = database.adopt;
   plan.name = database.name;
   plan.path = database.path;
@@ -118,6 +120,7 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
       beat_soon_(loop, [this] { peers_->beat(); }),
       lost_again_(loop, [this] { send_again(); }),
       ids_soon_(loop, [this] { release_ids(); }),
+      retry_stamps_(loop, [this] { look_at_stamps(); }),
       waiters_(loop) {
   DatabaseEvents handlers;
   handlers.opened = [this](Result<DatabaseOpened> opened) { on_opened(std::move(opened)); };
@@ -128,6 +131,10 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
   handlers.progress = [this](const DatabaseProgress& progress) { on_progress(progress); };
   handlers.changes = [this](const std::vector<replica::Change>& changes) { tails_->tell(changes); };
   handlers.schema_changed = [this](const std::set<std::string>& names) { events_.schema_changed(names); };
+  handlers.misdated = [this] {
+    stamps_right_ = false;
+    on_clock();
+  };
   handlers.room = [this] {
     if (subscription_ && !in_gap_) subscription_->resume();
     if (entry_) entry_->on_room();
@@ -140,6 +147,9 @@ Replicator::Replicator(uv::Loop& loop, uv::Mailbox::Sender sender, const Config&
                                        TwinWatch::Events{[this] { return progress_.origin; }, [this] { enter(); },
                                                          [this](const std::string& twin) { give_way(twin); },
                                                          [this](std::string_view bytes, const Error& error) { peers_->not_understood(bytes, error); }});
+  clocks_ = std::make_unique<Clocks>(loop, prefix_,
+                                     Clocks::Events{[this] { return progress_.origin.node; }, [this] { return clock_.off_ms(); }, [this] { on_clock(); },
+                                                    [this](std::string_view bytes, const Error& error) { peers_->not_understood(bytes, error); }});
   peers_ = std::make_unique<Peers>(loop, prefix_, database.name, *thread_, log_,
                                    Peers::Events{[this] { return self(); }, [this] { poke(); },
                                                  [this](StreamSeq) { thread_->hasten(); }, [this] { twins_->suspect(); }});
@@ -253,6 +263,7 @@ void Replicator::on_up(nats::Connection& connection) {
   snapshots_->start(connection);
   peers_->listen(connection);
   twins_->listen(connection);
+  clocks_->listen(connection);
   if (file_held_) first_file();
   else if (state_ == State::waiting || state_ == State::behind) enter();
 }
@@ -321,7 +332,7 @@ void Replicator::reenter(const std::string& why, int64_t delay_ms) {
 }
 
 void Replicator::enter() {
-  if ((state_ != State::waiting && state_ != State::behind) || !connected_ || !twins_->may_publish()) return;
+  if ((state_ != State::waiting && state_ != State::behind) || !connected_ || redating_ || !twins_->may_publish()) return;
   state_ = State::entering;
   // Where the file stands is known once the thread has let go of what it was applying.
   thread_->reset_queue([this, generation = generation_](const DatabaseProgress& progress) {
@@ -395,11 +406,14 @@ void Replicator::go_live(const DatabaseProgress& progress, const EntryOutcome& o
   if (outcome.history_lost) publisher_.clear();
   catch_up_.entered(outcome.end, outcome.founded, outcome.history_lost);
   thread_->set_follows_to(outcome.end);
-  publisher_host_.connect(*connection_);
-  publisher_.start(progress.position.seq, progress.own_units);
   clock_.start(*connection_, progress.origin.node);
+  publisher_host_.connect(*connection_);
+  stamps_right_ = false;
+  publisher_.hold(true);
+  publisher_.start(progress.position.seq, progress.own_units);
   nats::LogHandlers handlers;
   handlers.on_message = [this](nats::Delivered message) { on_delivered(std::move(message)); };
+  handlers.on_made = [this](WallMs asked, WallMs made, WallMs known) { clock_.observe(asked, made, known); };
   handlers.on_problem = [this](const nats::LogProblem& problem) { on_problem(problem); };
   subscription_ = connection_->subscribe_log(stream, progress.position.seq + 1, std::move(handlers));
   peers_->start(*connection_);
@@ -518,17 +532,10 @@ void Replicator::replaced(const std::string& why) {
   events_.reopen();
 }
 
-void Replicator::on_clock() {
-  if (clock_.beyond()) log_(LogLevel::error, name() + ": " + clock_.text());
-  else log_(LogLevel::info, name() + ": the clock is right again: publishing goes on");
-  publisher_.hold(clock_.beyond());
-  update_flow();
-}
-
 void Replicator::update_flow() {
   if (!thread_) return;
   const bool running = state_ == State::running;
-  const bool publish = running && !clock_.beyond() && publisher_.takes_units();
+  const bool publish = running && may_publish() && publisher_.takes_units();
   if (publish != publishing_) thread_->set_publishing(publishing_ = publish);
   // While an entry compares, the mode is its own.
   if (state_ == State::entering) return;

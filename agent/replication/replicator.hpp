@@ -18,6 +18,7 @@
 #include "agent/config/config.hpp"
 #include "agent/database/database_thread.hpp"
 #include "agent/loop/uv.hpp"
+#include "agent/membership/clocks.hpp"
 #include "agent/membership/members.hpp"
 #include "agent/membership/peers.hpp"
 #include "agent/membership/twin_watch.hpp"
@@ -125,7 +126,12 @@ class Replicator {
   void replaced(const std::string& why);
   void give_way(const std::string& twin);  // replicator_twin.cpp
   void watch_wal();
+  // replicator_clock.cpp
   void on_clock();
+  std::string clock_trouble() const;
+  bool may_publish() const { return clock_.may_publish() && stamps_right_; }
+  void look_at_stamps();
+  void redate();
   void update_flow();
   void caught_up();
   void announce_ready();
@@ -182,6 +188,7 @@ class Replicator {
   PublisherHost publisher_host_;
   node::Publisher publisher_;
   ClockCheck clock_;
+  std::unique_ptr<Clocks> clocks_;
   std::unique_ptr<TwinWatch> twins_;
   std::unique_ptr<Peers> peers_;
   std::unique_ptr<Repair> repair_;
@@ -193,7 +200,7 @@ class Replicator {
   std::unique_ptr<nats::LogSubscription> subscription_;
   std::unique_ptr<Verify> verify_;
   uv::FsEvent wal_;
-  uv::Timer retry_, check_, outbox_delay_, beat_soon_, lost_again_, ids_soon_;
+  uv::Timer retry_, check_, outbox_delay_, beat_soon_, lost_again_, ids_soon_, retry_stamps_;
   bool ids_held_ = true;         // Replica::hold_ids
   int64_t live_since_ms_ = 0;
   bool founded_ = false;         // the stream, when it was entered
@@ -201,6 +208,9 @@ class Replicator {
   bool wal_watched_ = false;
 
   bool publishing_ = false;     // as the thread was told
+  std::string clock_told_;      // what was logged last of the clock
+  bool stamps_right_ = false;   // in this stay in the stream: Replica::misdated says 0
+  bool redating_ = false;       // the file's changes get other stamps: the stream is not entered before
   DatabaseThread::Mode mode_ = DatabaseThread::Mode::idle;
   node::CatchUp catch_up_;
   bool file_held_ = false;      // not opened yet: first_file()

@@ -68,7 +68,7 @@ DatabaseState Replicator::shown_state() const {
 // What is wrong, the worst first.
 std::string Replicator::trouble() const {
   std::string error = !progress_.halted.empty() ? progress_.halted : progress_.trouble;
-  if (error.empty()) error = clock_.text();
+  if (error.empty()) error = clock_trouble();
   if (error.empty()) error = publisher_.last_error();
   if (error.empty()) error = last_error_;
   if (error.empty() && state_ != State::running) error = state_text_;
@@ -155,8 +155,11 @@ DatabaseStatus Replicator::status_now(const std::optional<FileFacts>& facts) con
   status.scrub_passes = progress_.scrub_passes;
   status.scrub_found_rows = progress_.scrub_found;
   status.members = members_->all().size();
+  status.clock_off_ms = clock_.off_ms();
+  const std::map<uint64_t, int64_t> off = clocks_->off();
   for (const Peer& peer : peers_->all()) {
-    status.peers.push_back(PeerStatus{peer.node, changes_.between(peer.applied, end), monotonic_ms() - peer.seen_ms});
+    const auto clock = off.find(peer.node.value);
+    status.peers.push_back(PeerStatus{peer.node, changes_.between(peer.applied, end), monotonic_ms() - peer.seen_ms, clock == off.end() ? 0 : clock->second});
   }
   status.snapshots = snapshots_->status();
   for (const std::string& table : watched_) {

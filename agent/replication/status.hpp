@@ -53,6 +53,7 @@ struct PeerStatus {
   NodeId node;
   uint64_t lag_messages = 0;  // in the stream, and not applied there yet
   int64_t seen_ms_ago = 0;
+  int64_t clock_off_ms = 0;   // its clock differs from the NATS server's by more than it allows itself; above 0: it is ahead
 };
 
 struct TableStatus {
@@ -85,6 +86,7 @@ struct DatabaseStatus {
   uint64_t scrub_passes = 0;      // since the agent started; all rows compared with their versions
   uint64_t scrub_found_rows = 0;  // in them, that had been written without the triggers
   size_t members = 0;             // of the cluster, this node too
+  int64_t clock_off_ms = 0;       // as PeerStatus's
   std::vector<PeerStatus> peers;
   SnapshotsStatus snapshots;
   std::vector<TableStatus> tables;

@@ -125,7 +125,8 @@ void StreamEntry::publish_genesis() {
   // Another one in each attempt: an id is never used again for other bytes.
   const uint64_t id = random_stream_id();
   const Origin origin{progress_.origin.node, Incarnation{random_incarnation()}};
-  const auto messages = codec::seal(codec::Kind::genesis, origin, 0, codec::encode_genesis({id, facts_.hash_key}), kGenesisMax, codec::kFormatOfKeys);
+  const codec::Genesis genesis{id, facts_.hash_key, plan_.clock_bound_ms};
+  const auto messages = codec::seal(codec::Kind::genesis, origin, 0, codec::encode_genesis(genesis), kGenesisMax, codec::genesis_format(genesis));
   const std::string msg_id = codec::message_id(origin, 0, 0);
   const Status sent = connection_.publish_log(
       nats::LogMessage{plan_.stream.subject, plan_.stream.name, msg_id, messages.front(), facts_.last},

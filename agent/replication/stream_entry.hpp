@@ -29,6 +29,7 @@ namespace marmot::agent {
 
 struct EntryPlan {
   nats::StreamConfig stream;
+  int64_t clock_bound_ms = 0;  // of a stream that this agent makes (codec::Genesis)
   bool may_found = true;    // --join: a stream that is empty is waited for, not founded
   Adopt adopt = Adopt::refuse;
   std::string name;         // of the database, for people

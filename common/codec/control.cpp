@@ -173,7 +173,7 @@ class Reader {
   }
   bool value(NodeId& node) { return number(node.value, kMaxNodeId); }
   bool value(Incarnation& incarnation) { return number(incarnation.value, kMaxInt63); }
-  bool value(Hlc& hlc) { return number(hlc.value, kMaxInt63); }
+  bool value(Hlc& hlc) { return number(hlc.value, kMaxHlc); }
   bool value(Hash<uint64_t>& hash) { return any_number(hash.of); }
   bool value(std::string& text) {
     uint8_t form = 0;
@@ -264,6 +264,7 @@ template <class Io> bool fields(Io& io, Of<Io, SnapshotRequest> m) { return io.r
 template <class Io> bool fields(Io& io, Of<Io, Alive> m) {
   return io.record(m.incarnation, m.asker, m.asking, m.first, m.host, m.pid, m.started);
 }
+template <class Io> bool fields(Io& io, Of<Io, ClockState> m) { return io.record(m.ahead, m.off_ms); }
 // clang-format on
 
 struct Head {
@@ -395,5 +396,6 @@ MARMOT_CONTROL_MESSAGE(ScrubAnswer)
 MARMOT_CONTROL_MESSAGE(Repaired)
 MARMOT_CONTROL_MESSAGE(SnapshotRequest)
 MARMOT_CONTROL_MESSAGE(Alive)
+MARMOT_CONTROL_MESSAGE(ClockState)
 
 }  // namespace marmot::codec::control

@@ -50,6 +50,7 @@ enum class Kind : uint8_t {
   repaired = 20,
   snapshot_request = 21,
   alive = 22,
+  clock = 23,
 };
 
 // The version that brought a kind's fields as they are now. A message says that of its kind, so that agents of two builds go on
@@ -262,9 +263,18 @@ struct Alive {
   bool operator==(const Alive&) const = default;
 };
 
+// To all, every second while the node's clock is off by more than it allows itself.
+struct ClockState {
+  static constexpr Kind kKind = Kind::clock;
+  NodeId node;
+  bool ahead = false;  // of the NATS server's; else behind it
+  int64_t off_ms = 0;
+  bool operator==(const ClockState&) const = default;
+};
+
 using Message = std::variant<Refusal, Beat, MemberList, DigestRequest, DigestAnswer, BucketsRequest, BucketsAnswer, KeysRequest, KeysAnswer,
                              FullTextRequest, FullTextAnswer, RangeDigestRequest, RangeDigestAnswer, RangeKeysRequest, RangeKeysAnswer,
-                             RepairRequest, RepairAnswer, ScrubRequest, ScrubAnswer, Repaired, SnapshotRequest, Alive>;
+                             RepairRequest, RepairAnswer, ScrubRequest, ScrubAnswer, Repaired, SnapshotRequest, Alive, ClockState>;
 
 // M: any alternative of Message. A number beyond 2^63, a list beyond kMaxListed or a message beyond kMaxBytes is encoded, and
 // refused where it arrives.

@@ -26,10 +26,11 @@ inline constexpr uint8_t kFormatOfNumbers = 2;  // a schema that holds a SchemaK
 inline constexpr uint8_t kFormatOfKeys = 3;     // a genesis that holds a hash key: each
 inline constexpr uint8_t kFormatOfIds = 4;      // an ids message: each
 inline constexpr uint8_t kFormatOfHandled = 4;  // a handled message: each
+inline constexpr uint8_t kFormatOfClock = 4;    // a genesis that says a bound for clocks
 inline constexpr uint8_t kFormat = 4;           // the last one that is read
 
 enum class Kind : uint8_t {
-  genesis = 1,  // a Genesis: the stream's first message; always of kFormatOfKeys
+  genesis = 1,  // a Genesis: the stream's first message; of kFormatOfKeys or, with a bound, of kFormatOfClock
   schema = 2,   // schema registers: always one unit number, like rows
   rows = 3,     // a Unit
   floor = 4,    // a Floor: a unit number, like rows
@@ -66,9 +67,12 @@ Result<MessageId> parse_message_id(std::string_view text);
 struct Genesis {
   uint64_t stream_id = 0;
   HashKey hash_key;  // the cluster's: decision 0027
+  int64_t clock_bound_ms = 0;  // how far a stamp may be ahead of the stream's time (decision 0032); 0: kClockBoundMs
   bool operator==(const Genesis&) const = default;
 };
+inline constexpr int64_t kClockBoundMs = 60'000;
 std::string encode_genesis(const Genesis& genesis);
+uint8_t genesis_format(const Genesis& genesis);  // for seal()
 Result<Genesis> decode_genesis(std::string_view payload);
 
 }  // namespace marmot::codec

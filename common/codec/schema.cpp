@@ -3,7 +3,7 @@
 //   schema   := [ register* ]
 //   register := [ kind, dropped, position, table's id, version, id, name, body ]   ids and versions: three numbers each
 //               kind 5, a number, only in messages of format 2; kind 6, adopted, only in those of format 4
-//   genesis := [ stream id, hash key: low 64 bits, high 64 bits ]
+//   genesis := [ stream id, hash key: low 64 bits, high 64 bits (, clock bound in ms) ]   the bound only in messages of format 4
 //   floor   := [ seq, hlc ]
 #include <algorithm>
 
@@ -72,7 +72,7 @@ struct FloorVisitor : RefusingVisitor {
   bool start_array(uint32_t count) { return at++ == 0 && count == 2; }
   bool visit_positive_integer(uint64_t value) {
     (at == 1 ? floor.seq : floor.hlc.value) = value;
-    return at++ <= 2 && value <= kMaxInt63;
+    return at++ <= 2 && value <= (at == 2 ? kMaxInt63 : kMaxHlc);
   }
 };
 
@@ -80,10 +80,11 @@ struct GenesisVisitor : RefusingVisitor {
   Genesis genesis;
   int at = 0;
 
-  bool start_array(uint32_t count) { return at++ == 0 && count == 3; }
+  bool start_array(uint32_t count) { return at++ == 0 && (count == 3 || count == 4); }
   bool visit_positive_integer(uint64_t value) {
-    (at == 1 ? genesis.stream_id : at == 2 ? genesis.hash_key.low : genesis.hash_key.high) = value;
-    return at++ <= 3;
+    if (at == 4) genesis.clock_bound_ms = static_cast<int64_t>(value);
+    else (at == 1 ? genesis.stream_id : at == 2 ? genesis.hash_key.low : genesis.hash_key.high) = value;
+    return at++ != 4 || (value > 0 && value <= kMaxInt63);
   }
 };
 
@@ -145,9 +146,14 @@ Result<Floor> decode_floor(std::string_view payload) {
 
 std::string encode_genesis(const Genesis& genesis) {
   msgpack::sbuffer raw;
-  Packer(raw).pack_array(3).pack_uint64(genesis.stream_id).pack_uint64(genesis.hash_key.low).pack_uint64(genesis.hash_key.high);
+  Packer out(raw);
+  out.pack_array(genesis.clock_bound_ms == 0 ? 3 : 4);
+  out.pack_uint64(genesis.stream_id).pack_uint64(genesis.hash_key.low).pack_uint64(genesis.hash_key.high);
+  if (genesis.clock_bound_ms != 0) out.pack_uint64(static_cast<uint64_t>(genesis.clock_bound_ms));
   return *compress({view(raw)});
 }
+
+uint8_t genesis_format(const Genesis& genesis) { return genesis.clock_bound_ms == 0 ? kFormatOfKeys : kFormatOfClock; }
 
 Result<Genesis> decode_genesis(std::string_view payload) {
   TRY_ASSIGN(const Buffer raw, decompress(payload, kMaxNumbersBytes));

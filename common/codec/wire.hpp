@@ -49,10 +49,11 @@ inline void pack_version(Packer& out, const Version& version) {
 }
 
 inline constexpr uint64_t kMaxInt63 = static_cast<uint64_t>(INT64_MAX);
+inline constexpr uint64_t kMaxHlc = Hlc::from_wall(Hlc::kEnd).value - 1;
 
 // Field `index` (0 hlc, 1 node, 2 incarnation) of a version. False: out of range.
 inline bool set_version_field(Version& version, uint32_t index, uint64_t value) {
-  if (value > (index == 1 ? kMaxNodeId : kMaxInt63)) return false;
+  if (value > (index == 0 ? kMaxHlc : index == 1 ? kMaxNodeId : kMaxInt63)) return false;
   if (index == 0) version.hlc.value = value;
   else if (index == 1) version.origin.node.value = value;
   else version.origin.incarnation.value = value;

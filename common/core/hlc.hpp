@@ -17,6 +17,11 @@ struct Hlc {
   static constexpr Hlc from_wall(WallMs ms) { return Hlc{static_cast<uint64_t>(ms < 0 ? 0 : ms) << kCounterBits}; }
   constexpr WallMs wall() const { return static_cast<WallMs>(value >> kCounterBits); }
   constexpr uint32_t counter() const { return static_cast<uint32_t>(value & 0xffff); }
+
+  // From here on, the year 2200, no clock is right: a stamp that says so is damage, wherever it comes from.
+  static constexpr WallMs kEnd = 7'258'118'400'000;
+  constexpr bool plausible() const { return wall() < kEnd; }
+
   auto operator<=>(const Hlc&) const = default;
 
   // As __marmot_version holds it, once a row: the counter above the milliseconds. The counter is mostly 0, and SQLite then
@@ -34,14 +39,15 @@ std::string to_string(Hlc hlc);
 // One clock a database file. Not thread-safe: the database thread owns it.
 class HlcClock {
  public:
-  explicit HlcClock(Hlc last = {}) : last_(last) {}
+  explicit HlcClock(Hlc last = {}) : last_(last.plausible() ? last : Hlc{}) {}
 
   // The stamp of a local change touched at `touched` and read at `now`: max(last + 1, min(touched, now)). A backlog of
-  // hours keeps its true times, and a touch that claims to come from the future does not drag the clock along.
+  // hours keeps its true times, and a touch that claims to come from the future does not drag the clock along. A machine that
+  // lives beyond kEnd gets stamps of a year before.
   Hlc tick(WallMs touched, WallMs now);
 
   // Raises the clock to what was applied to this file.
-  void observe(Hlc applied) { if (applied > last_) last_ = applied; }
+  void observe(Hlc applied) { if (applied > last_ && applied.plausible()) last_ = applied; }
 
   Hlc last() const { return last_; }
 

@@ -74,6 +74,7 @@ Status Replica::Impl::apply_unit(const Unit& unit, std::string_view payload, Str
     }
     waits = waits || !table->running();
   }
+  if (std::exchange(overruled, false)) TRY(keep_overruled(unit.origin, unit.number, Kind::rows, payload, seq));
   if (waits && retry == nullptr) {
     TRY_ASSIGN(Statement* const wait, store.statement(sql::kWait));
     wait->bind(1, static_cast<int64_t>(seq)).bind(2, static_cast<int64_t>(unit.origin.node.value));
@@ -119,11 +120,19 @@ Status Replica::Impl::apply_payload(const Envelope& envelope, std::string_view p
     auto registers_sent = codec::decode_schema(payload);
     if (!registers_sent && registers_sent.error().code == Errc::corrupt) return corrupt(registers_sent.error());
     TRY(registers_sent);
-    return apply_schema(*registers_sent, seq);
+    std::vector<Version> versions;
+    for (const SchemaRegister& one : *registers_sent) versions.push_back(one.version);
+    TRY_ASSIGN(const bool misdated, refuse_misdated(envelope.origin, versions, seq, result));
+    if (misdated) return ok();
+    TRY(apply_schema(*registers_sent, seq));
+    return std::exchange(overruled, false) ? keep_overruled(envelope.origin, envelope.number, Kind::schema, payload, seq) : ok();
   }
   if (envelope.kind == Kind::floor) {
     const auto floor = codec::decode_floor(payload);
-    return floor ? apply_floor(*floor, seq, result) : corrupt(floor.error());
+    if (!floor) return corrupt(floor.error());
+    // The HLC is of tombstones of whichever nodes.
+    TRY_ASSIGN(const bool misdated, refuse_misdated(envelope.origin, {Version{floor->hlc, {}}}, seq, result));
+    return misdated ? ok() : apply_floor(*floor, seq, result);
   }
   if (envelope.kind == Kind::ids) {
     const auto facts = codec::decode_ids(payload);
@@ -137,6 +146,8 @@ Status Replica::Impl::apply_payload(const Envelope& envelope, std::string_view p
   if (!decoded && decoded.error().code == Errc::corrupt) return corrupt(decoded.error());
   TRY(decoded);
   note_base(envelope.origin, decoded->unit.base);
+  TRY_ASSIGN(const bool misdated, refuse_misdated(envelope.origin, decoded->unit.versions, seq, result));
+  if (misdated) return ok();
   const bool late = decoded->unit.base < std::max(state.floor.seq, state.fence);  // floor.cpp
   if (late && !mutated(Mutation::tombstone_early)) return refuse(decoded->unit, payload, seq, result);
   return apply_unit(decoded->unit, payload, seq, result, nullptr);
@@ -335,7 +346,11 @@ Status Replica::Impl::apply_message(const Incoming& message, ApplyResult& result
   const auto id = codec::parse_message_id(message.msg_id);
   if (id && (damaged || !stands_under(*envelope, *id))) TRY(lose_unit(*id, message, result));
   if (damaged) return ok();
-  if (envelope->kind == Kind::genesis) return ok();  // the one that names this stream: begins_anew() looked
+  if (envelope->kind == Kind::genesis) {  // the one that names this stream, for begins_anew() looked; or a clock probe
+    const auto genesis = codec::decode_genesis(envelope->slice);
+    if (genesis && genesis->clock_bound_ms != 0) state.stream.bound = genesis->clock_bound_ms;
+    return ok();
+  }
   return apply_envelope(*envelope, message, result);
 }
 
@@ -364,6 +379,7 @@ Result<ApplyResult> Replica::apply(std::deque<Incoming>& queue, bool polite) {
         if (impl.state.position.seq != 0 && (message.gone || message.seq > impl.state.position.seq + 1)) {
           TRY(impl.note_gap(message.gone ? message.seq : message.seq - 1, result));
         }
+        if (!message.gone) impl.state.stream.time = std::max(impl.state.stream.time, message.at);
         Status done = message.gone ? ok() : impl.apply_message(message, result);
         if (!done && done.error().code == Errc::newer_format) {
           newer = std::move(done).error().in("message " + std::to_string(message.seq));

@@ -93,7 +93,10 @@ class TableApply {
         if (const auto seq = seq_of(row); seq && !impl_.applying_refused && (local->seq || version == local->version)) {
           TRY(impl_.store.mark(table_.id, row.key, *seq));
         }
-        if (!local->seq && version != local->version) TRY(impl_.note_spoken_of(table_, row.key));
+        if (!local->seq && version != local->version) {
+          TRY(impl_.note_spoken_of(table_, row.key));
+          impl_.overruled = impl_.overruled || impl_.waits_misdated(local->version, false);
+        }
         if (local->shelved()) impl_.state.retire_due = true;
         return ok();
       }

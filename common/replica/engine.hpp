@@ -117,9 +117,22 @@ struct Replica::Impl {
   bool tracing = false;
   int64_t split_units = 0;
 
+  // What the stream has shown of time (clock_rule.cpp).
+  struct StreamClock {
+    WallMs time = 0;    // the highest of JetStream's times of the messages; 0: not known, and nothing is judged by it
+    Hlc seen;           // the highest stamp that they brought, and that was not refused: every clock has followed it
+    int64_t bound = 0;  // in milliseconds; 0: the default
+    WallMs limit() const;  // of a stamp
+    Hlc behind(WallMs at) const;  // a stamp of that time, behind all that was seen
+    // By how much what `sender` sent is too far ahead; 0: it is not, and is among what was seen.
+    int64_t judge(const Origin& sender, const std::vector<Version>& versions);
+  };
+
   // Memory that must go back when a transaction rolls back.
   struct State {
     HlcClock clock;
+    StreamClock stream;
+    Hlc not_lower;            // where the last redate() left the clock
     uint64_t next_unit = 1;
     Position position;
     Membership membership = Membership::none;
@@ -623,6 +636,17 @@ struct Replica::Impl {
   // All whose time has come. `first`: the first one of them; it is asked again once that one is applied and gone.
   Status apply_refused(sqlite::Statement& first, StreamSeq seq, ApplyResult& result);
 
+  // clock_rule.cpp
+  Result<bool> refuse_misdated(const Origin& sender, const std::vector<Version>& versions, StreamSeq seq, ApplyResult& result);
+  bool is_ours(NodeId node) const;
+  // A change of ours that the stream does not hold, and would refuse now.
+  bool waits_misdated(const Version& version, bool seen) const;
+  bool overruled = false;  // what is applied has lost against such a change
+  bool applying_overruled = false;  // what has lost is applied once more, for such changes have other stamps
+  Status keep_overruled(const Origin& sender, uint64_t unit, codec::Kind kind, std::string_view payload, StreamSeq seq);
+  Status apply_overruled();
+  StreamClock compared_clock;  // while comparing
+
   // merge.cpp
   std::unique_ptr<Merge> merging;
   Status merge_schema();
@@ -699,6 +723,7 @@ struct Replica::Impl {
   Status hash_anew(Table& table, const HashKey& former);
 
   // membership.cpp
+  void enter_stream(uint64_t stream_id, StreamSeq before);
   Status become_member();
   struct Remote {  // the stream's last word on a row, while comparing
     Version version;

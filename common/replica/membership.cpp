@@ -92,12 +92,18 @@ Status Replica::Impl::become_member() {
   return ok();
 }
 
+// It is read from behind `before` on.
+void Replica::Impl::enter_stream(uint64_t stream_id, StreamSeq before) {
+  state.position = Position{stream_id, before};
+  state.gap = {};
+  state.stream = {};  // what is read again is judged as it was: by what came before it
+}
+
 Status Replica::found(uint64_t stream_id, StreamSeq before, const std::optional<HashKey>& key) {
   Impl& impl = *impl_;
   return impl.write(false, nullptr, [&]() -> Status {
     TRY(impl.take_hash_key(key));
-    impl.state.position = Position{stream_id, before};
-    impl.state.gap = {};
+    impl.enter_stream(stream_id, before);
     return impl.become_member();
   });
 }
@@ -107,8 +113,7 @@ Status Replica::join(uint64_t stream_id, StreamSeq end, StreamSeq before, const 
   impl.forget_compared();
   return impl.write(false, nullptr, [&]() -> Status {
     TRY(impl.take_hash_key(key));
-    impl.state.position = Position{stream_id, before};
-    impl.state.gap = {};
+    impl.enter_stream(stream_id, before);
     impl.state.membership = Membership::joining;
     impl.state.join_end = end;
     return ok();
@@ -142,14 +147,13 @@ Status Replica::history_lost(uint64_t stream_id, StreamSeq end, Incarnation inca
     refused->bind(1, INT64_MAX);
     TRY(impl.apply_refused(*refused, impl.state.position.seq, ignored));  // their sender may be lost with the stream
     TRY(impl.take_hash_key(key));
-    impl.state.position = Position{stream_id, before};
+    impl.enter_stream(stream_id, before);
     impl.state.join_end = end;
     impl.state.next_unit = 1;
     impl.state.trimmed = false;
     impl.state.floor.seq = 0;  // of the stream that is gone
     impl.state.floor_seen = {};
     impl.state.fence = 0;
-    impl.state.gap = {};
     impl.state.reread = true;
     TRY(impl.store.set_meta(meta::kTrimmed, int64_t{0}));
     // Nothing is known to be in the stream until it has been read there again.
@@ -172,6 +176,7 @@ void Replica::Impl::forget_compared() {
   compared.clear();
   compared_parts.clear();
   compared_key.reset();
+  compared_clock = {};
 }
 
 Status Replica::compare(const Incoming& message) {
@@ -179,6 +184,11 @@ Status Replica::compare(const Incoming& message) {
   auto envelope = codec::open(message.bytes);
   if (!envelope && envelope.error().code == Errc::corrupt) return ok();  // apply() will quarantine it
   TRY(envelope);
+  impl.compared_clock.time = std::max(impl.compared_clock.time, message.at);
+  if (envelope->kind == codec::Kind::genesis) {
+    const auto genesis = codec::decode_genesis(envelope->slice);
+    if (genesis && genesis->clock_bound_ms != 0) impl.compared_clock.bound = genesis->clock_bound_ms;
+  }
   if (envelope->kind != codec::Kind::rows) return ok();
   const std::string unit_id = to_hex(envelope->origin.node.value) + '.' + to_hex(envelope->origin.incarnation.value) + '.' +
                               to_hex(envelope->number);
@@ -190,6 +200,7 @@ Status Replica::compare(const Incoming& message) {
   auto decoded = codec::decode_unit(*envelope, whole);
   if (!decoded && decoded.error().code == Errc::corrupt) return ok();
   TRY(decoded);
+  if (impl.compared_clock.judge(envelope->origin, decoded->unit.versions) != 0) return ok();  // as apply() will refuse it
   std::vector<ValueView> values;
   for (const UnitRow& row : decoded->unit.rows) {
     const UnitTable& wanted = decoded->unit.tables[row.table];

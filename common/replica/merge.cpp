@@ -207,6 +207,7 @@ Status Replica::Impl::merge_finish() {
   TRY(merge_ids());
   TRY(merge_handled());
   state.position = merge.info.position();
+  state.stream = {merge.clock.time, std::max(state.stream.seen, merge.clock.seen), merge.clock.bound};
   state.trimmed = false;
   state.reread = false;  // absent rows have been looked at
   TRY(store.set_meta(meta::kTrimmed, int64_t{0}));
@@ -286,6 +287,12 @@ Status Replica::merge_begin(const std::string& path) {
   TRY_ASSIGN(const auto gap_first, merge->store.meta_integer(meta::kGapFirst));
   TRY_ASSIGN(const auto gap_last, merge->store.meta_integer(meta::kGapLast));
   merge->gap = Gap{static_cast<StreamSeq>(gap_first.value_or(0)), static_cast<StreamSeq>(gap_last.value_or(0))};
+  TRY_ASSIGN(const auto seen, merge->store.meta_integer(meta::kSeenHlc));
+  TRY_ASSIGN(const auto hlc, merge->store.meta_integer(meta::kHlc));  // of an earlier Marmot's
+  TRY_ASSIGN(const auto stream_time, merge->store.meta_integer(meta::kStreamTime));
+  TRY_ASSIGN(const auto clock_bound, merge->store.meta_integer(meta::kClockBound));
+  const Hlc newest{static_cast<uint64_t>(seen.value_or(hlc.value_or(0)))};
+  merge->clock = {stream_time.value_or(std::max<WallMs>(info.msg_at, 0)), HlcClock(newest).last(), clock_bound.value_or(0)};
   TRY_ASSIGN(const auto units, merge->store.units_of(impl.self));
   TRY_ASSIGN(const auto own_units, impl.store.units_of(impl.self));
   if (units < own_units) {

@@ -27,6 +27,7 @@ struct Merge {
   Floor floor;
   StreamSeq fence = 0;
   Gap gap;
+  Replica::Impl::StreamClock clock;
   int64_t total = 0;      // registers to be looked at, there and here
   int64_t looked_at = 0;
 

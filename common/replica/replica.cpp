@@ -48,7 +48,18 @@ Status Replica::Impl::load_state(const Identity& identity) {
   TRY_ASSIGN(const auto hlc, store.meta_integer(meta::kHlc));
   const Hlc kept{static_cast<uint64_t>(hlc.value_or(0))};
   state.file_hlc = kept;
-  state.clock = HlcClock(std::max(kept, identity.high_water));
+  state.clock = HlcClock(kept);
+  state.clock.observe(identity.high_water);
+  TRY_ASSIGN(const auto seen, store.meta_integer(meta::kSeenHlc));
+  if (seen) {
+    state.stream.seen.value = static_cast<uint64_t>(*seen);
+  } else if (format) {  // an earlier Marmot's
+    TRY_ASSIGN(const int64_t newest, store.integer(sql::kNewestSeen));
+    state.stream.seen.value = static_cast<uint64_t>(newest);
+  }
+  if (!seen) TRY(store.set_meta(meta::kSeenHlc, static_cast<int64_t>(state.stream.seen.value)));
+  TRY_ASSIGN(const auto bound, store.meta_integer(meta::kClockBound));
+  state.stream.bound = bound.value_or(0);
   opened_at = std::max<WallMs>(env.now(), 0);
   state.ids_lost = format && (kept < identity.high_water || identity.older || identity.copied);
   TRY_ASSIGN(const auto stream, store.meta_integer(meta::kStreamId));
@@ -58,6 +69,8 @@ Status Replica::Impl::load_state(const Identity& identity) {
   TRY_ASSIGN(state.position.msg_id, store.meta_text(meta::kCursorMsgId));
   TRY_ASSIGN(const auto cursor_at, store.meta_integer(meta::kCursorAt));
   state.position.at = cursor_at.value_or(0);
+  TRY_ASSIGN(const auto stream_time, store.meta_integer(meta::kStreamTime));
+  state.stream.time = std::max<WallMs>(stream_time.value_or(state.position.at), 0);
   TRY_ASSIGN(const auto membership, store.meta_integer(meta::kMembership));
   state.membership = static_cast<Membership>(membership.value_or(0));
   TRY_ASSIGN(const auto join_end, store.meta_integer(meta::kJoinEnd));
@@ -119,6 +132,9 @@ Status Replica::Impl::save_state(const State& before) {
     TRY(store.set_meta(meta::kHlc, static_cast<int64_t>(state.clock.last().value)));
     state.file_hlc = state.clock.last();
   }
+  if (state.stream.seen != before.stream.seen) TRY(store.set_meta(meta::kSeenHlc, static_cast<int64_t>(state.stream.seen.value)));
+  if (state.stream.time != before.stream.time) TRY(store.set_meta(meta::kStreamTime, state.stream.time));
+  if (state.stream.bound != before.stream.bound) TRY(store.set_meta(meta::kClockBound, state.stream.bound));
   if (state.position.stream_id != before.position.stream_id) {
     TRY(store.set_meta(meta::kStreamId, static_cast<int64_t>(state.position.stream_id)));
   }

@@ -159,6 +159,13 @@ class Replica {
   Result<MergeResult> merge_slice(bool polite);
   void merge_abandon();          // closes the snapshot; what was merged stays
 
+  // Clocks (docs/decisions/0032-a-clock-that-was-wrong.md). By how much changes of this file that the stream does not hold are stamped ahead of
+  // `now`, JetStream's time, where the stream would refuse them, or has; 0: none are.
+  Result<int64_t> misdated(WallMs now);
+  // Gives them the time of the message that was refused or, where none was sent, `now`, under a new incarnation, and applies what had lost against
+  // them. What was drained before is void: whoever publishes forgets it, and publish_outbox() has work again.
+  Status redate(WallMs now, Incarnation incarnation);
+
   // The floor (docs/how-it-works.md): up to which stream sequence tombstones are pruned everywhere.
   StreamSeq floor() const;
   // A floor message for the stream, to be published like any unit. Every member must have applied `seq`. No unit: there is

@@ -166,6 +166,7 @@ Status Replica::Impl::apply_schema(const std::vector<SchemaRegister>& incoming, 
     TRY_ASSIGN(const bool former, keep_former_number(ours, one, seq));
     changed = changed || former;
     const SchemaRegister merged = merge_registers(ours, one);
+    overruled = overruled || (merged == ours && one != ours && waits_misdated(ours.version, entry->seq && *entry->seq != Registers::kInFlight));
     if (merged != ours) {
       // What is ours alone is still to be sent: the later version is not all there is to a register.
       const bool told = merged == one || (entry->seq && *entry->seq != Registers::kInFlight);

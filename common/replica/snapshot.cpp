@@ -7,6 +7,8 @@
 
 namespace marmot::replica {
 
+using sqlite::Statement;
+
 namespace {
 
 Result<SnapshotInfo> info_of(sqlite::Database& db) {
@@ -26,6 +28,18 @@ Result<SnapshotInfo> info_of(sqlite::Database& db) {
   TRY_ASSIGN(const auto rows, store.meta_integer(meta::kSnapshotRows));
   info.rows = rows.value_or(0);
   return info;
+}
+
+// What the stream does not hold, and would refuse.
+Result<bool> holds_misdated(sqlite::Database& source, const Replica::Impl::State& state) {
+  if (state.stream.time == 0 || state.clock.last().wall() <= state.stream.limit()) return false;
+  TRY_ASSIGN(Statement select, source.prepare("SELECT hlc FROM __marmot_version WHERE seq IS NULL UNION ALL"
+                                              " SELECT hlc FROM __marmot_buried WHERE seq IS NULL OR seq <= 0"));
+  for (;;) {
+    TRY_ASSIGN(const bool more, select.step());
+    if (!more) return false;
+    if (Hlc::from_stored(select.integer(0)).wall() > state.stream.limit()) return true;
+  }
 }
 
 }  // namespace
@@ -64,6 +78,8 @@ Result<std::unique_ptr<SnapshotCopy>> SnapshotCopy::begin(Replica& replica, cons
   TRY(source.exec("PRAGMA query_only = ON; BEGIN"));
   TRY_ASSIGN(const int64_t undrained, source.query_integer("SELECT EXISTS(SELECT 1 FROM __marmot_log)"));
   if (undrained != 0) return make_error(Errc::busy, "something was written since the last drain");
+  TRY_ASSIGN(const bool misdated, holds_misdated(source, replica.impl_->state));
+  if (misdated) return make_error(Errc::busy, "changes wait here that are stamped ahead of the stream's time, and would come to others with it");
   // A table that was renamed since would be in the copy under a name that what is told of it does not have: its rows would be left out where it is merged.
   TRY_ASSIGN(const int64_t schema, source.query_integer("PRAGMA schema_version"));
   if (schema != replica.impl_->schema_version) return make_error(Errc::busy, "the schema was changed since the last drain");
@@ -98,7 +114,7 @@ Result<bool> SnapshotCopy::step(int pages) {
     TRY(store.set_meta(meta::kSnapshotRows, state.info.rows));
     TRY(store.set_meta(meta::kSnapshotNode, static_cast<int64_t>(state.info.node.value)));
     TRY(store.set_meta(meta::kSnapshotAt, state.info.at));
-    TRY(state.copy->exec("DELETE FROM __marmot_passed"));
+    TRY(state.copy->exec("DELETE FROM __marmot_passed; DELETE FROM __marmot_misdated; DELETE FROM __marmot_overruled"));
   }
   state.copy.reset();
   state.done = true;

@@ -72,6 +72,7 @@ struct ApplyResult {
   size_t rows = 0;              // rows in them
   size_t rows_changed = 0;      // rows that won
   bool refused = false;         // a unit of ours is lost, or came too late (floor.cpp): publish_outbox() has work again
+  bool misdated = false;        // a unit of ours was refused for its stamps: Replica::redate() is due
   StreamSeq begins_anew = 0;    // the front message is the genesis of another stream: what was before it is void (common/node/stream_entry.hpp)
   int64_t held_us = 0;
 };

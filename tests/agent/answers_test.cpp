@@ -41,7 +41,8 @@ DatabaseStatus whole_status() {
   status.scrub_passes = 23;
   status.scrub_found_rows = 24;
   status.members = 25;
-  status.peers = {PeerStatus{NodeId{8}, 26, 27}};
+  status.clock_off_ms = 47;
+  status.peers = {PeerStatus{NodeId{8}, 26, 27, -46}};
   status.snapshots = SnapshotsStatus{true, "no room", 28, SnapshotsStatus::Newest{"29", 29, 30}};
   status.tables = {TableStatus{"t", ""}, TableStatus{"u", "no column x"}};
   status.objects = {TableStatus{"view v", "a table has the name v here"}};
@@ -60,8 +61,8 @@ TEST_CASE("status: each fact of a database stands under its name, with its numbe
       "plain":[{"name":"p","why_not":"because"}],"collisions":[{"table":"c","rows":44,"since_ms":45}]},
     "lag_messages":11,"lag_ms":12,"position":13,"gave_way":14,"forced":15,"read_percent":16,
     "failed_effects":17,"last_failed_effect":"trigger t_ai","wal_bytes":18,"divergent_ranges":19,
-    "repair":{"rounds":20,"ranges":21,"repaired":22,"scrub_passes":23,"scrub_found":24},"members":25,
-    "peers":[{"node":8,"lag_messages":26,"seen_ms_ago":27}],
+    "repair":{"rounds":20,"ranges":21,"repaired":22,"scrub_passes":23,"scrub_found":24},"members":25,"clock_off_ms":47,
+    "peers":[{"node":8,"lag_messages":26,"seen_ms_ago":27,"clock_off_ms":-46}],
     "snapshots":{"taking":true,"last_error":"no room","count":28,"newest":{"id":"29","seq":29,"age_ms":30}},
     "tables":[{"name":"t","stopped":""},{"name":"u","stopped":"no column x"}],
     "objects":[{"name":"view v","stopped":"a table has the name v here"}]})");

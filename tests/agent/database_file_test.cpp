@@ -38,6 +38,24 @@ bool holds(const std::string& text, const std::string& part) { return text.find(
 
 }  // namespace
 
+TEST_CASE("high water: it can be lowered, for a new incarnation, and that survives") {
+  const test::TempDir dir;
+  const std::string path = dir.file("app.hlc");
+  {
+    auto mark = HighWater::open(path);
+    REQUIRE(mark);
+    CHECK(*mark->store(Hlc{500}));
+    CHECK(mark->lower(Hlc{700}));
+    CHECK(mark->value() == Hlc{500});
+    CHECK(mark->lower(Hlc{300}));
+    CHECK(mark->value() == Hlc{300});
+  }
+  auto again = HighWater::open(path);
+  REQUIRE(again);
+  CHECK(again->value() == Hlc{300});
+  CHECK(*again->store(Hlc{301}));
+}
+
 TEST_CASE("high water: a value survives, a smaller one changes nothing, bytes of somebody else are refused") {
   const test::TempDir dir;
   const std::string path = dir.file("app.hlc");

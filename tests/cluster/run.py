@@ -40,6 +40,7 @@ import test_commands  # noqa: E402,F401
 import test_first  # noqa: E402,F401
 import test_config  # noqa: E402,F401
 import test_faults  # noqa: E402,F401
+import test_clocks  # noqa: E402,F401
 import test_snapshots  # noqa: E402,F401
 import test_stream  # noqa: E402,F401
 import test_repair  # noqa: E402,F401

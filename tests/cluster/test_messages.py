@@ -82,7 +82,7 @@ def unreadable_messages(t):
                 client.publish(PREFIX + subject, payload)
         time.sleep(0.5)
     one.says("node 9 speaks control format 3, this Marmot 2: upgrade it")
-    one.says("node 9 sends control message 99 of format 1, this Marmot knows 1 to 22: upgrade it")
+    one.says("node 9 sends control message 99 of format 1, this Marmot knows 1 to 23: upgrade it")
     for pattern, most in (("speaks control format 3", 1), ("sends control message 99", 1), ("not a message between agents", 1), ("is dropped", 64)):
         count = len(re.findall(pattern, one.program.err()))
         check(0 < count <= most, f"/{pattern}/ is logged {count} times\n{one.program.err_tail()}")

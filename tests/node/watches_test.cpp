@@ -124,3 +124,33 @@ TEST_CASE("untold: the others are asked after a while, then less and less often,
   CHECK(asked >= 23);
   CHECK(asked < 40);
 }
+
+// An agent an hour ahead published once before it noticed, and every clock followed.
+TEST_CASE("clock: nothing is published before it was compared with the server's, on each connection anew, nor while it is wrong") {
+  ClockDrift drift(500);
+  CHECK_FALSE(drift.may_publish());
+  CHECK(drift.off_ms() == 0);
+  drift.observe(1000, 1010, 1020);
+  CHECK(drift.may_publish());
+  drift.connected();
+  CHECK_FALSE(drift.may_publish());
+  drift.observe(3'601'000, 1010, 3'601'020);
+  CHECK_FALSE(drift.may_publish());
+  CHECK(drift.off_ms() == 3'599'990);
+  drift.connected();
+  CHECK(drift.off_ms() == 3'599'990);  // until it is known that it was set right
+  drift.observe(2000, 2010, 2020);
+  CHECK(drift.may_publish());
+  CHECK(drift.off_ms() == 0);
+  drift.observe(1000, 9000, 1020);
+  CHECK(drift.off_ms() == -7980);
+}
+
+TEST_CASE("clock: where more than half of the nodes differ from the server, it is the server's clock that is wrong; one node alone cannot tell") {
+  CHECK_FALSE(server_is_off(1, 1));
+  CHECK_FALSE(server_is_off(1, 2));
+  CHECK(server_is_off(2, 2));
+  CHECK_FALSE(server_is_off(1, 3));
+  CHECK(server_is_off(2, 3));
+  CHECK_FALSE(server_is_off(2, 4));
+}

@@ -19,7 +19,7 @@ void require(const Status& status) {
 }
 
 void Stream::append(const std::string& msg_id, const std::string& bytes) {
-  messages.push_back({messages.size() + 1, 1'700'000'000'000, msg_id, bytes});
+  messages.push_back({messages.size() + 1, now, msg_id, bytes});
 }
 
 void Stream::append(const replica::OutUnit& unit) {
@@ -92,7 +92,8 @@ void Node::stop() {
 
 void Node::found(Stream& stream) {
   start();
-  stream.append("genesis", codec::seal(codec::Kind::genesis, engine_->origin(), 0, codec::encode_genesis({stream.id, engine_->hash_key()}), 1000, codec::kFormatOfKeys)[0]);
+  const codec::Genesis genesis{stream.id, engine_->hash_key(), stream.clock_bound};
+  stream.append("genesis", codec::seal(codec::Kind::genesis, engine_->origin(), 0, codec::encode_genesis(genesis), 1000, codec::genesis_format(genesis))[0]);
   stream.hash_key = engine_->hash_key();
   require(engine_->found(stream.id));
 }
@@ -138,6 +139,11 @@ void Node::apply(const Stream& stream) {
     again = false;
     for (auto& unit : require(std::move(result)).units) pending_.push_back(std::move(unit));
   }
+}
+
+void Node::redate(WallMs time) {
+  require(engine_->redate(time, Incarnation{engine_->origin().incarnation.value + 500}));
+  pending_.clear();
 }
 
 bool Node::merge_slice() {

@@ -27,6 +27,9 @@ struct Stream {
   uint64_t id = 77;
   std::optional<HashKey> hash_key;  // of the node that founded it
   std::vector<replica::Incoming> messages;
+  // JetStream's. Far ahead: whatever the clocks of a test's nodes say, it is not judged (common/replica/clock_rule.cpp).
+  WallMs now = 2'000'000'000'000;
+  int64_t clock_bound = 0;  // that its first message says
 
   void append(const replica::OutUnit& unit);
   void append(const std::vector<replica::OutUnit>& units);
@@ -62,6 +65,7 @@ class Node {
   std::vector<replica::OutUnit> drain();
   void publish(Stream& stream);           // drain and outbox, appended
   void apply(const Stream& stream);       // all that is new
+  void redate(WallMs time);               // what was drained is void
   bool merge_slice();                     // after engine().merge_begin(); true: done
   replica::Replica& engine() { return *engine_; }
 
@@ -104,8 +108,9 @@ class TempDir {
 
 // Three nodes, the first with `schema`, the others empty.
 struct Three {
-  explicit Three(const std::string& schema, replica::Settings settings = {})
+  explicit Three(const std::string& schema, replica::Settings settings = {}, WallMs stream_time = Stream().now)
       : a(dir.path, 1, settings), b(dir.path, 2, settings), c(dir.path, 3, settings) {
+    stream.now = stream_time;
     a.sql(schema);
     a.found(stream);
     a.publish(stream);

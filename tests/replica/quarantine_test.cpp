@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "common/codec/message.hpp"
+#include "common/core/key.hpp"
 #include "common/replica/quarantine.hpp"
 #include "tests/replica/cluster.hpp"
 
@@ -55,4 +56,35 @@ TEST_CASE("quarantine: what an earlier Marmot put aside whole is shortened") {
           "INSERT INTO __marmot_quarantine VALUES(7, 1, 'why', zeroblob(100000))");
   t.b.start();
   CHECK(t.b.query("SELECT seq, at, reason, length(data), size FROM __marmot_quarantine") == "7|1|why|1024|100000");
+}
+
+// The clocks of all nodes followed, and what they wrote next no node could read.
+TEST_CASE("quarantine: a row with a clock beyond the year 2200 is damage: it lands nowhere, no clock follows, and all goes on") {
+  Three t("CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
+  const Origin stranger{NodeId{77}, Incarnation{5}};
+  uint64_t unit = 0;
+  for (const uint64_t hlc : {uint64_t{INT64_MAX}, Hlc::from_wall(Hlc::kEnd).value}) {
+    codec::UnitWriter writer;
+    UnitTable table;
+    table.name = "t";
+    table.columns = {"id", "v"};
+    table.key = {UnitKeyColumn{0, Collation::binary, Affinity::number, false}};
+    const uint32_t at = writer.add_table(table);
+    std::string key;
+    append_key_part(key, ValueView::of_integer(3));
+    writer.row(at, writer.add_version(Version{Hlc{hlc}, stranger}), Op::insert, key);
+    writer.value(ValueView::of_integer(3));
+    writer.value(ValueView::of_text("poison"));
+    ++unit;
+    t.stream.append(codec::message_id(stranger, unit, 0), codec::seal(codec::Kind::rows, stranger, unit, require(writer.finish(false, 0)), 4096, 1)[0]);
+  }
+  t.a.sql("INSERT INTO t VALUES(3, 'fine')");
+  t.settle();
+  t.b.sql("UPDATE t SET v = 'later'");
+  t.settle();
+  t.same("SELECT * FROM t", "3|later");
+  for (Node* node : {&t.a, &t.b, &t.c}) {
+    CHECK(require(node->engine().counters()).quarantined == 2);
+    CHECK(node->engine().last_hlc() < Hlc::from_wall(t.a.now + 1000));
+  }
 }

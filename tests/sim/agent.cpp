@@ -1,6 +1,7 @@
 #include "tests/sim/agent.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "common/codec/message.hpp"
 #include "common/node/former_ids.hpp"
@@ -17,7 +18,7 @@ constexpr int64_t kAskedLately = 3000;  // a node that waits for a snapshot asks
 constexpr int kPoliteTries = 6;
 }  // namespace
 
-Agent::Agent(World& world, Node& node) : world_(world), node_(node) {}
+Agent::Agent(World& world, Node& node) : world_(world), node_(node), drift_(world.clock_bound()) {}
 Agent::~Agent() = default;
 
 void Agent::start() {
@@ -235,6 +236,9 @@ node::Publisher::Host Agent::publisher_host() {
   node::Publisher::Host host;
   host.send = [this](std::string_view msg_id, std::string_view bytes, std::function<void(Result<node::PublishAck>)> then) -> Status {
     if (in_flight_ >= kInFlight) return make_error(Errc::busy, "enough is in flight");
+    if (checks_clock() && std::abs(node_.clock_offset) > world_.clock_bound() && node_.clock_since < live_at_) {
+      world_.fail(node_.id, "clock: publishes on a connection that it made when its clock was off by " + std::to_string(node_.clock_offset) + " ms already");
+    }
     ++in_flight_;
     const auto answer = std::make_shared<std::optional<StreamAck>>();
     World& world = world_;
@@ -268,7 +272,7 @@ node::Publisher::Host Agent::publisher_host() {
 
 void Agent::turn() {
   const bool running = state_ == State::running;
-  schedule_->set(running && publisher_->lets_apply() ? node::Mode::apply : node::Mode::idle, running && publisher_->takes_units());
+  schedule_->set(running && publisher_->lets_apply() ? node::Mode::apply : node::Mode::idle, running && publisher_->takes_units() && may_publish_by_clock());
   if (world_.calm()) schedule_->hasten();
   if (unit_lost_ && !send_again()) return;
   if (engine_->outbox_again()) schedule_->outbox_again();
@@ -318,6 +322,8 @@ void Agent::look() {
 // In the stream: what comes from it, and what an agent does beside its turns.
 void Agent::follow() {
   feed();
+  if (state_ != State::running) return;
+  compare_clock();
   if (state_ != State::running) return;
   note_gap();
   look_for_untold();
@@ -391,6 +397,7 @@ void Agent::apply() {
   publish(std::move((*result)->units));
   const auto own_units = engine_->own_units();
   publisher_->applied(engine_->position().seq, own_units ? *own_units : 0);
+  if ((*result)->misdated) stamps_right_ = false;
   if (anew_ != 0) reenter("it begins anew");
 }
 
@@ -565,7 +572,7 @@ void Agent::feed() {
       ++next_;
       continue;
     }
-    (void)publisher_->came(stored->msg_id, stored->bytes);
+    if (const auto sent = publisher_->came(stored->msg_id, stored->bytes)) drift_.observe(*sent, stored->at, world_.wall(node_));
     if (const auto id = codec::parse_message_id(stored->msg_id); id && id->origin == engine_->origin()) twins_.came(next_);
     schedule_->add({{next_, stored->at, stored->msg_id, stored->bytes}}, engine_->origin(), now_us());
     ++next_;
@@ -588,6 +595,7 @@ bool Agent::settled(std::string* why) {
   if (state_ != State::running) return no("its agent is not in the stream, state " + std::to_string(static_cast<int>(state_)));
   if (!member()) return no("is no member");
   if (engine_->position().seq != world_.stream.last()) return no("at " + std::to_string(position()) + " of " + std::to_string(world_.stream.last()));
+  if (!may_publish_by_clock()) return no("its clock is to be compared with the server's");
   if (!publisher_->empty() || schedule_->holds()) return no("its publisher is not done");
   if (schedule_->outbox_due() || catch_up_.wanted() || schedule_->logged()) return no("has something to publish");
   if (engine_->gap().last != compared_gap_ || (round_ && round_->seeking())) return no("messages are gone, and the nodes are still to be compared");

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/codec/message.hpp"
+#include "common/node/clock_drift.hpp"
 #include "common/node/stream_entry.hpp"
 #include "common/node/following.hpp"
 #include "common/node/publisher.hpp"
@@ -120,6 +121,12 @@ class Agent {
   void hear_alive(std::string_view bytes);
   void give_up();
 
+  // agent_clock.cpp
+  void compare_clock();
+  bool may_publish_by_clock() const { return !checks_clock() || (drift_.may_publish() && stamps_right_); }
+  bool checks_clock() const;
+  void look_at_stamps();
+
   // agent_repair.cpp
   void compare_nodes();
   void note_gap();
@@ -186,6 +193,9 @@ class Agent {
   node::Twins twins_;
   node::Untold untold_{1000};
   int64_t beat_at_ = 0;
+  node::ClockDrift drift_;
+  bool stamps_right_ = false;  // in this stay in the stream, Replica::misdated says 0
+  int64_t probe_at_ = 0, live_at_ = 0;
   bool gives_up_ = false;   // its node id
   StreamSeq compared_gap_ = 0;  // the last gap that the nodes were to be compared for
   int64_t repair_at_ = 0, round_began_ = 0;

@@ -121,13 +121,14 @@ void Agent::proceed() {
 void Agent::publish_genesis() {
   const uint64_t id = world_.random.next() | 1;
   const Origin origin{facts_.node, Incarnation{(world_.random.next() >> 1) | 1}};
-  const auto messages = codec::seal(codec::Kind::genesis, origin, 0, codec::encode_genesis({id, facts_.hash_key}), 64 * 1024, codec::kFormatOfKeys);
+  const codec::Genesis genesis{id, facts_.hash_key, world_.clock_bound()};
+  const auto messages = codec::seal(codec::Kind::genesis, origin, 0, codec::encode_genesis(genesis), 64 * 1024, codec::genesis_format(genesis));
   const auto stored = std::make_shared<bool>(false);
   World& world = world_;
   world_.request(
       node_,
       [&world, stored, origin, last = facts_.last, bytes = messages.front()] {
-        *stored = world.stream.exists() && world.stream.publish(world.now(), codec::message_id(origin, 0, 0), bytes, last).has_value();
+        *stored = world.stream.exists() && world.stream.publish(world.server_time(), codec::message_id(origin, 0, 0), bytes, last).has_value();
       },
       guarded([this, stored, id, origin](bool came) {
         if (!came || !*stored) return leave(State::waiting, 50);
@@ -265,6 +266,10 @@ void Agent::go_live(StreamSeq end, bool founded, bool history_lost) {
   if (history_lost) publisher_->clear();
   catch_up_.entered(end, founded, history_lost);
   engine_->follows_to(end);
+  drift_.connected();
+  stamps_right_ = false;
+  probe_at_ = live_at_ = world_.now();
+  publisher_->hold(!may_publish_by_clock());
   const auto units = engine_->own_units();
   publisher_->start(engine_->position().seq, units ? *units : 0);
   scrub_again();

@@ -109,6 +109,7 @@ void World::clock_jump() {
   const int64_t jumps[] = {3'600'000, -3'600'000, 1000, -1000, 70, -70};
   const int64_t jump = random.pick(jumps);
   node.clock_offset = node.clock_offset == 0 ? jump : 0;
+  node.clock_since = now_;
   say(node.id, "its clock is off by " + std::to_string(node.clock_offset) + " ms");
   count("clock jump");
 }
@@ -314,10 +315,10 @@ std::optional<StreamAck> World::store(const std::string& msg_id, const std::stri
     count("message damaged");
     harmed_ = true;
   }
-  const auto ack = stream.publish(now_, msg_id, sent, std::nullopt);
+  const auto ack = stream.publish(server_time(), msg_id, sent, std::nullopt);
   if (!ack) return ack;
   const Stored* const held = stream.get(ack->seq);
-  if (held == nullptr || held->bytes == bytes) ledger.stored(msg_id);
+  if (held == nullptr || held->bytes == bytes) ledger.stored(msg_id, held == nullptr ? server_time() : held->at, clock_bound());
   return ack;
 }
 
@@ -328,7 +329,7 @@ void World::foreign(Node& node, uint64_t ahead, bool copy) {
   say(node.id, "somebody else writes under '" + id + "'" + (copy ? ", the last message" : ""));
   count("foreign message");
   harmed_ = true;
-  (void)stream.publish(now_, id, bytes, std::nullopt);
+  (void)stream.publish(server_time(), id, bytes, std::nullopt);
 }
 
 void World::foreign() {

@@ -110,6 +110,7 @@ std::string Ledger::published(int node, const replica::OutUnit& out) {
     }
     units_[out.msg_ids.back()].emplace_back(place, version);
     const auto [known, made] = registers_[place].emplace(version, value);
+    void_.erase({place, version});
     if (!made && known->second.content != value.content) {
       return "one version names two contents of " + print_id(value.id) + ": " + known->second.content.value_or("none") + " and " +
              value.content.value_or("none");
@@ -196,13 +197,15 @@ std::vector<std::pair<Place, Version>> Ledger::versions_of(const RowId& id, cons
   std::vector<std::pair<Place, Version>> out;
   if (content) {
     const auto known = by_content_.find({id, *content});
-    return known == by_content_.end() ? out : known->second;
+    if (known != by_content_.end()) out = known->second;
+    std::erase_if(out, [&](const auto& version) { return void_.count(version) != 0; });
+    return out;
   }
   for (const Place& place : places(id)) {
     const auto versions = registers_.find(place);
     if (versions == registers_.end()) continue;
     for (const auto& [version, value] : versions->second) {
-      if (!value.content) out.emplace_back(place, version);
+      if (!value.content && void_.count({place, version}) == 0) out.emplace_back(place, version);
     }
   }
   return out;
@@ -230,10 +233,41 @@ Content Ledger::published_before(int node, const RowId& id, const Content& after
   return at;
 }
 
-void Ledger::stored(const std::string& msg_id) {
+// The rule of decision 0032, as this file has it.
+bool Ledger::refused(const Origin& sender, const std::vector<std::pair<Place, Version>>& rows, WallMs at, int64_t clock_bound) {
+  stream_time_ = std::max(stream_time_, at);
+  const WallMs limit = std::max(stream_time_, stream_seen_.wall()) + clock_bound;
+  const WallMs of_others = std::max(limit, stream_time_ + 86'400'000);
+  for (const auto& [place, version] : rows) {
+    if (version.hlc.wall() > (version.origin == sender ? limit : of_others)) return true;
+  }
+  for (const auto& [place, version] : rows) stream_seen_ = std::max(stream_seen_, version.hlc);
+  return false;
+}
+
+void Ledger::stored(const std::string& msg_id, WallMs at, int64_t clock_bound) {
   const auto unit = units_.find(msg_id);
-  if (unit != units_.end()) stored_.insert(unit->second.begin(), unit->second.end());
+  const auto id = codec::parse_message_id(msg_id);
+  if (unit != units_.end() && id && refused(id->origin, unit->second, at, clock_bound)) {
+    for (const auto& row : unit->second) {
+      if (stored_.count(row) == 0) void_.insert(row);
+    }
+    return;
+  }
+  if (unit != units_.end()) {
+    stored_.insert(unit->second.begin(), unit->second.end());
+    for (const auto& row : unit->second) void_.erase(row);
+  }
   moving.stored(msg_id);
+}
+
+void Ledger::redated(int node, NodeId named, Hlc clock) {
+  held_.erase(node);
+  for (const auto& [place, versions] : registers_) {
+    for (const auto& [version, value] : versions) {
+      if (version.origin.node == named && version.hlc > clock && stored_.count({place, version}) == 0) void_.insert({place, version});
+    }
+  }
 }
 
 void Ledger::drained(int node, const std::string& table, const std::string& key, const Version& version) {

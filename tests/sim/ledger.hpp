@@ -63,7 +63,10 @@ class Ledger {
   // A unit that a node handed over for publishing. The text of what is wrong with it; empty: nothing.
   std::string published(int node, const replica::OutUnit& unit);
   // The stream holds that message: with a unit's last one, its registers count. What never got there may go with its file.
-  void stored(const std::string& msg_id);
+  // At that time of the server's, under a bound for clocks: what is stamped further ahead counts for nothing.
+  void stored(const std::string& msg_id, WallMs at, int64_t clock_bound);
+  // The node gives its changes that no stream holds other stamps, none above `clock`: the former ones count for nothing.
+  void redated(int node, NodeId named, Hlc clock);
   bool print = false;  // each row of it on stdout
   Moving moving;       // the tables that SchemaSpec does not know
 
@@ -105,6 +108,7 @@ class Ledger {
   std::string name_of_two() const;
 
  private:
+  bool refused(const Origin& sender, const std::vector<std::pair<Place, Version>>& rows, WallMs at, int64_t clock_bound);
   bool wrote_last(int node, int64_t number, const RowId& id, const Content& content) const;
   std::string judge(int node, const Place& place, const RowId& id, const Version& version, const Content& content) const;
   bool unversioned(int node, const Place& place) const;
@@ -116,6 +120,9 @@ class Ledger {
   std::map<Place, std::map<Version, Register>> registers_;
   std::map<std::string, std::vector<std::pair<Place, Version>>> units_;  // by the id of its last message
   std::set<std::pair<Place, Version>> stored_;
+  std::set<std::pair<Place, Version>> void_;  // refused for their stamps, or given others before they were sent
+  WallMs stream_time_ = 0;                    // the highest
+  Hlc stream_seen_;                           // the highest stamp that counts
   std::map<RowId, std::set<Place>> places_;  // under which names the stream knew a row
   std::map<RowId, RowId> was_;               // rows whose tag was changed
   std::map<std::pair<int, Place>, Version> drained_;

@@ -200,6 +200,17 @@ void discards(Profile& p) {
   p.discard_ms = 50;
 }
 void untriggered(Profile& p) { p = quiet(p); p.untrigger_ms = 200; }
+// Clocks that are an hour off, and right again, and off.
+void wrong_clocks(Profile& p) {
+  p = quiet(p);
+  p.nodes = 3;
+  p.transactions = 400;
+  p.delay_ms = 40;
+  p.clocks = true;
+  p.clock_ms = 150;
+}
+// ... on connections that break.
+void clocks_anew(Profile& p) { wrong_clocks(p); p.leader_ms = 300; }
 // Transactions change the schema and rows, and a sender may die between the messages of one.
 void halves(Profile& p) { p = quiet(p); p.nodes = 3; p.halves = 300; p.delay_ms = 60; p.agent_crash = 20; }
 void none(Profile&) {}
@@ -254,6 +265,9 @@ const Case kCases[] = {
     {"adopted_word_seen", Mutation::adopted_word_seen, adoptions},
     {"adoption_once", Mutation::adoption_once, adoptions},
     {"schema_unasked", Mutation::schema_unasked, untriggered},
+    {"clock_unprobed", Mutation::clock_unprobed, clocks_anew},
+    {"misdated_applied", Mutation::misdated_applied, wrong_clocks},
+    {"overruled_forgotten", Mutation::overruled_forgotten, wrong_clocks},
     {"handled_untold", Mutation::handled_untold, discards},
     {"schema_apart", Mutation::schema_apart, halves},
     {"merge_in_pieces", Mutation::merge_in_pieces, merges},
@@ -276,6 +290,7 @@ Outcome run_one(uint64_t seed, const Case* tuned, bool broken, bool print) {
   Random of_profile(mix64(seed ^ 0x9f0f11e));
   Profile profile = Profile::draw(of_profile);
   profile = sensible(profile);
+  if (tuned != nullptr) profile.clocks = false;  // what a mutation is found by was found before clocks were judged
   if (tuned != nullptr) tuned->tune(profile);
   activate(broken ? tuned->mutation : Mutation::none);
   World world(seed, profile, print);

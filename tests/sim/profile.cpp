@@ -105,6 +105,7 @@ Profile Profile::draw(Random& random) {
   if (random.per_mille(300) && out.moving != 0) out.nulls = 200 + random.below(600);
   const bool keeps = out.stream_tail_ms == 0 && out.stream_new_ms == 0 && out.lose_ms == 0 && out.foreign_ms == 0 && out.damaged_messages == 0 && out.away_ms == 0;
   if (random.per_mille(300) && keeps) out.halves = 50 + random.below(200);  // what a stream loses, or a floor refuses, comes again in parts
+  out.clocks = random.per_mille(500) && out.moving == 0 && out.halves == 0;  // docs/testing.md, "Open"
   // Not drawn yet (docs/testing.md, "Open"): watch_drops, watch_ids and watch_names, which mutations set.
   return out;
 }
@@ -177,6 +178,7 @@ std::string Profile::print() const {
   add("adopt_ms", adopt_ms);
   add("discard_ms", discard_ms);
   add("untrigger_ms", untrigger_ms);
+  add("clocks", clocks ? 1 : 0);
   add("scrub", scrub ? 1 : 0);
   add_u("halves", halves);
   return out;

@@ -79,6 +79,7 @@ const Setting kSettings[] = {
     {"pruned_rows", [](Profile& p, int64_t n) { p.pruned_rows = n; }},
     {"max_message", [](Profile& p, int64_t n) { p.max_message = static_cast<uint64_t>(n); }},
     {"slice_us", [](Profile& p, int64_t n) { p.slice_us = n; }},
+    {"clocks", [](Profile& p, int64_t n) { p.clocks = n != 0; }},
     {"keep_losers", [](Profile& p, int64_t n) { p.keep_losers = n != 0; }},
     {"scrub", [](Profile& p, int64_t n) { p.scrub = n != 0; }},
     {"repair_ms", [](Profile& p, int64_t n) { p.repair_ms = n; }},
@@ -395,6 +396,7 @@ class Scenario {
   Status clock(Words& words) {
     TRY_ASSIGN(Node* const its, node(words));
     TRY_ASSIGN(its->clock_offset, words.number("MS"));
+    its->clock_since = world().now();
     return ok();
   }
 

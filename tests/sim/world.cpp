@@ -41,6 +41,8 @@ WallMs World::wall(const Node& node) const {
   return exact - exact % profile.clock_grain_ms;
 }
 
+WallMs World::server_time() const { return kEpoch + now_; }
+
 void World::after(int64_t ms, std::function<void()> then) { queue_.emplace(std::make_pair(now_ + ms, ++number_), std::move(then)); }
 
 void World::fail(int node, const std::string& text) {

@@ -43,6 +43,7 @@ struct Node {
   std::string encoding;           // the PRAGMA that its file is made with, and ";"; empty: UTF-8
   Link link;
   int64_t clock_offset = 0;       // of the wall clock, milliseconds
+  int64_t clock_since = 0;        // when that was set
   uint64_t high_water = 0, high_water_synced = 0;  // data_dir's clock value
   int64_t high_water_since = -1;  // unsynced since
   std::vector<NodeId> lives;      // that agents had on its file, likewise
@@ -94,6 +95,9 @@ class World {
   // -- for agents and applications
   int64_t now() const { return now_; }
   WallMs wall(const Node& node) const;
+  WallMs server_time() const;
+  // How far a stamp may be ahead of the stream's time, and a machine's clock off the server's.
+  int64_t clock_bound() const { return profile.clocks ? 10'000 : int64_t{10} * 365 * 86'400'000; }
   void after(int64_t ms, std::function<void()> then);
   void say(int node, const std::string& text) { trace_.event(now_, node, text); }
   void logged(const Node& node, std::string_view text);  // by the node's engine

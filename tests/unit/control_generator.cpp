@@ -19,7 +19,7 @@ std::string text(Random& random) {
   return random_bytes(random, most);
 }
 Version version(Random& random) {
-  const Hlc hlc{number(random)};
+  const Hlc hlc{number(random) % Hlc::from_wall(Hlc::kEnd).value};
   const NodeId by = node(random);
   return {hlc, {by, {number(random)}}};
 }
@@ -78,7 +78,7 @@ void fill(Random& random, control::RangeDigestAnswer& m) {
 }
 void fill(Random& random, control::RangeKeysRequest& m) { m.range = range(random), m.by = by(random); }
 void fill(Random& random, control::RangeKeysAnswer& m) {
-  m.held.position = number(random), m.held.floor = number(random), m.held.floor_hlc.value = number(random), m.held.cut = either(random);
+  m.held.position = number(random), m.held.floor = number(random), m.held.floor_hlc.value = number(random) % Hlc::from_wall(Hlc::kEnd).value, m.held.cut = either(random);
   m.held.keys.resize(length(random));
   for (auto& one : m.held.keys) {
     one.key = text(random), one.version = version(random), one.hash = any_number(random), one.seq = number(random), one.live = either(random);
@@ -100,6 +100,7 @@ void fill(Random& random, control::Alive& m) {
   m.incarnation.value = number(random), m.asker.value = number(random), m.asking = either(random), m.first = number(random);
   m.host = text(random), m.pid = number(random), m.started = count(random);
 }
+void fill(Random& random, control::ClockState& m) { m.ahead = either(random), m.off_ms = count(random); }
 void fill(Random& random, control::Repaired& m) { m.divergent = number(random); }
 void fill(Random& random, control::SnapshotRequest& m) {
   m.seq = number(random);

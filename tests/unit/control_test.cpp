@@ -100,6 +100,8 @@ const std::vector<std::pair<control::Message, std::string_view>>& golden() {
      "0115000000000000000792cd012c92a84e51325a4b433751a178"},
     {control::Alive{kFrom, {0x1122334455667788}, {5}, false, 300, "n1", 4000, 1700000000000},
      "0116000000000000000797cf112233445566778805c2cd012ca26e31cd0fa0cf0000018bcfe56800"},
+    {control::ClockState{kFrom, true, 3600000},
+     "0117000000000000000792c3ce0036ee80"},
   };
   return messages;
 }
@@ -159,9 +161,9 @@ TEST_CASE("control: a newer version or an unknown kind says which node speaks wh
   CHECK(version.message == "node 7 speaks control format 3, this Marmot 2: upgrade it");
   CHECK(refused(head(255, 200, 7)).code == Errc::newer_format);
 
-  const Error kind = refused(head(2, 23, 7) + '\x90');
+  const Error kind = refused(head(2, 24, 7) + '\x90');
   CHECK(kind.code == Errc::newer_format);
-  CHECK(kind.message == "node 7 sends control message 23 of format 2, this Marmot knows 1 to 22: upgrade it");
+  CHECK(kind.message == "node 7 sends control message 24 of format 2, this Marmot knows 1 to 23: upgrade it");
 
   // During an upgrade: what has not changed is read, what has is told.
   const Error earlier = refused(head(1, 4, 7) + "\x91\x05");

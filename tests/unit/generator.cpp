@@ -85,7 +85,7 @@ OwnedValue random_value(Random& random) {
 
 Version random_version(Random& random) {
   Version version;
-  version.hlc.value = random.next() >> (1 + random.below(60));
+  version.hlc.value = (random.next() >> (1 + random.below(60))) % Hlc::from_wall(Hlc::kEnd).value;
   version.origin.node.value = random.next() >> (11 + random.below(50));
   version.origin.incarnation.value = random.next() >> 1;
   return version;

@@ -100,3 +100,14 @@ TEST_CASE("hlc: it prints as a UTC time with its counter") {
   CHECK(to_string(Hlc::from_wall(4107542399999)) == "2100-02-28T23:59:59.999Z+0");
   CHECK(to_string(Hlc::from_wall(4107542400000)) == "2100-03-01T00:00:00.000Z+0");
 }
+
+TEST_CASE("hlc: nothing beyond the year 2200 moves the clock: not what was applied, not what a file says, not the machine's own time") {
+  CHECK(to_string(Hlc::from_wall(Hlc::kEnd)) == "2200-01-01T00:00:00.000Z+0");
+  HlcClock clock(Hlc::from_wall(9000));
+  clock.observe(Hlc{INT64_MAX});
+  clock.observe(Hlc::from_wall(Hlc::kEnd));
+  CHECK(clock.last() == Hlc::from_wall(9000));
+  CHECK(HlcClock(Hlc{INT64_MAX}).last() == Hlc{});
+  const WallMs in_200_years = 1'700'000'000'000 + 200 * WallMs{31'557'600'000};
+  for (int i = 0; i < 3; ++i) CHECK(clock.tick(in_200_years, in_200_years).plausible());
+}

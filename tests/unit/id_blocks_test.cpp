@@ -218,7 +218,7 @@ TEST_CASE("ids message: facts come back as they were, and whatever bytes come, t
                              NodeId{random.below(kMaxNodeId) + 1}, {random.next(), random.below(1000)}});
     }
     for (uint64_t i = random.below(4); i > 0; --i) {
-      const Version table{Hlc{random.below(INT64_MAX)}, {NodeId{random.below(kMaxNodeId)}, Incarnation{random.below(INT64_MAX)}}};
+      const Version table{Hlc{random.below(Hlc::from_wall(Hlc::kEnd).value)}, {NodeId{random.below(kMaxNodeId)}, Incarnation{random.below(INT64_MAX)}}};
       const IdGeometry one{static_cast<int64_t>(random.below(9)) + 1, static_cast<int64_t>(random.below(1 << 30)) + 1, int64_t{8} << random.below(17),
                            int64_t{1} << random.below(11), random.below(2) == 0, static_cast<WallMs>(random.below(1 << 30))};
       facts.geometries.push_back({table, one, {random.next(), random.below(1000)}});
