@@ -201,7 +201,7 @@ if needed gcc unit sim mutations mysql sim-asan cluster orm apps readme quicksta
   if wanted unit; then meson_suite unit 600 "$gcc_build"; fi
   # Two lanes of one core each.
   {
-    if wanted sim; then run_suite sim "$sim_limit" "$gcc_build"/tests/sim/run --seeds "$seeds" --open 557 --keep-going; fi
+    if wanted sim; then run_suite sim "$sim_limit" "$gcc_build"/tests/sim/run --seeds "$seeds" --keep-going; fi
   } &
   {
     if wanted mutations; then run_suite mutations 900 "$gcc_build"/tests/sim/run_mutated --mutations; fi
