@@ -93,6 +93,8 @@ Status Replica::Impl::load_state(const Identity& identity) {
   TRY_ASSIGN(const auto reread, store.meta_integer(meta::kReread));
   state.reread = reread.value_or(0) != 0;
   state.prune_due = state.floor.seq > 0;
+  TRY(load_resets());
+  TRY_ASSIGN(state.touched, true_time(Hlc{INT64_MAX}));
   TRY(load_passed_over());
   TRY_ASSIGN(state.shelved, store.integer(sql::kShelfCount));
   state.retire_due = state.shelved > 0;

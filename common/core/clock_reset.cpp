@@ -1,0 +1,74 @@
+#include "common/core/clock_reset.hpp"
+
+#include <algorithm>
+
+namespace marmot {
+
+namespace {
+
+constexpr uint32_t kAllSlots = uint32_t{1} << Hlc::kCounterBits;
+constexpr uint64_t kLast = Hlc::from_wall(Hlc::kEnd).value - 1;
+
+// A piece of the old order that becomes one segment.
+struct Piece {
+  WallMs first = 0, last = 0;
+  uint32_t slots = 0;
+  uint64_t width() const { return static_cast<uint64_t>(last - first + 1) * slots; }
+};
+
+Piece joined(const Piece& a, const Piece& b) { return {a.first, b.last, std::max(a.slots, b.slots)}; }
+
+// Neighbours become one where that costs at most `cost` stamps more.
+void join_neighbours(std::vector<Piece>& pieces, uint64_t cost) {
+  size_t kept = 0;
+  for (size_t i = 1; i < pieces.size(); ++i) {
+    const Piece both = joined(pieces[kept], pieces[i]);
+    if (both.width() <= pieces[kept].width() + pieces[i].width() + cost) pieces[kept] = both;
+    else pieces[++kept] = pieces[i];
+  }
+  if (!pieces.empty()) pieces.resize(kept + 1);
+}
+
+}  // namespace
+
+bool ClockReset::valid() const {
+  if (segments.size() > kMaxSegments) return false;
+  const ClockSegment* before = nullptr;
+  for (const ClockSegment& one : segments) {
+    if (one.from.value == 0 || one.to > one.from || one.to.value > kLast || one.slots == 0 || one.slots > kAllSlots) return false;
+    if (before != nullptr && (one.from <= before->from || one.to <= before->to)) return false;
+    before = &one;
+  }
+  return true;
+}
+
+Hlc ClockReset::lowered(Hlc stamp) const {
+  const auto behind = std::upper_bound(segments.begin(), segments.end(), stamp, [](Hlc at, const ClockSegment& one) { return at < one.from; });
+  if (behind == segments.begin()) return stamp;
+  const ClockSegment& in = *(behind - 1);
+  const auto place = [&](Hlc at) { return static_cast<uint64_t>(at.wall()) * in.slots + std::min(at.counter(), in.slots - 1); };
+  uint64_t out = in.to.value + (place(stamp) - place(in.from));
+  if (behind != segments.end()) out = std::min(out, behind->to.value - 1);
+  return Hlc{std::min({out, stamp.value, kLast})};
+}
+
+ClockReset make_clock_reset(const std::vector<Hlc>& stamps, WallMs base) {
+  std::vector<Piece> pieces;
+  for (const Hlc stamp : stamps) {
+    if (pieces.empty() || pieces.back().last != stamp.wall()) pieces.push_back({stamp.wall(), stamp.wall(), 0});
+    pieces.back().slots = std::max(pieces.back().slots, stamp.counter() + 1);
+  }
+  for (uint64_t cost = 1; pieces.size() >= ClockReset::kMaxSegments; cost *= 2) join_neighbours(pieces, cost);
+  ClockReset reset;
+  uint64_t to = Hlc::from_wall(base).value;
+  for (const Piece& piece : pieces) {
+    reset.segments.push_back({Hlc::from_wall(piece.first), Hlc{to}, piece.slots});
+    to += piece.width();
+  }
+  if (stamps.empty()) return reset;
+  const uint64_t next = stamps.back().value + 1;
+  reset.segments.push_back({Hlc{next}, Hlc{std::min(to, next)}, kAllSlots});
+  return reset;
+}
+
+}  // namespace marmot

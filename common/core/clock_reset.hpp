@@ -1,0 +1,34 @@
+// How `marmot clock reset` lowers stamps (docs/decisions/0032-a-clock-that-was-wrong.md): a function of one stamp, the same on all nodes, that keeps the
+// order. What was stamped an hour apart must not be so any more, for then the highest would be as far ahead as before. So the stamps that are known fall
+// into segments, one behind the other without what lay between them; and within one, each millisecond keeps only as many counters as were used.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "common/core/hlc.hpp"
+
+namespace marmot {
+
+struct ClockSegment {
+  Hlc from;            // the first stamp of it
+  Hlc to;              // ... and what that becomes
+  uint32_t slots = 0;  // counters that a millisecond of it keeps
+  bool operator==(const ClockSegment&) const = default;
+};
+
+struct ClockReset {
+  static constexpr size_t kMaxSegments = 1000;
+  std::vector<ClockSegment> segments;  // none: it lowers nothing
+
+  // Both strictly rising, none of them raises a stamp, what comes out is plausible.
+  bool valid() const;
+  // Of any stamp, known or not: order is kept, though what is not known can become equal. Below the first segment nothing is changed.
+  Hlc lowered(Hlc stamp) const;
+  bool operator==(const ClockReset&) const = default;
+};
+
+// For stamps of `base` or later, sorted: they become those from `base` on. What is later than the last one keeps its distance from it.
+ClockReset make_clock_reset(const std::vector<Hlc>& stamps, WallMs base);
+
+}  // namespace marmot

@@ -1,0 +1,258 @@
+// `marmot clock reset`, and the message that changes the bound (docs/decisions/0032-a-clock-that-was-wrong.md).
+#include <doctest/doctest.h>
+
+#include "common/codec/message.hpp"
+#include "common/core/key.hpp"
+#include "tests/replica/cluster.hpp"
+
+using namespace marmot;
+using namespace marmot::test;
+
+namespace {
+
+constexpr WallMs kNow = 1'700'000'000'000;
+constexpr WallMs kHour = 3'600'000;
+constexpr WallMs kYear = 365 * 24 * kHour;
+
+// A cluster as it was before stamps were judged: every clock has followed that of `a`, which was a year ahead.
+struct Poisoned {
+  Poisoned() : a(dir.path, 1), b(dir.path, 2), c(dir.path, 3) {
+    stream.now = kNow;
+    stream.clock_bound = 2 * kYear;
+    a.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
+    a.found(stream);
+    a.publish(stream);
+    b.join(stream);
+    c.join(stream);
+    a.sql("INSERT INTO t VALUES(1, 'first'), (2, 'gone'), (3, 'right')");
+    settle();
+    a.now = kNow + kYear;
+    a.sql("UPDATE t SET v = 'ahead' WHERE id = 1; DELETE FROM t WHERE id = 2; INSERT INTO t VALUES(4, 'four'); CREATE TABLE u(id INTEGER PRIMARY KEY, v)");
+    settle();
+    a.now = kNow;
+    later(1000);
+    b.sql("UPDATE t SET v = 'b' WHERE id = 4; INSERT INTO u VALUES(1, 'u')");
+    settle();
+  }
+  void later(WallMs ms) {
+    stream.now += ms;
+    for (Node* node : {&a, &b, &c}) node->now += ms;
+  }
+  void settle() { test::settle(stream, {&a, &b, &c}); }
+
+  // As its agent: what a node of itself holds back until it has done that goes out then.
+  void mend(Node& node) {
+    if (require(node.engine().misdated(stream.now)) == 0) return;
+    node.redate(stream.now);
+    node.high_water = node.engine().last_hlc();
+  }
+  void say_reset(Node& node, int64_t bound = 60'000) {
+    const auto report = require(node.engine().clock_report(stream.now));
+    CHECK(report.versions > 0);
+    CHECK(report.ahead_ms > 0);
+    stream.append(require(node.engine().change_clocks(bound, report.reset, false)).units);
+  }
+  void reset(Node& node, const std::vector<Node*>& nodes) {
+    say_reset(node);
+    for (Node* const one : nodes) {
+      one->apply(stream);
+      mend(*one);
+    }
+  }
+  void reset() {
+    reset(b, {&a, &b, &c});
+    settle();
+  }
+  void all_right(const std::vector<Node*>& nodes) {
+    const std::string versions = "SELECT hex(key), hlc, node, state FROM __marmot_version v JOIN __marmot_table t ON t.id = v.tbl JOIN __marmot_origin o ON o.id = v.origin"
+                                 " WHERE o.id <> 0 ORDER BY t.name, key";
+    const std::string schema = "SELECT kind, id, hlc, s.node FROM __marmot_schema s ORDER BY kind, id, hlc";
+    for (Node* const node : nodes) {
+      CHECK(node->query("SELECT * FROM t ORDER BY id") == nodes[0]->query("SELECT * FROM t ORDER BY id"));
+      CHECK(node->query(versions) == nodes[0]->query(versions));
+      CHECK(node->query(schema) == nodes[0]->query(schema));
+      CHECK(node->engine().last_hlc() < Hlc::from_wall(stream.now + 60'000));
+      CHECK(require(node->engine().clock_report(stream.now + 60'000)).ahead_ms == 0);
+      CHECK(require(node->engine().misdated(stream.now)) == 0);
+      check_at_rest(*node);
+    }
+  }
+
+  TempDir dir;
+  Stream stream;
+  Node a, b, c;
+};
+
+}  // namespace
+
+TEST_CASE("clock reset: a cluster whose clocks are a year ahead is right again, in the order that it had, and later writes win") {
+  Poisoned t;
+  CHECK(t.c.engine().last_hlc() > Hlc::from_wall(kNow + kYear));
+  t.reset();
+  t.all_right({&t.a, &t.b, &t.c});
+  CHECK(t.c.query("SELECT id, v FROM t ORDER BY id") == "1|ahead\n3|right\n4|b");
+  // A clock that nobody had told of the year.
+  Node d(t.dir.path, 4);
+  d.now = t.stream.now + 120'000;
+  t.later(120'000);
+  d.join(t.stream);
+  d.apply(t.stream);
+  d.sql("UPDATE t SET v = 'later' WHERE id = 1; INSERT INTO t VALUES(2, 'again')");
+  test::settle(t.stream, {&t.a, &t.b, &t.c, &d});
+  CHECK(t.a.query("SELECT id, v FROM t ORDER BY id") == "1|later\n2|again\n3|right\n4|b");
+  t.all_right({&t.a, &t.b, &t.c});
+  // What it lowered stays so in the next life, whatever data_dir remembered.
+  for (Node* const node : {&t.a, &t.b, &t.c}) {
+    node->stop();
+    node->start();
+  }
+  t.settle();
+  t.all_right({&t.a, &t.b, &t.c});
+}
+
+TEST_CASE("clock reset: a node that was away lowers what it holds when it comes to the message, and its writes have their true times") {
+  Poisoned t;
+  t.c.sql("UPDATE t SET v = 'c before' WHERE id = 3");
+  (void)t.c.drain();
+  t.later(2 * kHour);
+  t.reset(t.b, {&t.a, &t.b});
+  t.later(2 * kHour);
+  t.b.sql("UPDATE t SET v = 'b after' WHERE id IN (3, 4)");
+  test::settle(t.stream, {&t.a, &t.b});
+  t.later(2 * kHour);
+  t.c.sql("UPDATE t SET v = 'c last' WHERE id = 4; DELETE FROM t WHERE id = 1");
+  (void)t.c.drain();
+  t.later(2 * kHour);
+  t.c.apply(t.stream);
+  t.mend(t.c);
+  t.settle();
+  t.all_right({&t.a, &t.b, &t.c});
+  CHECK(t.a.query("SELECT id, v FROM t ORDER BY id") == "3|b after\n4|c last");
+}
+
+TEST_CASE("clock reset: what was on its way is lowered as it comes, and its sender knows it for its own") {
+  Poisoned t;
+  t.c.sql("UPDATE t SET v = 'c' WHERE id = 1; DELETE FROM t WHERE id = 3");
+  const auto units = t.c.drain();
+  t.say_reset(t.b);
+  t.stream.append(units);
+  for (Node* const one : {&t.a, &t.b, &t.c}) {
+    one->apply(t.stream);
+    t.mend(*one);
+  }
+  CHECK(t.a.query("SELECT id, v FROM t ORDER BY id") == "1|c\n4|b");
+  t.settle();
+  t.all_right({&t.a, &t.b, &t.c});
+}
+
+TEST_CASE("clock reset: units that wait for a table are lowered too") {
+  Poisoned t;
+  t.c.engine().trace(true);
+  t.c.sql("CREATE TRIGGER refuses BEFORE INSERT ON t WHEN NEW.v = 'waits' BEGIN SELECT 1; END");
+  Node d(t.dir.path, 4);
+  d.now = t.stream.now;
+  // Rows for a table that no schema message has told of yet.
+  codec::UnitWriter writer;
+  UnitTable table;
+  table.id = Version{Hlc::from_wall(kNow + kYear), {NodeId{77}, Incarnation{5}}};
+  table.name = "w";
+  table.columns = {"id", "v"};
+  table.key = {UnitKeyColumn{0, Collation::binary, Affinity::number, false}};
+  const Origin sender{NodeId{77}, Incarnation{5}};
+  std::string key;
+  append_key_part(key, ValueView::of_integer(1));
+  const uint32_t at = writer.add_table(table);
+  const Hlc stamp{t.c.engine().last_hlc().value + 5};
+  writer.row(at, writer.add_version(Version{stamp, sender}), Op::insert, key);
+  writer.value(ValueView::of_integer(1));
+  writer.value(ValueView::of_text("waits"));
+  t.stream.append(codec::message_id(sender, 1, 0), codec::seal(codec::Kind::rows, sender, 1, require(writer.finish(false, t.stream.messages.size())), 4096, 1)[0]);
+  t.c.apply(t.stream);
+  REQUIRE(require(t.c.engine().counters()).waiting_units == 1);
+  t.reset(t.b, {&t.a, &t.b, &t.c});
+  auto db = require(sqlite::Database::open(t.c.path, SQLITE_OPEN_READONLY));
+  auto select = require(db.prepare("SELECT payload FROM __marmot_waiting"));
+  REQUIRE(require(select.step()));
+  const auto unit = require(codec::decode_unit(codec::Envelope{}, select.blob(0)));
+  CHECK(unit.unit.versions[0].hlc < Hlc::from_wall(t.stream.now + 60'000));
+  CHECK(unit.unit.rows.size() == 1);
+  CHECK(unit.unit.values[1].bytes == "waits");
+}
+
+TEST_CASE("clock reset: a node that joins by a snapshot, or merges one, holds what the others do") {
+  Poisoned t;
+  t.c.sql("UPDATE t SET v = 'c' WHERE id = 3");
+  (void)t.c.drain();
+  t.reset(t.b, {&t.a, &t.b});
+  t.b.sql("UPDATE t SET v = 'b after' WHERE id = 1");
+  test::settle(t.stream, {&t.a, &t.b});
+  take_snapshot(t.b, t.dir.path / "b.snapshot");
+  CHECK(t.c.query("SELECT v FROM t WHERE id = 1") == "ahead");
+  merge_snapshot(t.c, t.dir.path / "b.snapshot");
+  t.mend(t.c);
+  CHECK(t.c.query("SELECT v FROM t WHERE id = 1") == "b after");
+  t.settle();
+  t.all_right({&t.a, &t.b, &t.c});
+  CHECK(t.a.query("SELECT v FROM t WHERE id = 3") == "c");
+}
+
+TEST_CASE("clock reset: a merge that is not finished lowers nothing twice") {
+  Poisoned t;
+  t.reset(t.b, {&t.a, &t.b});
+  t.b.sql("UPDATE t SET v = 'b after' WHERE id = 1");
+  test::settle(t.stream, {&t.a, &t.b});
+  take_snapshot(t.b, t.dir.path / "b.snapshot");
+  require(t.c.engine().merge_begin(t.dir.path / "b.snapshot"));
+  REQUIRE_FALSE(t.c.merge_slice());
+  t.c.engine().merge_abandon();
+  t.c.sql("UPDATE t SET v = 'c' WHERE id = 3");
+  t.c.apply(t.stream);
+  t.mend(t.c);
+  t.settle();
+  t.all_right({&t.a, &t.b, &t.c});
+  CHECK(t.a.query("SELECT v FROM t WHERE id = 3") == "c");
+}
+
+TEST_CASE("clock reset: said twice, or by two nodes at once, it does no harm") {
+  Poisoned t;
+  t.say_reset(t.b);
+  t.say_reset(t.a);
+  t.reset(t.c, {&t.a, &t.b, &t.c});
+  t.settle();
+  t.all_right({&t.a, &t.b, &t.c});
+  CHECK(t.c.query("SELECT id, v FROM t ORDER BY id") == "1|ahead\n3|right\n4|b");
+}
+
+TEST_CASE("clock reset: what is in a file from beyond the year 2200 comes back as well") {
+  Poisoned t;
+  // As a Marmot from before left it.
+  for (Node* const node : {&t.a, &t.b, &t.c}) {
+    node->stop();
+    node->sql("UPDATE __marmot_version SET hlc = 9000000000000 WHERE tbl = 1 AND hlc & 0xffffffffffff > 1710000000000");
+    node->start();
+  }
+  t.reset();
+  t.all_right({&t.a, &t.b, &t.c});
+}
+
+TEST_CASE("clock: the bound is changed by a message, for everybody from its place on") {
+  Poisoned t;
+  t.reset();
+  t.later(120'000);
+  t.a.now = t.stream.now + kHour;
+  t.a.sql("UPDATE t SET v = 'ahead again' WHERE id = 3");
+  t.a.publish(t.stream);
+  for (Node* const node : {&t.a, &t.b, &t.c}) node->apply(t.stream);
+  CHECK(t.c.query("SELECT v FROM t WHERE id = 3") == "right");
+  t.a.now = t.stream.now;
+  t.mend(t.a);
+  t.settle();
+  t.stream.append(require(t.b.engine().change_clocks(2 * kHour, {}, false)).units);
+  t.settle();
+  t.a.now = t.stream.now + kHour;
+  t.a.sql("UPDATE t SET v = 'within' WHERE id = 3");
+  t.a.publish(t.stream);
+  t.settle();
+  CHECK(t.c.query("SELECT v FROM t WHERE id = 3") == "within");
+  CHECK(require(t.c.engine().clock_report(t.stream.now)).bound_ms == 2 * kHour);
+}
