@@ -107,7 +107,8 @@ Status restamp_kept(Store& store, std::string_view select_after, std::string_vie
 
 }  // namespace
 
-// Versions of this file's own that nobody was sent, and when they were made in truth, as far as that is known: with their stamps of now.
+// Versions of this file's own that the stream does not hold get others, under a new incarnation: of when they were made in truth, where that is known, but
+// behind what they become by the reset. Whoever made that had not seen them: two of them may have become one.
 Status Replica::Impl::note_true_times(const ClockReset& reset) {
   std::map<std::pair<int64_t, Hlc>, Hlc> made;  // incarnation, stamp
   for (const auto& [sql, hlc] : {std::pair(sql::kUnsentVersions, 2), std::pair(sql::kUnsentBuried, 3)}) {
@@ -123,9 +124,10 @@ Status Replica::Impl::note_true_times(const ClockReset& reset) {
   TRY_ASSIGN(Statement* const keep, store.statement(sql::kMisdate));
   for (const auto& [which, stamp] : made) {
     const Hlc lower = reset.lowered(stamp);
+    if (lower == stamp) continue;
     TRY_ASSIGN(const WallMs touched, true_time(stamp));
-    const Hlc at = touched != 0 ? Hlc::from_wall(std::min(touched, now)) : stamp.wall() <= now ? stamp : Hlc{};
-    if (at <= lower) continue;
+    const Hlc made_at = touched != 0 ? Hlc::from_wall(std::min(touched, now)) : stamp.wall() <= now ? stamp : Hlc{};
+    const Hlc at = std::max(made_at, Hlc{lower.value + 1});
     keep->bind(1, which.first).bind(2, static_cast<int64_t>(lower.value)).bind(3, static_cast<int64_t>(at.value));
     TRY(keep->run());
   }

@@ -30,6 +30,7 @@ void World::schedule_faults() {
   every(profile.partition_ms, [this] { partition(); });
   every(profile.leader_ms, [this] { leader_loss(); });
   every(profile.clock_ms, [this] { clock_jump(); });
+  every(profile.reset_ms, [this] { reset_clocks(); });
   every(profile.restore_ms, [this] { restore(); });
   every(profile.stream_tail_ms, [this] { stream_tail(); });
   every(profile.stream_new_ms, [this] { stream_new(); });
@@ -106,12 +107,28 @@ void World::leader_loss() {
 
 void World::clock_jump() {
   Node& node = any_node();
-  const int64_t jumps[] = {3'600'000, -3'600'000, 1000, -1000, 70, -70};
-  const int64_t jump = random.pick(jumps);
+  const int64_t jumps[] = {3'600'000, -3'600'000, 1000, -1000, 70, -70}, far[] = {3'600'000, int64_t{150} * 365 * 86'400'000};
+  if (profile.reset_ms != 0 && !poisoned()) return;
+  const int64_t jump = profile.reset_ms != 0 ? random.pick(far) : random.pick(jumps);
   node.clock_offset = node.clock_offset == 0 ? jump : 0;
   node.clock_since = now_;
   say(node.id, "its clock is off by " + std::to_string(node.clock_offset) + " ms");
   count("clock jump");
+}
+
+int64_t World::clock_bound() const {
+  constexpr int64_t kYear = int64_t{365} * 86'400'000;
+  if (profile.reset_ms != 0) return ledger.was_reset() ? 500 : 300 * kYear;
+  return profile.clocks ? 10'000 : 10 * kYear;
+}
+
+// All clocks were set right, and an operator says so. The second ahead is above what they differ by all the same: no stamp is lowered twice.
+void World::reset_clocks() {
+  if (!poisoned()) return;
+  for (auto& [id, node] : nodes) node.clock_offset = 0;
+  Node& node = any_node();
+  if (!node.agent->alive() || !node.link.connected) return;
+  if (node.agent->reset_clocks(server_time() + 1000, 500)) count("clock reset");
 }
 
 // An old copy of the file is taken, or put back.
@@ -318,7 +335,7 @@ std::optional<StreamAck> World::store(const std::string& msg_id, const std::stri
   const auto ack = stream.publish(server_time(), msg_id, sent, std::nullopt);
   if (!ack) return ack;
   const Stored* const held = stream.get(ack->seq);
-  if (held == nullptr || held->bytes == bytes) ledger.stored(msg_id, held == nullptr ? server_time() : held->at, clock_bound());
+  if (held == nullptr || held->bytes == bytes) ledger.stored(msg_id, ack->seq, held == nullptr ? server_time() : held->at, clock_bound());
   return ack;
 }
 
