@@ -8,41 +8,41 @@ namespace marmot::agent {
 
 namespace {
 
-constexpr std::chrono::seconds kTimeout{60};  // every version of the file is read
+constexpr std::chrono::seconds kReads{60};  // every version of the file is read
 
-int64_t number(const Json& object, const char* key) { return number_in(object, key).value_or(0); }
+int64_t clock_number(const Json& object, const char* key) { return number_in(object, key).value_or(0); }
 
 std::string off_line(const std::string& whose, int64_t off_ms) {
   return whose + " clock is " + spoken_ms(off_ms < 0 ? -off_ms : off_ms) + (off_ms < 0 ? " BEHIND" : " AHEAD OF") + " the NATS server's\n";
 }
 
 std::string stamps_line(const Json& clock) {
-  const int64_t ahead = number(clock, "ahead_ms");
+  const int64_t ahead = clock_number(clock, "ahead_ms");
   if (ahead == 0) return "no change in this file is stamped ahead of now\n";
-  return counted(number(clock, "versions"), "change") + " in this file " + (number(clock, "versions") == 1 ? "is" : "are") + " stamped ahead of now, or its clock is: the highest stamp by " +
+  return counted(clock_number(clock, "versions"), "change") + " in this file " + (clock_number(clock, "versions") == 1 ? "is" : "are") + " stamped ahead of now, or its clock is: the highest stamp by " +
          spoken_ms(ahead) + (flag_in(clock, "poisoned") ? ": LATER WRITES LOSE AGAINST THEM; `marmot clock reset` ends that\n" : "\n");
 }
 
 std::string clock_report(const Json& clock) {
-  const int64_t off = number(clock, "off_ms");
+  const int64_t off = clock_number(clock, "off_ms");
   std::string out = !flag_in(clock, "known") ? "this machine's clock was not compared with the NATS server's yet\n"
                     : off == 0               ? "this machine's clock is right\n"
                                              : off_line("this machine's", off);
-  for (const Json& one : list_in(clock, "others")) out += off_line("node " + std::to_string(number(one, "node")) + "'s", number(one, "off_ms"));
-  out += "the stream takes stamps up to " + spoken_ms(number(clock, "bound_ms")) + " ahead of its time\n";
+  for (const Json& one : list_in(clock, "others")) out += off_line("node " + std::to_string(clock_number(one, "node")) + "'s", clock_number(one, "off_ms"));
+  out += "the stream takes stamps up to " + spoken_ms(clock_number(clock, "bound_ms")) + " ahead of its time\n";
   return out + stamps_line(clock);
 }
 
 // What was said is published, and has come back.
 Result<bool> came_round(const ClockOptions& options) {
-  TRY_ASSIGN(const Json waited, ask_of_database(options.target, {{"cmd", "wait"}, {"level", "published"}, {"timeout_ms", 30'000}}, kTimeout));
+  TRY_ASSIGN(const Json waited, ask_of_database(options.target, {{"cmd", "wait"}, {"level", "published"}, {"timeout_ms", 30'000}}, kReads));
   return flag_in(waited, "done");
 }
 
 }  // namespace
 
 int cmd_clock(const ClockOptions& options) {
-  const auto clock = ask_of_database(options.target, {{"cmd", "clock"}}, kTimeout);
+  const auto clock = ask_of_database(options.target, {{"cmd", "clock"}}, kReads);
   if (!clock) return fail(clock.error());
   if (options.target.json) print_json(*clock);
   else print(clock_report(*clock));
@@ -50,7 +50,7 @@ int cmd_clock(const ClockOptions& options) {
 }
 
 int cmd_clock_reset(const ClockOptions& options) {
-  auto clock = ask_of_database(options.target, {{"cmd", "clock"}, {"reset", !options.dry_run}}, kTimeout);
+  auto clock = ask_of_database(options.target, {{"cmd", "clock"}, {"reset", !options.dry_run}}, kReads);
   if (!clock) return fail(clock.error());
   const bool poisoned = flag_in(*clock, "poisoned");
   bool done = true;
@@ -68,14 +68,14 @@ int cmd_clock_reset(const ClockOptions& options) {
   } else if (options.dry_run) {
     print(stamps_line(*clock));
   } else {
-    print(counted(number(*clock, "versions"), "change") + " that " + (number(*clock, "versions") == 1 ? "was" : "were") + " stamped up to " + spoken_ms(number(*clock, "ahead_ms")) +
+    print(counted(clock_number(*clock, "versions"), "change") + " that " + (clock_number(*clock, "versions") == 1 ? "was" : "were") + " stamped up to " + spoken_ms(clock_number(*clock, "ahead_ms")) +
           " ahead count as of now, in the order that they had" + (done ? "; nodes that are away follow when they are back\n" : " once the stream has taken that, which takes long\n"));
   }
   return done ? kExitOk : kExitDifferent;
 }
 
 int cmd_clock_bound(const ClockOptions& options) {
-  const auto said = ask_of_database(options.target, {{"cmd", "clock"}, {"bound_ms", options.bound_ms}}, kTimeout);
+  const auto said = ask_of_database(options.target, {{"cmd", "clock"}, {"bound_ms", options.bound_ms}}, kReads);
   if (!said) return fail(said.error());
   const auto came = came_round(options);
   if (!came) return fail(came.error());

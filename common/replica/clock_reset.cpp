@@ -105,34 +105,70 @@ Status restamp_kept(Store& store, std::string_view select_after, std::string_vie
   }
 }
 
-}  // namespace
+// Versions of this file's own that the stream does not hold get, behind what they become by the reset, those of when they were made in truth, where that
+// is known: others may have written since the reset, earlier or later than this file did. Whoever made the reset had not seen them: two can become one.
+class TrueTimes {
+ public:
+  TrueTimes(Replica::Impl& impl, const ClockReset& reset) : impl_(impl), reset_(reset) {}
 
-// Versions of this file's own that the stream does not hold get others, under a new incarnation: of when they were made in truth, where that is known, but
-// behind what they become by the reset. Whoever made that had not seen them: two of them may have become one.
-Status Replica::Impl::note_true_times(const ClockReset& reset) {
-  std::map<std::pair<int64_t, Hlc>, Hlc> made;  // incarnation, stamp
-  for (const auto& [sql, hlc] : {std::pair(sql::kUnsentVersions, 2), std::pair(sql::kUnsentBuried, 3)}) {
-    TRY_ASSIGN(Statement* const select, store.statement(sql));
+  Status read() {
+    TRY(read(sql::kUnsentVersions, 2));
+    TRY(read(sql::kUnsentBuried, 3));
+    const WallMs now = impl_.env.now();
+    Hlc last;
+    for (auto& [stamp, is] : made_) {
+      TRY_ASSIGN(const WallMs touched, impl_.true_time(stamp));
+      const Hlc at = touched != 0 ? Hlc::from_wall(std::min(touched, now)) : stamp.wall() <= now ? stamp : Hlc{};
+      last = std::max({Hlc{last.value + 1}, Hlc{reset_.lowered(stamp).value + 1}, at});
+      is = last;
+    }
+    return ok();
+  }
+
+  // Once all are lowered.
+  Status put() {
+    TRY_ASSIGN(const Store::OriginRow own, impl_.store.origin(impl_.self));
+    for (const Row& row : rows_) {
+      const int64_t hlc = made_.at(row.stamp).stored();
+      TRY_ASSIGN(Statement* const put, impl_.store.statement(row.buried ? sql::kRedateBuried : sql::kRedateVersion));
+      put->bind(1, row.table);
+      if (row.buried) put->bind_blob(2, row.shape).bind_blob(3, row.key).bind(4, hlc).bind(5, own.id);
+      else put->bind_blob(2, row.key).bind(3, hlc).bind(4, own.id);
+      TRY(put->run());
+    }
+    if (!made_.empty()) impl_.state.clock.observe(made_.rbegin()->second);
+    return ok();
+  }
+
+ private:
+  struct Row {
+    int64_t table = 0;
+    std::string shape, key;
+    Hlc stamp;
+    bool buried = false;
+  };
+
+  // `at`: the column of the stamp.
+  Status read(std::string_view unsent, int at) {
+    TRY_ASSIGN(Statement* const select, impl_.store.statement(unsent));
     for (;;) {
       TRY_ASSIGN(const bool more, select->step());
-      if (!more) break;
-      TRY_ASSIGN(const Version version, store.version(select->integer(hlc), select->integer(hlc + 1)));
-      if (is_ours(version.origin.node)) made[{static_cast<int64_t>(version.origin.incarnation.value), version.hlc}] = version.hlc;
+      if (!more) return ok();
+      TRY_ASSIGN(const Version version, impl_.store.version(select->integer(at), select->integer(at + 1)));
+      if (!impl_.is_ours(version.origin.node) || reset_.lowered(version.hlc) == version.hlc) continue;
+      const bool buried = at == 3;
+      rows_.push_back({select->integer(0), buried ? std::string(select->blob(1)) : std::string(), std::string(select->blob(at - 1)), version.hlc, buried});
+      made_.emplace(version.hlc, Hlc{});
     }
   }
-  const WallMs now = env.now();
-  TRY_ASSIGN(Statement* const keep, store.statement(sql::kMisdate));
-  for (const auto& [which, stamp] : made) {
-    const Hlc lower = reset.lowered(stamp);
-    if (lower == stamp) continue;
-    TRY_ASSIGN(const WallMs touched, true_time(stamp));
-    const Hlc made_at = touched != 0 ? Hlc::from_wall(std::min(touched, now)) : stamp.wall() <= now ? stamp : Hlc{};
-    const Hlc at = std::max(made_at, Hlc{lower.value + 1});
-    keep->bind(1, which.first).bind(2, static_cast<int64_t>(lower.value)).bind(3, static_cast<int64_t>(at.value));
-    TRY(keep->run());
-  }
-  return ok();
-}
+
+  Replica::Impl& impl_;
+  const ClockReset& reset_;
+  std::vector<Row> rows_;
+  std::map<Hlc, Hlc> made_;  // of each stamp
+};
+
+}  // namespace
 
 // Where the clock is ahead of this machine's, for others have set it so, `stamp` does not say when its change was touched.
 Status Replica::Impl::note_touched(Hlc stamp, WallMs at, WallMs now) {
@@ -177,9 +213,10 @@ Status Replica::Impl::lower_stamps(const ClockReset& reset, StreamSeq seq) {
   LoweringFunctions functions(db);
   TRY(functions.make(reset));
   TRY(db.exec("UPDATE OR REPLACE __marmot_misdated SET hlc = marmot_lowered(hlc, 0), at = marmot_lowered(at, 0)"));
-  TRY(note_true_times(reset));
+  TrueTimes own(*this, reset);
+  TRY(own.read());
   TRY(db.exec("DELETE FROM __marmot_touched"));
-  state.touched = {};
+  state.touched = 0;
   const std::string above = "(hlc & 0xffffffffffff) >= " + std::to_string(reset.segments.front().from.wall());
   int64_t rows = 0;
   for (const char* const table : {"version", "buried", "pruned"}) {
@@ -197,6 +234,7 @@ Status Replica::Impl::lower_stamps(const ClockReset& reset, StreamSeq seq) {
   const Hlc top = reset.segments.back().to;
   state.stream.seen = std::max(state.stream.seen, top);
   state.clock = HlcClock(std::max(reset.lowered(state.clock.last()), top));
+  TRY(own.put());
   passed_over.clear();
   TRY(load_passed_over());
   TRY(keep_reset(reset, seq));

@@ -33,6 +33,7 @@ struct Poisoned {
     later(1000);
     b.sql("UPDATE t SET v = 'b' WHERE id = 4; INSERT INTO u VALUES(1, 'u')");
     settle();
+    for (Node* node : {&a, &b, &c}) node->high_water = node->engine().last_hlc();
   }
   void later(WallMs ms) {
     stream.now += ms;
@@ -211,6 +212,19 @@ TEST_CASE("clock reset: a merge that is not finished lowers nothing twice") {
   t.settle();
   t.all_right({&t.a, &t.b, &t.c});
   CHECK(t.a.query("SELECT v FROM t WHERE id = 3") == "c");
+}
+
+TEST_CASE("clock reset: an agent that dies before it has a new incarnation has a right clock in its next life all the same") {
+  Poisoned t;
+  t.say_reset(t.b);
+  for (Node* const node : {&t.a, &t.b, &t.c}) {
+    node->apply(t.stream);
+    node->stop();
+    node->start();
+    t.mend(*node);
+  }
+  t.settle();
+  t.all_right({&t.a, &t.b, &t.c});
 }
 
 TEST_CASE("clock reset: said twice, or by two nodes at once, it does no harm") {
