@@ -174,8 +174,8 @@ class TrueTimes {
 Status Replica::Impl::note_touched(Hlc stamp, WallMs at, WallMs now) {
   const bool ahead = stamp.wall() > now + codec::kClockBoundMs;
   if (!ahead && state.touched == 0) return ok();
-  const WallMs noted = ahead ? at : 0;
-  if (noted != 0 && state.touched != 0 && at < state.touched + kTouchedEveryMs) return ok();
+  const WallMs noted = ahead ? std::min(at, now) : 0;
+  if (noted != 0 && state.touched != 0 && noted < state.touched + kTouchedEveryMs) return ok();
   state.touched = noted;
   TRY_ASSIGN(Statement* const note, store.statement(sql::kNoteTouched));
   note->bind(1, static_cast<int64_t>(stamp.value)).bind(2, noted);

@@ -663,7 +663,6 @@ struct Replica::Impl {
   // clock_reset.cpp
   Status note_touched(Hlc stamp, WallMs at, WallMs now);
   Result<WallMs> true_time(Hlc stamp);
-  Status note_true_times(const ClockReset& reset);
   Status lower_registers(const ClockReset& reset);
   Status lower_stamps(const ClockReset& reset, StreamSeq seq);
   Status keep_reset(const ClockReset& reset, StreamSeq seq);

@@ -65,9 +65,9 @@ struct Poisoned {
     settle();
   }
   void all_right(const std::vector<Node*>& nodes) {
-    const std::string versions = "SELECT hex(key), hlc, node, state FROM __marmot_version v JOIN __marmot_table t ON t.id = v.tbl JOIN __marmot_origin o ON o.id = v.origin"
-                                 " WHERE o.id <> 0 ORDER BY t.name, key";
-    const std::string schema = "SELECT kind, id, hlc, s.node FROM __marmot_schema s ORDER BY kind, id, hlc";
+    const std::string versions = "SELECT t.name, hex(v.key), v.hlc, o.node, o.incarnation, v.state FROM __marmot_version v JOIN __marmot_table t ON t.id = v.tbl JOIN __marmot_origin o ON o.id = v.origin"
+                                 " WHERE o.id <> 0 ORDER BY t.name, v.key";
+    const std::string schema = "SELECT s.kind, s.id, s.hlc, s.node FROM __marmot_schema s ORDER BY s.kind, s.id, s.hlc";
     for (Node* const node : nodes) {
       CHECK(node->query("SELECT * FROM t ORDER BY id") == nodes[0]->query("SELECT * FROM t ORDER BY id"));
       CHECK(node->query(versions) == nodes[0]->query(versions));
