@@ -229,6 +229,7 @@ if needed gcc unit sim mutations mysql sim-asan cluster orm apps readme quicksta
   fi
   if wanted bench && [ -x tests/bench/run.sh ]; then
     suite bench-smoke 300 tests/bench/run.sh --build "$gcc_build" --smoke
+    suite bench-catch-up 120 /usr/bin/python3 -B tests/bench/catch_up.py --build "$gcc_build" --smoke
     suite bench-functions 60 /usr/bin/python3 -B tests/bench/functions.py "$gcc_build"/extension/libmarmot.so --smoke
   fi
 fi

@@ -9,7 +9,7 @@ namespace marmot::replica {
 using sqlite::Statement;
 
 namespace {
-constexpr WallMs kFirstRetry = 5'000, kLongestRetry = 600'000;
+constexpr WallMs kFirstRetry = 5'000;
 }
 
 // The table's fault, not the disk's: the table stops, the rest goes on.
@@ -51,13 +51,19 @@ Status Replica::Impl::stop_apart(int64_t id, const std::string& reason) {
 
 bool Replica::Impl::may_be_tried(int64_t table) const {
   const auto its = retries.find(table);
-  return its == retries.end() || env.now() >= its->second.at;
+  if (its == retries.end()) return true;
+  const WallMs left = its->second.at - env.now();
+  return left <= 0 || left > its->second.pause;  // more: the clock was set back
 }
 
-void Replica::Impl::put_off(int64_t table) {
+void Replica::Impl::put_off(int64_t table, WallMs longest) {
   Pause& its = retries[table];
-  its.pause = std::clamp(its.pause * 2, kFirstRetry, kLongestRetry);
+  its.pause = std::clamp(its.pause * 2, kFirstRetry, longest);
   its.at = env.now() + its.pause;
+}
+
+void Replica::Impl::end_pauses() {
+  for (auto& [table, pause] : retries) pause.at = 0;
 }
 
 Status Replica::Impl::try_to_read(Table& table) {

@@ -291,11 +291,14 @@ struct Replica::Impl {
   Status stop_apart(int64_t table, const std::string& reason);  // in a transaction of its own
   Status try_to_read(Table& table);                         // what a drain reads of what it parked, outside of the write lock
   bool may_be_tried(int64_t table) const;
-  void put_off(int64_t table);
+  static constexpr WallMs kLongestRead = 600'000, kLongestWrite = 60'000;  // pauses between tries to read, and those that take the write lock
+  static constexpr int64_t kUnmade = 0;                      // among the tables: what cannot be made
+  void put_off(int64_t table, WallMs longest = kLongestRead);
+  void end_pauses();
   struct Pause {
     WallMs at = 0, pause = 0;
   };
-  std::map<int64_t, Pause> retries;                          // of stopped tables, until they are tried again
+  std::map<int64_t, Pause> retries;                          // of stopped tables and kUnmade, until they are tried again
   bool virtual_tables = false;          // the file has some
   bool effects_in_doubt = false;        // the next transaction goes without them
   Error again_without_effects(const Error& complaint);

@@ -117,7 +117,6 @@ Status Replica::Impl::restart(std::vector<int64_t>& ids, std::optional<int64_t>&
     for (Table* const table : restarted) {
       if (blamed.erase(fold_name(table->info.name)) == 0) continue;
       failed = table->id;
-      put_off(table->id);
     }
     return failed ? Status(make_error(Errc::schema, drained.error().message)) : drained;
   }
@@ -175,8 +174,10 @@ Result<int64_t> Replica::untold_units() {
 Result<bool> Replica::resume_stopped() {
   Impl& impl = *impl_;
   TRY(impl.fill_indexes());
+  TRY_ASSIGN(const int64_t schema_now, impl.store.integer("PRAGMA schema_version"));
+  if (schema_now != impl.schema_version) impl.end_pauses();  // what was in the way may be gone
   bool any = false;
-  if (!impl.unmade.empty()) {
+  if (!impl.unmade.empty() && impl.may_be_tried(Impl::kUnmade)) {
     const size_t before = impl.unmade.size();
     TRY(impl.write(false, nullptr, [&]() -> Status {
       TRY(impl.drain_to_outbox());
@@ -184,6 +185,8 @@ Result<bool> Replica::resume_stopped() {
       return impl.refresh_schema();
     }));
     any = impl.unmade.size() < before;
+    if (any) impl.retries.erase(Impl::kUnmade);
+    else impl.put_off(Impl::kUnmade, Impl::kLongestWrite);
   }
   // All at once, so that a transaction over several of them is whole when it shows; without those whose rows still cannot be written.
   std::vector<int64_t> ids = impl.restartable();
@@ -198,8 +201,13 @@ Result<bool> Replica::resume_stopped() {
     if (resumed) break;
     const Errc code = resumed.error().code;
     if (code == Errc::busy || code == Errc::full || code == Errc::io) return resumed.error();
-    if (failed) std::erase(ids, *failed);
-    else ids.clear();
+    if (!failed) {
+      for (const int64_t id : ids) impl.put_off(id, Impl::kLongestWrite);
+      ids.clear();
+      break;
+    }
+    impl.put_off(*failed, Impl::kLongestWrite);
+    std::erase(ids, *failed);
   }
   for (const int64_t id : ids) impl.retries.erase(id);
   for (const int64_t id : ids) impl.log(LogLevel::info, "table " + impl.table_by_id(id)->info.name + " is replicated again");

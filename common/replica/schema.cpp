@@ -162,7 +162,7 @@ Status Replica::Impl::refresh_schema() {
   }
   indexes_due = virtual_tables;
   for (auto& [index, again] : fill_again) again.at = 0;
-  for (auto& [table, pause] : retries) pause.at = 0;
+  end_pauses();
   TRY_ASSIGN(unfilled, store.integer(sql::kCountUnfilled));
   TRY(check_unique_indexes());
   TRY(prepare_log());

@@ -301,6 +301,19 @@ TEST_CASE("engine: rows of a table that cannot be made here wait until it is the
   CHECK_FALSE(require(t.b.engine().resume_stopped()));
   CHECK(require(t.b.engine().counters()).waiting_units >= 1);
   CHECK(require(t.b.engine().untold_units()) == 0);  // it is known: somebody must make room
+  t.b.sql("BEGIN IMMEDIATE");
+  CHECK_FALSE(require(t.b.engine().resume_stopped()));  // it pauses, and does not ask for the lock
+  t.b.now += 5000;
+  CHECK_FALSE(t.b.engine().resume_stopped());
+  t.b.sql("ROLLBACK");
+  for (int pause : {0, 10'000, 20'000, 40'000, 60'000, 60'000}) {  // milliseconds
+    t.b.now += pause - 1;
+    t.b.sql("BEGIN IMMEDIATE");
+    CHECK((pause == 0 || require(t.b.engine().resume_stopped()) == false));
+    t.b.sql("ROLLBACK");
+    t.b.now += 1;
+    CHECK_FALSE(require(t.b.engine().resume_stopped()));
+  }
   t.b.sql("DROP VIEW late; CREATE TABLE late(id INTEGER PRIMARY KEY, v)");
   t.b.publish(t.stream);
   CHECK(require(t.b.engine().resume_stopped()));
