@@ -293,7 +293,7 @@ Outcome run_one(uint64_t seed, const Case* tuned, bool broken, bool print) {
   Random of_profile(mix64(seed ^ 0x9f0f11e));
   Profile profile = Profile::draw(of_profile);
   profile = sensible(profile);
-  if (tuned != nullptr) profile.clocks = false;  // what a mutation is found by was found before clocks were judged
+  if (tuned != nullptr) profile.clocks = false, profile.reset_ms = 0;  // what a mutation is found by was found before clocks were judged
   if (tuned != nullptr) tuned->tune(profile);
   activate(broken ? tuned->mutation : Mutation::none);
   World world(seed, profile, print);
