@@ -70,8 +70,9 @@ std::string Ledger::published(int node, const replica::OutUnit& out) {
     last = *envelope;
   }
   if (last && last->kind == codec::Kind::schema) {
-    const auto registers = codec::decode_schema(payload);
+    auto registers = codec::decode_schema(payload);
     if (!registers) return "a node publishes a schema that does not decode: " + registers.error().message;
+    for (SchemaRegister& one : *registers) one.version = lowered(one.version);  // it does not say what its sender had applied
     if (std::string wrong = moving.published_schema(out.msg_ids.back(), *registers); !wrong.empty()) return wrong;
   }
   if (last && last->kind == codec::Kind::clock) {
@@ -284,6 +285,7 @@ void Ledger::reset(const ClockReset& reset, StreamSeq seq) {
   for (auto& [content, rows] : by_content_) {
     for (auto& row : rows) row.second = low(row.second);
   }
+  moving.reset(reset);
   if (reset.segments.empty()) return;
   stream_seen_ = std::max(reset.lowered(stream_seen_), reset.segments.back().to);
 }
