@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "common/replica/capture.hpp"
 #include "common/replica/create_table.hpp"
 #include "common/replica/sql_text.hpp"
 #include "sql.hpp"
@@ -150,7 +151,15 @@ Result<int64_t> watched_id(sqlite::Database& db, const std::string& table) {
   row.bind(1, table);
   TRY_ASSIGN(const bool found, row.step());
   if (!found) return cannot("it is not replicated");
-  return row.integer(0);
+  const int64_t id = row.integer(0);
+  row.reset();
+  TRY_ASSIGN(const std::vector<InstalledTrigger> triggers, installed_triggers(db));
+  const auto is_its = [&](const InstalledTrigger& trigger) { return trigger.table_id == id && fold_name(trigger.table) == fold_name(table); };
+  // What is noted for the id would be lost with it: the table may be renamed before the agent looks.
+  if (std::none_of(triggers.begin(), triggers.end(), is_its)) {
+    return cannot("it was made anew, and the agent has not seen that yet: try again while the agent runs");
+  }
+  return id;
 }
 
 }  // namespace

@@ -255,6 +255,24 @@ TEST_CASE("adopt: what cannot be adopted or released is refused with the reason"
   CHECK(counts(t.b, "p"));
 }
 
+// Simulator, seed 7 of the profile adoption_once: the agent saw the table under its next name, and took the word for the application's.
+TEST_CASE("adopt: a table that a tool has just made anew is adopted once the agent has seen it, whatever name it has then") {
+  Three t(kPlain, dealt());
+  t.a.sql("CREATE TABLE n(id INTEGER PRIMARY KEY, name TEXT); DROP TABLE p; ALTER TABLE n RENAME TO p");
+  const Status early = adopt(t.a, "p");
+  REQUIRE_FALSE(early);
+  CHECK(early.error().message.find("made anew") != std::string::npos);
+  CHECK_FALSE(counts(t.a, "p"));
+  t.settle();
+  require(adopt(t.a, "p"));
+  t.a.sql("ALTER TABLE p RENAME TO q");
+  t.settle();
+  for (Node* node : {&t.a, &t.b, &t.c}) {
+    CHECK(counts(*node, "q"));
+    CHECK(node->query("SELECT count(*) FROM __marmot_adopted") == "1");
+  }
+}
+
 TEST_CASE("ids: how high they will be is told from a sample a day, of a week") {
   Three t("CREATE TABLE t(id INTEGER PRIMARY KEY AUTOINCREMENT, x)", dealt());
   const auto reach = [&] { return require(t.a.engine().ids()).tables.at(0).to_31_bits_ms; };
