@@ -52,15 +52,24 @@ Hlc ClockReset::lowered(Hlc stamp) const {
   return Hlc{std::min({out, stamp.value, kLast})};
 }
 
+Hlc ClockReset::lowered_in_flight(Hlc stamp) const {
+  const bool before_known = segments.size() > 1 && segments[0].from == segments[0].to && stamp < segments[1].from;
+  return before_known ? stamp : lowered(stamp);
+}
+
 ClockReset make_clock_reset(const std::vector<Hlc>& stamps, WallMs base) {
   std::vector<Piece> pieces;
   for (const Hlc stamp : stamps) {
     if (pieces.empty() || pieces.back().last != stamp.wall()) pieces.push_back({stamp.wall(), stamp.wall(), 0});
     pieces.back().slots = std::max(pieces.back().slots, stamp.counter() + 1);
   }
-  for (uint64_t cost = 1; pieces.size() >= ClockReset::kMaxSegments; cost *= 2) join_neighbours(pieces, cost);
+  for (uint64_t cost = 1; pieces.size() + 2 > ClockReset::kMaxSegments; cost *= 2) join_neighbours(pieces, cost);
   ClockReset reset;
   uint64_t to = Hlc::from_wall(base).value;
+  if (!pieces.empty() && pieces.front().first > base) {  // what lies before the first that is known
+    reset.segments.push_back({Hlc{to}, Hlc{to}, kAllSlots});
+    to += kAllSlots;
+  }
   for (const Piece& piece : pieces) {
     reset.segments.push_back({Hlc::from_wall(piece.first), Hlc{to}, piece.slots});
     to += piece.width();

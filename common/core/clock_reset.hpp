@@ -25,10 +25,15 @@ struct ClockReset {
   bool valid() const;
   // Of any stamp, known or not: order is kept, though what is not known can become equal. Below the first segment nothing is changed.
   Hlc lowered(Hlc stamp) const;
+  // The same of what comes behind the reset, from somebody who had not come to it: what was stamped since with a clock that was right all along stays
+  // as it is, up to the first stamp that was known to be ahead.
+  Hlc lowered_in_flight(Hlc stamp) const;
   bool operator==(const ClockReset&) const = default;
 };
 
-// For stamps of `base` or later, sorted: they become those from `base` on. What is later than the last one keeps its distance from it.
+// For stamps of `base` or later, sorted: they become those from `base` on. Others, for many were overwritten since: in their order between those,
+// though they can become equal; what is later than the last one keeps its distance from it. Before the first one lies a segment that begins and ends as
+// it did, at `base`.
 ClockReset make_clock_reset(const std::vector<Hlc>& stamps, WallMs base);
 
 }  // namespace marmot

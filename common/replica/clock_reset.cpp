@@ -60,13 +60,17 @@ std::string lowered_versions(std::string_view body, const ClockReset& reset) {
   return spell_replaced(versions);
 }
 
+using Lower = Hlc (ClockReset::*)(Hlc) const;
+
 // As it was, with other stamps.
-Result<std::string> restamped(const Unit& unit, const ClockReset& reset) {
+Result<std::string> restamped_rows(std::string_view payload, const ClockReset& reset, Lower lower) {
+  TRY_ASSIGN(const codec::DecodedUnit decoded, codec::decode_unit(codec::Envelope{}, payload));
+  const Unit& unit = decoded.unit;
   codec::UnitWriter writer;
   for (const UnitTable& table : unit.tables) writer.add_table(table);
   for (const UnitRow& row : unit.rows) {
     Version version = unit.versions[row.version];
-    version.hlc = reset.lowered(version.hlc);
+    version.hlc = (reset.*lower)(version.hlc);
     writer.row(row.table, writer.add_version(version), row.op, row.key);
     const size_t values = row.op == Op::remove ? 0 : unit.tables[row.table].columns.size();
     for (size_t i = 0; i < values; ++i) writer.value(unit.values[row.first_value + i]);
@@ -74,11 +78,8 @@ Result<std::string> restamped(const Unit& unit, const ClockReset& reset) {
   return writer.finish(unit.more, unit.base);
 }
 
-Result<std::string> restamped(codec::Kind kind, std::string_view payload, const ClockReset& reset) {
-  if (kind != codec::Kind::schema) {
-    TRY_ASSIGN(const codec::DecodedUnit decoded, codec::decode_unit(codec::Envelope{}, payload));
-    return restamped(decoded.unit, reset);
-  }
+Result<std::string> restamped_kept(codec::Kind kind, std::string_view payload, const ClockReset& reset) {
+  if (kind != codec::Kind::schema) return restamped_rows(payload, reset, &ClockReset::lowered);
   TRY_ASSIGN(std::vector<SchemaRegister> told, codec::decode_schema(payload));
   for (SchemaRegister& one : told) {
     one.version.hlc = reset.lowered(one.version.hlc);
@@ -98,7 +99,7 @@ Status restamp_kept(Store& store, std::string_view select_after, std::string_vie
     const std::string payload(next->blob(2));
     const auto kind = static_cast<codec::Kind>(next->integer(1));
     next->reset();
-    TRY_ASSIGN(const std::string lower, restamped(kind, payload, reset));
+    TRY_ASSIGN(const std::string lower, restamped_kept(kind, payload, reset));
     TRY_ASSIGN(Statement* const put, store.statement(set));
     put->bind(1, after).bind_blob(2, lower);
     TRY(put->run());
@@ -293,7 +294,7 @@ Result<std::optional<std::string>> Replica::Impl::lowered_payload(const Unit& un
   std::optional<std::string> out;
   for (const KnownReset& one : *state.resets) {
     if (unit.base >= one.seq) continue;
-    TRY_ASSIGN(out, restamped(codec::Kind::rows, out ? std::string_view(*out) : payload, one.reset));
+    TRY_ASSIGN(out, restamped_rows(out ? std::string_view(*out) : payload, one.reset, &ClockReset::lowered_in_flight));
   }
   return out;
 }

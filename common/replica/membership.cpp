@@ -210,7 +210,7 @@ Status Replica::compare(const Incoming& message) {
   TRY(decoded);
   for (const Impl::KnownReset& one : impl.compared_resets) {
     if (decoded->unit.base >= one.seq) continue;
-    for (Version& version : decoded->unit.versions) version.hlc = one.reset.lowered(version.hlc);
+    for (Version& version : decoded->unit.versions) version.hlc = one.reset.lowered_in_flight(version.hlc);
   }
   if (impl.compared_clock.judge(envelope->origin, decoded->unit.versions) != 0) return ok();  // as apply() will refuse it
   std::vector<ValueView> values;

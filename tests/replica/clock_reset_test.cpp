@@ -14,9 +14,9 @@ constexpr WallMs kNow = 1'700'000'000'000;
 constexpr WallMs kHour = 3'600'000;
 constexpr WallMs kYear = 365 * 24 * kHour;
 
-// A cluster as it was before stamps were judged: every clock has followed that of `a`, which was a year ahead.
-struct Poisoned {
-  Poisoned() : a(dir.path, 1), b(dir.path, 2), c(dir.path, 3) {
+// A cluster as it was before stamps were judged: no clock is too far ahead.
+struct Trusting {
+  Trusting() : a(dir.path, 1), b(dir.path, 2), c(dir.path, 3) {
     stream.now = kNow;
     stream.clock_bound = 2 * kYear;
     a.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
@@ -26,14 +26,6 @@ struct Poisoned {
     c.join(stream);
     a.sql("INSERT INTO t VALUES(1, 'first'), (2, 'gone'), (3, 'right')");
     settle();
-    a.now = kNow + kYear;
-    a.sql("UPDATE t SET v = 'ahead' WHERE id = 1; DELETE FROM t WHERE id = 2; INSERT INTO t VALUES(4, 'four'); CREATE TABLE u(id INTEGER PRIMARY KEY, v)");
-    settle();
-    a.now = kNow;
-    later(1000);
-    b.sql("UPDATE t SET v = 'b' WHERE id = 4; INSERT INTO u VALUES(1, 'u')");
-    settle();
-    for (Node* node : {&a, &b, &c}) node->high_water = node->engine().last_hlc();
   }
   void later(WallMs ms) {
     stream.now += ms;
@@ -82,6 +74,32 @@ struct Poisoned {
   TempDir dir;
   Stream stream;
   Node a, b, c;
+};
+
+// Every clock has followed that of `a`, which was a year ahead.
+struct Poisoned : Trusting {
+  Poisoned() {
+    a.now = kNow + kYear;
+    a.sql("UPDATE t SET v = 'ahead' WHERE id = 1; DELETE FROM t WHERE id = 2; INSERT INTO t VALUES(4, 'four'); CREATE TABLE u(id INTEGER PRIMARY KEY, v)");
+    settle();
+    a.now = kNow;
+    later(1000);
+    b.sql("UPDATE t SET v = 'b' WHERE id = 4; INSERT INTO u VALUES(1, 'u')");
+    settle();
+    for (Node* node : {&a, &b, &c}) node->high_water = node->engine().last_hlc();
+  }
+};
+
+// One clock is a year ahead for a while, and it is the test's to say who hears of it.
+struct Following : Trusting {
+  void write_ahead(const std::string& v, const std::vector<Node*>& nodes) {
+    a.now += kYear;
+    a.sql("UPDATE t SET v = '" + v + "' WHERE id = 2");
+    test::settle(stream, nodes);
+    a.now -= kYear;
+    later(kHour);
+    for (Node* node : nodes) node->high_water = node->engine().last_hlc();
+  }
 };
 
 }  // namespace
@@ -195,6 +213,114 @@ TEST_CASE("clock reset: a node that joins by a snapshot, or merges one, holds wh
   t.settle();
   t.all_right({&t.a, &t.b, &t.c});
   CHECK(t.a.query("SELECT v FROM t WHERE id = 3") == "c");
+}
+
+TEST_CASE("clock reset: a file that a snapshot of behind it has become lowers what was on its way") {
+  Poisoned t;
+  t.c.sql("UPDATE t SET v = 'c' WHERE id = 3");
+  const auto units = t.c.drain();
+  t.reset(t.b, {&t.a, &t.b});
+  test::settle(t.stream, {&t.a, &t.b});
+  take_snapshot(t.b, t.dir.path / "n5.db");
+  require(replica::adopt_copy(t.dir.path / "n5.db"));
+  Node e(t.dir.path, 5);
+  e.now = t.stream.now;
+  e.start();
+  t.stream.append(units);
+  for (Node* const one : {&t.a, &t.b, &t.c, &e}) {
+    one->apply(t.stream);
+    t.mend(*one);
+  }
+  CHECK(e.query("SELECT v FROM t WHERE id = 3") == "c");
+  test::settle(t.stream, {&t.a, &t.b, &t.c, &e});
+  t.all_right({&t.a, &t.b, &t.c, &e});
+}
+
+TEST_CASE("clock reset: what is remembered of deletions, pruned and under former keys, is lowered too") {
+  Poisoned t;
+  const auto highest = [](Node& node, const std::string& table) { return node.query("SELECT coalesce(max(hlc & 0xffffffffffff), 0) FROM __marmot_" + table); };
+  t.a.sql("CREATE TABLE k(id INTEGER PRIMARY KEY, code TEXT NOT NULL); INSERT INTO k VALUES(1, 'a'), (2, 'b')");
+  t.settle();
+  announce(t.a, t.stream);
+  t.settle();
+  t.a.sql("BEGIN; CREATE TABLE n(id INTEGER, code TEXT PRIMARY KEY); INSERT INTO n SELECT * FROM k WHERE id <> 2; DROP TABLE k; ALTER TABLE n RENAME TO k; COMMIT");
+  t.settle();
+  for (const char* const table : {"pruned", "buried"}) REQUIRE(std::stoll(highest(t.b, table)) >= kNow + kYear);
+  t.reset();
+  for (Node* const node : {&t.a, &t.b, &t.c}) {
+    for (const char* const table : {"pruned", "buried"}) {
+      CHECK(std::stoll(highest(*node, table)) < t.stream.now + 60'000);
+      CHECK(std::stoll(highest(*node, table)) >= t.stream.now);
+    }
+  }
+  t.all_right({&t.a, &t.b, &t.c});
+}
+
+TEST_CASE("clock reset: a unit whose parts lie on both sides of it, and one with stamps that nobody holds any more") {
+  Poisoned t;
+  replica::Settings settings;
+  settings.max_message = 4096;
+  t.c.restart(settings);
+  t.c.sql("INSERT INTO t VALUES(8, hex(randomblob(5000)))");
+  t.c.now += 10;
+  const auto early = t.c.drain();
+  REQUIRE(early.size() == 1);
+  REQUIRE(early[0].messages.size() > 1);
+  t.stream.append(early[0].msg_ids[0], early[0].messages[0]);
+  for (Node* const one : {&t.a, &t.b, &t.c}) one->apply(t.stream);
+  // Between the present and the first stamp that the node holds which is asked.
+  const auto report = require(t.b.engine().clock_report(t.stream.now));
+  const Hlc unknown = Hlc::from_wall(t.stream.now + kHour);
+  REQUIRE(report.reset.segments[1].from > unknown);
+  CHECK(report.reset.lowered(unknown) < Hlc::from_wall(t.stream.now + 60'000));
+  t.say_reset(t.b);
+  for (size_t i = 1; i < early[0].messages.size(); ++i) t.stream.append(early[0].msg_ids[i], early[0].messages[i]);
+  for (Node* const one : {&t.a, &t.b, &t.c}) {
+    one->apply(t.stream);
+    t.mend(*one);
+  }
+  CHECK(t.a.query("SELECT length(v) FROM t WHERE id = 8") == "10000");
+  t.settle();
+  t.all_right({&t.a, &t.b, &t.c});
+}
+
+TEST_CASE("clock reset: what a node with a right clock wrote since, while it was away, stays as late as it was") {
+  Following t;
+  t.write_ahead("ahead", {&t.a, &t.b});
+  t.reset(t.b, {&t.a, &t.b});
+  t.later(kHour);
+  t.b.sql("UPDATE t SET v = 'b' WHERE id = 1");
+  test::settle(t.stream, {&t.a, &t.b});
+  t.later(kHour);
+  t.c.sql("UPDATE t SET v = 'c, later' WHERE id = 1");
+  SUBCASE("on its way before it comes to the reset") {
+    t.stream.append(t.c.drain());
+    t.a.apply(t.stream);
+    CHECK(t.a.query("SELECT v FROM t WHERE id = 1") == "c, later");
+  }
+  SUBCASE("not sent yet") { (void)t.c.drain(); }
+  SUBCASE("not drained yet") {}
+  for (Node* const node : {&t.a, &t.b, &t.c}) {
+    node->apply(t.stream);
+    t.mend(*node);
+  }
+  t.settle();
+  t.all_right({&t.a, &t.b, &t.c});
+  CHECK(t.a.query("SELECT * FROM t ORDER BY id") == "1|c, later\n2|ahead\n3|right");
+}
+
+TEST_CASE("clock reset: what was overwritten while a node was away is no later for its copy of it, where a snapshot is merged") {
+  Following t;
+  t.write_ahead("ahead", {&t.a, &t.b, &t.c});
+  t.write_ahead("newer", {&t.a, &t.b});
+  t.reset(t.b, {&t.a, &t.b});
+  test::settle(t.stream, {&t.a, &t.b});
+  take_snapshot(t.b, t.dir.path / "b.snapshot");
+  merge_snapshot(t.c, t.dir.path / "b.snapshot");
+  t.mend(t.c);
+  t.settle();
+  t.all_right({&t.a, &t.b, &t.c});
+  CHECK(t.c.query("SELECT * FROM t ORDER BY id") == "1|first\n2|newer\n3|right");
 }
 
 TEST_CASE("clock reset: a merge that is not finished lowers nothing twice") {

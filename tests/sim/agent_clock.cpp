@@ -48,12 +48,13 @@ void Agent::look_at_stamps() {
   reenter("its changes have other stamps");
 }
 
-// `marmot clock reset`, and the bound that stamps are judged by from there on. False: not now.
+// `marmot clock reset`, and the bound that stamps are judged by from there on. False: not now, or there is nothing to reset.
 bool Agent::reset_clocks(WallMs to, int64_t bound) {
   if (state_ != State::running || schedule_->holds() || !member()) return false;
   std::optional<Result<replica::ClockReport>> report;
   if (!inside([&] { report = engine_->clock_report(to); })) return false;
   if (!*report) return done("look at stamps", report->error()), false;
+  if ((*report)->reset.segments.empty()) return false;
   std::optional<Result<replica::DrainResult>> result;
   const bool lives = inside([&] { result = engine_->change_clocks(bound, (*report)->reset, true); });
   if (*result) note((*result)->changes);

@@ -30,7 +30,9 @@ void World::schedule_faults() {
   every(profile.partition_ms, [this] { partition(); });
   every(profile.leader_ms, [this] { leader_loss(); });
   every(profile.clock_ms, [this] { clock_jump(); });
-  every(profile.reset_ms, [this] { reset_clocks(); });
+  every(profile.reset_ms, [this] {
+    if (poisoned()) reset_clocks(any_node());
+  });
   every(profile.restore_ms, [this] { restore(); });
   every(profile.stream_tail_ms, [this] { stream_tail(); });
   every(profile.stream_new_ms, [this] { stream_new(); });
@@ -123,12 +125,11 @@ int64_t World::clock_bound() const {
 }
 
 // All clocks were set right, and an operator says so. The second ahead is above what they differ by all the same: no stamp is lowered twice.
-void World::reset_clocks() {
-  if (!poisoned()) return;
+bool World::reset_clocks(Node& on) {
   for (auto& [id, node] : nodes) node.clock_offset = 0;
-  Node& node = any_node();
-  if (!node.agent->alive() || !node.link.connected) return;
-  if (node.agent->reset_clocks(server_time() + 1000, 500)) count("clock reset");
+  if (!on.agent->alive() || !on.link.connected || !on.agent->reset_clocks(server_time() + 1000, 500)) return false;
+  count("clock reset");
+  return true;
 }
 
 // An old copy of the file is taken, or put back.

@@ -256,7 +256,7 @@ bool Ledger::refused(const Origin& sender, const std::vector<std::pair<Place, Ve
 // As who has passed the resets holds it. Of a unit: those that its sender had not come to.
 Version Ledger::lowered(Version version, StreamSeq base) const {
   for (const auto& [seq, reset] : resets_) {
-    if (base < seq) version.hlc = reset.lowered(version.hlc);
+    if (base < seq) version.hlc = reset.lowered_in_flight(version.hlc);
   }
   return version;
 }
@@ -265,25 +265,26 @@ void Ledger::reset(const ClockReset& reset, StreamSeq seq) {
   if (!resets_.empty() && resets_.back().first >= seq) return;  // the same message again
   reset_at_ = stream_time_;
   resets_.emplace_back(seq, reset);
-  const auto low = [&](Version version) {
-    version.hlc = reset.lowered(version.hlc);
+  const std::set<std::pair<Place, Version>> before = stored_;
+  const auto low = [&](const Place& place, Version version) {
+    version.hlc = before.count({place, version}) != 0 ? reset.lowered(version.hlc) : reset.lowered_in_flight(version.hlc);
     return version;
   };
   for (auto& [place, versions] : registers_) {
     std::map<Version, Register> now;
-    for (auto& [version, value] : versions) now[low(version)] = std::move(value);  // of two that become one the later one was applied
+    for (auto& [version, value] : versions) now[low(place, version)] = std::move(value);  // of two that become one the later one was applied
     versions = std::move(now);
   }
   for (auto* const rows : {&stored_, &void_}) {
     std::set<std::pair<Place, Version>> now;
-    for (const auto& [place, version] : *rows) now.emplace(place, low(version));
+    for (const auto& [place, version] : *rows) now.emplace(place, low(place, version));
     *rows = std::move(now);
   }
   for (auto& [id, rows] : units_) {
-    for (auto& row : rows) row.second = low(row.second);
+    for (auto& [place, version] : rows) version = low(place, version);
   }
   for (auto& [content, rows] : by_content_) {
-    for (auto& row : rows) row.second = low(row.second);
+    for (auto& [place, version] : rows) version = low(place, version);
   }
   moving.reset(reset);
   if (reset.segments.empty()) return;
@@ -353,7 +354,8 @@ std::string Ledger::applied(int node, const std::string& table, const std::strin
   if (this->table(table) == nullptr) return {};  // a moving one: dropped and made again, its keys begin anew
   if (const auto clone = unversioned_.find(node); clone != unversioned_.end()) clone->second.erase(Place{table, key});
   Version& held = held_[node][Place{table, key}];
-  if (lowered(version) < lowered(held)) return "back in time: " + table + " " + key + " had version " + to_string(held.hlc) + ", and gets " + to_string(version.hlc);
+  // What it holds is from before a reset or from behind it.
+  if (version < held && lowered(version) < lowered(held)) return "back in time: " + table + " " + key + " had version " + to_string(held.hlc) + ", and gets " + to_string(version.hlc);
   held = version;
   return {};
 }

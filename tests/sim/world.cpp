@@ -347,9 +347,10 @@ bool World::settled(std::string* why) {
     *why = "n" + std::to_string(id) + ": its agent is node " + std::to_string(other->first) + ", as the one of n" + std::to_string(other->second) + " is";
     return false;
   }
-  if (poisoned()) {
-    *why = "the clocks were not reset";
-    reset_clocks();
+  // Whoever reset clocks before had not seen all that was ahead: `marmot clock` says so, and the operator says it once more.
+  for (auto& [id, node] : nodes) {
+    if (profile.reset_ms == 0 || !reset_clocks(node)) continue;
+    *why = "n" + std::to_string(id) + ": clocks were reset";
     return false;
   }
   // What a node that is gone for good left behind waits until a floor says so.

@@ -175,7 +175,7 @@ class World {
   void partition();
   void leader_loss();
   void clock_jump();
-  void reset_clocks();
+  bool reset_clocks(Node& on);  // clocks are set right; true: stamps were ahead there, and are lowered now
   void restore();
   void keep_copy(Node& node);
   void put_back(Node& node, bool other_file);

@@ -45,6 +45,9 @@ TEST_CASE("clock reset: stamps of an hour ahead keep their order, and the highes
   CHECK(reset.lowered(Hlc{}) == Hlc{});
   // What came after the last one that was known: likewise.
   CHECK(reset.lowered(Hlc{stamps.back().value + 7}) == Hlc{reset.lowered(stamps.back()).value + 7});
+  // And before the first one.
+  CHECK(reset.lowered(Hlc::from_wall(kBase + kHour / 2)) < reset.lowered(stamps.front()));
+  CHECK(reset.lowered(Hlc{Hlc::from_wall(kBase).value - 1}) == Hlc{Hlc::from_wall(kBase).value - 1});
 }
 
 TEST_CASE("clock reset: of what a clock 200 years ahead stamped over a week nothing is equal to another, and all of it is within half a minute") {
