@@ -53,11 +53,14 @@ int cmd_clock_reset(const ClockOptions& options) {
   auto clock = ask_of_database(options.target, {{"cmd", "clock"}, {"reset", !options.dry_run}}, kReads);
   if (!clock) return fail(clock.error());
   const bool poisoned = flag_in(*clock, "poisoned");
-  bool done = true;
+  bool done = true, left = false;
   if (poisoned && !options.dry_run) {
     const auto came = came_round(options);
     if (!came) return fail(came.error());
-    done = *came;
+    const auto now = ask_of_database(options.target, {{"cmd", "clock"}}, kReads);
+    if (!now) return fail(now.error());
+    left = flag_in(*now, "poisoned");
+    done = *came && !left;
   }
   if (options.target.json) {
     (*clock)["reset"] = poisoned && !options.dry_run;
@@ -69,7 +72,8 @@ int cmd_clock_reset(const ClockOptions& options) {
     print(stamps_line(*clock));
   } else {
     print(counted(clock_number(*clock, "versions"), "change") + " that " + (clock_number(*clock, "versions") == 1 ? "was" : "were") + " stamped up to " + spoken_ms(clock_number(*clock, "ahead_ms")) +
-          " ahead count as of now, in the order that they had" + (done ? "; nodes that are away follow when they are back\n" : " once the stream has taken that, which takes long\n"));
+          " ahead count as of now, in the order that they had" +
+          (done ? "; nodes that are away follow when they are back\n" : left ? ", but others are still ahead: say it again\n" : " once the stream has taken that, which takes long\n"));
   }
   return done ? kExitOk : kExitDifferent;
 }

@@ -7,12 +7,13 @@ namespace marmot {
 namespace {
 
 constexpr uint32_t kAllSlots = uint32_t{1} << Hlc::kCounterBits;
+constexpr uint64_t kRoom = uint64_t{500} << Hlc::kCounterBits;  // for stamps that are not known here, twice
 constexpr uint64_t kLast = Hlc::from_wall(Hlc::kEnd).value - 1;
 
 // A piece of the old order that becomes one segment.
 struct Piece {
   WallMs first = 0, last = 0;
-  uint32_t slots = 0;
+  uint32_t slots = 0;  // counters that are used in a millisecond
   uint64_t width() const { return static_cast<uint64_t>(last - first + 1) * slots; }
 };
 
@@ -27,6 +28,12 @@ void join_neighbours(std::vector<Piece>& pieces, uint64_t cost) {
     else pieces[++kept] = pieces[i];
   }
   if (!pieces.empty()) pieces.resize(kept + 1);
+}
+
+uint64_t width(const std::vector<Piece>& pieces, uint32_t more) {
+  uint64_t sum = 0;
+  for (const Piece& one : pieces) sum += static_cast<uint64_t>(one.last - one.first + 1) * more;
+  return sum;
 }
 
 }  // namespace
@@ -53,8 +60,17 @@ Hlc ClockReset::lowered(Hlc stamp) const {
 }
 
 Hlc ClockReset::lowered_in_flight(Hlc stamp) const {
-  const bool before_known = segments.size() > 1 && segments[0].from == segments[0].to && stamp < segments[1].from;
+  const bool before_known = segments.size() > 1 && stamp < segments[1].from;
   return before_known ? stamp : lowered(stamp);
+}
+
+ClockReset ClockReset::taken(WallMs at, const ClockReset* before) const {
+  if (segments.size() < 2) return *this;
+  const Hlc made = segments[0].to;
+  if (at > made.wall() + kMostLateMs || (before != nullptr && made < before->segments.back().to)) return {};
+  ClockReset out = *this;
+  out.segments[0].from = std::clamp(Hlc::from_wall(at), segments[0].from, Hlc{segments[1].from.value - 1});
+  return out;
 }
 
 ClockReset make_clock_reset(const std::vector<Hlc>& stamps, WallMs base) {
@@ -65,16 +81,23 @@ ClockReset make_clock_reset(const std::vector<Hlc>& stamps, WallMs base) {
   }
   for (uint64_t cost = 1; pieces.size() + 2 > ClockReset::kMaxSegments; cost *= 2) join_neighbours(pieces, cost);
   ClockReset reset;
-  uint64_t to = Hlc::from_wall(base).value;
-  if (!pieces.empty() && pieces.front().first > base) {  // what lies before the first that is known
-    reset.segments.push_back({Hlc{to}, Hlc{to}, kAllSlots});
-    to += kAllSlots;
-  }
-  for (const Piece& piece : pieces) {
-    reset.segments.push_back({Hlc::from_wall(piece.first), Hlc{to}, piece.slots});
-    to += piece.width();
-  }
   if (stamps.empty()) return reset;
+  uint32_t more = kAllSlots;
+  while (width(pieces, more) > kRoom) more /= 2;
+  const uint64_t between = kRoom / (pieces.size() + 1);
+  // Nothing is raised: `to` goes up by no more than what is lowered does.
+  Hlc from{Hlc::from_wall(base).value - 1};
+  uint64_t to = from.value, room = 1 + between;
+  reset.segments.push_back({from, from, kAllSlots});  // what lies before the first that is known
+  for (const Piece& piece : pieces) {
+    const Hlc next = Hlc::from_wall(piece.first);
+    const uint32_t slots = std::min(kAllSlots, piece.slots + more);
+    to += std::min(room, next.value - from.value);
+    reset.segments.push_back({next, Hlc{to}, slots});
+    from = next;
+    room = static_cast<uint64_t>(piece.last - piece.first + 1) * slots + between;
+  }
+  to += room;
   const uint64_t next = stamps.back().value + 1;
   reset.segments.push_back({Hlc{next}, Hlc{std::min(to, next)}, kAllSlots});
   return reset;

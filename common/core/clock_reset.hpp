@@ -19,12 +19,17 @@ struct ClockSegment {
 
 struct ClockReset {
   static constexpr size_t kMaxSegments = 1000;
+  static constexpr WallMs kMostLateMs = 60'000;
   std::vector<ClockSegment> segments;  // none: it lowers nothing
 
   // Both strictly rising, none of them raises a stamp, what comes out is plausible.
   bool valid() const;
   // Of any stamp, known or not: order is kept, though what is not known can become equal. Below the first segment nothing is changed.
   Hlc lowered(Hlc stamp) const;
+  // As it counts where the stream took it at `at`, behind `before` (if any): what was stamped up to then, and before the first stamp that was known to
+  // be ahead, is right. It lowers nothing where that is more than kMostLateMs after it was made, or where it was made before the stamps that `before`
+  // made were past: whoever made it may not have seen those, and in their place its order is none.
+  ClockReset taken(WallMs at, const ClockReset* before) const;
   // The same of what comes behind the reset, from somebody who had not come to it: what was stamped since with a clock that was right all along stays
   // as it is, up to the first stamp that was known to be ahead.
   Hlc lowered_in_flight(Hlc stamp) const;
@@ -32,8 +37,8 @@ struct ClockReset {
 };
 
 // For stamps of `base` or later, sorted: they become those from `base` on. Others, for many were overwritten since: in their order between those,
-// though they can become equal; what is later than the last one keeps its distance from it. Before the first one lies a segment that begins and ends as
-// it did, at `base`.
+// though they can become equal; what is later than the last one keeps its distance from it. A first segment lies before
+// the first one.
 ClockReset make_clock_reset(const std::vector<Hlc>& stamps, WallMs base);
 
 }  // namespace marmot

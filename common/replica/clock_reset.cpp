@@ -284,7 +284,12 @@ Status Replica::Impl::apply_clock(const ClockChange& change, StreamSeq seq, Appl
   }
   const bool known = std::any_of(state.resets->begin(), state.resets->end(), [&](const KnownReset& one) { return one.seq == seq; });
   if (change.reset.segments.empty() || known) return ok();
-  TRY(lower_stamps(change.reset, seq));
+  const ClockReset reset = change.reset.taken(state.stream.time, state.resets->empty() ? nullptr : &state.resets->back().reset);
+  if (reset.segments.empty()) {
+    log(LogLevel::warn, "message " + std::to_string(seq) + " (marmot clock reset) came too late into the stream, or right behind another one: it counts for nothing; say it again where `marmot clock` says so");
+    return ok();
+  }
+  TRY(lower_stamps(reset, seq));
   result.misdated = true;
   return ok();
 }
@@ -301,12 +306,13 @@ Result<std::optional<std::string>> Replica::Impl::lowered_payload(const Unit& un
 
 void Replica::Impl::compare_clock(const ClockChange& change, StreamSeq seq) {
   if (change.bound_ms != 0) compared_clock.bound = change.bound_ms;
-  if (change.reset.segments.empty()) return;
-  compared_resets.push_back({seq, change.reset});
+  const ClockReset reset = change.reset.taken(compared_clock.time, compared_resets.empty() ? nullptr : &compared_resets.back().reset);
+  if (reset.segments.empty()) return;
+  compared_resets.push_back({seq, reset});
   compared_clock.was_reset = true;
-  compared_clock.seen = std::max(change.reset.lowered(compared_clock.seen), change.reset.segments.back().to);
+  compared_clock.seen = std::max(reset.lowered(compared_clock.seen), reset.segments.back().to);
   for (auto& [table, rows] : compared) {
-    for (auto& [key, row] : rows) row.version.hlc = change.reset.lowered(row.version.hlc);
+    for (auto& [key, row] : rows) row.version.hlc = reset.lowered(row.version.hlc);
   }
 }
 

@@ -323,6 +323,39 @@ TEST_CASE("clock reset: what was overwritten while a node was away is no later f
   CHECK(t.c.query("SELECT * FROM t ORDER BY id") == "1|first\n2|newer\n3|right");
 }
 
+TEST_CASE("clock reset: what was written with right clocks until the stream took it stays as late as it was, and one that comes a minute late is none") {
+  Following t;
+  t.write_ahead("ahead", {&t.a, &t.b});
+  const auto report = require(t.b.engine().clock_report(t.stream.now));
+  const auto late = require(t.b.engine().change_clocks(0, report.reset, false)).units;
+  t.c.now += 10'000;
+  t.c.sql("UPDATE t SET v = 'earlier' WHERE id = 1");
+  t.c.publish(t.stream);
+  t.c.now += 5000;
+  t.c.sql("UPDATE t SET v = 'later' WHERE id = 1");
+  t.c.publish(t.stream);
+  SUBCASE("20 s") {
+    t.stream.now += 20'000;
+    t.stream.append(late);
+  }
+  SUBCASE("61 s") {
+    t.stream.now += 61'000;
+    t.stream.append(late);
+    t.a.apply(t.stream);
+    CHECK(require(t.a.engine().misdated(t.stream.now)) == 0);
+    t.say_reset(t.a);
+  }
+  for (Node* const node : {&t.a, &t.b, &t.c}) {
+    node->now = t.stream.now;
+    node->apply(t.stream);
+    t.mend(*node);
+  }
+  t.settle();
+  t.all_right({&t.a, &t.b, &t.c});
+  CHECK(t.a.query("SELECT * FROM t ORDER BY id") == "1|later\n2|ahead\n3|right");
+  CHECK(std::stoll(t.b.query("SELECT hlc & 0xffffffffffff FROM __marmot_version ORDER BY key LIMIT 1")) == kNow + kHour + 15'000);
+}
+
 TEST_CASE("clock reset: a merge that is not finished lowers nothing twice") {
   Poisoned t;
   t.reset(t.b, {&t.a, &t.b});

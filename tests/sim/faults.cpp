@@ -110,7 +110,7 @@ void World::leader_loss() {
 void World::clock_jump() {
   Node& node = any_node();
   const int64_t jumps[] = {3'600'000, -3'600'000, 1000, -1000, 70, -70}, far[] = {3'600'000, int64_t{150} * 365 * 86'400'000};
-  if (profile.reset_ms != 0 && !poisoned()) return;
+  if (reset_said_) return;
   const int64_t jump = profile.reset_ms != 0 ? random.pick(far) : random.pick(jumps);
   node.clock_offset = node.clock_offset == 0 ? jump : 0;
   node.clock_since = now_;
@@ -129,7 +129,7 @@ bool World::reset_clocks(Node& on) {
   for (auto& [id, node] : nodes) node.clock_offset = 0;
   if (!on.agent->alive() || !on.link.connected || !on.agent->reset_clocks(server_time() + 1000, 500)) return false;
   count("clock reset");
-  return true;
+  return reset_said_ = true;
 }
 
 // An old copy of the file is taken, or put back.

@@ -261,13 +261,19 @@ Version Ledger::lowered(Version version, StreamSeq base) const {
   return version;
 }
 
-void Ledger::reset(const ClockReset& reset, StreamSeq seq) {
-  if (!resets_.empty() && resets_.back().first >= seq) return;  // the same message again
+void Ledger::reset(const ClockReset& announced, StreamSeq seq) {
+  const ClockReset reset = announced.taken(stream_time_, resets_.empty() ? nullptr : &resets_.back().second);
+  if (reset.segments.empty() || (!resets_.empty() && resets_.back().first >= seq)) return;  // too late; the same message again
   reset_at_ = stream_time_;
   resets_.emplace_back(seq, reset);
   const std::set<std::pair<Place, Version>> before = stored_;
+  std::map<Place, Version> highest;
+  for (const auto& [place, version] : before) highest[place] = version;
   const auto low = [&](const Place& place, Version version) {
-    version.hlc = before.count({place, version}) != 0 ? reset.lowered(version.hlc) : reset.lowered_in_flight(version.hlc);
+    const bool in_stream = before.count({place, version}) != 0;
+    const bool beaten = in_stream && version < highest[place];
+    version.hlc = in_stream ? reset.lowered(version.hlc) : reset.lowered_in_flight(version.hlc);
+    if (beaten) version.hlc = std::min(version.hlc, Hlc{reset.lowered(highest[place].hlc).value - 1});  // whoever made the reset may have known neither
     return version;
   };
   for (auto& [place, versions] : registers_) {
@@ -287,7 +293,6 @@ void Ledger::reset(const ClockReset& reset, StreamSeq seq) {
     for (auto& [place, version] : rows) version = low(place, version);
   }
   moving.reset(reset);
-  if (reset.segments.empty()) return;
   stream_seen_ = std::max(reset.lowered(stream_seen_), reset.segments.back().to);
 }
 

@@ -115,7 +115,7 @@ class Ledger {
 
  private:
   Version lowered(Version version, StreamSeq base = 0) const;
-  void reset(const ClockReset& reset, StreamSeq seq);
+  void reset(const ClockReset& announced, StreamSeq seq);
   bool refused(const Origin& sender, const std::vector<std::pair<Place, Version>>& rows, WallMs at, int64_t clock_bound);
   bool wrote_last(int node, int64_t number, const RowId& id, const Content& content) const;
   std::string judge(int node, const Place& place, const RowId& id, const Version& version, const Content& content) const;

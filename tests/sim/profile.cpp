@@ -108,7 +108,10 @@ Profile Profile::draw(Random& random) {
   out.clocks = random.per_mille(500) && out.moving == 0 && out.halves == 0;  // docs/testing.md, "Open"
   // What a stream loses with the reset, or what is told again of a stream that is lost, brings the former stamps back (decision 0032).
   const bool holds = out.stream_tail_ms == 0 && out.stream_new_ms == 0 && out.lose_ms == 0 && out.foreign_ms == 0 && out.damaged_messages == 0 && out.clone_ms == 0;
-  if (random.per_mille(300) && out.clocks && holds) out.reset_ms = random.between(300, 3000);
+  if (random.per_mille(300) && out.clocks && holds) {
+    out.reset_ms = random.between(300, 3000);
+    if (out.clock_ms == 0) out.clock_ms = random.between(300, 2000);
+  }
   // Not drawn yet (docs/testing.md, "Open"): watch_drops, watch_ids and watch_names, which mutations set.
   return out;
 }

@@ -175,6 +175,7 @@ class World {
   void partition();
   void leader_loss();
   void clock_jump();
+  bool reset_said_ = false;  // from there on no clock jumps
   bool reset_clocks(Node& on);  // clocks are set right; true: stamps were ahead there, and are lowered now
   void restore();
   void keep_copy(Node& node);

@@ -40,11 +40,11 @@ TEST_CASE("clock reset: stamps of an hour ahead keep their order, and the highes
   for (int i = 0; i < 50'000; ++i) stamps.push_back(Hlc{Hlc::from_wall(kBase + kHour).value + static_cast<uint64_t>(i)});
   const ClockReset reset = make_clock_reset(stamps, kBase);
   check_order(reset, stamps);
-  CHECK(reset.lowered(stamps.back()) < Hlc::from_wall(kBase + 2));
+  CHECK(reset.lowered(stamps.back()) < Hlc::from_wall(kBase + 1000));
   CHECK(reset.lowered(Hlc::from_wall(kBase)) == Hlc::from_wall(kBase));
   CHECK(reset.lowered(Hlc{}) == Hlc{});
   // What came after the last one that was known: likewise.
-  CHECK(reset.lowered(Hlc{stamps.back().value + 7}) == Hlc{reset.lowered(stamps.back()).value + 7});
+  CHECK(reset.lowered(Hlc{stamps.back().value + 7}) == Hlc{reset.lowered(Hlc{stamps.back().value + 1}).value + 6});
   // And before the first one.
   CHECK(reset.lowered(Hlc::from_wall(kBase + kHour / 2)) < reset.lowered(stamps.front()));
   CHECK(reset.lowered(Hlc{Hlc::from_wall(kBase).value - 1}) == Hlc{Hlc::from_wall(kBase).value - 1});
@@ -61,6 +61,24 @@ TEST_CASE("clock reset: of what a clock 200 years ahead stamped over a week noth
   CHECK(reset.segments.size() <= ClockReset::kMaxSegments);
   check_order(reset, stamps);
   CHECK(reset.lowered(stamps.back()) < Hlc::from_wall(kBase + 30'000));
+}
+
+TEST_CASE("clock reset: what was stamped before the stream took it, with a right clock, stays; one that came a minute late lowers nothing") {
+  const std::vector<Hlc> stamps{Hlc::from_wall(kBase + kHour)};
+  const ClockReset reset = make_clock_reset(stamps, kBase).taken(kBase + 5000, nullptr);
+  REQUIRE(reset.valid());
+  CHECK(reset.lowered(Hlc::from_wall(kBase + 4999)) == Hlc::from_wall(kBase + 4999));
+  CHECK(reset.lowered(Hlc::from_wall(kBase + 5001)) < reset.lowered(stamps[0]));
+  CHECK(reset.lowered(stamps[0]) < Hlc::from_wall(kBase + 1000));
+  CHECK(reset.lowered_in_flight(Hlc::from_wall(kBase + kHour - 1)) == Hlc::from_wall(kBase + kHour - 1));
+  CHECK(reset.lowered_in_flight(stamps[0]) == reset.lowered(stamps[0]));
+  CHECK(reset.taken(kBase + 5000, nullptr) == reset);
+  CHECK(make_clock_reset(stamps, kBase).taken(kBase - 5000, nullptr) == make_clock_reset(stamps, kBase));
+  CHECK(make_clock_reset(stamps, kBase).taken(kBase + ClockReset::kMostLateMs + 1, nullptr).segments.empty());
+  CHECK(make_clock_reset({Hlc::from_wall(kBase)}, kBase).taken(kBase + 5000, nullptr).valid());
+  CHECK(make_clock_reset(stamps, kBase + 10).taken(kBase + 5000, &reset).segments.empty());
+  CHECK(make_clock_reset(stamps, kBase + 1001).taken(kBase + 5000, &reset).valid());
+  CHECK_FALSE(make_clock_reset(stamps, kBase + 1001).taken(kBase + 5000, &reset).segments.empty());
 }
 
 TEST_CASE("clock reset: any two stamps keep their order, known or not, and what comes out is plausible") {
