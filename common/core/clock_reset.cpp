@@ -8,6 +8,7 @@ namespace {
 
 constexpr uint32_t kAllSlots = uint32_t{1} << Hlc::kCounterBits;
 constexpr uint64_t kRoom = uint64_t{500} << Hlc::kCounterBits;  // for stamps that are not known here, twice
+constexpr uint64_t kBeyond = uint64_t{200} << Hlc::kCounterBits;  // what is later than all that are: nobody refuses it
 constexpr uint64_t kLast = Hlc::from_wall(Hlc::kEnd).value - 1;
 
 // A piece of the old order that becomes one segment.
@@ -55,7 +56,7 @@ Hlc ClockReset::lowered(Hlc stamp) const {
   const ClockSegment& in = *(behind - 1);
   const auto place = [&](Hlc at) { return static_cast<uint64_t>(at.wall()) * in.slots + std::min(at.counter(), in.slots - 1); };
   uint64_t out = in.to.value + (place(stamp) - place(in.from));
-  if (behind != segments.end()) out = std::min(out, behind->to.value - 1);
+  out = std::min(out, behind != segments.end() ? behind->to.value - 1 : in.to.value + kBeyond);
   return Hlc{std::min({out, stamp.value, kLast})};
 }
 

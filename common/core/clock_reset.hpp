@@ -37,7 +37,7 @@ struct ClockReset {
 };
 
 // For stamps of `base` or later, sorted: they become those from `base` on. Others, for many were overwritten since: in their order between those,
-// though they can become equal; what is later than the last one keeps its distance from it. A first segment lies before
+// though they can become equal; what is later than the last one: a fifth of a second behind it at most, for the stream takes nothing far ahead. A first segment lies before
 // the first one.
 ClockReset make_clock_reset(const std::vector<Hlc>& stamps, WallMs base);
 
