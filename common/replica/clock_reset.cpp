@@ -22,37 +22,14 @@ constexpr int64_t kMostTouched = 10'000;  // rows of __marmot_touched
 constexpr int64_t kTouchedEveryMs = 10'000;
 constexpr const char* kLowered = "marmot_lowered";
 
-void lower_value(sqlite3_context* context, int, sqlite3_value** values) {
-  const auto& reset = *static_cast<const ClockReset*>(sqlite3_user_data(context));
-  const Hlc stamp{static_cast<uint64_t>(sqlite3_value_int64(values[0]))};
-  sqlite3_result_int64(context, static_cast<int64_t>(reset.lowered(stamp).value));
+// Of both ways in which tables hold a stamp. Of one argument: as a version has it.
+void lower_value(sqlite3_context* context, int arguments, sqlite3_value** values) {
+  const auto& impl = *static_cast<const Replica::Impl*>(sqlite3_user_data(context));
+  const int64_t value = sqlite3_value_int64(values[0]);
+  const Hlc stamp = arguments == 1 ? Hlc::from_stored(value) : Hlc{static_cast<uint64_t>(value)};
+  const Hlc lower = impl.lowering == nullptr ? stamp : impl.lowering->lowered(stamp);
+  sqlite3_result_int64(context, arguments == 1 ? lower.stored() : static_cast<int64_t>(lower.value));
 }
-
-void lower_stored(sqlite3_context* context, int, sqlite3_value** values) {
-  const auto& reset = *static_cast<const ClockReset*>(sqlite3_user_data(context));
-  sqlite3_result_int64(context, reset.lowered(Hlc::from_stored(sqlite3_value_int64(values[0]))).stored());
-}
-
-// The reset as functions of SQL, of both ways in which tables hold a stamp.
-class LoweringFunctions {
- public:
-  explicit LoweringFunctions(sqlite::Database& db) : db_(db) {}
-  ~LoweringFunctions() {
-    for (const int arguments : {1, 2}) sqlite3_create_function_v2(db_.get(), kLowered, arguments, SQLITE_UTF8, nullptr, nullptr, nullptr, nullptr, nullptr);
-  }
-  Status make(const ClockReset& reset) {
-    constexpr int kFlags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY;
-    auto* const data = const_cast<ClockReset*>(&reset);
-    for (const int arguments : {1, 2}) {
-      const int rc = sqlite3_create_function_v2(db_.get(), kLowered, arguments, kFlags, data, arguments == 1 ? lower_stored : lower_value, nullptr, nullptr, nullptr);
-      if (rc != SQLITE_OK) return db_.error(rc).in("make the function that lowers stamps");
-    }
-    return ok();
-  }
-
- private:
-  sqlite::Database& db_;
-};
 
 std::string lowered_versions(std::string_view body, const ClockReset& reset) {
   std::vector<Version> versions = unspell_replaced(body);
@@ -171,6 +148,15 @@ class TrueTimes {
 
 }  // namespace
 
+// For good: SQLite lets nobody take a function away while a statement runs.
+Status Replica::Impl::make_lowering_functions() {
+  for (const int arguments : {1, 2}) {
+    const int rc = sqlite3_create_function_v2(db.get(), kLowered, arguments, SQLITE_UTF8 | SQLITE_DIRECTONLY, this, lower_value, nullptr, nullptr, nullptr);
+    if (rc != SQLITE_OK) return db.error(rc).in("make the function that lowers stamps");
+  }
+  return ok();
+}
+
 // Where the clock is ahead of this machine's, for others have set it so, `stamp` does not say when its change was touched.
 Status Replica::Impl::note_touched(Hlc stamp, WallMs at, WallMs now) {
   const bool ahead = stamp.wall() > now + codec::kClockBoundMs;
@@ -211,8 +197,13 @@ Status Replica::Impl::lower_registers(const ClockReset& reset) {
 }
 
 Status Replica::Impl::lower_stamps(const ClockReset& reset, StreamSeq seq) {
-  LoweringFunctions functions(db);
-  TRY(functions.make(reset));
+  lowering = &reset;
+  const Status done = lower_all(reset, seq);
+  lowering = nullptr;
+  return done;
+}
+
+Status Replica::Impl::lower_all(const ClockReset& reset, StreamSeq seq) {
   TRY(db.exec("UPDATE OR REPLACE __marmot_misdated SET hlc = marmot_lowered(hlc, 0), at = marmot_lowered(at, 0)"));
   TrueTimes own(*this, reset);
   TRY(own.read());

@@ -666,8 +666,11 @@ struct Replica::Impl {
   // clock_reset.cpp
   Status note_touched(Hlc stamp, WallMs at, WallMs now);
   Result<WallMs> true_time(Hlc stamp);
+  const ClockReset* lowering = nullptr;  // while lower_stamps() runs
+  Status make_lowering_functions();
   Status lower_registers(const ClockReset& reset);
   Status lower_stamps(const ClockReset& reset, StreamSeq seq);
+  Status lower_all(const ClockReset& reset, StreamSeq seq);
   Status keep_reset(const ClockReset& reset, StreamSeq seq);
   Status load_resets();
   static Result<Resets> read_resets(Store& store);

@@ -221,6 +221,7 @@ Result<Replica> Replica::open(sqlite::Database db, Settings settings, Environmen
   sqlite3_db_config(handle, SQLITE_DBCONFIG_ENABLE_FKEY, 0, nullptr);
   TRY(impl->db.exec("PRAGMA ignore_check_constraints = ON; PRAGMA recursive_triggers = OFF"));
   TRY_IN("attach", Probe::attach(impl->db));
+  TRY(impl->make_lowering_functions());
   const auto prepare = [&]() -> Status {
     TRY_IN("create internal tables", install(impl->db));
     TRY_IN("shorten the quarantine", shorten_quarantine(impl->db));

@@ -375,7 +375,12 @@ std::set<Place> Ledger::places(const RowId& id) const {
 
 std::optional<Version> Ledger::drained_version(int node, const Place& place) const {
   const auto found = drained_.find({node, Place{place.table, describe_key(place.key)}});
-  return found == drained_.end() ? std::nullopt : std::optional<Version>(lowered(found->second));
+  if (found == drained_.end()) return std::nullopt;
+  Version version = found->second;
+  for (const auto& [seq, reset] : resets_) {
+    if (version.hlc.wall() > stream_time_ + 60'000) version.hlc = reset.lowered(version.hlc);  // as its file did; what was drained since is not ahead
+  }
+  return version;
 }
 
 bool Ledger::written(const RowId& id, const Content& content) const {
