@@ -9,6 +9,7 @@ namespace {
 constexpr uint32_t kAllSlots = uint32_t{1} << Hlc::kCounterBits;
 constexpr uint64_t kRoom = uint64_t{500} << Hlc::kCounterBits;  // for stamps that are not known here, twice
 constexpr uint64_t kBeyond = uint64_t{200} << Hlc::kCounterBits;  // what is later than all that are: nobody refuses it
+constexpr uint32_t kSlotsBeyond = 1024;  // so 12 s of them keep their order
 constexpr uint64_t kLast = Hlc::from_wall(Hlc::kEnd).value - 1;
 
 // A piece of the old order that becomes one segment.
@@ -100,7 +101,7 @@ ClockReset make_clock_reset(const std::vector<Hlc>& stamps, WallMs base) {
   }
   to += room;
   const uint64_t next = stamps.back().value + 1;
-  reset.segments.push_back({Hlc{next}, Hlc{std::min(to, next)}, kAllSlots});
+  reset.segments.push_back({Hlc{next}, Hlc{std::min(to, next)}, kSlotsBeyond});
   return reset;
 }
 

@@ -44,7 +44,9 @@ TEST_CASE("clock reset: stamps of an hour ahead keep their order, and the highes
   CHECK(reset.lowered(Hlc::from_wall(kBase)) == Hlc::from_wall(kBase));
   CHECK(reset.lowered(Hlc{}) == Hlc{});
   // What came after the last one that was known: likewise.
-  CHECK(reset.lowered(Hlc{stamps.back().value + 7}) == Hlc{reset.lowered(Hlc{stamps.back().value + 1}).value + 6});
+  CHECK(reset.lowered(Hlc::from_wall(kBase + kHour + 1)) > reset.lowered(stamps.back()));
+  CHECK(reset.lowered(Hlc::from_wall(kBase + kHour + 1)) < reset.lowered(Hlc::from_wall(kBase + kHour + 2)));
+  CHECK(reset.lowered(Hlc::from_wall(kBase + 2 * kHour)) < Hlc::from_wall(kBase + 1500));
   // And before the first one.
   CHECK(reset.lowered(Hlc::from_wall(kBase + kHour / 2)) < reset.lowered(stamps.front()));
   CHECK(reset.lowered(Hlc{Hlc::from_wall(kBase).value - 1}) == Hlc{Hlc::from_wall(kBase).value - 1});
