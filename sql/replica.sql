@@ -340,6 +340,53 @@ SELECT tbl, shape, key, hlc, origin FROM __marmot_buried WHERE (seq IS NULL OR s
 -- name: redate_buried
 UPDATE __marmot_buried SET hlc = ?4, origin = ?5 WHERE tbl = ?1 AND shape = ?2 AND key = ?3
 
+-- name: note_touched
+INSERT OR REPLACE INTO __marmot_touched(hlc, at) VALUES(?1, ?2)
+
+-- name: touched_drop_oldest
+DELETE FROM __marmot_touched WHERE hlc < (SELECT hlc FROM __marmot_touched ORDER BY hlc DESC LIMIT 1 OFFSET ?1)
+
+-- name: touched_at
+SELECT at FROM __marmot_touched WHERE hlc <= ?1 ORDER BY hlc DESC LIMIT 1
+
+-- name: stamps_ahead
+SELECT hlc, count(*) FROM (SELECT hlc FROM __marmot_version WHERE (hlc & 0xffffffffffff) >= ?1
+  UNION ALL SELECT hlc FROM __marmot_buried WHERE (hlc & 0xffffffffffff) >= ?1
+  UNION ALL SELECT hlc FROM __marmot_pruned WHERE (hlc & 0xffffffffffff) >= ?1) GROUP BY hlc
+
+-- name: registers_ahead
+SELECT hlc, count(*) FROM __marmot_schema WHERE hlc >= ?1 << 16 GROUP BY hlc
+
+-- name: keep_reset
+INSERT INTO __marmot_reset(seq, change) VALUES(?1, ?2)
+
+-- name: all_resets
+SELECT seq, change FROM __marmot_reset ORDER BY seq
+
+-- name: resets_drop_oldest
+DELETE FROM __marmot_reset WHERE seq < (SELECT seq FROM __marmot_reset ORDER BY seq DESC LIMIT 1 OFFSET ?1)
+
+-- name: forget_resets
+DELETE FROM __marmot_reset WHERE seq > ?1
+
+-- name: waiting_kept
+SELECT id, 3, payload FROM __marmot_waiting WHERE id > ?1 ORDER BY id LIMIT 1
+
+-- name: waiting_restamp
+UPDATE __marmot_waiting SET payload = ?2 WHERE id = ?1
+
+-- name: refused_kept
+SELECT id, 3, payload FROM __marmot_refused WHERE id > ?1 ORDER BY id LIMIT 1
+
+-- name: refused_restamp
+UPDATE __marmot_refused SET payload = ?2 WHERE id = ?1
+
+-- name: overruled_kept
+SELECT id, kind, payload FROM __marmot_overruled WHERE id > ?1 ORDER BY id LIMIT 1
+
+-- name: overruled_restamp
+UPDATE __marmot_overruled SET payload = ?2 WHERE id = ?1
+
 -- name: overrule
 INSERT INTO __marmot_overruled(seq, node, incarnation, unit, kind, payload) VALUES(?1, ?2, ?3, ?4, ?5, ?6)
 

@@ -143,6 +143,14 @@ CREATE TABLE IF NOT EXISTS __marmot_misdated( -- stamps of ours that the stream 
   at INT NOT NULL,                            -- in their place, likewise: JetStream's time of the message that was refused, behind all stamps before it
   PRIMARY KEY(incarnation, hlc)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS __marmot_touched(  -- when stamps of ours were made in truth, while the clock that others had set was ahead: those from `hlc` on
+  hlc INTEGER PRIMARY KEY,                    -- as Hlc::value
+  at INT NOT NULL                             -- wall clock, milliseconds; 0: when they say
+);
+CREATE TABLE IF NOT EXISTS __marmot_reset(    -- `marmot clock reset` in this stream: how stamps of units are lowered that were made without knowing of it
+  seq INTEGER PRIMARY KEY,                    -- of its message
+  change BLOB NOT NULL                        -- codec::ClockChange
+);
 CREATE TABLE IF NOT EXISTS __marmot_overruled(-- units that lost against changes of ours with such stamps; applied once more when these have others
   id INTEGER PRIMARY KEY,                     -- in the order in which they were applied
   seq INT NOT NULL,                           -- of the message that made it whole and next

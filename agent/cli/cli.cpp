@@ -57,6 +57,7 @@ struct AllOptions {
   QuarantineOptions quarantine;
   SnapshotOptions snapshot;
   IdsOptions ids;
+  ClockOptions clock;
   AdoptOptions adopt;
   std::string config_file;
   std::string shell;
@@ -101,6 +102,23 @@ void add_ids(CLI::App& root, IdsOptions& options, AdoptOptions& adopt, Chosen& c
   add_adoption(ids, "release", "undo adopt", adopt, chosen, cmd_ids_release);
   ids.final_callback([&] {
     if (!chosen) chosen = [&options] { return cmd_ids(options); };
+  });
+}
+
+void add_clock(CLI::App& root, ClockOptions& options, Chosen& chosen) {
+  CLI::App& clock = *root.add_subcommand("clock", "whose clock is wrong, and how far stamps of changes are ahead");
+  clock.require_subcommand(0, 1);
+  add_target(clock, options.target);
+  CLI::App& reset = *clock.add_subcommand("reset", "changes that a wrong clock stamped ahead count as of now, in their order, on all nodes");
+  add_target(reset, options.target);
+  reset.add_flag("--dry-run", options.dry_run, "only say what is ahead, and by how much");
+  reset.final_callback([&] { chosen = [&options] { return cmd_clock_reset(options); }; });
+  CLI::App& bound = *clock.add_subcommand("bound", "how far ahead of its time the stream takes stamps, from now on");
+  bound.add_option("ms", options.bound_ms, "milliseconds")->required()->check(CLI::Range(int64_t{1000}, int64_t{86'400'000}))->type_name("MS");
+  add_target(bound, options.target);
+  bound.final_callback([&] { chosen = [&options] { return cmd_clock_bound(options); }; });
+  clock.final_callback([&] {
+    if (!chosen) chosen = [&options] { return cmd_clock(options); };
   });
 }
 
@@ -155,6 +173,7 @@ void add_clients(CLI::App& root, AllOptions& all, Chosen& chosen) {
   quarantine.final_callback([&] { chosen = [&all] { return cmd_quarantine(all.quarantine); }; });
 
   add_ids(root, all.ids, all.adopt, chosen);
+  add_clock(root, all.clock, chosen);
   add_snapshot(root, all.snapshot, chosen);
 
   CLI::App& check = *root.add_subcommand("check", "what the file's tables mean where several nodes write; no agent is needed; exit 3 when there is something to know");

@@ -70,6 +70,15 @@ int cmd_ids_retire(const IdsOptions& options);
 // Of the `ids` of a database's status.
 std::vector<PlainIds> plain_ids_in(const Json& ids);
 
+struct ClockOptions {
+  TargetOptions target;
+  bool dry_run = false;  // reset
+  int64_t bound_ms = 0;  // bound
+};
+int cmd_clock(const ClockOptions& options);
+int cmd_clock_reset(const ClockOptions& options);
+int cmd_clock_bound(const ClockOptions& options);
+
 struct AdoptOptions {
   TargetOptions target;
   std::vector<std::string> words;  // [DB] TABLE...; without DB where there is a configuration

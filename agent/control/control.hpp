@@ -42,6 +42,8 @@
 //   members  {"cmd":"members","db":P}
 //     -> {"ok":true,"members":[{"node":N,"incarnation":S,"seen_ms_ago":N,"applied":N,"behind":N,"self":B,"alive":B}]}
 //     behind: messages, as lag_messages; incarnation in hexadecimal
+//   clock    {"cmd":"clock","db":P[,"reset":B][,"bound_ms":N]}
+//     -> {"ok":true,"known":B,"off_ms":N,"others":[{"node":N,"off_ms":N}],"bound_ms":N,"ahead_ms":N,"versions":N,"poisoned":B}     before what it changes
 //   snapshot {"cmd":"snapshot","db":P,"action":"save"|"list"|"restore"[,"id":S][,"to":P][,"keep":B]}
 //     save    -> {"progress":...} ... {"ok":true,"snapshot":{"id":S,"seq":N,"at_ms":N,"node":N,"rows":N,"bytes":N,
 //                "stored_bytes":N,"digest":S,"version":S}}

@@ -71,6 +71,15 @@ void retire_slot(Replicator& database, const Json& request, const Reply& reply) 
   });
 }
 
+void clock(Replicator& database, const Json& request, const Reply& reply) {
+  const ClockOrder order{request.value("reset", false), request.value("bound_ms", int64_t{0})};
+  if (order.bound_ms < 0 || order.bound_ms > 86'400'000) return reply.fail(make_error(Errc::bad_input, "bound_ms: 1 to 86400000"));
+  database.clock(order, [reply](const Result<ClockStatus>& status) {
+    if (!status) return reply.fail(status.error());
+    reply.finish(json_of(*status));
+  });
+}
+
 void tail(Replicator& database, const Json& request, const Reply& reply) {
   TailFilter filter;
   filter.table_glob = request.value("table", std::string());
@@ -161,6 +170,13 @@ Json json_of(const MemberStatus& member) {
               {"applied", member.applied}, {"behind", member.behind_messages}, {"self", member.self}, {"alive", member.alive}};
 }
 
+Json json_of(const ClockStatus& clock) {
+  Json others = Json::array();
+  for (const auto& [node, off] : clock.others) others.push_back(Json{{"node", node.value}, {"off_ms", off}});
+  return Json{{"known", clock.known}, {"off_ms", clock.off_ms}, {"others", std::move(others)}, {"bound_ms", clock.bound_ms}, {"ahead_ms", clock.ahead_ms},
+              {"versions", clock.versions}, {"poisoned", clock.poisoned}};
+}
+
 Json json_of(const VerifyOutcome& outcome) {
   const VerifyReport& report = outcome.report;
   Json tables = Json::array();
@@ -207,6 +223,7 @@ void DatabaseCommands::serve(ControlServer& server) {
   of_one("verify", verify);
   of_one("members", members);
   of_one("retire_slot", retire_slot);
+  of_one("clock", clock);
   of_one("snapshot", answer_snapshot);
   of_one("tail", tail);
 }

@@ -32,6 +32,7 @@ struct AgentStatus {
 Json json_of(const replica::IdReport& ids);
 Json json_of(const DatabaseStatus& status);
 Json json_of(const MemberStatus& member);
+Json json_of(const ClockStatus& clock);
 Json json_of(const VerifyOutcome& outcome);
 Json json_of(const replica::Change& change);
 

@@ -31,6 +31,7 @@ class ClockCheck {
   void stop();
 
   bool may_publish() const { return drift_.may_publish(); }
+  bool known() const { return drift_.known(); }
   bool beyond() const { return drift_.beyond(); }
   int64_t off_ms() const { return drift_.off_ms(); }
   std::string text() const { return drift_.text(); }

@@ -86,6 +86,9 @@ class Replicator {
   bool ready() const;  // WaitLevel::ready, now
   // Slot `slot` of ids is given up for its owner, which is gone for good. As Replica::retire_slot.
   void retire_slot(int slot, std::function<void(Status)> done);
+  // How things stand before what `order` changes. Errc::unavailable: not in the stream. Errc::refused: this machine's clock is wrong itself, or an
+  // agent with an earlier Marmot could not follow the stream any more.
+  void clock(ClockOrder order, std::function<void(Result<ClockStatus>)> done);
   void wait(WaitLevel level, int64_t timeout_ms, std::function<void(const WaitOutcome&)> done);
   // Compares the rows of all live nodes; with `repair` after they were repaired. Errc::busy: another one runs.
   // Errc::unavailable: not connected, or not in the stream.
@@ -132,6 +135,8 @@ class Replicator {
   bool may_publish() const { return clock_.may_publish() && stamps_right_; }
   void look_at_stamps();
   void redate();
+  Status may_change_clocks() const;
+  void change_clocks(const ClockOrder& order, const replica::ClockReport& report, std::function<void(Status)> done);
   void update_flow();
   void caught_up();
   void announce_ready();

@@ -5,6 +5,7 @@
 #include "agent/loop/clock.hpp"
 #include "agent/loop/random.hpp"
 #include "agent/replication/replicator.hpp"
+#include "common/codec/envelope.hpp"
 
 namespace marmot::agent {
 
@@ -61,6 +62,45 @@ void Replicator::redate() {
   const Incarnation incarnation{random_incarnation()};
   const auto make = [now = wall_now(), incarnation](replica::Replica& replica) { return replica.redate(now, incarnation); };
   if (const Status asked = thread_->change(make, done, DatabaseThread::Lasts::longer); !asked) done(asked);
+}
+
+Status Replicator::may_change_clocks() const {
+  if (state_ != State::running) return make_error(Errc::unavailable, "not in the stream: " + state_text_);
+  if (clock_.beyond()) return make_error(Errc::refused, clock_trouble());
+  if (!may_publish()) return make_error(Errc::unavailable, "this machine's clock was not compared with the NATS server's yet: try again in a moment");
+  for (const Peer& peer : peers_->alive()) {
+    if (peer.data_format >= codec::kFormatOfClock) continue;
+    return make_error(Errc::refused, "node " + std::to_string(peer.node.value) + " runs Marmot " + peer.marmot + ", which could not read the message: upgrade it first");
+  }
+  return ok();
+}
+
+void Replicator::clock(ClockOrder order, std::function<void(Result<ClockStatus>)> done) {
+  const bool changes = order.reset || order.bound_ms != 0;
+  if (const Status may = changes ? may_change_clocks() : ok(); !may) return done(may.error());
+  const auto answer = [this, order, done](Result<replica::ClockReport> report) {
+    if (!report) return done(report.error());
+    ClockStatus status;
+    status.known = connected_ && clock_.known();
+    status.off_ms = clock_.off_ms();
+    for (const auto& [node, off] : clocks_->off()) status.others.emplace_back(NodeId{node}, off);
+    status.bound_ms = report->bound_ms;
+    status.ahead_ms = report->ahead_ms;
+    status.versions = report->versions;
+    status.poisoned = report->ahead_ms > report->bound_ms;
+    if (order.bound_ms == 0 && !(order.reset && status.poisoned)) return done(status);
+    change_clocks(order, *report, [status, done](const Status& changed) { changed ? done(status) : done(changed.error()); });
+  };
+  const auto question = [now = wall_now()](replica::Replica& replica) { return replica.clock_report(now); };
+  if (const Status asked = thread_->ask<replica::ClockReport>(question, answer); !asked) done(asked.error());
+}
+
+void Replicator::change_clocks(const ClockOrder& order, const replica::ClockReport& report, std::function<void(Status)> done) {
+  if (const Status may = may_change_clocks(); !may) return done(may);
+  const ClockReset reset = order.reset ? report.reset : ClockReset{};
+  const auto write = [bound = order.bound_ms, reset](replica::Replica& replica, bool polite) { return replica.change_clocks(bound, reset, polite); };
+  const auto told = [done](const Result<size_t>& written) { done(written ? ok() : Status(written.error())); };
+  if (const Status asked = thread_->write(write, told); !asked) done(asked);
 }
 
 }  // namespace marmot::agent

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/repair/repair.hpp"
@@ -97,6 +98,23 @@ struct DatabaseStatus {
 struct WaitOutcome {
   bool done = false;           // in time
   uint64_t pending_rows = 0;   // in units that the stream has not acknowledged
+};
+
+// `marmot clock`.
+struct ClockStatus {
+  bool known = false;         // this machine's clock was compared with the NATS server's on this connection
+  int64_t off_ms = 0;         // as DatabaseStatus::clock_off_ms
+  std::vector<std::pair<NodeId, int64_t>> others;  // of nodes whose clocks are off
+  int64_t bound_ms = 0;       // how far ahead of its time the stream takes stamps
+  int64_t ahead_ms = 0;       // the highest stamp of this file is ahead of now
+  int64_t versions = 0;       // that are
+  bool poisoned = false;      // by more than the bound: later writes lose
+};
+
+// What `marmot clock` is to change; nothing: it only asks.
+struct ClockOrder {
+  bool reset = false;
+  int64_t bound_ms = 0;
 };
 
 struct MemberStatus {

@@ -59,6 +59,7 @@ enum class Mutation : uint8_t {
   names_undated,          // a row without a key is named by its rowid and the life alone
   clock_unprobed,         // an agent publishes before it has compared its clock with the server's
   misdated_applied,       // what is stamped too far ahead is applied
+  reset_spares_tombstones,  // `marmot clock reset` lowers the versions of live rows alone
   overruled_forgotten,    // what lost against such stamps of a node's own does not come again when they have others
   merge_in_pieces,        // a snapshot is always merged a slice at a time
   schema_apart,           // what a transaction does to the schema is applied as it comes, before its rows

@@ -119,7 +119,7 @@ Result<Envelope> open(std::string_view message) {
   if (format == 0) return corrupt("message format 0");
   if (kind == 0) return corrupt("message of kind 0");
   if (format > kFormat) return newer("message format " + std::to_string(format), header.envelope.origin.node, "reads up to", kFormat);
-  constexpr auto kLast = static_cast<uint8_t>(Kind::handled);
+  constexpr auto kLast = static_cast<uint8_t>(Kind::clock);
   if (kind > kLast) return newer("message of kind " + std::to_string(kind), header.envelope.origin.node, "knows kinds up to", kLast);
   return header.envelope;
 }

@@ -26,7 +26,7 @@ inline constexpr uint8_t kFormatOfNumbers = 2;  // a schema that holds a SchemaK
 inline constexpr uint8_t kFormatOfKeys = 3;     // a genesis that holds a hash key: each
 inline constexpr uint8_t kFormatOfIds = 4;      // an ids message: each
 inline constexpr uint8_t kFormatOfHandled = 4;  // a handled message: each
-inline constexpr uint8_t kFormatOfClock = 4;    // a genesis that says a bound for clocks
+inline constexpr uint8_t kFormatOfClock = 4;    // a genesis that says a bound for clocks, and a clock message: each
 inline constexpr uint8_t kFormat = 4;           // the last one that is read
 
 enum class Kind : uint8_t {
@@ -36,6 +36,7 @@ enum class Kind : uint8_t {
   floor = 4,    // a Floor: a unit number, like rows
   ids = 5,      // IdFacts (ids.hpp): a unit number, like rows; always of kFormatOfIds
   handled = 6,  // HandledConflicts (handled.hpp): a unit number, like rows; always of kFormatOfHandled
+  clock = 7,    // a ClockChange (clock.hpp): a unit number, like rows; always of kFormatOfClock
 };
 
 struct Envelope {

@@ -142,9 +142,19 @@ Status Replica::Impl::apply_payload(const Envelope& envelope, std::string_view p
     const auto handled = codec::decode_handled(payload);
     return handled ? apply_handled(*handled, ends_at) : corrupt(handled.error());
   }
+  if (envelope.kind == Kind::clock) {
+    const auto change = codec::decode_clock(payload);
+    return change ? apply_clock(*change, seq, result) : corrupt(change.error());
+  }
   auto decoded = codec::decode_unit(envelope, payload);
   if (!decoded && decoded.error().code == Errc::corrupt) return corrupt(decoded.error());
   TRY(decoded);
+  TRY_ASSIGN(const auto lowered, lowered_payload(decoded->unit, payload));
+  if (lowered) {
+    payload = *lowered;
+    decoded = codec::decode_unit(envelope, payload);
+    TRY(decoded);
+  }
   note_base(envelope.origin, decoded->unit.base);
   TRY_ASSIGN(const bool misdated, refuse_misdated(envelope.origin, decoded->unit.versions, seq, result));
   if (misdated) return ok();

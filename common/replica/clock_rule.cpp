@@ -169,7 +169,7 @@ Hlc Replica::Impl::StreamClock::behind(WallMs at) const { return std::max(Hlc::f
 int64_t Replica::Impl::StreamClock::judge(const Origin& sender, const std::vector<Version>& versions) {
   int64_t most = 0;
   if (time != 0 && !mutated(Mutation::misdated_applied)) {
-    const WallMs of_others = std::max(limit(), time + kOfOthersMs);
+    const WallMs of_others = was_reset ? limit() : std::max(limit(), time + kOfOthersMs);
     for (const Version& version : versions) {
       if (version.hlc.wall() > (version.origin == sender ? limit() : of_others)) most = std::max(most, version.hlc.wall() - time);
     }

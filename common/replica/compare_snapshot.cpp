@@ -1,5 +1,6 @@
 // A file that never met the stream is compared with a snapshot where the stream has lost its beginning.
 #include "common/replica/engine.hpp"
+#include "sql.hpp"
 
 namespace marmot::replica {
 
@@ -15,7 +16,10 @@ Status Replica::compare_snapshot(const std::string& path) {
   TRY_ASSIGN(const auto time, store.meta_integer(meta::kStreamTime));
   TRY_ASSIGN(const auto bound, store.meta_integer(meta::kClockBound));
   TRY_ASSIGN(const auto seen, store.meta_integer(meta::kSeenHlc));
-  impl.compared_clock = {time.value_or(0), Hlc{static_cast<uint64_t>(seen.value_or(0))}, bound.value_or(0)};
+  TRY(snapshot.exec(std::string(sql::kCreateInternalTables)));  // of an earlier format: those that it lacks
+  TRY_ASSIGN(const Impl::Resets resets, Impl::read_resets(store));
+  impl.compared_resets = *resets;
+  impl.compared_clock = {time.value_or(0), Hlc{static_cast<uint64_t>(seen.value_or(0))}, bound.value_or(0), !resets->empty()};
   TRY_ASSIGN(Statement select, snapshot.prepare("SELECT t.name, v.key, v.hlc, coalesce(o.node, 0), coalesce(o.incarnation, 0), v.hash, v.state"
                                                 " FROM __marmot_version v JOIN __marmot_table t ON t.id = v.tbl"
                                                 " LEFT JOIN __marmot_origin o ON o.id = v.origin"));

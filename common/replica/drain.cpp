@@ -126,6 +126,11 @@ Status UnitStream::handled(const std::vector<codec::HandledConflict>& conflicts)
   return seal(codec::Kind::handled, codec::encode_handled(conflicts), 0, codec::kFormatOfHandled);
 }
 
+Status UnitStream::clock(const codec::ClockChange& change) {
+  TRY(close(false));
+  return seal(codec::Kind::clock, codec::encode_clock(change), 0, codec::kFormatOfClock);
+}
+
 // Rows logged within a second of each other share one HLC, so that two overlapping transactions do not interleave row by
 // row, and a backlog of hours still has its true times.
 namespace {
@@ -293,7 +298,7 @@ class RowDrain {
  public:
   RowDrain(Replica::Impl& impl, TouchedKeys& touched, UnitStream* out, std::vector<Change>* changes)
       : impl_(impl), touched_(touched), out_(out), changes_(changes), left_over_(touched.left_over ? touched.size() : 0),
-        stamps_(impl.state.clock, impl.env.now()) {}
+        now_(impl.env.now()), stamps_(impl.state.clock, now_) {}
 
   Status row(size_t i) {
     const Touched& item = touched_[i];
@@ -328,6 +333,7 @@ class RowDrain {
     const bool gone_unseen = touched_.unseen && !there && was_live && before->origin_id != 0;
     const Version version{gone_unseen ? Hlc{before->version.hlc.value + 1} : stamps_.of(item.at), impl_.self};
     if (gone_unseen) impl_.state.clock.observe(version.hlc);
+    else TRY(impl_.note_touched(version.hlc, item.at, now_));
     const Op op = !there ? Op::remove : was_live ? Op::update : Op::insert;
     if (table.info.key_kind == KeyKind::rowid_alias && op == Op::insert) impl_.note_id(table, key);
     if (was_shelved) TRY(impl_.replace_shelved(table, key, *before, version, values_));
@@ -352,6 +358,7 @@ class RowDrain {
   UnitStream* out_;
   std::vector<Change>* changes_;
   size_t left_over_;
+  WallMs now_;
   Stamps stamps_;
   std::vector<ValueView> values_;
 };

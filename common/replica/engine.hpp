@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/codec/clock.hpp"
 #include "common/codec/handled.hpp"
 #include "common/codec/ids.hpp"
 #include "common/codec/message.hpp"
@@ -76,6 +77,7 @@ class UnitStream {
   Status floor(const Floor& floor);
   Status ids(const codec::IdFacts& facts);
   Status handled(const std::vector<codec::HandledConflict>& conflicts);
+  Status clock(const codec::ClockChange& change);
 
  private:
   Status make_room();  // for one more row
@@ -122,17 +124,27 @@ struct Replica::Impl {
     WallMs time = 0;    // the highest of JetStream's times of the messages; 0: not known, and nothing is judged by it
     Hlc seen;           // the highest stamp that they brought, and that was not refused: every clock has followed it
     int64_t bound = 0;  // in milliseconds; 0: the default
+    bool was_reset = false;  // nobody who came to the reset holds stamps that are a day ahead
     WallMs limit() const;  // of a stamp
     Hlc behind(WallMs at) const;  // a stamp of that time, behind all that was seen
     // By how much what `sender` sent is too far ahead; 0: it is not, and is among what was seen.
     int64_t judge(const Origin& sender, const std::vector<Version>& versions);
   };
 
+  // `marmot clock reset` (clock_reset.cpp), as __marmot_reset holds it.
+  struct KnownReset {
+    StreamSeq seq = 0;
+    ClockReset reset;
+  };
+  using Resets = std::shared_ptr<const std::vector<KnownReset>>;
+
   // Memory that must go back when a transaction rolls back.
   struct State {
     HlcClock clock;
     StreamClock stream;
     Hlc not_lower;            // where the last redate() left the clock
+    Resets resets = std::make_shared<const std::vector<KnownReset>>();
+    WallMs touched = 0;       // the last one of __marmot_touched
     uint64_t next_unit = 1;
     Position position;
     Membership membership = Membership::none;
@@ -649,6 +661,24 @@ struct Replica::Impl {
   Status keep_overruled(const Origin& sender, uint64_t unit, codec::Kind kind, std::string_view payload, StreamSeq seq);
   Status apply_overruled();
   StreamClock compared_clock;  // while comparing
+  std::vector<KnownReset> compared_resets;
+
+  // clock_reset.cpp
+  Status note_touched(Hlc stamp, WallMs at, WallMs now);
+  Result<WallMs> true_time(Hlc stamp);
+  const ClockReset* lowering = nullptr;  // while lower_stamps() runs
+  Status make_lowering_functions();
+  Status lower_registers(const ClockReset& reset);
+  Status lower_stamps(const ClockReset& reset, StreamSeq seq);
+  Status lower_all(const ClockReset& reset, StreamSeq seq);
+  Status keep_reset(const ClockReset& reset, StreamSeq seq);
+  Status load_resets();
+  static Result<Resets> read_resets(Store& store);
+  Status apply_clock(const codec::ClockChange& change, StreamSeq seq, ApplyResult& result);
+  Result<std::optional<std::string>> lowered_payload(const Unit& unit, std::string_view payload) const;
+  void compare_clock(const codec::ClockChange& change, StreamSeq seq);
+  Status merge_resets();
+  Status forget_resets(StreamSeq end);
 
   // merge.cpp
   std::unique_ptr<Merge> merging;

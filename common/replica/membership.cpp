@@ -96,13 +96,14 @@ Status Replica::Impl::become_member() {
 void Replica::Impl::enter_stream(uint64_t stream_id, StreamSeq before) {
   state.position = Position{stream_id, before};
   state.gap = {};
-  state.stream = {};  // what is read again is judged as it was: by what came before it
+  state.stream = {0, {}, 0, !state.resets->empty()};  // what is read again is judged as it was: by what came before it
 }
 
 Status Replica::found(uint64_t stream_id, StreamSeq before, const std::optional<HashKey>& key) {
   Impl& impl = *impl_;
   return impl.write(false, nullptr, [&]() -> Status {
     TRY(impl.take_hash_key(key));
+    TRY(impl.forget_resets(0));
     impl.enter_stream(stream_id, before);
     return impl.become_member();
   });
@@ -113,6 +114,7 @@ Status Replica::join(uint64_t stream_id, StreamSeq end, StreamSeq before, const 
   impl.forget_compared();
   return impl.write(false, nullptr, [&]() -> Status {
     TRY(impl.take_hash_key(key));
+    TRY(impl.forget_resets(0));
     impl.enter_stream(stream_id, before);
     impl.state.membership = Membership::joining;
     impl.state.join_end = end;
@@ -147,6 +149,7 @@ Status Replica::history_lost(uint64_t stream_id, StreamSeq end, Incarnation inca
     refused->bind(1, INT64_MAX);
     TRY(impl.apply_refused(*refused, impl.state.position.seq, ignored));  // their sender may be lost with the stream
     TRY(impl.take_hash_key(key));
+    TRY(impl.forget_resets(stream_id == impl.state.position.stream_id ? end : 0));
     impl.enter_stream(stream_id, before);
     impl.state.join_end = end;
     impl.state.next_unit = 1;
@@ -177,6 +180,7 @@ void Replica::Impl::forget_compared() {
   compared_parts.clear();
   compared_key.reset();
   compared_clock = {};
+  compared_resets.clear();
 }
 
 Status Replica::compare(const Incoming& message) {
@@ -189,6 +193,10 @@ Status Replica::compare(const Incoming& message) {
     const auto genesis = codec::decode_genesis(envelope->slice);
     if (genesis && genesis->clock_bound_ms != 0) impl.compared_clock.bound = genesis->clock_bound_ms;
   }
+  if (envelope->kind == codec::Kind::clock) {
+    const auto change = codec::decode_clock(envelope->slice);  // it fits into one message
+    if (change) impl.compare_clock(*change, message.seq);
+  }
   if (envelope->kind != codec::Kind::rows) return ok();
   const std::string unit_id = to_hex(envelope->origin.node.value) + '.' + to_hex(envelope->origin.incarnation.value) + '.' +
                               to_hex(envelope->number);
@@ -200,6 +208,10 @@ Status Replica::compare(const Incoming& message) {
   auto decoded = codec::decode_unit(*envelope, whole);
   if (!decoded && decoded.error().code == Errc::corrupt) return ok();
   TRY(decoded);
+  for (const Impl::KnownReset& one : impl.compared_resets) {
+    if (decoded->unit.base >= one.seq) continue;
+    for (Version& version : decoded->unit.versions) version.hlc = one.reset.lowered_in_flight(version.hlc);
+  }
   if (impl.compared_clock.judge(envelope->origin, decoded->unit.versions) != 0) return ok();  // as apply() will refuse it
   std::vector<ValueView> values;
   for (const UnitRow& row : decoded->unit.rows) {

@@ -207,7 +207,7 @@ Status Replica::Impl::merge_finish() {
   TRY(merge_ids());
   TRY(merge_handled());
   state.position = merge.info.position();
-  state.stream = {merge.clock.time, std::max(state.stream.seen, merge.clock.seen), merge.clock.bound};
+  state.stream = {merge.clock.time, std::max(state.stream.seen, merge.clock.seen), merge.clock.bound, !state.resets->empty()};
   state.trimmed = false;
   state.reread = false;  // absent rows have been looked at
   TRY(store.set_meta(meta::kTrimmed, int64_t{0}));
@@ -227,6 +227,7 @@ Result<bool> Replica::Impl::merge_piece(int64_t& looked_at) {
   Merge& merge = *merging;
   Merge::Progress& at = merge.at;
   if (at.phase == Merge::Phase::begin || at.phase == Merge::Phase::whole) {
+    if (at.phase == Merge::Phase::begin) TRY_IN("lower stamps as the snapshot's are", merge_resets());
     TRY(at.phase == Merge::Phase::begin ? begin_compare() : merge_whole());
     return false;
   }
@@ -292,7 +293,7 @@ Status Replica::merge_begin(const std::string& path) {
   TRY_ASSIGN(const auto stream_time, merge->store.meta_integer(meta::kStreamTime));
   TRY_ASSIGN(const auto clock_bound, merge->store.meta_integer(meta::kClockBound));
   const Hlc newest{static_cast<uint64_t>(seen.value_or(hlc.value_or(0)))};
-  merge->clock = {stream_time.value_or(std::max<WallMs>(info.msg_at, 0)), HlcClock(newest).last(), clock_bound.value_or(0)};
+  merge->clock = {stream_time.value_or(std::max<WallMs>(info.msg_at, 0)), HlcClock(newest).last(), clock_bound.value_or(0), false};
   TRY_ASSIGN(const auto units, merge->store.units_of(impl.self));
   TRY_ASSIGN(const auto own_units, impl.store.units_of(impl.self));
   if (units < own_units) {

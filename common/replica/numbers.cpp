@@ -9,16 +9,7 @@ namespace marmot::replica {
 
 namespace {
 
-std::vector<Version> replaced_by(const SchemaRegister& number) {
-  std::vector<Version> out;
-  std::string_view rest = number.body;
-  while (!rest.empty()) {
-    const size_t end = std::min(rest.find(' '), rest.size());
-    out.push_back(unspell_version(rest.substr(0, end)));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
-  return out;
-}
+std::vector<Version> replaced_by(const SchemaRegister& number) { return unspell_replaced(number.body); }
 
 // Those of both lists, of each node the later one.
 std::vector<Version> replaced_by_either(const SchemaRegister& a, const SchemaRegister& b) {
@@ -54,6 +45,16 @@ void set_number(SchemaRegister& number, int64_t value) { number.position = stati
 std::string spell_replaced(const std::vector<Version>& versions) {
   std::string out;
   for (const Version& version : versions) out += (out.empty() ? "" : " ") + spell_version(version);
+  return out;
+}
+
+std::vector<Version> unspell_replaced(std::string_view body) {
+  std::vector<Version> out;
+  while (!body.empty()) {
+    const size_t end = std::min(body.find(' '), body.size());
+    out.push_back(unspell_version(body.substr(0, end)));
+    body.remove_prefix(std::min(end + 1, body.size()));
+  }
   return out;
 }
 

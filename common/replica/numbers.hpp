@@ -40,6 +40,7 @@ void set_number(SchemaRegister& number, int64_t value);
 
 // What SchemaRegister::body says of registers: that these are replaced.
 std::string spell_replaced(const std::vector<Version>& versions);
+std::vector<Version> unspell_replaced(std::string_view body);
 
 // The one that stands, of the registers of one number; null: there is none. Registers without a version wait to meet a stream.
 const SchemaRegister* standing_number(const HeaderNumber& number, const std::vector<const SchemaRegister*>& registers);

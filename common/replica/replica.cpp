@@ -93,6 +93,8 @@ Status Replica::Impl::load_state(const Identity& identity) {
   TRY_ASSIGN(const auto reread, store.meta_integer(meta::kReread));
   state.reread = reread.value_or(0) != 0;
   state.prune_due = state.floor.seq > 0;
+  TRY(load_resets());
+  TRY_ASSIGN(state.touched, true_time(Hlc{INT64_MAX}));
   TRY(load_passed_over());
   TRY_ASSIGN(state.shelved, store.integer(sql::kShelfCount));
   state.retire_due = state.shelved > 0;
@@ -219,6 +221,7 @@ Result<Replica> Replica::open(sqlite::Database db, Settings settings, Environmen
   sqlite3_db_config(handle, SQLITE_DBCONFIG_ENABLE_FKEY, 0, nullptr);
   TRY(impl->db.exec("PRAGMA ignore_check_constraints = ON; PRAGMA recursive_triggers = OFF"));
   TRY_IN("attach", Probe::attach(impl->db));
+  TRY(impl->make_lowering_functions());
   const auto prepare = [&]() -> Status {
     TRY_IN("create internal tables", install(impl->db));
     TRY_IN("shorten the quarantine", shorten_quarantine(impl->db));

@@ -23,6 +23,7 @@
 #include "common/base/ids.hpp"
 #include "common/base/log.hpp"
 #include "common/base/result.hpp"
+#include "common/core/clock_reset.hpp"
 #include "common/core/comparison.hpp"
 #include "common/core/hlc.hpp"
 #include "common/core/siphash.hpp"
@@ -165,6 +166,12 @@ class Replica {
   // Gives them the time of the message that was refused or, where none was sent, `now`, under a new incarnation, and applies what had lost against
   // them. What was drained before is void: whoever publishes forgets it, and publish_outbox() has work again.
   Status redate(WallMs now, Incarnation incarnation);
+
+  // How far stamps that this file holds are ahead of `now`, and what lowers them to it. Reads all versions, without the write lock.
+  Result<ClockReport> clock_report(WallMs now);
+  // A message that changes the stream's bound (in ms; 0: does not), or lowers stamps, to be published like any unit. Errc::busy: the file is no
+  // member yet. Whoever applies one that lowers stamps is to redate() then.
+  Result<DrainResult> change_clocks(int64_t bound, const ClockReset& reset, bool polite);
 
   // The floor (docs/how-it-works.md): up to which stream sequence tombstones are pruned everywhere.
   StreamSeq floor() const;

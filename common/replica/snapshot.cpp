@@ -114,7 +114,7 @@ Result<bool> SnapshotCopy::step(int pages) {
     TRY(store.set_meta(meta::kSnapshotRows, state.info.rows));
     TRY(store.set_meta(meta::kSnapshotNode, static_cast<int64_t>(state.info.node.value)));
     TRY(store.set_meta(meta::kSnapshotAt, state.info.at));
-    TRY(state.copy->exec("DELETE FROM __marmot_passed; DELETE FROM __marmot_misdated; DELETE FROM __marmot_overruled"));
+    TRY(state.copy->exec("DELETE FROM __marmot_passed; DELETE FROM __marmot_misdated; DELETE FROM __marmot_overruled; DELETE FROM __marmot_touched"));
   }
   state.copy.reset();
   state.done = true;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/base/ids.hpp"
+#include "common/core/clock_reset.hpp"
 #include "common/core/hlc.hpp"
 #include "common/core/unit.hpp"
 
@@ -111,6 +112,14 @@ struct IdReport {
     WallMs since = 0;         // the oldest of them
   };
   std::vector<Collisions> collisions;
+};
+
+// Replica::clock_report.
+struct ClockReport {
+  int64_t versions = 0;  // that are ahead
+  int64_t ahead_ms = 0;  // by how much the highest stamp is; 0: none is
+  int64_t bound_ms = 0;  // the stream's
+  ClockReset reset;      // lowers them
 };
 
 // What joining would do to a file that holds data.

@@ -106,6 +106,8 @@ TEST_CASE("verify: what was repaired is told of each table only where repairing 
 }
 
 TEST_CASE("members, tail, snapshot: the fields that control.hpp names") {
+  CHECK(json_of(ClockStatus{true, 5, {{NodeId{3}, -7}}, 60'000, 9, 2, false}) ==
+        Json::parse(R"({"known":true,"off_ms":5,"others":[{"node":3,"off_ms":-7}],"bound_ms":60000,"ahead_ms":9,"versions":2,"poisoned":false})"));
   CHECK(json_of(MemberStatus{NodeId{8}, Incarnation{255}, 1, 2, 3, false, true}) ==
         Json::parse(R"({"node":8,"incarnation":"ff","seen_ms_ago":1,"applied":2,"behind":3,"self":false,"alive":true})"));
   replica::Change change;

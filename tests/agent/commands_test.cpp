@@ -90,7 +90,7 @@ TEST_CASE("command line: version and help are 0, wrong usage is 2") {
 TEST_CASE("command line: without an agent the commands say how to start one, and fail") {
   Fixture f;
   std::ofstream(f.db).flush();
-  for (const char* command : {"status", "wait", "tail", "verify", "members"}) {
+  for (const char* command : {"status", "wait", "tail", "verify", "members", "clock"}) {
     CAPTURE(command);
     const auto run = f.run({command, f.db});
     CHECK(run.exit_code == 1);
@@ -235,6 +235,49 @@ TEST_CASE("wait: 0 when done, 3 when not in time, and the agent is asked for the
   CHECK(late.exit_code == 3);
   CHECK(late.output == "not in time: 3 rows pending after 5 ms\n");
   CHECK(f.asked == Json({{"cmd", "wait"}, {"db", f.db}, {"level", "all"}, {"timeout_ms", 5}}));
+}
+
+TEST_CASE("clock: whose clock is wrong and what it did; reset and bound return once they have come round, 3 when that takes too long") {
+  Fixture f;
+  f.play_agent();
+  Json poisoned = {{"known", true}, {"off_ms", 0}, {"others", Json::array({{{"node", 9}, {"off_ms", -3'600'000}}})}, {"bound_ms", 60'000}, {"versions", 1'234}, {"ahead_ms", 7'200'000}, {"poisoned", true}};
+  f.answer("clock", poisoned);
+  const auto says = f.run({"clock", f.db});
+  CHECK(says.exit_code == 0);
+  CHECK(says.output ==
+        "this machine's clock is right\n"
+        "node 9's clock is 60 min BEHIND the NATS server's\n"
+        "the stream takes stamps up to 60.0 s ahead of its time\n"
+        "1,234 changes in this file are stamped ahead of now, or its clock is: the highest stamp by 2.0 h: LATER WRITES LOSE AGAINST THEM; `marmot clock reset` ends that\n");
+  CHECK(f.asked == Json({{"cmd", "clock"}, {"db", f.db}}));
+  poisoned["ok"] = true;
+  CHECK(f.run({"clock", f.db, "--json"}).output == poisoned.dump() + "\n");
+
+  CHECK(f.run({"clock", "reset", f.db, "--dry-run"}).output.find("LATER WRITES LOSE") != std::string::npos);
+  CHECK(f.asked == Json({{"cmd", "clock"}, {"db", f.db}, {"reset", false}}));
+  f.answer("wait", {{"done", true}, {"pending", 0}});
+  const auto again = f.run({"clock", "reset", f.db});  // somebody whose clock is wrong goes on
+  CHECK(again.exit_code == 3);
+  CHECK(again.output == "1,234 changes that were stamped up to 2.0 h ahead count as of now, in the order that they had, but others are still ahead: say it again\n");
+  f.server->handle("clock", [&](const Json& request, Reply reply) {
+    Json right = poisoned;
+    right["poisoned"] = request.contains("reset");
+    reply.finish(right);
+  });
+  const auto reset = f.run({"clock", "reset", f.db});
+  CHECK(reset.exit_code == 0);
+  CHECK(reset.output == "1,234 changes that were stamped up to 2.0 h ahead count as of now, in the order that they had; nodes that are away follow when they are back\n");
+  f.answer("wait", {{"done", false}, {"pending", 1}});
+  CHECK(f.run({"clock", "reset", f.db}).exit_code == 3);
+  f.answer("clock", {{"known", true}, {"off_ms", 0}, {"bound_ms", 60'000}, {"versions", 0}, {"ahead_ms", 0}, {"poisoned", false}});
+  const auto nothing = f.run({"clock", "reset", f.db});
+  CHECK(nothing.exit_code == 0);
+  CHECK(nothing.output == "no change in this file is stamped ahead of now\nnothing to reset\n");
+
+  f.answer("wait", {{"done", true}, {"pending", 0}});
+  f.answer("clock", {{"bound_ms", 90'000}});
+  CHECK(f.run({"clock", "bound", "90000", f.db}).output == "the stream takes stamps up to 90.0 s ahead of its time\n");
+  CHECK(f.run({"clock", "bound", "5", f.db}).exit_code == 2);
 }
 
 TEST_CASE("verify: one line when all is well; 3, the tables, nodes and keys when not") {

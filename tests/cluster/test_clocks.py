@@ -1,4 +1,5 @@
 """Machines whose clock is wrong (docs/decisions/0032): a preloaded library shows an agent, and what writes beside it, another time."""
+import json
 import os
 import subprocess
 import sys
@@ -90,3 +91,66 @@ def clock_jumps(t):
     check(scalar(two.db, "SELECT v FROM t") == "later", f"the later write has lost: {query(two.db, 'SELECT * FROM t')}")
     hlc = scalar(one.db, "SELECT value FROM __marmot_meta WHERE key = 'hlc'") >> 16
     check(hlc < time.time() * 1000 + 60_000, f"the clocks have gone ahead by {hlc - time.time() * 1000:.0f} ms")
+
+
+YEAR = 365 * 24 * HOUR
+
+
+def poison(db):
+    """As a Marmot from before left it that had followed a clock a year ahead: what it holds of the row 1, and its clock."""
+    execute(db, f"UPDATE __marmot_version SET hlc = hlc + {YEAR} WHERE tbl = 1 AND key = (SELECT min(key) FROM __marmot_version WHERE tbl = 1)",
+            f"UPDATE __marmot_meta SET value = value + ({YEAR} << 16) WHERE key IN ('hlc', 'seen_hlc')")
+
+
+def clock(t, node, *words):
+    return t.product.run("clock", *words, node.db, seconds=60).stdout
+
+
+def highest(db):
+    return scalar(db, "SELECT max(hlc & 0xffffffffffff) FROM __marmot_version")
+
+
+@case("a cluster whose clocks all followed one a year ahead is right again after marmot clock reset, a node that was away too, and later writes win")
+def clock_reset(t):
+    nats = t.nats()
+    nodes = [t.node(f"n{i}", nats, database_name="app") for i in (1, 2, 3)]
+    one, two, three = nodes
+    execute(one.db, "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)", "INSERT INTO t VALUES(1, 'first'), (2, 'two'), (3, 'three')")
+    for node in nodes:
+        node.start()
+    wait_identical([node.db for node in nodes])
+    for node in nodes:
+        node.stop()
+        poison(node.db)
+    for node in nodes:
+        node.start()
+    execute(two.db, "DELETE FROM t WHERE id = 2", "UPDATE t SET v = 'behind' WHERE id = 3")
+    wait_identical([node.db for node in nodes])
+    for node in nodes:
+        check(highest(node.db) > time.time() * 1000 + YEAR - HOUR, "the clocks are not ahead")
+    three.stop()
+    execute(three.db, "INSERT INTO t VALUES(4, 'while it was away')")
+    says = clock(t, one)
+    check("LATER WRITES LOSE" in says and "this machine's clock is right" in says, f"marmot clock says {says}")
+    dry = json.loads(clock(t, one, "reset", "--dry-run", "--json"))
+    check(dry["poisoned"] and not dry["reset"] and dry["ahead_ms"] > YEAR - HOUR and dry["versions"] > 0, f"{dry}")
+    done = clock(t, one, "reset")
+    check("count as of now" in done, f"marmot clock reset says {done}")
+    until("its stamps are lower", lambda: all(highest(node.db) < time.time() * 1000 + 60_000 for node in (one, two)))
+    execute(one.db, "UPDATE t SET v = 'later' WHERE id = 1")
+    wait_identical([one.db, two.db], 30)
+    three.start()
+    wait_identical([node.db for node in nodes], 30)
+    check(query(three.db, "SELECT id, v FROM t ORDER BY id") == [(1, "later"), (3, "behind"), (4, "while it was away")], f"{query(three.db, 'SELECT * FROM t')}")
+    for node in nodes:
+        check(highest(node.db) < time.time() * 1000 + 60_000, f"{node.name} holds stamps that are ahead")
+        node.stop()
+        node.start()
+    execute(two.db, "UPDATE t SET v = 'last' WHERE id = 3")
+    wait_identical([node.db for node in nodes], 30)
+    for node in nodes:
+        check(highest(node.db) < time.time() * 1000 + 60_000, f"{node.name} is ahead again after a restart")
+    says = clock(t, one, "reset")
+    check("nothing to reset" in says, f"marmot clock reset says {says}")
+    clock(t, one, "bound", "90000")
+    until("the bound has come to the others", lambda: json.loads(clock(t, two, "--json"))["bound_ms"] == 90_000)

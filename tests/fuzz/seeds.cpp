@@ -50,6 +50,7 @@ int main(int argc, char** argv) {
     write(folder, "open", kSeeds + n, '\0' + codec::seal(codec::Kind::schema, version.origin, version.hlc.value, payload, 65536, codec::kFormatOfNumbers)[0]);
     write_payload(folder, "genesis", n, codec::encode_genesis({version.hlc.value | 1, HashKey{version.hlc.value, 7}, n % 2 == 0 ? 0 : int64_t{1} << n % 60}));
     write_payload(folder, "floor", n, codec::encode_floor(Floor{version.hlc.value / 2, version.hlc}));
+    write_payload(folder, "clock", n, codec::encode_clock(test::random_clock(random)));
     write_payload(folder, "handled", n, codec::encode_handled({test::random_handled(random), test::random_handled(random)}));
     for (size_t kind = 0; kind < std::variant_size_v<codec::control::Message>; ++kind) {
       const codec::control::Message message = test::random_control_message(random, kind);

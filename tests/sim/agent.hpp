@@ -57,6 +57,7 @@ class Agent {
 
   bool waits_for_floor();   // something that a floor ends
   void announce_floor(StreamSeq seen);
+  bool reset_clocks(WallMs to, int64_t bound);
   void retire(NodeId owner);  // its slot of ids
   void drain_now();         // whatever it is doing
   void outbox_now();        // likewise

@@ -48,4 +48,22 @@ void Agent::look_at_stamps() {
   reenter("its changes have other stamps");
 }
 
+// `marmot clock reset`, and the bound that stamps are judged by from there on. False: not now, or there is nothing to reset.
+bool Agent::reset_clocks(WallMs to, int64_t bound) {
+  if (state_ != State::running || schedule_->holds() || !member()) return false;
+  std::optional<Result<replica::ClockReport>> report;
+  if (!inside([&] { report = engine_->clock_report(to); })) return false;
+  if (!*report) return done("look at stamps", report->error()), false;
+  if ((*report)->reset.segments.empty()) return false;
+  std::optional<Result<replica::DrainResult>> result;
+  const bool lives = inside([&] { result = engine_->change_clocks(bound, (*report)->reset, true); });
+  if (*result) note((*result)->changes);
+  if (!lives) return world_.processes_stopped(node_), false;
+  if (!*result) return done("reset clocks", result->error()), false;
+  world_.say(node_.id, "clock reset: " + std::to_string((*report)->versions) + " versions are up to " + std::to_string((*report)->ahead_ms) + " ms ahead");
+  succeeded((*result)->held_us);
+  publish(std::move((*result)->units));
+  return true;
+}
+
 }  // namespace marmot::sim

@@ -133,7 +133,7 @@ bool App::finish() {
   }
   if (fate == Fate::committed) world_.mark_changes(node_, keyless_before_, replaces_, changes);
   if (fate == Fate::committed) world_.note_given_ids(node_, changes);
-  world_.ledger.commit(node_.id, number_, fate, std::move(changes));
+  world_.ledger.commit(node_.id, number_, fate, std::move(changes), world_.server_time());
   if (writes_before) world_.ledger.moving.commit(node_.id, number_, *met && !unseen ? fate : Fate::early, *writes_before, *writes, drops_, *number);
   if (fate != Fate::unknown) {
     ++world_.committed;

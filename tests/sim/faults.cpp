@@ -30,6 +30,9 @@ void World::schedule_faults() {
   every(profile.partition_ms, [this] { partition(); });
   every(profile.leader_ms, [this] { leader_loss(); });
   every(profile.clock_ms, [this] { clock_jump(); });
+  every(profile.reset_ms, [this] {
+    if (poisoned()) reset_clocks(any_node());
+  });
   every(profile.restore_ms, [this] { restore(); });
   every(profile.stream_tail_ms, [this] { stream_tail(); });
   every(profile.stream_new_ms, [this] { stream_new(); });
@@ -106,12 +109,27 @@ void World::leader_loss() {
 
 void World::clock_jump() {
   Node& node = any_node();
-  const int64_t jumps[] = {3'600'000, -3'600'000, 1000, -1000, 70, -70};
-  const int64_t jump = random.pick(jumps);
+  const int64_t jumps[] = {3'600'000, -3'600'000, 1000, -1000, 70, -70}, far[] = {3'600'000, int64_t{150} * 365 * 86'400'000};
+  if (reset_said_) return;
+  const int64_t jump = profile.reset_ms != 0 ? random.pick(far) : random.pick(jumps);
   node.clock_offset = node.clock_offset == 0 ? jump : 0;
   node.clock_since = now_;
   say(node.id, "its clock is off by " + std::to_string(node.clock_offset) + " ms");
   count("clock jump");
+}
+
+int64_t World::clock_bound() const {
+  constexpr int64_t kYear = int64_t{365} * 86'400'000;
+  if (profile.reset_ms != 0) return ledger.was_reset() ? 500 : 300 * kYear;
+  return profile.clocks ? 10'000 : 10 * kYear;
+}
+
+// All clocks were set right, and an operator says so. The second ahead is above what they differ by all the same: no stamp is lowered twice.
+bool World::reset_clocks(Node& on) {
+  for (auto& [id, node] : nodes) node.clock_offset = 0;
+  if (!on.agent->alive() || !on.link.connected || !on.agent->reset_clocks(server_time() + 1000, 500)) return false;
+  count("clock reset");
+  return reset_said_ = true;
 }
 
 // An old copy of the file is taken, or put back.
@@ -318,7 +336,7 @@ std::optional<StreamAck> World::store(const std::string& msg_id, const std::stri
   const auto ack = stream.publish(server_time(), msg_id, sent, std::nullopt);
   if (!ack) return ack;
   const Stored* const held = stream.get(ack->seq);
-  if (held == nullptr || held->bytes == bytes) ledger.stored(msg_id, held == nullptr ? server_time() : held->at, clock_bound());
+  if (held == nullptr || held->bytes == bytes) ledger.stored(msg_id, ack->seq, held == nullptr ? server_time() : held->at, clock_bound());
   return ack;
 }
 

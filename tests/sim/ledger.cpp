@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "common/codec/clock.hpp"
 #include "common/codec/message.hpp"
 #include "common/replica/column_id.hpp"
 
@@ -22,12 +23,12 @@ std::vector<Change> Ledger::difference(const Rows& before, const Rows& after) {
   return changes;
 }
 
-void Ledger::commit(int node, int64_t number, Fate fate, std::vector<Change> changes) {
+void Ledger::commit(int node, int64_t number, Fate fate, std::vector<Change> changes, WallMs at) {
   for (const Change& change : changes) {
     if (change.after) contents_.emplace(change.id, *change.after);
     if (change.was) was_.emplace(change.id, *change.was);
   }
-  commits_[node].push_back({number, fate, std::move(changes)});
+  commits_[node].push_back({number, fate, std::move(changes), at});
 }
 
 void Ledger::history_lost(int node) { held_.erase(node); }
@@ -69,9 +70,15 @@ std::string Ledger::published(int node, const replica::OutUnit& out) {
     last = *envelope;
   }
   if (last && last->kind == codec::Kind::schema) {
-    const auto registers = codec::decode_schema(payload);
+    auto registers = codec::decode_schema(payload);
     if (!registers) return "a node publishes a schema that does not decode: " + registers.error().message;
+    for (SchemaRegister& one : *registers) one.version = lowered(one.version);  // it does not say what its sender had applied
     if (std::string wrong = moving.published_schema(out.msg_ids.back(), *registers); !wrong.empty()) return wrong;
+  }
+  if (last && last->kind == codec::Kind::clock) {
+    const auto change = codec::decode_clock(payload);
+    if (!change) return "a node publishes a clock message that does not decode: " + change.error().message;
+    announced_[out.msg_ids.back()] = change->reset;
   }
   if (!last || last->kind != codec::Kind::rows) return {};
   const auto decoded = codec::decode_unit(*last, payload);
@@ -102,7 +109,7 @@ std::string Ledger::published(int node, const replica::OutUnit& out) {
       value.id = id_of(spec->id, value.row);
       if (!decoded_key->is_rowid && value.id != named) return "a unit names " + print_id(named) + " and holds the row of " + print_id(value.id);
     }
-    const Version& version = unit.versions[row.version];
+    const Version version = lowered(unit.versions[row.version], unit.base);
     if (print) {
       std::printf("            %s %s, version %s %llu.%llx\n", print_id({wire.name, "k" + place.key}).c_str(), value.content.value_or("deleted").c_str(),
                   to_string(version.hlc).c_str(), static_cast<unsigned long long>(version.origin.node.value),
@@ -111,14 +118,15 @@ std::string Ledger::published(int node, const replica::OutUnit& out) {
     units_[out.msg_ids.back()].emplace_back(place, version);
     const auto [known, made] = registers_[place].emplace(version, value);
     void_.erase({place, version});
-    if (!made && known->second.content != value.content) {
+    const bool was_lowered = version != unit.versions[row.version];  // two can become one: their sender tells the later one again
+    if (!made && known->second.content != value.content && !was_lowered) {
       return "one version names two contents of " + print_id(value.id) + ": " + known->second.content.value_or("none") + " and " +
              value.content.value_or("none");
     }
     if (!made) continue;
     if (value.content) places_[value.id].insert(place);
     if (value.content) by_content_[{value.id, *value.content}].emplace_back(place, version);
-    if (version.origin != unit.origin || damaged_.count(place) != 0) continue;
+    if (was_lowered || version.origin != unit.origin || damaged_.count(place) != 0) continue;
     if (std::string wrong = judge(node, place, value.id, version, value.content); !wrong.empty()) return wrong;
   }
   return {};
@@ -237,7 +245,7 @@ Content Ledger::published_before(int node, const RowId& id, const Content& after
 bool Ledger::refused(const Origin& sender, const std::vector<std::pair<Place, Version>>& rows, WallMs at, int64_t clock_bound) {
   stream_time_ = std::max(stream_time_, at);
   const WallMs limit = std::max(stream_time_, stream_seen_.wall()) + clock_bound;
-  const WallMs of_others = std::max(limit, stream_time_ + 86'400'000);
+  const WallMs of_others = was_reset() ? limit : std::max(limit, stream_time_ + 86'400'000);
   for (const auto& [place, version] : rows) {
     if (version.hlc.wall() > (version.origin == sender ? limit : of_others)) return true;
   }
@@ -245,7 +253,77 @@ bool Ledger::refused(const Origin& sender, const std::vector<std::pair<Place, Ve
   return false;
 }
 
-void Ledger::stored(const std::string& msg_id, WallMs at, int64_t clock_bound) {
+// As who has passed the resets holds it. Of a unit: those that its sender had not come to.
+Version Ledger::lowered(Version version, StreamSeq base) const {
+  for (const auto& [seq, reset] : resets_) {
+    if (base < seq) version.hlc = reset.lowered_in_flight(version.hlc);
+  }
+  return version;
+}
+
+void Ledger::reset(const ClockReset& announced, StreamSeq seq) {
+  const ClockReset reset = announced.taken(stream_time_, resets_.empty() ? nullptr : &resets_.back().second);
+  if (reset.segments.empty() || (!resets_.empty() && resets_.back().first >= seq)) return;  // too late; the same message again
+  reset_at_ = stream_time_;
+  resets_.emplace_back(seq, reset);
+  const std::set<std::pair<Place, Version>> before = stored_;
+  std::map<Place, Version> highest;
+  for (const auto& [place, version] : before) highest[place] = version;
+  const auto low = [&](const Place& place, Version version) {
+    const bool in_stream = before.count({place, version}) != 0;
+    const bool beaten = in_stream && version < highest[place];
+    version.hlc = in_stream ? reset.lowered(version.hlc) : reset.lowered_in_flight(version.hlc);
+    if (beaten) version.hlc = std::min(version.hlc, Hlc{reset.lowered(highest[place].hlc).value - 1});  // whoever made the reset may have known neither
+    return version;
+  };
+  for (auto& [place, versions] : registers_) {
+    std::map<Version, Register> now;
+    for (auto& [version, value] : versions) now[low(place, version)] = std::move(value);  // of two that become one the later one was applied
+    versions = std::move(now);
+  }
+  for (auto* const rows : {&stored_, &void_}) {
+    std::set<std::pair<Place, Version>> now;
+    for (const auto& [place, version] : *rows) now.emplace(place, low(place, version));
+    *rows = std::move(now);
+  }
+  for (auto& [id, rows] : units_) {
+    for (auto& [place, version] : rows) version = low(place, version);
+  }
+  for (auto& [content, rows] : by_content_) {
+    for (auto& [place, version] : rows) version = low(place, version);
+  }
+  moving.reset(reset);
+  stream_seen_ = std::max(reset.lowered(stream_seen_), reset.segments.back().to);
+}
+
+std::string Ledger::earlier_winner(int64_t apart) const {
+  std::map<std::pair<RowId, std::string>, WallMs> written;  // when
+  for (const auto& [node, commits] : commits_) {
+    for (const Commit& commit : commits) {
+      for (const Change& change : commit.changes) {
+        if (change.after) written.try_emplace({change.id, *change.after}, commit.at);
+      }
+    }
+  }
+  for (const auto& [place, winner] : winners()) {
+    const Content& content = winner.value->content;
+    const auto won = content ? written.find({winner.value->id, *content}) : written.end();
+    if (won == written.end()) continue;
+    for (const auto& [version, value] : registers_.at(place)) {
+      if (!value.content || stored_.count({place, version}) == 0) continue;
+      const auto lost = written.find({value.id, *value.content});
+      if (lost == written.end() || value.id != winner.value->id || lost->second <= std::max(won->second, reset_at_) + apart) continue;
+      return print_id(value.id) + " is " + *content + ", and " + *value.content + " was written " + std::to_string(lost->second - won->second) + " ms later";
+    }
+  }
+  return {};
+}
+
+void Ledger::stored(const std::string& msg_id, StreamSeq seq, WallMs at, int64_t clock_bound) {
+  if (const auto announced = announced_.find(msg_id); announced != announced_.end()) {
+    stream_time_ = std::max(stream_time_, at);
+    reset(announced->second, seq);
+  }
   const auto unit = units_.find(msg_id);
   const auto id = codec::parse_message_id(msg_id);
   if (unit != units_.end() && id && refused(id->origin, unit->second, at, clock_bound)) {
@@ -281,7 +359,8 @@ std::string Ledger::applied(int node, const std::string& table, const std::strin
   if (this->table(table) == nullptr) return {};  // a moving one: dropped and made again, its keys begin anew
   if (const auto clone = unversioned_.find(node); clone != unversioned_.end()) clone->second.erase(Place{table, key});
   Version& held = held_[node][Place{table, key}];
-  if (version < held) return "back in time: " + table + " " + key + " had version " + to_string(held.hlc) + ", and gets " + to_string(version.hlc);
+  // What it holds is from before a reset or from behind it.
+  if (version < held && lowered(version) < lowered(held)) return "back in time: " + table + " " + key + " had version " + to_string(held.hlc) + ", and gets " + to_string(version.hlc);
   held = version;
   return {};
 }
@@ -296,7 +375,12 @@ std::set<Place> Ledger::places(const RowId& id) const {
 
 std::optional<Version> Ledger::drained_version(int node, const Place& place) const {
   const auto found = drained_.find({node, Place{place.table, describe_key(place.key)}});
-  return found == drained_.end() ? std::nullopt : std::optional<Version>(found->second);
+  if (found == drained_.end()) return std::nullopt;
+  Version version = found->second;
+  for (const auto& [seq, reset] : resets_) {
+    if (version.hlc.wall() > stream_time_ + 60'000) version.hlc = reset.lowered(version.hlc);  // as its file did; what was drained since is not ahead
+  }
+  return version;
 }
 
 bool Ledger::written(const RowId& id, const Content& content) const {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "common/core/clock_reset.hpp"
 #include "common/core/version.hpp"
 #include "common/replica/replica.hpp"
 #include "tests/sim/moving.hpp"
@@ -36,6 +37,7 @@ struct Commit {
   int64_t number = 0;  // of the node, as the file itself counts them
   Fate fate = Fate::committed;
   std::vector<Change> changes;
+  WallMs at = 0;            // true time
 };
 
 // A register is named by its table and canonical key, as the stream names it; a row by what a reader sees (RowId).
@@ -56,7 +58,7 @@ class Ledger {
 
   // What differs between a file before and after a transaction.
   static std::vector<Change> difference(const Rows& before, const Rows& after);
-  void commit(int node, int64_t number, Fate fate, std::vector<Change> changes);
+  void commit(int node, int64_t number, Fate fate, std::vector<Change> changes, WallMs at);
   // The file of the node counts `number` commits: those beyond are gone, the last unknown one is there or not.
   void recovered(int node, int64_t number);
 
@@ -64,7 +66,11 @@ class Ledger {
   std::string published(int node, const replica::OutUnit& unit);
   // The stream holds that message: with a unit's last one, its registers count. What never got there may go with its file.
   // At that time of the server's, under a bound for clocks: what is stamped further ahead counts for nothing.
-  void stored(const std::string& msg_id, WallMs at, int64_t clock_bound);
+  void stored(const std::string& msg_id, StreamSeq seq, WallMs at, int64_t clock_bound);
+  // A reset of clocks is in the stream: all versions of before count with the stamps that it makes of theirs.
+  bool was_reset() const { return !resets_.empty(); }
+  // A write after the reset has lost against one that was made before it, in truth, by more than `apart`. Empty: none.
+  std::string earlier_winner(int64_t apart) const;
   // The node gives its changes that no stream holds other stamps, none above `clock`: the former ones count for nothing.
   void redated(int node, NodeId named, Hlc clock);
   bool print = false;  // each row of it on stdout
@@ -108,6 +114,8 @@ class Ledger {
   std::string name_of_two() const;
 
  private:
+  Version lowered(Version version, StreamSeq base = 0) const;
+  void reset(const ClockReset& announced, StreamSeq seq);
   bool refused(const Origin& sender, const std::vector<std::pair<Place, Version>>& rows, WallMs at, int64_t clock_bound);
   bool wrote_last(int node, int64_t number, const RowId& id, const Content& content) const;
   std::string judge(int node, const Place& place, const RowId& id, const Version& version, const Content& content) const;
@@ -123,6 +131,9 @@ class Ledger {
   std::set<std::pair<Place, Version>> void_;  // refused for their stamps, or given others before they were sent
   WallMs stream_time_ = 0;                    // the highest
   Hlc stream_seen_;                           // the highest stamp that counts
+  std::map<std::string, ClockReset> announced_;  // by the id of the message
+  std::vector<std::pair<StreamSeq, ClockReset>> resets_;
+  WallMs reset_at_ = 0;
   std::map<RowId, std::set<Place>> places_;  // under which names the stream knew a row
   std::map<RowId, RowId> was_;               // rows whose tag was changed
   std::map<std::pair<int, Place>, Version> drained_;

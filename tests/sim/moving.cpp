@@ -149,6 +149,15 @@ void Moving::stored(const std::string& msg_id) {
   }
 }
 
+void Moving::reset(const ClockReset& reset) {
+  const auto lower = [&](Version& version) { version.hlc = reset.lowered(version.hlc); };
+  for (auto& [id, registers] : schemas_) {
+    for (SchemaRegister& one : registers) lower(one.version);
+  }
+  for (auto& [key, newest] : newest_) lower(newest.version);
+  for (auto& [table, drop] : dropped_) lower(drop.by);
+}
+
 void Moving::drained(int node, const std::string&, const std::string& key, const Version& version) {
   const size_t k = key.find("'k");
   drained_[{node, k == std::string::npos ? key : key.substr(k + 2, 1)}].insert(version);

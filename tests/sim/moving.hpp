@@ -23,6 +23,7 @@
 #include <tuple>
 #include <vector>
 
+#include "common/core/clock_reset.hpp"
 #include "common/codec/message.hpp"
 #include "common/sqlite/database.hpp"
 #include "tests/sim/ddl.hpp"
@@ -48,6 +49,7 @@ class Moving {
   // An application's DROP TABLE is about to be run there.
   void drops(sqlite::Database& db, const std::string& table);
   void stored(const std::string& msg_id);
+  void reset(const ClockReset& reset);  // as Ledger::reset: registers of the schema. There are no moving tables where clocks are judged
   void drained(int node, const std::string& table, const std::string& key, const Version& version);
   // Two files of tables with equal names and rows are equal; the text says how else.
   static Result<std::string> print_rows(sqlite::Database& db);

@@ -209,6 +209,8 @@ void wrong_clocks(Profile& p) {
   p.clocks = true;
   p.clock_ms = 150;
 }
+// ... and nobody refuses their stamps, until an operator has clocks reset, while nodes are cut off.
+void poisoned(Profile& p) { wrong_clocks(p); p.clock_ms = 200; p.reset_ms = 1500; p.partition_ms = 400; p.transactions = 800; }
 // ... on connections that break.
 void clocks_anew(Profile& p) { wrong_clocks(p); p.leader_ms = 300; }
 // Transactions change the schema and rows, and a sender may die between the messages of one.
@@ -267,6 +269,7 @@ const Case kCases[] = {
     {"schema_unasked", Mutation::schema_unasked, untriggered},
     {"clock_unprobed", Mutation::clock_unprobed, clocks_anew},
     {"misdated_applied", Mutation::misdated_applied, wrong_clocks},
+    {"reset_spares_tombstones", Mutation::reset_spares_tombstones, poisoned},
     {"overruled_forgotten", Mutation::overruled_forgotten, wrong_clocks},
     {"handled_untold", Mutation::handled_untold, discards},
     {"schema_apart", Mutation::schema_apart, halves},
@@ -290,7 +293,7 @@ Outcome run_one(uint64_t seed, const Case* tuned, bool broken, bool print) {
   Random of_profile(mix64(seed ^ 0x9f0f11e));
   Profile profile = Profile::draw(of_profile);
   profile = sensible(profile);
-  if (tuned != nullptr) profile.clocks = false;  // what a mutation is found by was found before clocks were judged
+  if (tuned != nullptr) profile.clocks = false, profile.reset_ms = 0;  // what a mutation is found by was found before clocks were judged
   if (tuned != nullptr) tuned->tune(profile);
   activate(broken ? tuned->mutation : Mutation::none);
   World world(seed, profile, print);

@@ -106,6 +106,12 @@ Profile Profile::draw(Random& random) {
   const bool keeps = out.stream_tail_ms == 0 && out.stream_new_ms == 0 && out.lose_ms == 0 && out.foreign_ms == 0 && out.damaged_messages == 0 && out.away_ms == 0;
   if (random.per_mille(300) && keeps) out.halves = 50 + random.below(200);  // what a stream loses, or a floor refuses, comes again in parts
   out.clocks = random.per_mille(500) && out.moving == 0 && out.halves == 0;  // docs/testing.md, "Open"
+  // What a stream loses with the reset, or what is told again of a stream that is lost, brings the former stamps back (decision 0032).
+  const bool holds = out.stream_tail_ms == 0 && out.stream_new_ms == 0 && out.lose_ms == 0 && out.foreign_ms == 0 && out.damaged_messages == 0 && out.clone_ms == 0;
+  if (random.per_mille(300) && out.clocks && holds) {
+    out.reset_ms = random.between(300, 3000);
+    if (out.clock_ms == 0) out.clock_ms = random.between(300, 2000);
+  }
   // Not drawn yet (docs/testing.md, "Open"): watch_drops, watch_ids and watch_names, which mutations set.
   return out;
 }
@@ -179,6 +185,7 @@ std::string Profile::print() const {
   add("discard_ms", discard_ms);
   add("untrigger_ms", untrigger_ms);
   add("clocks", clocks ? 1 : 0);
+  add("reset_ms", reset_ms);
   add("scrub", scrub ? 1 : 0);
   add_u("halves", halves);
   return out;

@@ -76,6 +76,7 @@ struct Profile {
   int64_t untrigger_ms = 0;        // mean time between two tools that take a table's triggers away, and SQLite is not told
   int64_t discard_ms = 0;          // mean time between two conflicts that `marmot conflicts discard` is said of
   int64_t retire_ms = 0;           // mean time between two slots of ids that are retired, of nodes that are away
+  int64_t reset_ms = 0;            // no stamp is refused, however far ahead clocks jump, until an operator has them reset
   bool clocks = false;             // agents compare their clocks with the server's, and the stream judges stamps; else whatever they say is taken
   uint64_t halves = 0;             // per mille of transactions that make a table, drop the one before, and write a row that names the one there is
   int64_t damage_ms = 0;           // mean time between two things that only anti-entropy can see

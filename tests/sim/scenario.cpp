@@ -80,6 +80,7 @@ const Setting kSettings[] = {
     {"max_message", [](Profile& p, int64_t n) { p.max_message = static_cast<uint64_t>(n); }},
     {"slice_us", [](Profile& p, int64_t n) { p.slice_us = n; }},
     {"clocks", [](Profile& p, int64_t n) { p.clocks = n != 0; }},
+    {"reset_ms", [](Profile& p, int64_t n) { p.reset_ms = n; }},
     {"keep_losers", [](Profile& p, int64_t n) { p.keep_losers = n != 0; }},
     {"scrub", [](Profile& p, int64_t n) { p.scrub = n != 0; }},
     {"repair_ms", [](Profile& p, int64_t n) { p.repair_ms = n; }},

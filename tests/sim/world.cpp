@@ -347,6 +347,12 @@ bool World::settled(std::string* why) {
     *why = "n" + std::to_string(id) + ": its agent is node " + std::to_string(other->first) + ", as the one of n" + std::to_string(other->second) + " is";
     return false;
   }
+  // Whoever reset clocks before had not seen all that was ahead: `marmot clock` says so, and the operator says it once more.
+  for (auto& [id, node] : nodes) {
+    if (profile.reset_ms == 0 || !reset_clocks(node)) continue;
+    *why = "n" + std::to_string(id) + ": clocks were reset";
+    return false;
+  }
   // What a node that is gone for good left behind waits until a floor says so.
   for (auto& [id, node] : nodes) {
     if (!node.agent->alive() || !node.agent->waits_for_floor()) continue;
@@ -458,6 +464,21 @@ bool World::may_share_names() const {
   return !profile.watch_names || cloned_ || unseen || (profile.clock_grain_ms > 1 && file_lost_);
 }
 
+// No stamp is ahead once clocks were reset, and of two writes further apart in true time than the bound the later one wins (decision 0032).
+std::string World::check_stamps() {
+  if (profile.reset_ms == 0) return {};
+  for (auto& [id, node] : nodes) {
+    if (node.away) continue;
+    sqlite::Database& db = *checker(node);
+    const Enter scope(disks, id, Process::checker);
+    const auto highest = db.query_integer("SELECT coalesce(max(hlc & 0xffffffffffff), 0) FROM (SELECT hlc FROM __marmot_version UNION ALL SELECT hlc FROM __marmot_buried"
+                                          " UNION ALL SELECT hlc FROM __marmot_pruned UNION ALL SELECT hlc >> 16 FROM __marmot_schema)");
+    if (!highest) return highest.error().message;
+    if (*highest > server_time() + 3000) return "n" + std::to_string(id) + " holds a stamp that is " + std::to_string(*highest - server_time()) + " ms ahead";
+  }
+  return ledger.earlier_winner(3000);
+}
+
 void World::check_end() {
   std::map<int, Rows> rows;
   std::set<Place> conflicts = discarded_;
@@ -492,6 +513,7 @@ void World::check_end() {
            {"winners", [&] { return stream_lost_ && file_lost_ ? std::string() : check_winners(ledger, schema, judged); }}}) {
     if (std::string wrong = check(); !wrong.empty()) return fail(0, name + ": " + wrong);
   }
+  if (std::string wrong = check_stamps(); !wrong.empty()) return fail(0, "clock reset: " + wrong);
   if (std::string wrong = check_handled(); !wrong.empty()) return fail(0, "handled: " + wrong);
   if (std::string wrong = check_moving(); !wrong.empty()) {
     tell_moving();

@@ -97,7 +97,8 @@ class World {
   WallMs wall(const Node& node) const;
   WallMs server_time() const;
   // How far a stamp may be ahead of the stream's time, and a machine's clock off the server's.
-  int64_t clock_bound() const { return profile.clocks ? 10'000 : int64_t{10} * 365 * 86'400'000; }
+  int64_t clock_bound() const;
+  bool poisoned() const { return profile.reset_ms != 0 && !ledger.was_reset(); }  // nothing was refused so far
   void after(int64_t ms, std::function<void()> then);
   void say(int node, const std::string& text) { trace_.event(now_, node, text); }
   void logged(const Node& node, std::string_view text);  // by the node's engine
@@ -174,6 +175,8 @@ class World {
   void partition();
   void leader_loss();
   void clock_jump();
+  bool reset_said_ = false;  // from there on no clock jumps
+  bool reset_clocks(Node& on);  // clocks are set right; true: stamps were ahead there, and are lowered now
   void restore();
   void keep_copy(Node& node);
   void put_back(Node& node, bool other_file);
@@ -200,6 +203,7 @@ class World {
   bool may_share_names() const;
   std::string check_moving();
   std::string check_handled();
+  std::string check_stamps();
   // No id is given to two rows. Not so where two agents are one, or claims of slots are gone.
   bool ids_are_dealt() const { return !(cloned_ || replaced_ || twins() || profile.lose_ms != 0 || stream_lost_); }
   void tell_moving();

@@ -102,13 +102,13 @@ TEST_CASE("envelope: a later format is told apart from damage") {
 }
 
 TEST_CASE("envelope: a kind that a later Marmot brought is told apart from damage") {
-  const std::string message = codec::seal(static_cast<codec::Kind>(7), kOrigin, 1, "payload", 4096)[0];
+  const std::string message = codec::seal(static_cast<codec::Kind>(8), kOrigin, 1, "payload", 4096)[0];
   const auto newer = codec::open(message);
   REQUIRE_FALSE(newer);
   CHECK(newer.error().code == Errc::newer_format);
-  CHECK(newer.error().message == "message of kind 7 from node " + std::to_string(kOrigin.node.value) + ": this Marmot knows kinds up to 6, upgrade it");
+  CHECK(newer.error().message == "message of kind 8 from node " + std::to_string(kOrigin.node.value) + ": this Marmot knows kinds up to 7, upgrade it");
   std::string damaged = codec::seal(codec::Kind::rows, kOrigin, 1, "payload", 4096)[0];
-  damaged[4] = 7;
+  damaged[4] = 8;
   CHECK(code_of(damaged) == Errc::corrupt);
 }
 

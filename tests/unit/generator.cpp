@@ -102,6 +102,16 @@ codec::HandledConflict random_handled(Random& random) {
   return out;
 }
 
+codec::ClockChange random_clock(Random& random) {
+  codec::ClockChange out;
+  out.bound_ms = random.chance(2) ? 0 : static_cast<int64_t>(random.next() >> (1 + random.below(60)));
+  const auto base = static_cast<WallMs>(1 + random.below(1'700'000'000'000));
+  std::vector<Hlc> stamps;
+  for (uint64_t i = random.below(30), at = Hlc::from_wall(base).value; i > 0; --i) stamps.push_back(Hlc{at += 1 + random.below(uint64_t{1} << random.below(45))});
+  out.reset = make_clock_reset(stamps, base);
+  return out;
+}
+
 OwnedUnit random_unit(Random& random) {
   OwnedUnit out;
   Unit& unit = out.unit;

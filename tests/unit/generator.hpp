@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/codec/clock.hpp"
 #include "common/codec/handled.hpp"
 #include "common/core/unit.hpp"
 #include "common/core/value.hpp"
@@ -53,6 +54,7 @@ std::string random_key(Random& random);  // canonical bytes
 OwnedValue random_value(Random& random);
 Version random_version(Random& random);
 codec::HandledConflict random_handled(Random& random);
+codec::ClockChange random_clock(Random& random);
 
 // A unit and what its views point into (a deque, so that adding moves nothing).
 struct OwnedUnit {

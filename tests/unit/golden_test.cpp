@@ -2,6 +2,7 @@
 // made again: another zstd may compress otherwise.
 #include <doctest/doctest.h>
 
+#include "common/codec/clock.hpp"
 #include "common/codec/handled.hpp"
 #include "common/codec/ids.hpp"
 #include "common/codec/message.hpp"
@@ -190,4 +191,19 @@ TEST_CASE("golden: handled conflicts, in format 4, are read") {
   const auto conflicts = codec::decode_handled(envelope->slice);
   REQUIRE(conflicts);
   CHECK(*conflicts == expected);
+}
+
+TEST_CASE("golden: a change of clocks, in format 4, is read") {
+  const codec::ClockChange expected{90'000, {{{Hlc{kSecond + 65536}, Hlc{kSecond}, 3}, {Hlc{INT64_MAX}, Hlc{kSecond + 7}, 65'536}}}};
+  const std::string message = from_hex(
+      "4d4d54040796ce075bcd15cf11223344556677880700c3cf77ff2834f4922a0228b52ffd2431450100e892ce00015f9096cf018bcfe56801"
+      "000000000003cf7fff07ce0001000003003609c00d8343590239fa8061");
+  const auto envelope = codec::open(message);
+  REQUIRE(envelope);
+  CHECK(message[3] == codec::kFormatOfClock);
+  CHECK(envelope->kind == codec::Kind::clock);
+  CHECK(envelope->number == 7);
+  const auto change = codec::decode_clock(envelope->slice);
+  REQUIRE(change);
+  CHECK(*change == expected);
 }
